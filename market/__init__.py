@@ -1,0 +1,1 @@
+"""The marketplace: sellers who compete for one stream of customers, with stock and prices."""

@@ -1,0 +1,208 @@
+"""MarketBatch: M markets side by side as arrays. The environment and all training and evaluation run on it.
+
+Row m of a batch is bit for bit the single market with row m's seed; threads and batch size change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
+
+from market import kernel
+from market.equilibrium import reward_scales
+from market.errors import Refusal
+from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State, Tape
+from market.observation import calendar_features, compile_features, feature_list
+from market.spec import MarketSpec
+
+PARALLEL_FROM = 64
+DIRECT_FROM_PER_SELLER = 32
+
+
+def compile_market(spec: MarketSpec) -> Record:
+    """The market's parameters as (1,) record, the form in which numba passes one to its threads."""
+    record = np.zeros(1, MARKET)
+    customers, shock, events = spec.customers, spec.demand_shock, spec.events
+    record["price_sensitivity"] = spec.price_sensitivity
+    record["log_price"] = spec.price_form == "log"
+    record["nest"], record["outside"] = spec.nest, spec.outside
+    record["basket"], record["substitution"] = customers.basket, customers.substitution
+    record["expected"], record["stocked"] = customers.mode == "expected", spec.stocked
+    record["direct_from"] = DIRECT_FROM_PER_SELLER * len(spec.sellers)
+    record["dispersion"] = customers.dispersion
+    record["shock_sd"], record["shock_persistence"] = customers.shock.sd, customers.shock.persistence
+    record["xi_persistence"], record["xi_common"] = shock.persistence, shock.common
+    record["event_effect"] = events.effect if events else 0.0
+    record["event_stop"] = 1 / events.mean_length if events else 1.0
+    return record
+
+
+def compile_sellers(spec: MarketSpec) -> Record:
+    """The sellers' parameters as (N,) records; reward scales are resolved here."""
+    record = np.zeros(len(spec.sellers), SELLER)
+    same = ("quality", "unit_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost")
+    for entry, seller, scale in zip(record, spec.sellers, reward_scales(spec), strict=True):
+        for field in (*same, "lead_time", "stock", "first_price", "xi", "event_frequency"):
+            entry[field] = getattr(seller, field)
+        entry["price_low"], entry["price_high"] = seller.prices
+        entry["level_low"], entry["level_high"] = seller.order_up_to
+        entry["reward_scale"] = scale
+        if seller.event_frequency and spec.events:
+            odds = seller.event_frequency / (1 - seller.event_frequency)
+            entry["event_start"] = odds / spec.events.mean_length
+    return record
+
+
+def customer_calendar(spec: MarketSpec) -> Floats:
+    """Mean number of customers in each period (T,): rate x weekly factor x yearly sinusoid x trend."""
+    t = np.arange(spec.horizon)
+    mean = np.full(spec.horizon, spec.customers.rate) * (1.0 + spec.customers.trend) ** t
+    if spec.customers.weekly:
+        mean *= np.array(spec.customers.weekly)[t % len(spec.customers.weekly)]
+    if (yearly := spec.customers.yearly) is not None:
+        mean *= 1 + yearly.amplitude * np.cos(2 * np.pi * (t - yearly.peak) / yearly.length)
+    return mean
+
+
+class MarketBatch:
+    """M markets of one spec, stepped together.
+
+    Args:
+        spec: the market.
+        markets: M, how many rows.
+        seed: row m gets seed + m; or an array of M row seeds.
+
+    Attributes:
+        ledger: (M, N) records of the last period, fields and units in ``market.layout.LEDGER_UNITS``.
+        reward: (M, N) profit / reward scale of the last period.
+        features: names, units and bounds of an observation's F numbers.
+
+    Example::
+
+        batch = MarketBatch(MarketSpec.load("configs/duopoly.yaml"), markets=256, seed=0)
+        batch.reset()
+        ledger = batch.step(price, quantity)   # both (M, N)
+    """
+
+    def __init__(self, spec: MarketSpec, markets: int = 1, seed: int | ArrayLike = 0) -> None:
+        if markets < 1:
+            raise Refusal(f"markets: must be at least 1, got {markets}")
+        self.spec, self.markets = spec, markets
+        self.features = feature_list(spec)
+        self._market, self._sellers = compile_market(spec), compile_sellers(spec)
+        self._calendar, self._seen_calendar = customer_calendar(spec), calendar_features(spec)
+        self._compiled_features = compile_features(spec)
+        self._allocate(markets, len(spec.sellers))
+        self.serial = markets < PARALLEL_FROM or numba.get_num_threads() == 1
+        low, high = self._compiled_features.low, self._compiled_features.high
+        self.observation_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
+        self._seed_rows(np.arange(markets), seed)
+
+    def _allocate(self, m: int, n: int) -> None:
+        horizon, slots = self.spec.horizon, self.spec.max_lead_time
+        events = np.zeros((m, horizon + self.spec.announced + 1, n), np.int8)
+        self.tape = Tape(*(np.zeros(shape) for shape in ((m, horizon), (m, horizon), (m, horizon, n))), events)
+        ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
+        self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, n)) for _ in range(5)))
+        wide = (0, 1, 1, 0, 0, 1, 0, 0, 0)
+        self._scratch = Scratch(np.zeros(m, np.uint64), *(np.zeros((m, n + extra)) for extra in wide))
+        self.ledger: Record = np.zeros((m, n), LEDGER)
+        self._observation = np.zeros((m, n, len(self.features)), np.float32)
+
+    def _seed_rows(self, rows: NDArray[np.int64], seed: int | ArrayLike) -> None:
+        seeds = np.asarray(seed)
+        if seeds.dtype.kind not in "iu" or (seeds.dtype.kind == "i" and (seeds < 0).any()):
+            raise Refusal(f"seed: must be a whole number >= 0, got {seed!r}")
+        if seeds.ndim == 0:
+            seeds = seeds.astype(np.uint64) + rows.astype(np.uint64)
+        elif seeds.shape != rows.shape:
+            raise Refusal(f"seed: needs one seed per row ({len(rows)}), got shape {seeds.shape}")
+        self.state.seed[rows] = seeds
+        self.state.episode[rows] = -1
+
+    @property
+    def reward(self) -> Floats:
+        """(M, N) profit of the last period divided by each seat's reward scale."""
+        return self.state.reward
+
+    @property
+    def reward_scale(self) -> Floats:
+        """(N,) money that a reward of 1 stands for."""
+        return np.array(self._sellers["reward_scale"])
+
+    @property
+    def truncated(self) -> NDArray[np.bool_]:
+        """(M,) whether a row's episode is over."""
+        return self.state.period >= self.spec.horizon
+
+    @property
+    def on_order(self) -> Floats:
+        """(M, N) units ordered and not yet received."""
+        return np.asarray(self.state.pipeline.sum(2))
+
+    def reset(self, seed: int | ArrayLike | None = None, rows: ArrayLike | None = None) -> None:
+        """Begin the next episode of every row, or of ``rows``; with a seed, the first episode of that seed."""
+        which = np.arange(self.markets) if rows is None else np.atleast_1d(np.asarray(rows, np.int64))
+        if seed is not None:
+            self._seed_rows(which, seed)
+        begin = kernel.begin_serial if self.serial else kernel.begin_parallel
+        begin(self._market, self._sellers, self._calendar, self.tape, self.state, self._scratch, which)
+
+    def step(self, price: Floats, quantity: Floats) -> Record:
+        """Play one period in every row.
+
+        Args:
+            price: (M, N) money per unit; kept inside each seat's range.
+            quantity: (M, N) units to order, >= 0; rounded to whole units in sampled mode.
+
+        Returns:
+            The period's ledger, (M, N) records; overwritten by the next step.
+
+        Raises:
+            Refusal: NaN or a wrong shape in a decision, or a row whose episode is over.
+        """
+        price, quantity = (np.ascontiguousarray(x, np.float64) for x in (price, quantity))
+        self._check(price, quantity)
+        play = kernel.step_serial if self.serial else kernel.step_parallel
+        play(self._market, self._sellers, self.tape, self.state, self._scratch, self.ledger, price, quantity)
+        return self.ledger
+
+    def _check(self, price: Floats, quantity: Floats) -> None:
+        shape = (self.markets, len(self.spec.sellers))
+        if price.shape != shape or quantity.shape != shape:
+            raise Refusal(f"decisions: price and order must have shape {shape}, got {price.shape} and {quantity.shape}")
+        if not np.isfinite(price.sum() + quantity.sum()):
+            bad = ~(np.isfinite(price) & np.isfinite(quantity))
+            row, seat = np.argwhere(bad)[0]
+            raise Refusal(f"decision of seller {self.spec.sellers[seat].name} (market {row}): must be finite, not NaN")
+        if self.state.period.max() >= self.spec.horizon:
+            raise Refusal(f"step: the episode of {self.spec.horizon} periods is over (or not begun): call reset first")
+
+    def observe(self) -> NDArray[np.float32]:
+        """What every seat sees now: (M, N, F) float32, overwritten by the next call."""
+        watch = kernel.observe_serial if self.serial else kernel.observe_parallel
+        watch(self._compiled_features, self._seen_calendar, self.tape, self.state, self._observation)
+        return self._observation
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """Everything that the batch's future depends on, as copies."""
+        return {name: array.copy() for name, array in _named(self.state, self.tape).items()} | {
+            "ledger": self.ledger.copy()
+        }
+
+    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`save` returned; raise :class:`Refusal` when it is another market's."""
+        for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
+            if name not in saved or saved[name].shape != array.shape:
+                raise Refusal(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
+        for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
+            array[...] = saved[name]
+
+
+def _named(*groups: Any) -> dict[str, NDArray[Any]]:
+    return {name: array for group in groups for name, array in group._asdict().items()}

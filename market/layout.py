@@ -1,0 +1,132 @@
+"""The memory layout that the kernel works on: record types and the tuples of arrays that make up a batch.
+
+Dimensions: M markets side by side, N sellers in a market, L longest lead time, T periods in an episode,
+A periods that events are announced ahead, F observation features.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MARKET = np.dtype(
+    [
+        ("price_sensitivity", "f8"),
+        ("log_price", "i8"),
+        ("nest", "f8"),
+        ("outside", "f8"),
+        ("basket", "f8"),
+        ("substitution", "f8"),
+        ("expected", "i8"),
+        ("stocked", "i8"),
+        ("direct_from", "f8"),
+        ("dispersion", "f8"),
+        ("shock_sd", "f8"),
+        ("shock_persistence", "f8"),
+        ("xi_persistence", "f8"),
+        ("xi_common", "f8"),
+        ("event_effect", "f8"),
+        ("event_stop", "f8"),
+    ]
+)
+
+SELLER = np.dtype(
+    [
+        ("quality", "f8"),
+        ("unit_cost", "f8"),
+        ("order_cost", "f8"),
+        ("holding_cost", "f8"),
+        ("stockout_cost", "f8"),
+        ("price_change_cost", "f8"),
+        ("lead_time", "i8"),
+        ("stock", "f8"),
+        ("first_price", "f8"),
+        ("price_low", "f8"),
+        ("price_high", "f8"),
+        ("level_low", "f8"),
+        ("level_high", "f8"),
+        ("xi", "f8"),
+        ("event_frequency", "f8"),
+        ("event_start", "f8"),
+        ("reward_scale", "f8"),
+    ]
+)
+
+LEDGER_UNITS = {
+    "price": "money per unit",
+    "ordered": "units",
+    "received": "units",
+    "on_hand": "units, for sale this period",
+    "sold": "units",
+    "lost": "units wanted and not in stock",
+    "on_hand_left": "units, after the customers",
+    "on_order": "units on their way, after this order",
+    "market_size": "units that all customers of the period would buy",
+    "revenue": "money",
+    "purchase_cost": "money",
+    "order_cost": "money",
+    "holding_cost": "money",
+    "stockout_cost": "money",
+    "price_change_cost": "money",
+    "profit": "money",
+}
+
+LEDGER = np.dtype([(name, "f8") for name in LEDGER_UNITS])
+
+
+class Tape(NamedTuple):
+    """Everything exogenous of the running episode, drawn when it begins."""
+
+    intensity: Floats  # (M, T) mean number of customers, given the shocks
+    customers: Floats  # (M, T) number of customers
+    xi: Floats  # (M, T, N) shock to utility
+    event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
+
+
+class State(NamedTuple):
+    """What changes from period to period. Saving a market means saving this and the tape."""
+
+    seed: NDArray[np.uint64]  # (M,) of the row
+    episode: NDArray[np.int64]  # (M,) how many episodes the row has begun, from 0
+    period: NDArray[np.int64]  # (M,) 0 .. T
+    on_hand: Floats  # (M, N) units
+    pipeline: Floats  # (M, N, L) units that arrive in 1, 2, .. L periods
+    price: Floats  # (M, N) last posted
+    sold: Floats  # (M, N) last period
+    lost: Floats  # (M, N) last period
+    received: Floats  # (M, N) units that arrived at the start of this period
+    reward: Floats  # (M, N) profit of the last period / reward scale
+
+
+class Scratch(NamedTuple):
+    """Working space of the kernel, so that it allocates nothing; holds nothing between periods."""
+
+    random: NDArray[np.uint64]  # (M,) stream position
+    weight: Floats  # (M, N) exp(utility)
+    first: Floats  # (M, N + 1) probability of a first choice
+    second: Floats  # (M, N + 1) probability of a second choice
+    threshold: Floats  # (M, N) cumulative first-choice probability
+    again: Floats  # (M, N) cumulative second-choice probability
+    left: Floats  # (M, N + 1) units not yet sold; the outside option never runs out
+    wanting: Floats  # (M, N) customers on their way to their first choice
+    turned: Floats  # (M, N) customers on their way to their second choice
+    moment: Floats  # (M, N) when in the period the stock runs out, 0 to 1
+
+
+class Features(NamedTuple):
+    """Observation features as arrays: value = clip((raw - shift) * scale, low, high)."""
+
+    source: NDArray[np.int64]  # (F,)
+    offset: NDArray[np.int64]  # (F,) seats onward from one's own
+    slot: NDArray[np.int64]  # (F,) pipeline slot, calendar column or periods ahead
+    shift: Floats  # (F, N) by seat observed
+    scale: Floats  # (F, N)
+    low: Floats  # (F,)
+    high: Floats  # (F,)
+
+
+Record = NDArray[Any]

@@ -1,0 +1,123 @@
+"""What a seller may see: names, units, bounds and scaling of every feature, in one place.
+
+A seat sees its rivals in seat order from its own seat onward, so one policy can play any seat. Values are of
+order one and always inside their bounds. Dimensions: T periods, N sellers, F features.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from market.kernel import CALENDAR, EVENT, IN_STOCK, LOST, ON_HAND, PIPELINE, PRICE, SOLD
+from market.layout import Features, Floats
+from market.spec import MarketSpec
+
+STOCK_BOUND = 4.0
+
+
+class Feature(NamedTuple):
+    """One number a seat sees: value = clip((raw - shift) * scale, low, high)."""
+
+    name: str
+    unit: str
+    source: int
+    offset: int
+    slot: int
+    low: float
+    high: float
+
+
+def feature_list(spec: MarketSpec) -> list[Feature]:
+    """Every feature of a seat's observation, in order. Slot k of the pipeline arrives in k + 1 periods.
+
+    Stock, sales and lost sales are shown per unit of the order-up-to range's top, prices from -1 to 1 over the
+    range of the seller observed.
+    """
+    own = [Feature("own_price", "of its price range", PRICE, 0, 0, -1, 1)]
+    own.append(Feature("own_sold", "of its top level, last period", SOLD, 0, 0, 0, STOCK_BOUND))
+    if spec.stocked:
+        own.insert(0, Feature("own_on_hand", "of its top level", ON_HAND, 0, 0, 0, STOCK_BOUND))
+        own.append(Feature("own_lost", "of its top level, last period", LOST, 0, 0, 0, STOCK_BOUND))
+        for slot in range(spec.max_lead_time - 1):
+            name = f"own_arriving_in_{slot + 1}"
+            own.append(Feature(name, "of its top level", PIPELINE, 0, slot, 0, STOCK_BOUND))
+    rivals = [feature for offset in range(1, len(spec.sellers)) for feature in _rival(spec, offset)]
+    return own + rivals + _calendar(spec) + _events(spec)
+
+
+def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
+    features = []
+    if spec.visibility.rivals_prices == "last":
+        features.append(Feature(f"rival_{offset}_price", "of its price range", PRICE, offset, 0, -1, 1))
+    if spec.stocked and spec.visibility.rivals_stock == "flag":
+        features.append(Feature(f"rival_{offset}_in_stock", "0 or 1", IN_STOCK, offset, 0, 0, 1))
+    if spec.stocked and spec.visibility.rivals_stock == "level":
+        features.append(Feature(f"rival_{offset}_on_hand", "of its top level", ON_HAND, offset, 0, 0, STOCK_BOUND))
+    return features
+
+
+def _calendar(spec: MarketSpec) -> list[Feature]:
+    names = _calendar_columns(spec)
+    return [Feature(name, "phase", CALENDAR, 0, k, -1, 1) for k, name in enumerate(names)]
+
+
+def _events(spec: MarketSpec) -> list[Feature]:
+    if spec.events is None:
+        return []
+    return [
+        Feature(f"event_{'own' if offset == 0 else f'rival_{offset}'}_in_{ahead}", "0 or 1", EVENT, offset, ahead, 0, 1)
+        for offset in range(len(spec.sellers))
+        for ahead in range(spec.announced + 1)
+    ]
+
+
+def _calendar_columns(spec: MarketSpec) -> dict[str, Floats]:
+    t = np.arange(spec.horizon + 1, dtype=np.float64)
+    columns: dict[str, Floats] = {}
+    if spec.customers.weekly:
+        angle = 2 * np.pi * t / len(spec.customers.weekly)
+        columns |= {"week_sin": np.sin(angle), "week_cos": np.cos(angle)}
+    if spec.customers.yearly:
+        angle = 2 * np.pi * t / spec.customers.yearly.length
+        columns |= {"year_sin": np.sin(angle), "year_cos": np.cos(angle)}
+    if spec.customers.trend:
+        columns["elapsed"] = t / spec.horizon
+    return columns
+
+
+def calendar_features(spec: MarketSpec) -> Floats:
+    """The calendar as observed: (T + 1, columns), phases of the week and year and the share of T elapsed."""
+    columns = list(_calendar_columns(spec).values())
+    return np.stack(columns, axis=1) if columns else np.zeros((spec.horizon + 1, 0))
+
+
+def stock_scale(spec: MarketSpec, seat: int) -> float:
+    """Units that stock features of a seat are divided by: the top of its order-up-to range, or a mean demand."""
+    share = spec.customers.rate * spec.customers.basket / (len(spec.sellers) + 1)
+    return spec.sellers[seat].order_up_to[1] or max(share, 1.0)
+
+
+def compile_features(spec: MarketSpec) -> Features:
+    """The feature list as the arrays that the kernel reads."""
+    features = feature_list(spec)
+    shift = np.zeros((len(features), len(spec.sellers)))
+    scale = np.ones_like(shift)
+    for f, feature in enumerate(features):
+        for i, seller in enumerate(spec.sellers):
+            if feature.source == PRICE:
+                low, high = seller.prices
+                shift[f, i] = (low + high) / 2
+                scale[f, i] = 2 / (high - low) if high > low else 1.0
+            elif feature.source in (ON_HAND, PIPELINE, SOLD, LOST):
+                scale[f, i] = 1 / stock_scale(spec, i)
+    return Features(
+        source=np.array([f.source for f in features], np.int64),
+        offset=np.array([f.offset for f in features], np.int64),
+        slot=np.array([f.slot for f in features], np.int64),
+        shift=shift,
+        scale=scale,
+        low=np.array([f.low for f in features], np.float64),
+        high=np.array([f.high for f in features], np.float64),
+    )

@@ -1,0 +1,307 @@
+"""The configuration of a market: frozen models, YAML in and out.
+
+Unknown keys and contradictions are refused with the path of the key. Money is in the currency of the prices,
+stock in units, time in periods (a day or a week: ``period`` names it).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from market.errors import Refusal
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Utility = Annotated[float, Field(ge=-100, le=100)]
+Persistence = Annotated[float, Field(ge=0, lt=1)]
+Range = tuple[Finite, Finite]
+T = TypeVar("T", bound=BaseModel)
+
+
+class Model(BaseModel):
+    """Base of every configuration model: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Yearly(Model):
+    """A sinusoid in the number of customers: factor ``1 + amplitude cos(2 pi (t - peak) / length)``."""
+
+    amplitude: Annotated[float, Field(ge=0, lt=1)]
+    peak: Finite = 0.0
+    length: Positive = 365.0
+
+
+class Shock(Model):
+    """A stationary Gaussian AR(1) process: ``sd`` is its stationary standard deviation."""
+
+    sd: NonNegative = 0.0
+    persistence: Persistence = 0.0
+
+
+class Customers(Model):
+    """How many customers come in a period, and how they behave when their first choice is sold out.
+
+    The number is Poisson with mean ``G_t * rate * weekly * yearly * trend * shock``, ``G_t`` gamma with mean 1
+    and variance ``dispersion`` (so the number is negative binomial; 0 is Poisson).
+    """
+
+    mode: Literal["sampled", "expected"] = "sampled"
+    rate: Positive
+    dispersion: NonNegative = 0.0
+    basket: Positive = 1.0
+    substitution: Annotated[float, Field(ge=0, le=1)] = 1.0
+    weekly: tuple[NonNegative, ...] = ()
+    yearly: Yearly | None = None
+    trend: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    shock: Shock = Shock()
+
+    @model_validator(mode="after")
+    def _whole_baskets(self) -> Self:
+        if self.mode == "sampled" and self.basket != int(self.basket):
+            raise ValueError("basket must be a whole number of units when customers.mode is sampled")
+        if self.weekly and sum(self.weekly) == 0:
+            raise ValueError("weekly factors must not all be zero")
+        return self
+
+
+class DemandShock(Model):
+    """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
+
+    persistence: Persistence = 0.0
+    common: NonNegative = 0.0
+
+
+class Events(Model):
+    """Exogenous promotions: an active event adds ``effect`` to a seller's utility.
+
+    Lengths are geometric with mean ``mean_length`` periods; each seller's ``event_frequency`` is the share of
+    periods with an event. Events are observed by all sellers ``announced`` periods ahead.
+    """
+
+    effect: Finite
+    mean_length: Annotated[float, Field(ge=1)]
+    announced: Annotated[int, Field(ge=0)] = 0
+
+
+class Visibility(Model):
+    """What a seller sees of its rivals: their last prices, and whether (or how much) they have in stock."""
+
+    rivals_prices: Literal["last", "hidden"] = "last"
+    rivals_stock: Literal["hidden", "flag", "level"] = "flag"
+
+
+Axis = Annotated[int, Field(ge=1, le=10_000)] | tuple[Finite, ...]
+
+
+class Grid(Model):
+    """A seat's discrete decisions: prices x order-up-to levels, each a count (evenly spaced) or a list."""
+
+    prices: Axis
+    levels: Axis = 1
+
+
+class Seller(Model):
+    """One seller. Costs per unit, per order or per period as their names say; ranges are what it may decide."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$")]
+    quality: Utility
+    unit_cost: NonNegative
+    prices: Range
+    order_up_to: Range = (0.0, 0.0)
+    order_cost: NonNegative = 0.0
+    holding_cost: NonNegative = 0.0
+    stockout_cost: NonNegative = 0.0
+    price_change_cost: NonNegative = 0.0
+    lead_time: Annotated[int, Field(ge=0, le=64)] = 0
+    stock: NonNegative = 0.0
+    start_price: float | None = None
+    xi: NonNegative = 0.0
+    event_frequency: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    grid: Grid | None = None
+    actions: Literal["box", "grid"] = "box"
+    reward_scale: Positive | None = None
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for key in ("prices", "order_up_to"):
+            low, high = getattr(self, key)
+            if not 0 <= low <= high:
+                raise ValueError(f"{key} must be [low, high] with 0 <= low <= high, got [{low}, {high}]")
+        low, high = self.prices
+        if self.start_price is not None and not low <= self.start_price <= high:
+            raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")
+        if self.actions == "grid" and self.grid is None:
+            raise ValueError("actions: grid needs grid: {prices: ..., levels: ...}")
+        self._grid_inside()
+        return self
+
+    def _grid_inside(self) -> None:
+        if self.grid is None:
+            return
+        for axis, bounds in (("prices", self.prices), ("levels", self.order_up_to)):
+            values = getattr(self.grid, axis)
+            if isinstance(values, tuple) and not all(bounds[0] <= v <= bounds[1] for v in values):
+                raise ValueError(f"grid.{axis} must lie inside [{bounds[0]}, {bounds[1]}]")
+            if isinstance(values, tuple) and not values:
+                raise ValueError(f"grid.{axis} must not be empty")
+
+    @property
+    def first_price(self) -> float:
+        """The price on the shelf before the first decision: ``start_price`` or the middle of the range."""
+        return self.start_price if self.start_price is not None else sum(self.prices) / 2
+
+
+def _outside(value: object) -> object:
+    return -math.inf if value is None or value == "none" else value
+
+
+class MarketSpec(Model):
+    """A market of sellers who share one stream of customers. See the README for the model on half a page."""
+
+    name: str = "market"
+    period: str = "period"
+    horizon: Annotated[int, Field(ge=1, le=1_000_000)]
+    inventory: Literal["stocked", "make_to_order"] = "stocked"
+    price_form: Literal["linear", "log"] = "linear"
+    price_sensitivity: Positive
+    nest: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    outside: Annotated[float, BeforeValidator(_outside), Field(le=100)] = 0.0
+    customers: Customers
+    demand_shock: DemandShock = DemandShock()
+    events: Events | None = None
+    visibility: Visibility = Visibility()
+    sellers: tuple[Seller, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [seller.name for seller in self.sellers]
+        if not names:
+            raise ValueError("sellers must name at least one seller")
+        if len(set(names)) < len(names):
+            raise ValueError(f"sellers must have different names, got {', '.join(names)}")
+        if not (self.outside == -math.inf or self.outside >= -100):
+            raise ValueError("outside must be a utility between -100 and 100, or none")
+        for k, seller in enumerate(self.sellers):
+            self._check_seller(f"sellers.{k} ({seller.name})", seller)
+        return self
+
+    def _check_seller(self, place: str, seller: Seller) -> None:
+        if self.price_form == "log" and seller.prices[0] <= 0:
+            raise ValueError(f"{place}.prices must start above 0 when price_form is log")
+        if seller.event_frequency > 0:
+            if self.events is None:
+                raise ValueError(f"{place}.event_frequency needs the market's events: {{effect, mean_length}}")
+            start = seller.event_frequency / (self.events.mean_length * (1 - seller.event_frequency))
+            if start > 1:
+                raise ValueError(
+                    f"{place}.event_frequency {seller.event_frequency} cannot be reached with events of mean length "
+                    f"{self.events.mean_length}: at most {self.events.mean_length / (1 + self.events.mean_length):.3f}"
+                )
+        if self.inventory == "make_to_order":
+            self._check_made_to_order(place, seller)
+        elif self.customers.mode == "sampled" and seller.stock != int(seller.stock):
+            raise ValueError(f"{place}.stock must be whole units when customers.mode is sampled")
+
+    def _check_made_to_order(self, place: str, seller: Seller) -> None:
+        for key in ("stock", "holding_cost", "order_cost", "stockout_cost", "lead_time"):
+            if getattr(seller, key):
+                raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
+        if seller.order_up_to != (0.0, 0.0):
+            raise ValueError(f"{place}.order_up_to means nothing when inventory is make_to_order: leave it out")
+
+    @property
+    def stocked(self) -> bool:
+        """Whether sellers hold stock and order it (False: made to order)."""
+        return self.inventory == "stocked"
+
+    @property
+    def names(self) -> list[str]:
+        """The sellers' names in seat order."""
+        return [seller.name for seller in self.sellers]
+
+    @property
+    def max_lead_time(self) -> int:
+        """The longest lead time L in periods."""
+        return max(seller.lead_time for seller in self.sellers)
+
+    @property
+    def announced(self) -> int:
+        """How many periods ahead events are observed (0 without events)."""
+        return self.events.announced if self.events else 0
+
+    @classmethod
+    def parse(cls, data: object, where: str = "market") -> MarketSpec:
+        """Build a spec from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+        return parse_model(cls, data, where)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MarketSpec:
+        """Read a YAML file: its ``market:`` part, or the whole file when it has none."""
+        data = read_yaml(path)
+        return cls.parse(data.get("market", data), f"{path}: market")
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data that :meth:`parse` reads back into an equal spec."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        data["outside"] = "none" if self.outside == -math.inf else self.outside
+        return data
+
+
+def parse_model(model: type[T], data: object, where: str) -> T:
+    """Validate ``data``; every error becomes one line ``where.key.path: rule``."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(where, dict(problem)) for problem in error.errors()]
+        raise Refusal("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(where: str, problem: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown key"
+    if problem["type"] == "missing":
+        message = "this key is required"
+    shown = problem["input"]
+    given = f" (got {shown!r})" if isinstance(shown, (str, int, float)) and problem["type"] != "extra_forbidden" else ""
+    return f"{where}{'.' if path else ''}{path}: {message}{given}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader that also refuses a key written twice (YAML keeps the last in silence)."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int)) and key in seen:
+                raise Refusal(f"line {key_node.start_mark.line + 1}: key {key!r} is written twice")
+            if isinstance(key, (str, int)):
+                seen.add(key)
+        return dict(super().construct_mapping(node, deep))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping; raise :class:`Refusal` that names the file when it is missing or not one."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
+        raise Refusal(f"{path}: cannot be read ({reason})") from None
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
+    except Refusal as error:
+        raise Refusal(f"{path}: {error}") from None
+    if not isinstance(data, dict):
+        raise Refusal(f"{path}: must be a YAML mapping with the key market")
+    return data
