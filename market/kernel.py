@@ -25,11 +25,14 @@ SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
 ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT = range(8)
 
 
-def compiled(parallel: bool = False) -> Callable[[F], F]:
-    """numba's njit with one set of options; without a cache where none can be written."""
+def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
+    """numba's njit with one set of options; without a cache where none can be written.
+
+    ``inline``: calls pass tuples of arrays, which costs more than what most functions here do.
+    """
 
     def wrap(function: F) -> F:
-        options = {"error_model": "numpy", "fastmath": False, "parallel": parallel, "nogil": True}
+        options = {"error_model": "numpy", "fastmath": False, "parallel": parallel, "nogil": True, "forceinline": inline, "_nrt": False}
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # numba: "cannot cache function ...: no locator available"
@@ -41,7 +44,7 @@ def compiled(parallel: bool = False) -> Callable[[F], F]:
 # ---------------------------------------------------------------------------------------------- randomness
 
 
-@compiled()
+@compiled(inline=True)
 def mix(z):
     """splitmix64's finaliser (Steele, Lea & Flood 2014): 64 bits in, 64 well-mixed bits out."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -57,13 +60,13 @@ def key(seed, episode, period, purpose):
     return mix(z ^ (np.uint64(period) * GOLDEN + np.uint64(1)))
 
 
-@compiled()
+@compiled(inline=True)
 def unit(bits):
     """A uniform number in [0, 1) from 64 bits."""
     return (bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@compiled()
+@compiled(inline=True)
 def uniform(random, m):
     """The next uniform number in (0, 1) of row m's stream."""
     random[m] += GOLDEN
@@ -243,7 +246,7 @@ def begin_episode(market, sellers, calendar, tape, state, scratch, m):
 # ---------------------------------------------------------------------------------------------- choice
 
 
-@compiled()
+@compiled(inline=True)
 def choice_weights(market, sellers, tape, state, scratch, m, t):
     """Set each seller's weight exp(u_i / (1 - rho)); return the outside option's, on the same scale.
 
@@ -266,7 +269,7 @@ def choice_weights(market, sellers, tape, state, scratch, m, t):
     return math.exp(min(market.outside - (1.0 - market.nest) * top, 700.0))
 
 
-@compiled()
+@compiled(inline=True)
 def buy_probability(market, inclusive, outside):
     """P(some seller) = S^(1-rho) / (S^(1-rho) + e^u0), S the sum of weights offered (Train 2009, eq. 4.5)."""
     if inclusive <= 0.0:
@@ -275,7 +278,7 @@ def buy_probability(market, inclusive, outside):
     return attraction / (attraction + outside)
 
 
-@compiled()
+@compiled(inline=True)
 def first_choices(market, scratch, m, n, outside):
     """Probability of each seller being the first choice among all; index n is the outside option."""
     inclusive = 0.0
@@ -307,7 +310,7 @@ def second_choices(market, scratch, m, n, outside):
 # ---------------------------------------------------------------------------------------------- customers
 
 
-@compiled()
+@compiled(inline=True)
 def accumulate(probability, threshold, m, n, last):
     """Set the thresholds of a uniform number; ``last`` is a seller whose threshold is never met (-1: none)."""
     total = 0.0
@@ -316,7 +319,7 @@ def accumulate(probability, threshold, m, n, last):
         threshold[m, i] = total if i != last else 2.0
 
 
-@compiled()
+@compiled(inline=True)
 def pick(threshold, m, n, u):
     """The option whose interval holds u: the number of thresholds that u has passed (no branch)."""
     choice = 0
@@ -325,7 +328,7 @@ def pick(threshold, m, n, u):
     return choice
 
 
-@compiled()
+@compiled(inline=True)
 def serve_one_by_one(market, state, scratch, m, n, outside, customers, stream):
     """Customers come one by one; one whose first choice is short of stock is a lost sale and may choose again."""
     left, basket, served_by = scratch.left, market.basket, 0
@@ -349,7 +352,7 @@ def serve_one_by_one(market, state, scratch, m, n, outside, customers, stream):
                 take_what_is_left(market, state, scratch, m, choice)
 
 
-@compiled()
+@compiled(inline=True)
 def take_what_is_left(market, state, scratch, m, i):
     """A customer takes a basket, or what there is, from seller i; the rest is lost. Whether it got anything."""
     taken = min(market.basket, scratch.left[m, i])
@@ -358,7 +361,7 @@ def take_what_is_left(market, state, scratch, m, i):
     return taken > 0.0
 
 
-@compiled()
+@compiled(inline=True)
 def count_in_stock(scratch, m, n):
     """How many sellers have stock; within a period this only falls, so it tells when second choices change."""
     count = 0
@@ -521,7 +524,7 @@ def serve_stage(market, state, scratch, m, i, winner, stream, which):
 # ---------------------------------------------------------------------------------------------- one period
 
 
-@compiled()
+@compiled(inline=True)
 def decide(market, sellers, state, ledger, m, i, price, quantity):
     """Seller i posts a price (kept inside its range) and places an order (whole units in sampled mode)."""
     seller = sellers[i]
@@ -542,7 +545,7 @@ def decide(market, sellers, state, ledger, m, i, price, quantity):
     entry.price_change_cost = seller.price_change_cost if changed else 0.0
 
 
-@compiled()
+@compiled(inline=True)
 def serve_customers(market, sellers, tape, state, scratch, m):
     """All customers of the period: set what each seller sold, lost and has left."""
     n, t = sellers.shape[0], state.period[m]
@@ -568,7 +571,7 @@ def serve_customers(market, sellers, tape, state, scratch, m):
         state.on_hand[m, i] = scratch.left[m, i]
 
 
-@compiled()
+@compiled(inline=True)
 def account(market, sellers, state, ledger, m, i, market_size):
     """profit = revenue - purchase, order, holding, stockout and price-change cost: the one identity."""
     seller, entry = sellers[i], ledger[m, i]
@@ -591,7 +594,7 @@ def account(market, sellers, state, ledger, m, i, market_size):
     state.reward[m, i] = entry.profit / seller.reward_scale
 
 
-@compiled()
+@compiled(inline=True)
 def receive(state, m, i):
     """The next period begins: what is due joins the stock on hand, the pipeline moves up."""
     slots = state.pipeline.shape[2]
@@ -604,7 +607,7 @@ def receive(state, m, i):
     state.pipeline[m, i, slots - 1] = 0.0
 
 
-@compiled()
+@compiled(inline=True)
 def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantity):
     """One period of market m: decisions, customers, accounts, and the arrivals that open the next one."""
     for i in range(sellers.shape[0]):
@@ -620,7 +623,7 @@ def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantit
 # ---------------------------------------------------------------------------------------------- observation
 
 
-@compiled()
+@compiled(inline=True)
 def raw_feature(features, calendar, tape, state, m, i, f):
     """The unscaled value of feature f about seller i."""
     source, slot, t = features.source[f], features.slot[f], state.period[m]
@@ -641,7 +644,7 @@ def raw_feature(features, calendar, tape, state, m, i, f):
     return float(tape.event[m, t + slot, i])
 
 
-@compiled()
+@compiled(inline=True)
 def observe_market(features, calendar, tape, state, m, out):
     """Fill out[m, seat, feature], always inside the features' bounds."""
     n = out.shape[1]
