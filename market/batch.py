@@ -18,7 +18,7 @@ from market.equilibrium import reward_scales
 from market.errors import Refusal
 from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State, Tape
 from market.observation import calendar_features, compile_features, feature_list
-from market.spec import MarketSpec
+from market.spec import HUGE, MarketSpec
 
 PARALLEL_FROM = 64
 DIRECT_FROM_PER_SELLER = 32
@@ -146,12 +146,25 @@ class MarketBatch:
         return np.asarray(self.state.pipeline.sum(2))
 
     def reset(self, seed: int | ArrayLike | None = None, rows: ArrayLike | None = None) -> None:
-        """Begin the next episode of every row, or of ``rows``; with a seed, the first episode of that seed."""
-        which = np.arange(self.markets) if rows is None else np.atleast_1d(np.asarray(rows, np.int64))
+        """Begin the next episode of every row, or of ``rows``; with a seed, the first episode of that seed.
+
+        ``rows`` are indices or a mask (M,), such as :attr:`truncated`.
+        """
+        which = np.arange(self.markets) if rows is None else self._rows(np.atleast_1d(np.asarray(rows)))
         if seed is not None:
             self._seed_rows(which, seed)
         begin = kernel.begin_serial if self.serial else kernel.begin_parallel
         begin(self._market, self._sellers, self._calendar, self.tape, self.state, self._scratch, which)
+
+    def _rows(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        if rows.dtype.kind == "b" and rows.shape == (self.markets,):
+            return np.flatnonzero(rows)
+        kinds = "iu" if rows.size else "iuf"  # an empty list is an array of floats
+        if rows.dtype.kind not in kinds or rows.ndim != 1 or ((rows < 0) | (rows >= self.markets)).any():
+            raise Refusal(f"rows: must be indices from 0 to {self.markets - 1} or a mask of {self.markets}, got {rows!r}")
+        if len(np.unique(rows)) < len(rows):
+            raise Refusal(f"rows: must be different, got {rows!r}")
+        return rows.astype(np.int64)
 
     def step(self, price: Floats, quantity: Floats) -> Record:
         """Play one period in every row.
@@ -176,10 +189,11 @@ class MarketBatch:
         shape = (self.markets, len(self.spec.sellers))
         if price.shape != shape or quantity.shape != shape:
             raise Refusal(f"decisions: price and order must have shape {shape}, got {price.shape} and {quantity.shape}")
-        if not np.isfinite(price.sum() + quantity.sum()):
-            bad = ~(np.isfinite(price) & np.isfinite(quantity))
-            row, seat = np.argwhere(bad)[0]
-            raise Refusal(f"decision of seller {self.spec.sellers[seat].name} (market {row}): must be finite, not NaN")
+        for name, decision in (("price", price), ("order", quantity)):
+            if not -HUGE <= decision.min() <= decision.max() <= HUGE:
+                row, seat = np.argwhere(~(np.abs(decision) <= HUGE))[0]
+                place = f"{name} of seller {self.spec.sellers[seat].name} (market {row})"
+                raise Refusal(f"{place}: must be a number up to {HUGE:g}, not {decision[row, seat]}")
         if self.state.period.max() >= self.spec.horizon:
             raise Refusal(f"step: the episode of {self.spec.horizon} periods is over (or not begun): call reset first")
 
@@ -200,6 +214,8 @@ class MarketBatch:
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
             if name not in saved or saved[name].shape != array.shape:
                 raise Refusal(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
+        if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
+            raise Refusal(f"saved market: period must lie between 0 and {self.spec.horizon}")
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
             array[...] = saved[name]
 

@@ -55,7 +55,10 @@ class Decisions:
         """
         if self.encoding == "grid":
             return self._decode_grid(np.asarray(action))
-        box = np.asarray(action, np.float64).reshape(-1, int(self.space.shape[0]))  # type: ignore[index]
+        width, box = 2 if self.stocked else 1, np.asarray(action, np.float64)
+        if box.ndim not in (1, 2) or box.shape[-1] != width:
+            raise Refusal(f"action of seller {self.seller.name}: must have shape (M, {width}), got {box.shape}")
+        box = box.reshape(-1, width)
         if np.isnan(box).any():
             raise Refusal(f"action of seller {self.seller.name}: NaN is not a decision")
         unit = (np.clip(box, -1.0, 1.0) + 1.0) / 2.0
@@ -64,7 +67,7 @@ class Decisions:
         return price, level
 
     def _decode_grid(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
-        if action.dtype.kind == "f" and not np.array_equal(action, np.rint(action)):
+        if action.dtype.kind == "f" and not (np.isfinite(action).all() and np.array_equal(action, np.rint(action))):
             raise Refusal(f"action of seller {self.seller.name}: a grid takes whole numbers, not {action!r}")
         index = action.astype(np.int64).reshape(-1)
         size = len(self.prices) * len(self.levels)

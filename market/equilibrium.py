@@ -142,8 +142,8 @@ def _slope(logit: Logit, price: Floats) -> Floats:
     return logit.price_sensitivity * (1.0 / price if logit.log_price else np.ones_like(price))
 
 
-def _choices(logit: Logit, price: Floats) -> tuple[Floats, Floats]:
-    """Shares and shares among buyers at every node, both (..., Q, N)."""
+def choices(logit: Logit, price: Floats) -> tuple[Floats, Floats]:
+    """Return shares of all customers and shares among buyers, not averaged: (..., Q, N) each, a row for every node."""
     utility = (logit.quality + _utility_of_price(logit, price))[..., None, :] + logit.nodes
     scaled = utility / (1.0 - logit.nest)
     top = scaled.max(axis=-1, keepdims=True)
@@ -163,14 +163,14 @@ def shares(logit: Logit, price: ArrayLike) -> Floats:
     *Discrete Choice Methods*, eq. 4.4-4.5; Berry 1994, section 5; ``rho = 0`` is Train's eq. 3.6).
     Two sellers with ``u = 0`` beside ``o = 0`` and ``rho = 0``: one third each.
     """
-    share, _ = _choices(logit, np.asarray(price, dtype=np.float64))
+    share, _ = choices(logit, np.asarray(price, dtype=np.float64))
     return np.asarray(logit.weights @ share)
 
 
 @np.errstate(under="ignore")
 def _cross(logit: Logit, price: Floats) -> tuple[Floats, Floats]:
     """Shares (..., N) and ``E[s_i (rho w_j + lambda s_j)]`` (..., N, N)."""
-    share, within = _choices(logit, price)
+    share, within = choices(logit, price)
     weighted = share * logit.weights[:, None]
     pull = logit.nest * within + (1.0 - logit.nest) * share
     return weighted.sum(axis=-2), np.swapaxes(weighted, -1, -2) @ pull
@@ -189,6 +189,7 @@ def share_jacobian(logit: Logit, price: ArrayLike) -> Floats:
     return np.asarray(-_slope(logit, price)[..., None, :] * (own - cross) / (1.0 - logit.nest))
 
 
+@np.errstate(under="ignore")
 def elasticities(logit: Logit, price: ArrayLike) -> Floats:
     """Return ``(ds_i / dp_j) (p_j / s_i)`` (..., N, N): per cent of demand ``i`` per per cent of price ``j``.
 
@@ -199,6 +200,7 @@ def elasticities(logit: Logit, price: ArrayLike) -> Floats:
     return np.asarray(share_jacobian(logit, price) * price[..., None, :] / shares(logit, price)[..., None])
 
 
+@np.errstate(under="ignore")
 def diversion_ratios(logit: Logit, price: ArrayLike) -> Floats:
     """Return (..., N, N): of the customers that ``i`` loses by a small price rise, the part that goes to ``j``.
 
@@ -214,6 +216,7 @@ def diversion_ratios(logit: Logit, price: ArrayLike) -> Floats:
     return np.asarray(ratio)
 
 
+@np.errstate(under="ignore")
 def profits(logit: Logit, price: ArrayLike) -> Floats:
     """Return mean profit a period (..., N), money, with unlimited stock: ``size (p - c) s``.
 
@@ -274,7 +277,8 @@ def _polish(residual: Callable[[Floats], Floats], x: Floats) -> Floats | None:
         elif error < ROOT_TOLERANCE:
             break
         jacobian = (residual(x + width) - residual(x - width)).T / 2e-5
-        step = np.linalg.lstsq(jacobian, value, rcond=None)[0]
+        # Directions below the differences' noise stay put: qualities without an outside option have one.
+        step = np.linalg.lstsq(jacobian, value, rcond=1e-9)[0]
         x = x - np.clip(step, -1.0, 1.0)
     return best if error < ROOT_TOLERANCE else None
 
@@ -291,6 +295,7 @@ def _is_best(logit: Logit, ownership: Floats, markup: Floats) -> bool:
     return bool((reached <= here[:, None] * (1.0 + 1e-9)).all())
 
 
+@np.errstate(under="ignore")
 def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
     """Return prices (N,) at which no owner gains by moving one price; ``ownership`` (N, N) is 1 where owned together.
 
@@ -316,8 +321,8 @@ def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
             if _is_best(logit, held, markup):
                 return np.asarray(logit.unit_cost + markup)
     raise Refusal(
-        "no finite prices are best for every seller at once: markups run away, or the demand shocks are so wide that "
-        "a distant price pays more; raise price_sensitivity or outside, or lower xi"
+        "no finite prices are best for every seller at once: they run away (to 0 where a log price meets unit_cost 0), "
+        "or xi is so wide for 1 - nest that a distant price pays more; raise price_sensitivity or outside, or lower xi"
     )
 
 
@@ -375,6 +380,8 @@ class _Seat:
         value = value / (1.0 - nest)
         if nest == 0.0 and logit.outside > -math.inf:
             value = np.concatenate([value, np.full((*value.shape[:2], 1), logit.outside)], axis=-1)
+        if value.shape[-1] == 0:
+            raise Refusal("a single seller without an outside option has no finite best price: set outside")
         top = value.max(axis=-1)
         rival = top + np.log(np.exp(value - top[..., None]).sum(axis=-1))
         inside = None
@@ -386,16 +393,17 @@ class _Seat:
         """``E = s'(u) / s`` (M,) and its derivative at the utility (M,) of the seat's price; shares averaged."""
         narrow = 1.0 - self.nest
         ratio = _safe_exp(self.appeal + utility[:, None] / narrow)
-        within = ratio / (1.0 + ratio)
-        if self.inside is None:
-            share, bend = within, (1.0 if self.nest == 0.0 else 1.0 / narrow) * within * (1.0 - within)
-            rate = (1.0 - within) / narrow
-            bend = bend / narrow
-        else:
+        spare = 1.0 / (1.0 + ratio)
+        within = ratio * spare
+        rate = spare / narrow
+        bend = within * rate / narrow
+        share = within
+        if self.inside is not None:
             odds = self.inside * (1.0 + ratio) ** narrow
-            share = within * (odds / (1.0 + odds))
-            rate = (1.0 - self.nest * within) / narrow - share
-            bend = self.nest / narrow**2 * within * (1.0 - within) + share * rate
+            stays = 1.0 / (1.0 + odds)
+            share = within * odds * stays
+            rate = rate + within * stays
+            bend = self.nest * bend + share * rate
         total = share @ self.weights
         mean = (share * rate) @ self.weights / total
         return mean, (share * (rate * rate - bend)) @ self.weights / total - mean * mean
@@ -418,14 +426,11 @@ def best_response(
     ``quality = c + 2``, outside 0: ``c + 2``. Raises :class:`Refusal` where the best price is infinite.
     """
     price = np.asarray(price, dtype=np.float64)
-    cost, a = float(logit.unit_cost[seat]), logit.price_sensitivity
+    cost = float(logit.unit_cost[seat])
+    if high <= cost or (price.shape[-1] == 1 and logit.outside == -math.inf and high < math.inf):
+        return np.full(len(price), high)
     market = _Seat.of(logit, price, seat)
-    narrow = 1.0 - market.nest
-    least = narrow / a
-    if logit.log_price:
-        least = narrow * cost / (a - narrow) if a > narrow else cost
-    floor = math.log(max(least, 1e-12 * (1.0 + cost)))
-    ceiling = math.log(high - cost) if cost < high < math.inf else floor + math.log(UNBOUNDED)
+    floor, ceiling = _bracket(logit, cost, market.nest, high)
 
     def excess(y: Floats) -> tuple[Floats, Floats]:
         markup = np.exp(y)
@@ -435,34 +440,41 @@ def best_response(
         bent = -markup / posted if logit.log_price else 0.0
         return np.log(lever * rate), 1.0 + bent - lever * bend / rate
 
-    if high <= cost:
-        return np.full(len(price), high)
-    ends = np.full(len(price), floor), np.full(len(price), max(ceiling, floor))
-    y = _bracketed_root(excess, *ends, np.full(len(price), min(floor + 0.3, max(ceiling, floor))), tolerance)
+    y = _bracketed_root(excess, np.full(len(price), floor), np.full(len(price), ceiling), tolerance)
     if high == math.inf and (y >= ceiling - 1e-6).any():
         raise Refusal("no finite best response: demand falls too slowly with the price; give the price a bound")
     return np.asarray(np.clip(cost + np.exp(y), low, high))
 
 
+def _bracket(logit: Logit, cost: float, nest: float, high: float) -> tuple[float, float]:
+    """Logs of the smallest markup that can be best and of the largest that is looked at."""
+    a, narrow = logit.price_sensitivity, 1.0 - nest
+    least = narrow / a
+    if logit.log_price:
+        least = narrow * cost / (a - narrow) if a > narrow else 0.0
+    floor = math.log(max(least, 1e-9 * (1.0 + cost)))
+    largest = high - cost if high < math.inf else UNBOUNDED * (math.exp(floor) + cost + 1.0)
+    return floor, max(floor, math.log(largest))
+
+
 def _bracketed_root(
-    function: Callable[[Floats], tuple[Floats, Floats]], low: Floats, high: Floats, start: Floats, tolerance: float
+    function: Callable[[Floats], tuple[Floats, Floats]], low: Floats, high: Floats, tolerance: float
 ) -> Floats:
     """Roots of functions that rise from below zero at ``low``; ``high`` where they never do."""
-    x = start
-    for _ in range(80):
+    x = np.minimum(low + 0.3, high)
+    for _ in range(100):
         value, slope = function(x)
         low, high = np.where(value <= 0, x, low), np.where(value >= 0, x, high)
-        step = np.clip(value / np.maximum(slope, 1e-6), -2.0, 2.0)
-        proposal = x - step
-        outside = (proposal < low) | (proposal > high)
-        update = np.where(outside, 0.5 * (low + high), proposal)
+        update = x - np.clip(value / np.maximum(slope, 1e-6), -2.0, 2.0)
+        update = np.where((update < low) | (update > high), 0.5 * (low + high), update)
         moved = np.abs(update - x).max()
         x = update
         if moved <= tolerance:
             break
-    return x
+    return np.asarray(x)
 
 
+@np.errstate(under="ignore")
 def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats:
     """Return qualities (N,) at which ``shares(logit, price)``, averaged over ``xi``, equal ``target`` (N,).
 
@@ -484,8 +496,7 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
     start = start if open_market else start - start.mean()
 
     def gap(quality: Floats) -> Floats:
-        # Prices of cost 1 and sensitivity do not matter here: move qualities by moving utilities.
-        return np.asarray(np.log(np.array([shares(replace(logit, quality=q), at) for q in quality.reshape(-1, len(at))]) / wanted).reshape(quality.shape))
+        return np.asarray(np.log(shares(replace(logit, quality=quality), at) / wanted))
 
     found = _polish(gap, start)
     if found is None:

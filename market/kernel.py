@@ -32,7 +32,8 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
     """
 
     def wrap(function: F) -> F:
-        options = {"error_model": "numpy", "fastmath": False, "parallel": parallel, "nogil": True, "forceinline": inline, "_nrt": False}
+        options = {"error_model": "numpy", "fastmath": False, "nogil": True, "_nrt": False}
+        options |= {"parallel": parallel, "forceinline": inline}
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # numba: "cannot cache function ...: no locator available"
@@ -251,7 +252,8 @@ def choice_weights(market, sellers, tape, state, scratch, m, t):
     """Set each seller's weight exp(u_i / (1 - rho)); return the outside option's, on the same scale.
 
     u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it. The largest exponent is taken off before
-    exp, so no utility overflows; shares do not change.
+    exp, so no utility overflows; shares do not change. The floor of e^-690 keeps a hopeless offer an offer: it is
+    what customers turn to when there is nothing else (outside: none).
     """
     n, top = sellers.shape[0], -1e300
     for i in range(n):
@@ -265,7 +267,7 @@ def choice_weights(market, sellers, tape, state, scratch, m, t):
         scratch.weight[m, i] = exponent
         top = max(top, exponent)
     for i in range(n):
-        scratch.weight[m, i] = math.exp(scratch.weight[m, i] - top)
+        scratch.weight[m, i] = math.exp(max(scratch.weight[m, i] - top, -690.0))
     return math.exp(min(market.outside - (1.0 - market.nest) * top, 700.0))
 
 
@@ -312,11 +314,11 @@ def second_choices(market, scratch, m, n, outside):
 
 @compiled(inline=True)
 def accumulate(probability, threshold, m, n, last):
-    """Set the thresholds of a uniform number; ``last`` is a seller whose threshold is never met (-1: none)."""
+    """Set the thresholds of a uniform number; from seller ``last`` on they are never met (-1: none is)."""
     total = 0.0
     for i in range(n):
         total += probability[m, i]
-        threshold[m, i] = total if i != last else 2.0
+        threshold[m, i] = 2.0 if 0 <= last <= i else total
 
 
 @compiled(inline=True)
@@ -331,7 +333,7 @@ def pick(threshold, m, n, u):
 @compiled(inline=True)
 def serve_one_by_one(market, state, scratch, m, n, outside, customers, stream):
     """Customers come one by one; one whose first choice is short of stock is a lost sale and may choose again."""
-    left, basket, served_by = scratch.left, market.basket, 0
+    left, basket, served_by = scratch.left, market.basket, -1
     accumulate(scratch.first, scratch.threshold, m, n, n - 1 if outside == 0.0 else -1)
     for customer in range(int(customers)):
         bits = mix(stream + np.uint64(customer) * GOLDEN)
@@ -410,20 +412,22 @@ def spread(market, scratch, m, n, count, probability, into, stream, which):
 def run_out(market, scratch, m, n, stream, which):
     """Find the first seller to sell out: set every seller's moment (2 = not at all), return the first, or -1.
 
-    Requests come at independent uniform moments, so the c-th of r comes at a Beta(c, r - c + 1) moment.
+    Requests come at independent uniform moments, so the c-th of r comes at a Beta(c, r - c + 1) moment. That
+    c = r requests take exactly what there is counts too: whoever comes later chooses among the others.
     """
     winner, soonest = -1, 1.5
     for i in range(n):
         scratch.moment[m, i] = 2.0
         requests = scratch.wanting[m, i] + scratch.turned[m, i]
         stock = scratch.left[m, i] / market.basket
-        if stock <= 0.0 or requests <= (stock if market.expected else math.ceil(stock)):
+        if stock <= 0.0:
             continue
         if market.expected:
-            scratch.moment[m, i] = stock / requests
-        else:
-            scratch.random[m] = mix(stream + np.uint64(which + i) * SUBSTITUTE)
+            if requests > stock:
+                scratch.moment[m, i] = stock / requests
+        elif requests >= math.ceil(stock):
             stock = math.ceil(stock)
+            scratch.random[m] = mix(stream + np.uint64(which + i) * SUBSTITUTE)
             scratch.moment[m, i] = beta(scratch.random, m, stock, requests - stock + 1.0)
         if scratch.moment[m, i] < soonest:
             winner, soonest = i, scratch.moment[m, i]
@@ -476,11 +480,11 @@ def serve_in_stages(market, state, scratch, m, n, outside, customers, stream):
     """
     spread(market, scratch, m, n, customers, scratch.first, scratch.wanting, stream, 1)
     turned_away = 0.0
-    for i in range(n):
-        if scratch.left[m, i] <= 0.0:
-            turned_away += turn_away(market, state, scratch, m, i)
     for stage in range(n + 1):
         which = 8 * n * (stage + 1)
+        for i in range(n):
+            if scratch.left[m, i] <= 0.0:
+                turned_away += turn_away(market, state, scratch, m, i)
         idle = turned_away
         for i in range(n):
             scratch.turned[m, i] = 0.0
@@ -497,7 +501,6 @@ def serve_in_stages(market, state, scratch, m, n, outside, customers, stream):
         for i in range(n):
             turned_away += serve_stage(market, state, scratch, m, i, winner, stream, which + 4 * n + 2 * i + 1)
         scratch.left[m, winner] = 0.0
-        turned_away += turn_away(market, state, scratch, m, winner)
 
 
 @compiled()

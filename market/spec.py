@@ -6,19 +6,33 @@ stock in units, time in periods (a day or a week: ``period`` names it).
 
 from __future__ import annotations
 
+import difflib
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from market.errors import Refusal
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
+MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
+
+NonNegative = Annotated[float, Field(ge=0, le=HUGE)]
+Positive = Annotated[float, Field(gt=0, le=HUGE)]
+Finite = Annotated[float, Field(ge=-HUGE, le=HUGE)]
 Utility = Annotated[float, Field(ge=-100, le=100)]
+Deviation = Annotated[float, Field(ge=0, le=100)]
 Persistence = Annotated[float, Field(ge=0, lt=1)]
 Range = tuple[Finite, Finite]
 T = TypeVar("T", bound=BaseModel)
@@ -41,7 +55,7 @@ class Yearly(Model):
 class Shock(Model):
     """A stationary Gaussian AR(1) process: ``sd`` is its stationary standard deviation."""
 
-    sd: NonNegative = 0.0
+    sd: Deviation = 0.0
     persistence: Persistence = 0.0
 
 
@@ -75,7 +89,7 @@ class DemandShock(Model):
     """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
 
     persistence: Persistence = 0.0
-    common: NonNegative = 0.0
+    common: Deviation = 0.0
 
 
 class Events(Model):
@@ -85,7 +99,7 @@ class Events(Model):
     periods with an event. Events are observed by all sellers ``announced`` periods ahead.
     """
 
-    effect: Finite
+    effect: Utility
     mean_length: Annotated[float, Field(ge=1)]
     announced: Annotated[int, Field(ge=0)] = 0
 
@@ -97,7 +111,17 @@ class Visibility(Model):
     rivals_stock: Literal["hidden", "flag", "level"] = "flag"
 
 
-Axis = Annotated[int, Field(ge=1, le=10_000)] | tuple[Finite, ...]
+def _count_or_list(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return validate(value)
+    except ValidationError:
+        raise ValueError("must be a count from 1 to 10000 (evenly spaced) or a list of numbers") from None
+
+
+Axis = Annotated[
+    Annotated[int, Field(ge=1, le=10_000)] | Annotated[tuple[Finite, ...], Field(min_length=1)],
+    WrapValidator(_count_or_list),
+]
 
 
 class Grid(Model):
@@ -122,7 +146,7 @@ class Seller(Model):
     lead_time: Annotated[int, Field(ge=0, le=64)] = 0
     stock: NonNegative = 0.0
     start_price: float | None = None
-    xi: NonNegative = 0.0
+    xi: Deviation = 0.0
     event_frequency: Annotated[float, Field(ge=0, lt=1)] = 0.0
     grid: Grid | None = None
     actions: Literal["box", "grid"] = "box"
@@ -149,8 +173,6 @@ class Seller(Model):
             values = getattr(self.grid, axis)
             if isinstance(values, tuple) and not all(bounds[0] <= v <= bounds[1] for v in values):
                 raise ValueError(f"grid.{axis} must lie inside [{bounds[0]}, {bounds[1]}]")
-            if isinstance(values, tuple) and not values:
-                raise ValueError(f"grid.{axis} must not be empty")
 
     @property
     def first_price(self) -> float:
@@ -159,7 +181,9 @@ class Seller(Model):
 
 
 def _outside(value: object) -> object:
-    return -math.inf if value is None or value == "none" else value
+    if value is None or (isinstance(value, str) and value != "none"):
+        raise ValueError("must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
+    return -math.inf if value == "none" else value
 
 
 class MarketSpec(Model):
@@ -187,10 +211,17 @@ class MarketSpec(Model):
         if len(set(names)) < len(names):
             raise ValueError(f"sellers must have different names, got {', '.join(names)}")
         if not (self.outside == -math.inf or self.outside >= -100):
-            raise ValueError("outside must be a utility between -100 and 100, or none")
+            raise ValueError("outside must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
+        self._check_customers()
         for k, seller in enumerate(self.sellers):
             self._check_seller(f"sellers.{k} ({seller.name})", seller)
         return self
+
+    def _check_customers(self) -> None:
+        growth = max(0.0, (self.horizon - 1) * math.log1p(self.customers.trend))
+        busiest = max(self.customers.weekly, default=1.0) * (1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude)
+        if growth + math.log(self.customers.rate * busiest) > math.log(MOST_CUSTOMERS):
+            raise ValueError(f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower rate, trend or horizon")
 
     def _check_seller(self, place: str, seller: Seller) -> None:
         if self.price_form == "log" and seller.prices[0] <= 0:
@@ -215,6 +246,8 @@ class MarketSpec(Model):
                 raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
         if seller.order_up_to != (0.0, 0.0):
             raise ValueError(f"{place}.order_up_to means nothing when inventory is make_to_order: leave it out")
+        if seller.grid is not None and seller.grid.levels not in (1, (0.0,)):
+            raise ValueError(f"{place}.grid.levels means nothing when inventory is make_to_order: leave it out")
 
     @property
     def stocked(self) -> bool:
@@ -239,6 +272,7 @@ class MarketSpec(Model):
     @classmethod
     def parse(cls, data: object, where: str = "market") -> MarketSpec:
         """Build a spec from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+        _refuse_booleans(data, where)
         return parse_model(cls, data, where)
 
     @classmethod
@@ -259,34 +293,61 @@ def parse_model(model: type[T], data: object, where: str) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(where, dict(problem)) for problem in error.errors()]
+        lines = [_explain(model, where, dict(problem)) for problem in error.errors()]
         raise Refusal("\n".join(dict.fromkeys(lines))) from None
 
 
-def _explain(where: str, problem: dict[str, Any]) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
-    message = str(problem["msg"]).removeprefix("Value error, ")
+def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
+    path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
     if problem["type"] == "extra_forbidden":
-        message = "unknown key"
+        return f"{path}: unknown key{_suggestion(model, problem['loc'])}"
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    if problem["type"] in ("model_type", "dict_type"):
+        message = "must be a mapping of keys to values"
+    if problem["type"] == "tuple_type":
+        message = "must be a list"
     if problem["type"] == "missing":
-        message = "this key is required"
-    shown = problem["input"]
-    given = f" (got {shown!r})" if isinstance(shown, (str, int, float)) and problem["type"] != "extra_forbidden" else ""
-    return f"{where}{'.' if path else ''}{path}: {message}{given}"
+        message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
+        return f"{path}: {message}"
+    return f"{path}: {message}{f' (got {shown!r})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
+
+
+def _suggestion(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> str:
+    """The known key that an unknown one resembles, or all that may stand in its place."""
+    for part in loc[:-1]:
+        if isinstance(part, str) and model is not None:
+            model = _model_within(model.model_fields[part].annotation)
+    keys = list(model.model_fields) if model is not None else []
+    close = difflib.get_close_matches(str(loc[-1]), keys, 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(keys)})"
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The model inside ``X | None`` or ``tuple[X, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)
+
+
+def _refuse_booleans(data: object, path: str) -> None:
+    """No value of a market is true or false, but YAML reads on, off, yes and no so, and they pass for 1 and 0."""
+    if isinstance(data, bool):
+        raise Refusal(f"{path}: must not be true or false (YAML reads yes, no, on and off so: put names in quotes)")
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data if isinstance(data, list) else []):
+        _refuse_booleans(value, f"{path}.{key}")
 
 
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader that also refuses a key written twice (YAML keeps the last in silence)."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int)) and key in seen:
-                raise Refusal(f"line {key_node.start_mark.line + 1}: key {key!r} is written twice")
-            if isinstance(key, (str, int)):
-                seen.add(key)
-        return dict(super().construct_mapping(node, deep))
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise Refusal(f"line {key.start_mark.line + 1}: key {key.value!r} is written twice")
+            seen.add(str(key.value))
+        return node
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

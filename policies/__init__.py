@@ -1,0 +1,1 @@
+"""The sellers: fixed competitors and learners, self-play training, and judging a seller against competitors."""

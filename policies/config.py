@@ -1,0 +1,135 @@
+"""A run's configuration: the market, who sits where, how long to train and how to judge.
+
+Learners' options are checked where they are built (``policies.learners``), so that judging needs no Tianshou.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from market.errors import Refusal
+from market.spec import MarketSpec, Model, NonNegative, parse_model, read_yaml
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Training(Model):
+    """How long and on how many parallel rows: ``budget`` counts seller-periods (one seller, one period, one row)."""
+
+    budget: Count = 3_000_000
+    markets: Count = 256
+    evaluations: Count = 20
+    evaluation_episodes: Count = 128
+
+
+class Evaluation(Model):
+    """How sellers are judged.
+
+    ``episodes``: the most that are played; playing stops earlier once the paired interval of the difference to the
+    best fixed competitor is narrower than ``precision`` of profit. ``warm_up`` periods are skipped, opening and
+    closing stock are valued at ``salvage`` x unit cost. ``competitors`` are tried in the judged seat; a line-up is
+    what its rivals play.
+    """
+
+    episodes: Count = 4096
+    precision: Annotated[float, Field(gt=0, lt=1)] = 0.005
+    warm_up: Annotated[int, Field(ge=0)] = 10
+    salvage: NonNegative = 1.0
+    line_ups: tuple[Any, ...] = ()
+    competitors: tuple[Any, ...] = ()
+    panel: tuple[Any, ...] = ()
+
+
+class RunConfig(Model):
+    """Everything that decides a run, but the seed and the device."""
+
+    market: MarketSpec
+    seats: dict[str, Any] = {}
+    learners: dict[str, dict[str, Any]] = {}
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("seats")
+    @classmethod
+    def _not_empty(cls, seats: dict[str, Any]) -> dict[str, Any]:
+        for name, player in seats.items():
+            if not isinstance(player, (str, dict)) or not player:
+                raise ValueError(f"{name} must be a learner's name, or pricing + replenishment rules")
+        return seats
+
+    @model_validator(mode="after")
+    def _seats_exist(self) -> RunConfig:
+        unknown = [name for name in self.seats if name not in self.market.names]
+        if unknown:
+            raise ValueError(f"seats.{unknown[0]}: no such seller; the market has {', '.join(self.market.names)}")
+        if self.evaluation.warm_up >= self.market.horizon:
+            raise ValueError(
+                f"evaluation.warm_up {self.evaluation.warm_up} leaves nothing of a horizon of {self.market.horizon}"
+            )
+        return self
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data that :func:`parse_run` reads back."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        return data | {"market": self.market.dump()}
+
+
+def parse_run(data: object, where: str) -> RunConfig:
+    """Build a configuration from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+    return parse_model(RunConfig, data, where)
+
+
+def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML file and apply ``key.path=value`` changes before anything is checked."""
+    data = read_yaml(path)
+    for change in changes:
+        set_value(data, change)
+    return parse_run(data, str(path))
+
+
+def set_value(data: dict[str, Any], change: str) -> None:
+    """Apply one ``key.path=value``; the value is YAML. Sellers may be named by number or by name.
+
+    Example: ``market.sellers.left.unit_cost=1.2``.
+    """
+    path, equals, text = change.partition("=")
+    if not equals or not path:
+        raise Refusal(f"--set {change}: must be key.path=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise Refusal(f"--set {change}: the value is not valid YAML") from None
+    *parents, last = path.split(".")
+    node: Any = data
+    for depth, part in enumerate(parents):
+        node = _descend(node, part, f"--set {'.'.join(parents[: depth + 1])}")
+    if isinstance(node, list):
+        node[_index(node, last, f"--set {path}")] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise Refusal(f"--set {path}: {'.'.join(parents)} is a value, it has no keys")
+
+
+def _descend(node: Any, part: str, where: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, where)]
+    if not isinstance(node, dict):
+        raise Refusal(f"{where}: there is no such key")
+    if isinstance(node.get(part), str):
+        raise Refusal(f"{where}: {part} is the value {node[part]!r}, it has no keys")
+    if node.get(part) is None:
+        node[part] = {}
+    return node[part]
+
+
+def _index(items: list[Any], part: str, where: str) -> int:
+    for k, item in enumerate(items):
+        if part == str(k) or (isinstance(item, dict) and item.get("name") == part):
+            return k
+    raise Refusal(f"{where}: no item {part!r} among {len(items)}")

@@ -1,0 +1,214 @@
+"""Networks of learned sellers, plain torch: a saved seller is a state_dict and an :class:`Architecture`, nothing more.
+
+Dimensions: B rows of a batch (M when the market asks), F observation features, K discrete actions, A components of
+a box action. Every actor's ``forward(obs, state, info)`` returns ``(output, state)``, which is all that Tianshou's
+policies ask of a network; nothing here is recurrent, so ``state`` passes through.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
+from torch import Tensor, nn
+
+LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+class Architecture(BaseModel):
+    """What it takes to rebuild an actor: JSON-able through pydantic's ``model_dump`` and ``model_validate``.
+
+    ``kind``: a key of :data:`ACTORS`. ``observation``: F. ``actions``: K of a discrete actor, A of a box actor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    observation: PositiveInt
+    actions: PositiveInt
+    hidden: tuple[PositiveInt, ...] = (64, 64)
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in ACTORS:
+            raise ValueError(f"unknown network {kind!r}: must be one of {', '.join(ACTORS)}")
+        return kind
+
+
+class Perceptron(nn.Module):
+    """Linear layers with ReLU between: (B, inputs) -> (B, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: tuple[int, ...], last_gain: float = 1.0) -> None:
+        super().__init__()
+        sizes = (inputs, *hidden, outputs)
+        self._run = tuple(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = nn.ModuleList(self._run)
+        with torch.no_grad():
+            self._run[-1].weight.mul_(last_gain)
+            self._run[-1].bias.zero_()
+
+    @property
+    def device(self) -> torch.device:
+        return self._run[-1].bias.device
+
+    def forward(self, x: Tensor) -> Tensor:
+        *inner, last = self._run
+        for layer in inner:
+            x = torch.relu(nn.functional.linear(x, layer.weight, layer.bias))
+        return nn.functional.linear(x, last.weight, last.bias)
+
+    def tensor(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Observations or actions as float32 on this network's device."""
+        return torch.as_tensor(x, dtype=torch.float32, device=self.device)
+
+
+class Actor(nn.Module, ABC):
+    """An actor's trunk and what all actors share."""
+
+    def __init__(self, architecture: Architecture, last_gain: float = 1.0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.body = Perceptron(architecture.observation, architecture.actions, architecture.hidden, last_gain)
+
+    @abstractmethod
+    def greedy(self, obs: Tensor) -> Tensor:
+        """The action without exploration: (B, F) -> int64 (B,) or float32 (B, A) in [-1, 1]."""
+
+
+class QNetwork(Actor):
+    """(B, F) -> the value Q (B, K) of each discrete action."""
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
+        return self.body(self.body.tensor(obs)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        q: Tensor = self.body(obs)
+        return q.argmax(dim=1)
+
+
+class CategoricalActor(Actor):
+    """(B, F) -> unnormalised log-probabilities (B, K) of discrete actions; nearly uniform at first."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, last_gain=0.01)
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
+        return self.body(self.body.tensor(obs)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        logits: Tensor = self.body(obs)
+        return logits.argmax(dim=1)
+
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability (B,) of integer actions (B,), and the mean entropy (), in nats."""
+        log_p = torch.log_softmax(self.body(obs), dim=1)
+        chosen = log_p.gather(1, action.long().unsqueeze(1)).squeeze(1)
+        return chosen, -(log_p.exp() * log_p).sum(1).mean()
+
+    def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Actions (M,) drawn by inverting the cumulative distribution, with one uniform number a row."""
+        p = torch.softmax(self.body(self.body.tensor(obs)), dim=1).cumsum(1).cpu().numpy()
+        drawn: NDArray[np.int64] = (p < rng.random((len(p), 1), np.float32) * p[:, -1:]).sum(1)
+        return drawn
+
+
+class GaussianActor(Actor):
+    """(B, F) -> mean (B, A), unbounded, and standard deviation (B, A), the same in every state.
+
+    Actions are stored as drawn and clipped to [-1, 1] only when carried out.
+    """
+
+    def __init__(self, architecture: Architecture, initial_sd: float = 0.5) -> None:
+        super().__init__(architecture, last_gain=0.01)
+        self.log_sd = nn.Parameter(torch.full((architecture.actions,), float(np.log(initial_sd))))
+
+    def forward(
+        self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None
+    ) -> tuple[tuple[Tensor, Tensor], Any]:
+        mean = self.body(self.body.tensor(obs))
+        return (mean, self.log_sd.exp().expand_as(mean)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        mean: Tensor = self.body(obs)
+        return mean.clamp(-1.0, 1.0)
+
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density (B,) of unclipped actions (B, A), and the entropy (), in nats."""
+        z = (action - self.body(obs)) * (-self.log_sd).exp()
+        constant = (self.log_sd + LOG_SQRT_2PI).sum()
+        return -0.5 * z.square().sum(1) - constant, constant + 0.5 * len(self.log_sd)
+
+    def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Actions (M, A), unclipped."""
+        mean: NDArray[np.float32] = self.body(self.body.tensor(obs)).cpu().numpy()
+        sd = self.log_sd.detach().exp().cpu().numpy()
+        drawn: NDArray[np.float32] = mean + sd * rng.standard_normal(mean.shape, np.float32)
+        return drawn
+
+
+class DeterministicActor(Actor):
+    """(B, F) -> action (B, A) in [-1, 1] through tanh; near the middle at first."""
+
+    max_action = 1.0
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, last_gain=0.1)
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
+        return torch.tanh(self.body(self.body.tensor(obs))), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        return torch.tanh(self.body(obs))
+
+
+class ValueCritic(nn.Module):
+    """(B, F) -> the value V (B, 1) of a state."""
+
+    def __init__(self, observation: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = Perceptron(observation, 1, hidden)
+
+    def forward(self, obs: Tensor | NDArray[Any]) -> Tensor:
+        value: Tensor = self.body(self.body.tensor(obs))
+        return value
+
+
+class ActionValueCritic(nn.Module):
+    """(B, F), (B, A) -> the value Q (B, 1) of a state and an action."""
+
+    def __init__(self, observation: int, actions: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = Perceptron(observation + actions, 1, hidden)
+
+    def forward(self, obs: Tensor | NDArray[Any], action: Tensor | NDArray[Any], info: Any = None) -> Tensor:
+        value: Tensor = self.body(torch.cat((self.body.tensor(obs), self.body.tensor(action)), dim=1))
+        return value
+
+
+ACTORS: dict[str, Callable[[Architecture], Actor]] = {
+    "q": QNetwork,
+    "categorical": CategoricalActor,
+    "gaussian": GaussianActor,
+    "deterministic": DeterministicActor,
+}
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """The actor that ``architecture`` describes, freshly initialised from torch's global generator, on the CPU."""
+    return ACTORS[architecture.kind](architecture)
+
+
+@torch.no_grad()
+def greedy(network: nn.Module, obs: NDArray[np.float32]) -> NDArray[Any]:
+    """The actions without exploration for observations (M, F): int64 (M,), or float32 (M, A) in [-1, 1]."""
+    if not isinstance(network, Actor):
+        raise TypeError(f"greedy() needs an actor made by build(), not {type(network).__name__}")
+    action: NDArray[Any] = network.greedy(network.body.tensor(obs)).cpu().numpy()
+    return action

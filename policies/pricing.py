@@ -1,0 +1,256 @@
+"""Pricing rules of fixed competitors: what to post, from what was seen last period.
+
+Options are money per unit or pure numbers, as each says. Whatever a rule wants, its seller posts the price in the
+seat's range that is nearest to it. Dimensions: M markets side by side, N sellers, R rivals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from market.equilibrium import Logit, best_response
+from market.errors import Refusal
+from market.layout import Floats
+from market.spec import Model, NonNegative, Positive
+from policies.rule import Rule, Seat
+from policies.seller import Memory, View
+
+Target = Callable[[], "float | Floats"]
+# Shares are then off by 1e-5, and a rule that prices every period stays fast.
+RESPONSE_NODES = 128
+
+
+class PricingRule(Model):
+    """Base of the pricing rules' options. By itself a rule that always posts its usual price."""
+
+    rule: ClassVar[str]
+
+    def usual(self, seat: Seat) -> float:
+        """The price that stock levels are worked out for, money per unit."""
+        raise NotImplementedError
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        """The rule in a seat; ``target()`` is the order-up-to level of the seller's replenishment, units."""
+        return always(self.usual(seat))
+
+
+def always(price: float) -> Rule:
+    """Post one price in every market and period."""
+
+    def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+        return np.full(len(view.price), price), {}
+
+    return Rule(decide)
+
+
+class Constant(PricingRule):
+    """One price for ever."""
+
+    rule = "constant"
+    price: NonNegative | None = Field(default=None, description="money per unit; default the middle of the price range")
+
+    def usual(self, seat: Seat) -> float:
+        return seat.middle if self.price is None else inside(seat, self.price)
+
+
+class CostPlus(PricingRule):
+    """Unit cost plus a margin: ``unit_cost x (1 + margin)``."""
+
+    rule = "cost_plus"
+    margin: NonNegative = Field(default=0.5, description="share of unit cost that is added to it")
+
+    def usual(self, seat: Seat) -> float:
+        return seat.clip(seat.seller.unit_cost * (1 + self.margin))
+
+
+class Match(PricingRule):
+    """The lowest of the rivals' last prices."""
+
+    rule = "match"
+
+    def usual(self, seat: Seat) -> float:
+        return seat.clip(lowest_nash(seat))
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        seat.need_rivals_prices()
+        return Rule(lambda view, memory: (rivals_prices(view).min(axis=1), {}))
+
+
+class Undercut(PricingRule):
+    """The lowest of the rivals' last prices less a step, but never below cost plus a margin."""
+
+    rule = "undercut"
+    step: Positive | None = Field(
+        default=None, description="money per unit; default 2 % of the width of the price range"
+    )
+    margin: NonNegative = Field(default=0.05, description="floor: share of unit cost that is added to it")
+
+    def usual(self, seat: Seat) -> float:
+        step, floor = self._step_and_floor(seat)
+        return seat.clip(max(lowest_nash(seat) - step, floor))
+
+    def _step_and_floor(self, seat: Seat) -> tuple[float, float]:
+        low, high = seat.seller.prices
+        step = 0.02 * (high - low) if self.step is None else self.step
+        return step, seat.seller.unit_cost * (1 + self.margin)
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        seat.need_rivals_prices()
+        step, floor = self._step_and_floor(seat)
+        return Rule(lambda view, memory: (np.maximum(rivals_prices(view).min(axis=1) - step, floor), {}))
+
+
+class BestResponse(PricingRule):
+    """The price that would earn most in a period if the rivals kept their last prices and nobody ran dry.
+
+    Demand is averaged over ``xi``; events and one's own stock are not looked at.
+    """
+
+    rule = "best_response"
+
+    def usual(self, seat: Seat) -> float:
+        return float(seat.nash[seat.index])
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        seat.need_rivals_prices()
+        logit = Logit.of(seat.spec, limit=RESPONSE_NODES)
+        low, high = seat.seller.prices
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            seen, row = np.unique(rivals_prices(view), axis=0, return_inverse=True)
+            price = np.full((len(seen), len(seat.spec.sellers)), high)
+            price[:, seat.rivals] = seen
+            return best_response(logit, price, seat.index, low, high)[row.reshape(-1)], {}
+
+        return Rule(decide)
+
+
+class Nash(PricingRule):
+    """The Bertrand-Nash price."""
+
+    rule = "nash"
+
+    def usual(self, seat: Seat) -> float:
+        return float(seat.nash[seat.index])
+
+
+class Collusive(PricingRule):
+    """The price that maximises the sellers' joint profit."""
+
+    rule = "collusive"
+
+    def usual(self, seat: Seat) -> float:
+        return float(seat.joint[seat.index])
+
+
+class Trigger(PricingRule):
+    """The joint-profit price until a rival undercuts its own, then the Nash price for some periods (Friedman 1971).
+
+    What rivals post while they are punished, or before their first decision, is not held against them.
+    """
+
+    rule = "trigger"
+    periods: Annotated[int, Field(ge=1)] = Field(default=10, description="periods at the Nash price")
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.01,
+        description="a rival undercuts when its price is lower by more than this share of its joint-profit price",
+    )
+
+    def usual(self, seat: Seat) -> float:
+        return float(seat.joint[seat.index])
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        seat.need_rivals_prices()
+        joint, nash = (float(price[seat.index]) for price in (seat.joint, seat.nash))
+        least = seat.joint[seat.rivals] * (1 - self.tolerance)
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            undercut = memory["cooperated"] & (rivals_prices(view) < least).any(axis=1)
+            punish = np.where(undercut, self.periods, memory["punish"])
+            after = {"punish": np.maximum(punish - 1, 0), "cooperated": punish == 0}
+            return np.where(punish > 0, nash, joint), after
+
+        return Rule(decide, lambda m: {"punish": np.zeros(m, np.int64), "cooperated": np.zeros(m, np.bool_)})
+
+
+class Clearance(PricingRule):
+    """Marks down when overstocked and up when scarce.
+
+    ``price x (1 + strength x (normal - position) / level)``, at most ``depth`` away from ``price``: ``position`` is
+    on hand + on order, ``level`` the order-up-to level of the seller's replenishment, and ``normal`` the position
+    that it leaves to the next decision on average, level less mean demand of a period.
+    """
+
+    rule = "clearance"
+    price: NonNegative | None = Field(
+        default=None, description="money per unit when stock is normal; default the Nash price"
+    )
+    strength: NonNegative = Field(default=0.5, description="share of the price per share of the level that is missing")
+    depth: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.2, description="largest mark-down or mark-up, share of price"
+    )
+
+    def usual(self, seat: Seat) -> float:
+        return float(seat.nash[seat.index]) if self.price is None else inside(seat, self.price)
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        if not seat.spec.stocked:
+            raise Refusal("needs stock, and market.inventory is make_to_order")
+        price = self.usual(seat)
+        level = np.maximum(target(), 1e-9)
+        normal = np.maximum(level - seat.mean_demand(price), 0.0)
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            missing = (normal - (view.on_hand + view.on_order)) / level
+            return price * (1 + np.clip(self.strength * missing, -self.depth, self.depth)), {}
+
+        return Rule(decide)
+
+
+class Random(PricingRule):
+    """Uniform over the price range, drawn anew every period from the row's own noise."""
+
+    rule = "random"
+
+    def usual(self, seat: Seat) -> float:
+        return seat.middle
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        low, high = seat.seller.prices
+        return Rule(lambda view, memory: (low + (high - low) * uniform(view), {}))
+
+
+def uniform(view: View) -> Floats:
+    """A number in [0, 1) for each market: the noise's upper 53 bits."""
+    return np.asarray((view.noise >> np.uint64(11)) * 2.0**-53)
+
+
+def inside(seat: Seat, price: float) -> float:
+    """A price that the user asked for by name must be one that the seat can post."""
+    low, high = seat.seller.prices
+    if not low <= price <= high:
+        raise Refusal(f"price {price:g} lies outside the seat's prices [{low:g}, {high:g}]")
+    return price
+
+
+def lowest_nash(seat: Seat) -> float:
+    """The lowest of the rivals' Nash prices."""
+    seat.need_rivals_prices()
+    return float(seat.nash[seat.rivals].min())
+
+
+def rivals_prices(view: View) -> Floats:
+    """The rivals' last prices (M, R), which a rule that asks has been told are visible."""
+    if view.rivals_price is None:
+        raise Refusal("the rivals' prices are hidden in this view")
+    return view.rivals_price
+
+
+PRICING: dict[str, type[PricingRule]] = {
+    kind.rule: kind
+    for kind in (Constant, CostPlus, Match, Undercut, BestResponse, Nash, Collusive, Trigger, Clearance, Random)
+}

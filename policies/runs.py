@@ -1,0 +1,84 @@
+"""A run's folder: it explains itself, and an existing one is never written over."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from market.errors import Refusal
+from policies.checkpoint import SavedSeller, load_seller
+from policies.config import RunConfig, load_run
+
+PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
+
+
+def new_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path:
+    """Make ``runs/name`` (default: config, seed and time); raise :class:`Refusal` when it exists."""
+    if name is not None and (not name or Path(name).name != name):
+        raise Refusal(f"--name {name}: must be a plain folder name")
+    folder = runs / (name or f"{config.stem}-seed{seed}-{datetime.now():%Y%m%d-%H%M%S}")
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=False)
+    except FileExistsError:
+        raise Refusal(f"{folder}: exists already; a run is never written over, choose another --name") from None
+    except OSError as error:
+        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+    return folder
+
+
+def describe(folder: Path, config: RunConfig, facts: dict[str, Any]) -> None:
+    """Write the resolved configuration and the run's command, versions, seed and device."""
+    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    about = {
+        "command": shlex.join(sys.argv),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": dict(_versions(PACKAGES)),
+        **facts,
+    }
+    write_json(folder / "run.json", about)
+
+
+def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for package in packages:
+        try:
+            yield package, metadata.version(package)
+        except metadata.PackageNotFoundError:
+            yield package, "not installed as a package"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def is_run(path: Path) -> bool:
+    """Whether ``path`` is a run's folder rather than a configuration."""
+    return path.is_dir()
+
+
+def open_run(folder: Path) -> RunConfig:
+    """The resolved configuration of a run; raise :class:`Refusal` when the folder is not a run's."""
+    if not (folder / "config.yaml").is_file():
+        raise Refusal(f"{folder}: is not a run (it has no config.yaml)")
+    return load_run(folder / "config.yaml")
+
+
+def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
+    """The run's learners by name, at their best or latest evaluation; raise :class:`Refusal` when there are none."""
+    paths = sorted((folder / "checkpoints").glob(f"*.{which}.pt"))
+    if not paths:
+        raise Refusal(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")
+    sellers = [load_seller(path) for path in paths]
+    return {saved.seller: saved for saved in sorted(sellers, key=lambda saved: saved.seat)}

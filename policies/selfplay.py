@@ -1,0 +1,130 @@
+"""The lockstep loop: all seats act, the market steps, every learner remembers and learns.
+
+All learners learn at the same time, each from its own seat's rewards; fixed competitors sit beside them. Rows begin
+their first episode staggered, so that at any time the rows are in all phases of an episode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.batch import MarketBatch
+from market.decisions import Decisions, order_quantity
+from market.layout import Floats
+from market.spec import MarketSpec
+from policies.learners import Learner
+from policies.seeds import row_seed
+from policies.seller import Memory, Seller, look, reset_rows
+
+
+@dataclass
+class LearnerSeat:
+    """A seat whose player learns."""
+
+    learner: Learner
+    decisions: Decisions
+    action: NDArray[Any] | None = None
+
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Decide for all rows with exploration; the action is kept to be remembered."""
+        self.action = self.learner.act(observation[:, seat], explore=True)
+        price, level = self.decisions.decode(self.action)
+        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Learners keep nothing from one episode to the next."""
+
+
+@dataclass
+class FixedSeat:
+    """A seat whose player follows rules."""
+
+    seller: Seller
+    memory: Memory
+
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Decide for all rows."""
+        price, quantity, self.memory = self.seller.act(look(batch, seat, observation), self.memory)
+        return price, quantity
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Put the memory of rows that begin an episode back to the start."""
+        self.memory = reset_rows(self.seller, self.memory, rows)
+
+
+class SelfPlay:
+    """Learners and fixed competitors in one market of M parallel rows.
+
+    Args:
+        spec: the market.
+        players: one per seat, a learner with its encoding of decisions or a fixed competitor.
+        markets: M.
+        budget: seller-periods after which schedules (exploration, step size) have run their course.
+        seed: of the run; training rows get a stream of their own.
+    """
+
+    def __init__(
+        self, spec: MarketSpec, players: list[tuple[Learner, Decisions] | Seller], markets: int, budget: int, seed: int
+    ) -> None:
+        self.batch = MarketBatch(spec, markets, row_seed(seed, "train"))
+        self.seats = [
+            LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
+            for player in players
+        ]
+        self.budget, self.done = budget, 0
+        self._first_cut = np.arange(markets) * spec.horizon // markets
+        self.batch.reset()
+        self._observation = self.batch.observe().copy()
+
+    @property
+    def learners(self) -> dict[int, Learner]:
+        """The learner of each seat that has one."""
+        return {seat: player.learner for seat, player in enumerate(self.seats) if isinstance(player, LearnerSeat)}
+
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is done, 0 to 1."""
+        return min(self.done / self.budget, 1.0)
+
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row; returns what learners reported of updates, by seat."""
+        batch, observation = self.batch, self._observation
+        price, quantity = np.empty_like(batch.reward), np.empty_like(batch.reward)
+        for seat, player in enumerate(self.seats):
+            price[:, seat], quantity[:, seat] = player.act(batch, seat, observation)
+        batch.step(price, quantity)
+        following = batch.observe().copy()
+        cut = self._cut_rows()
+        reports = self._learn(observation, following, cut)
+        self._observation = self._begin_episodes(cut) if cut.any() else following
+        self.done += batch.reward.size
+        return reports
+
+    def _cut_rows(self) -> NDArray[np.bool_]:
+        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode."""
+        first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
+        return np.asarray(self.batch.truncated | first)
+
+    def _learn(
+        self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
+    ) -> dict[int, dict[str, float]]:
+        reports = {}
+        for seat, learner in self.learners.items():
+            player = self.seats[seat]
+            assert isinstance(player, LearnerSeat) and player.action is not None
+            reward = self.batch.reward[:, seat]
+            learner.progress(self.fraction)
+            learner.remember(observation[:, seat], player.action, reward, following[:, seat], cut)
+            if report := learner.learn():
+                reports[seat] = report
+        return reports
+
+    def _begin_episodes(self, cut: NDArray[np.bool_]) -> NDArray[np.float32]:
+        self.batch.reset(rows=np.flatnonzero(cut))
+        for player in self.seats:
+            player.restart(cut)
+        return self.batch.observe().copy()
