@@ -7,6 +7,7 @@ N sellers, F observation features, T periods.
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -53,13 +54,12 @@ class _OneBox:
         self.shape, self.name = bounds, seller.name
 
     def __call__(self, action: Any) -> tuple[float, float]:
-        if type(action) is not np.ndarray or action.shape != self.shape:
-            action = np.asarray(action)
-            if action.shape != self.shape or action.dtype.kind not in "fiu":
-                raise Refusal(f"must be {self.shape} numbers, got shape {action.shape} of {action.dtype}")
+        action = np.asarray(action)
+        if action.shape != self.shape or action.dtype.kind not in "fiu":
+            raise Refusal(f"must be {self.shape} numbers, got shape {action.shape} of {action.dtype}")
         numbers = action.tolist()
         for number in numbers:
-            if number != number:
+            if math.isnan(number):
                 raise Refusal("NaN is not a decision")
         price = self.low + self.width * ((min(max(numbers[0], -1.0), 1.0) + 1.0) / 2.0)
         if len(numbers) == 1:
@@ -81,12 +81,12 @@ class _OneCell:
         if number.size != 1 or number.dtype.kind not in "fiu":
             raise Refusal(f"must be one whole number, got shape {number.shape} of {number.dtype}")
         index = number.item()
-        if index != index or index != int(index) or not 0 <= index < len(self.cells):
+        if not math.isfinite(index) or index != int(index) or not 0 <= index < len(self.cells):
             raise Refusal(f"must be a whole number from 0 to {len(self.cells) - 1}, got {index}")
         return self.cells[int(index)]
 
 
-class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
+class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[misc]  # untyped base
     """One market for PettingZoo; every seller posts a price and orders up to a level at the same time.
 
     Args:
@@ -107,7 +107,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
         Refusal: an unknown encoding or render mode, or a spec that does not hold together.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+    metadata: ClassVar[dict[str, Any]] = {
         "name": "bazaar_v0",
         "render_modes": ["ansi", "rgb_array"],
         "is_parallelizable": True,
@@ -139,7 +139,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
 
     def observation_space(self, agent: str) -> spaces.Box:
         """The Box of one seat's F numbers; names and units are in ``batch.features``."""
-        return self.observation_spaces[agent]  # type: ignore[return-value]
+        return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
         """The seat's Box or Discrete."""
@@ -196,7 +196,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
                 price, level = decode(actions[agent])
             except KeyError:
                 raise Refusal(f"action of {agent} ({self.spec.names[seat]}): missing") from None
-            except Refusal as problem:
+            except ValueError as problem:  # a Refusal, or what numpy says of a ragged list
                 raise Refusal(f"action of {agent} ({self.spec.names[seat]}): {problem}") from None
             self._price[0, seat] = price
             self._quantity[0, seat] = max(level - position[seat], 0.0)
@@ -206,7 +206,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
 
     def state(self) -> Observation:
         """All seats' observations one after the other (N * F,): what a centralised critic may see."""
-        return self.batch.observe()[0].reshape(-1).copy()
+        return np.concatenate(self.batch.observe()[0])
 
     def history(self) -> dict[str, Floats]:
         """The ledger of the episode so far as (T, N) arrays; kept only when ``render_mode`` is ``rgb_array``."""
@@ -214,7 +214,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):
         rows = np.stack(self._played) if self._played else np.zeros(shape, self.batch.ledger.dtype)
         return {field: rows[field] for field in FIELDS}
 
-    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> str | NDArray[np.uint8] | None:
         """A table of the last period (``ansi``) or a picture of the episode so far, (height, width, 3) ``uint8``."""
         if self.render_mode is None:
             warnings.warn("render() needs parallel_env(..., render_mode='ansi' or 'rgb_array')", stacklevel=2)

@@ -55,11 +55,11 @@ def vector_env(
         raise Refusal("actions: SuperSuit needs one action space for all seats: take box, or grids of one size")
     many = concat_vec_envs_v1(pettingzoo_env_to_vec_env_v1(one), copies, num_cpus=0, base_class="gymnasium")
     for k, copy in enumerate(many.vec_envs):
-        copy.par_env.begin_from(seed + k)
+        copy.par_env.batch.state.seed[0] = seed + k
     return many  # type: ignore[no-any-return]
 
 
-def nash_and_base_stock(spec: MarketSpec, seats: list[int] | None = None) -> Rivals:
+def nash_and_base_stock(spec: MarketSpec) -> Rivals:
     """Rivals who post their Bertrand-Nash price and order up to their newsvendor level at these prices.
 
     Both are kept inside the seller's ranges; where stock costs nothing to hold the level is the top of its range.
@@ -67,22 +67,30 @@ def nash_and_base_stock(spec: MarketSpec, seats: list[int] | None = None) -> Riv
     Raises:
         Refusal: there is no Nash price; give rivals of your own then.
     """
-    n = len(spec.sellers)
-    if seats == []:
-        return lambda batch, _: (np.zeros((batch.markets, n)), np.zeros((batch.markets, n)))
     low, high = np.array([seller.prices for seller in spec.sellers]).T
-    price = np.clip(nash_prices(Logit.of(spec)), low, high)
-    level = np.zeros(n)
-    for seat, seller in enumerate(spec.sellers):
-        if spec.stocked and (seats is None or seat in seats):
-            best = newsvendor_level(spec, seat, price) if seller.holding_cost else seller.order_up_to[1]
-            level[seat] = min(max(best, seller.order_up_to[0]), seller.order_up_to[1])
+    try:
+        price = np.clip(nash_prices(Logit.of(spec)), low, high)
+    except Refusal as problem:
+        raise Refusal(f"rivals: must be given, since {problem}") from None
+    level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])
 
     def decide(batch: MarketBatch, observation: Observation) -> tuple[Floats, Floats]:
         quantity = order_quantity(level, batch.state.on_hand, batch.on_order)
         return np.broadcast_to(price, quantity.shape), quantity
 
     return decide
+
+
+def _base_stock(spec: MarketSpec, seat: int, price: Floats) -> float:
+    seller = spec.sellers[seat]
+    if not spec.stocked:
+        return 0.0
+    best = newsvendor_level(spec, seat, price) if seller.holding_cost else seller.order_up_to[1]
+    return min(max(best, seller.order_up_to[0]), seller.order_up_to[1])
+
+
+def _nobody(batch: MarketBatch, observation: Observation) -> tuple[Floats, Floats]:
+    return np.zeros((batch.markets, 1)), np.zeros((batch.markets, 1))
 
 
 class _Focal:
@@ -92,8 +100,9 @@ class _Focal:
         spec = batch.spec
         self.batch, self.seat = batch, _seat_index(spec, seat)
         self.decisions = seat_encoding(actions, spec, self.seat)
-        others = [k for k in range(len(spec.sellers)) if k != self.seat]
-        self.rivals = rivals if rivals is not None else nash_and_base_stock(spec, others)
+        if rivals is None:
+            rivals = nash_and_base_stock(spec) if len(spec.sellers) > 1 else _nobody
+        self.rivals = rivals
 
     def step(self, action: NDArray[Any]) -> None:
         """Play one period in every row; ``action`` (M,) or (M, 1 or 2) is the seat's."""
@@ -175,7 +184,7 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
         reward, over = float(self.batch.reward[0, seat]), bool(self.batch.truncated[0])
         return self._focal.observe()[0], reward, False, over, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """A table of the last period, of all sellers."""
         if self.render_mode is None:
             return None
@@ -248,11 +257,11 @@ class SeatVectorEnv:
             observations (R, F), rewards (R,), terminated (R,) all False, truncated (R,), infos (R,) with ``env_id``.
 
         Raises:
-            Refusal: NaN, as many actions as rows wanted, or a row whose episode is over.
+            Refusal: NaN, a misshapen action, a row that does not exist or comes twice, or one whose episode is over.
         """
         rows, given = self._rows(id), np.asarray(action)
-        if len(given) != len(rows):
-            raise Refusal(f"actions: {len(rows)} rows need as many actions, got {len(given)}")
+        if given.shape != (wanted := (len(rows), *(self.action_space.shape or ()))):
+            raise Refusal(f"actions: {len(rows)} rows need shape {wanted}, got {given.shape}")
         if len(rows) == self.env_num and (rows == np.arange(self.env_num)).all():
             self._focal.step(given)
         else:
@@ -269,10 +278,13 @@ class SeatVectorEnv:
         kept = [(array, array[waiting].copy()) for array in (*self.batch.state, self.batch.ledger)]
         every = np.zeros((self.env_num, *given.shape[1:]), given.dtype)
         every[rows] = given
-        self.batch.state.period[waiting] = 0
-        self._focal.step(every)
-        for array, before in kept:
-            array[waiting] = before
+        period = self.batch.state.period
+        period[waiting] = np.minimum(period[waiting], self.batch.spec.horizon - 1)
+        try:
+            self._focal.step(every)
+        finally:
+            for array, before in kept:
+                array[waiting] = before
 
     def seed(self, seed: int | ArrayLike) -> None:
         """Begin the first episode of these seeds in every row."""
@@ -282,7 +294,12 @@ class SeatVectorEnv:
         """Nothing is held that needs closing."""
 
     def _rows(self, rows: int | ArrayLike | None) -> NDArray[np.int64]:
-        return np.arange(self.env_num) if rows is None else np.atleast_1d(np.asarray(rows, np.int64))
+        if rows is None:
+            return np.arange(self.env_num)
+        which = np.atleast_1d(np.asarray(rows, np.int64))
+        if len(np.unique(which)) < len(which) or (which < 0).any() or (which >= self.env_num).any():
+            raise Refusal(f"rows: must be different and from 0 to {self.env_num - 1}, got {which.tolist()}")
+        return which
 
 
 def _infos(rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -66,7 +66,7 @@ def ansi(spec: MarketSpec, ledger: Record, played: int) -> str:
     for name, entry in zip(spec.names, ledger, strict=True):
         rows.append([name, *(f"{float(entry[c.field]):,.{c.digits}f}" for c in columns)])
     widths = [max(len(row[k]) for row in rows) for k in range(len(columns) + 1)]
-    lines = ["  ".join(_pad(cell, width, k) for k, (cell, width) in enumerate(zip(r, widths, strict=True))) for r in rows]
+    lines = [_line(row, widths) for row in rows]
     bought, size = float(ledger["sold"].sum()), float(ledger["market_size"][0])
     digits = columns[-1].digits if spec.customers.mode == "expected" else 0
     market = f"the market: {bought:,.{digits}f} units sold, {size:,.{digits}f} if every customer bought"
@@ -74,8 +74,9 @@ def ansi(spec: MarketSpec, ledger: Record, played: int) -> str:
     return "\n".join(line.rstrip() for line in (heading, *lines[:2], rule, *lines[2:], rule, market))
 
 
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
+def _line(cells: list[str], widths: list[int]) -> str:
+    numbers = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "  ".join([cells[0].ljust(widths[0]), *numbers])
 
 
 def draw_episode(spec: MarketSpec, history: Mapping[str, Floats]) -> Figure:

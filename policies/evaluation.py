@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from market.layout import Floats, Record
-from market.metrics import episode_profit, measures, tail_measures
+from market.metrics import conditional_value_at_risk, episode_profit, probability_of_loss, summary, value_at_risk
 from market.spec import MarketSpec
 from policies.config import Evaluation
 from policies.seeds import row_seed
@@ -39,7 +39,8 @@ class Result:
         """Take in a block of episodes, ledger (T, M, N)."""
         profit = episode_profit(ledger, spec, settings.warm_up, settings.salvage)[:, seat]
         self.profit = np.concatenate([self.profit, profit / (spec.horizon - settings.warm_up)])
-        self.blocks.append(measures(ledger[settings.warm_up :, :, seat], spec.sellers[seat].unit_cost))
+        figures = summary(ledger, spec, settings.warm_up, settings.salvage)
+        self.blocks.append({name: float(values[seat]) for name, values in figures.items()})
 
     @property
     def mean(self) -> float:
@@ -49,7 +50,13 @@ class Result:
     def summary(self) -> dict[str, float]:
         """Every measure of the candidate: means over blocks of equal size, and the tails over all episodes."""
         mean = {name: float(np.mean([block[name] for block in self.blocks])) for name in self.blocks[0]}
-        return mean | tail_measures(self.profit)
+        tails = {
+            "profit": self.mean,
+            "value_at_risk": float(value_at_risk(self.profit)),
+            "conditional_value_at_risk": float(conditional_value_at_risk(self.profit)),
+            "probability_of_loss": float(probability_of_loss(self.profit)),
+        }
+        return mean | tails
 
 
 def interval(values: Floats) -> float:

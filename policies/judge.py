@@ -80,7 +80,7 @@ class Judge:
         at = (rules.label, seat)
         if at not in self._made:
             tick(f"setting up {rules.label}", 0)
-            self._made[at] = build(rules, self.spec, seat)
+            self._made[at] = build(rules, self.spec, seat, seed=self.seed)
         return self._made[at]
 
     def line_ups(self, against: str | None) -> list[Rules]:
@@ -103,7 +103,7 @@ class Judge:
             try:
                 rules = parse_rules(text, "competitors", self.spec)
                 for seat in range(len(self.spec.sellers)):
-                    build_pricing_only(rules, self.spec, seat)
+                    rules.check(self.spec, seat)
             except Refusal:
                 continue
             usable.append(rules)
@@ -126,11 +126,6 @@ class Judge:
             self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick
         )
         return Comparison(self.spec.names[seat], line_up.label, results)
-
-
-def build_pricing_only(rules: Rules, spec: MarketSpec, seat: int) -> None:
-    """Raise :class:`Refusal` when the rules cannot be used in this market."""
-    rules.check(spec, seat)
 
 
 def judge(order: JudgeOrder) -> None:

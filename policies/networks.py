@@ -149,7 +149,7 @@ class GaussianActor(Actor):
         """Actions (M, A), unclipped."""
         mean: NDArray[np.float32] = self.body(self.body.tensor(obs)).cpu().numpy()
         sd = self.log_sd.detach().exp().cpu().numpy()
-        drawn: NDArray[np.float32] = mean + sd * rng.standard_normal(mean.shape, np.float32)
+        drawn: NDArray[np.float32] = np.add(mean, sd * rng.standard_normal(mean.shape, np.float32), dtype=np.float32)
         return drawn
 
 
@@ -200,7 +200,7 @@ ACTORS: dict[str, Callable[[Architecture], Actor]] = {
 }
 
 
-def build(architecture: Architecture) -> nn.Module:
+def build(architecture: Architecture) -> Actor:
     """The actor that ``architecture`` describes, freshly initialised from torch's global generator, on the CPU."""
     return ACTORS[architecture.kind](architecture)
 

@@ -84,9 +84,7 @@ class Undercut(PricingRule):
     """The lowest of the rivals' last prices less a step, but never below cost plus a margin."""
 
     rule = "undercut"
-    step: Positive | None = Field(
-        default=None, description="money per unit; default 2 % of the width of the price range"
-    )
+    step: Positive | None = Field(default=None, description="money per unit; default 2 % of the price range")
     margin: NonNegative = Field(default=0.05, description="floor: share of unit cost that is added to it")
 
     def usual(self, seat: Seat) -> float:
@@ -157,7 +155,7 @@ class Trigger(PricingRule):
     periods: Annotated[int, Field(ge=1)] = Field(default=10, description="periods at the Nash price")
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.01,
-        description="a rival undercuts when its price is lower by more than this share of its joint-profit price",
+        description="share of its joint-profit price by which a rival may be lower",
     )
 
     def usual(self, seat: Seat) -> float:
@@ -187,12 +185,10 @@ class Clearance(PricingRule):
 
     rule = "clearance"
     price: NonNegative | None = Field(
-        default=None, description="money per unit when stock is normal; default the Nash price"
+        default=None, description="money per unit at normal stock; default the Nash price"
     )
     strength: NonNegative = Field(default=0.5, description="share of the price per share of the level that is missing")
-    depth: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.2, description="largest mark-down or mark-up, share of price"
-    )
+    depth: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.2, description="most it moves, share of price")
 
     def usual(self, seat: Seat) -> float:
         return float(seat.nash[seat.index]) if self.price is None else inside(seat, self.price)

@@ -95,10 +95,8 @@ class MinMax(ReplenishmentRule):
     """
 
     rule = "min_max"
-    s: NonNegative | None = Field(
-        default=None, description="units; default S less the economic order quantity, or newsvendor"
-    )
-    S: NonNegative | None = Field(default=None, description="units; default s plus the economic order quantity")
+    s: NonNegative | None = Field(default=None, description="units; default S less the economic order, or newsvendor")
+    S: NonNegative | None = Field(default=None, description="units; default s plus the economic order")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -17,6 +17,7 @@ import numpy as np
 from market.batch import MarketBatch
 from market.errors import Refusal
 from market.layout import Floats
+from market.metrics import episode_profit
 from market.spec import MarketSpec
 from policies.fixed import FixedSeller, Rules, compose
 from policies.pricing import Constant, Nash
@@ -24,7 +25,7 @@ from policies.replenishment import BaseStock, CappedBaseStock, ReplenishmentRule
 from policies.rule import Seat, place
 from policies.seeds import row_seed
 from policies.seller import Seller
-from policies.simulate import rounds
+from policies.simulate import play
 
 LONGEST = 200  # periods played of one episode
 ROWS = 64  # episodes a candidate
@@ -100,30 +101,18 @@ class Trial:
         """Mean profit a period (C,) of candidate levels (C,) and caps (C,)."""
         row_seeds = np.tile(np.uint64(self.seed) + np.arange(ROWS, dtype=np.uint64), len(level))
         batch = MarketBatch(self.spec, len(row_seeds), row_seeds)
-        batch.reset()
         own = self._candidate(np.repeat(level, ROWS), np.repeat(cap, ROWS))
         sellers = [opponent or own for opponent in self.opponents]
-        return self._profit(batch, sellers).reshape(len(level), ROWS).mean(axis=1)
+        ledger = play(batch, sellers, fields=("profit", "on_hand_left", "on_order"))
+        warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
+        profit = episode_profit(ledger, self.spec, warm_up)[:, self.seat] / (self.spec.horizon - warm_up)
+        return np.asarray(profit.reshape(len(level), ROWS).mean(axis=1))
 
     def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:
         at = Seat(self.spec, self.seat)
         with place(f"{self.where}.pricing.{self.rules.pricing.rule}"):
             pricing = self.rules.pricing.bind(at, lambda: level)
         return FixedSeller(self.rules, at, pricing, order_up_to(level, cap))
-
-    def _profit(self, batch: MarketBatch, sellers: Sequence[Seller]) -> Floats:
-        """Mean profit a period (M,) after the warm-up, stock at its beginning and end valued at unit cost."""
-        seller, horizon = self.spec.sellers[self.seat], self.spec.horizon
-        warm_up = min(horizon // 4, 20 + 2 * self.spec.max_lead_time)
-        total, worth = np.zeros(batch.markets), np.full(batch.markets, seller.stock)
-        for t, ledger in enumerate(rounds(batch, sellers)):
-            own = ledger[:, self.seat]
-            if t >= warm_up:
-                total += own["profit"]
-            elif t == warm_up - 1:
-                worth = own["on_hand_left"] + own["on_order"]
-        worth = own["on_hand_left"] + own["on_order"] - worth
-        return np.asarray((total + seller.unit_cost * worth) / (horizon - warm_up))
 
 
 def _search(trial: Trial, replenishment: ReplenishmentRule) -> dict[str, float]:
@@ -145,7 +134,7 @@ def _search(trial: Trial, replenishment: ReplenishmentRule) -> dict[str, float]:
 
     share = free / (at.seller.lead_time + 1)
     # A cap at the level never binds: base stock itself is among the candidates.
-    level, cap = refine(score, np.array([free, 0.25 * share]), np.array([1.5 * free, free]), whole)
+    level, cap = refine(score, np.array([free, 0.25 * share]), np.array([1.5 * free, free]), whole).tolist()
     return {"level": level, "cap": min(cap, level)}
 
 

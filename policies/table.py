@@ -20,9 +20,9 @@ SHOWN = {
     "market_share": ("share", "{:.1%}"),
     "fill_rate": ("fill", "{:.1%}"),
     "stockout_rate": ("stockout", "{:.1%}"),
-    "turnover": ("turnover", "{:.2f}"),
-    "cvar": ("CVaR 5%", "{:.4g}"),
-    "max_drawdown": ("drawdown", "{:.4g}"),
+    "inventory_turnover": ("turnover", "{:.2f}"),
+    "conditional_value_at_risk": ("CVaR 5%", "{:.4g}"),
+    "maximum_drawdown": ("drawdown", "{:.4g}"),
 }
 
 
@@ -53,7 +53,7 @@ def print_comparison(comparison: Comparison, spec: MarketSpec, settings: Evaluat
     table.add_column("in this seat", no_wrap=True)
     table.add_column(f"profit per {spec.period}", justify="right")
     table.add_column("to the best fixed", justify="right")
-    for head, _ in SHOWN.values():
+    for head in (head for key, (head, _) in SHOWN.items() if key in comparison.results[0].summary()):
         table.add_column(head, justify="right")
     for result in sorted(comparison.results, key=lambda r: -r.mean):
         table.add_row(*_cells(result, best), style="bold" if result.subject else "")
@@ -76,7 +76,7 @@ def _cells(result: Result, best: Result | None) -> list[str]:
         mean, half = difference(result, best)
         gap = f"{mean / abs(best.mean):+.2%} ± {half / abs(best.mean):.2%}"
     cells = [result.policy, f"{result.mean:.4g} ± {interval(result.profit):.2g}", gap]
-    return cells + [_format(form, summary[key]) for key, (_, form) in SHOWN.items()]
+    return cells + [_format(form, summary[key]) for key, (_, form) in SHOWN.items() if key in summary]
 
 
 def _format(form: str, value: float) -> str:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 CHARTS = {
-    "Result": ["profit", "revenue", "market_share", "profit_gain"],
+    "Result": ["profit", "profit_against_fixed", "revenue", "market_share"],
     "Decisions": ["price", "ordered", "on_hand"],
-    "Service": ["stockout_rate", "fill_rate", "sold", "lost", "turnover"],
+    "Service": ["stockout_rate", "fill_rate", "sold", "lost", "inventory_turnover"],
     "Costs": ["purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"],
-    "Risk": ["volatility", "value_at_risk", "cvar", "max_drawdown", "loss_probability"],
+    "Risk": ["volatility", "value_at_risk", "conditional_value_at_risk", "maximum_drawdown", "probability_of_loss"],
 }
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 

@@ -16,19 +16,20 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from market.batch import MarketBatch
 from market.decisions import Decisions
 from market.errors import Refusal
 from market.layout import Record
-from market.metrics import episode_profit, measures, tail_measures
+from market.metrics import episode_profit, summary
 from market.render import draw_episode
+from market.spec import MarketSpec
 from policies.bar import TrainingBar
 from policies.checkpoint import SavedSeller, save_seller
 from policies.config import RunConfig, load_run
 from policies.fixed import parse_rules
 from policies.judge import Comparison, Judge, judge_all
-from policies.learners import Learner, learner_encoding, make_learner
-from policies.runs import describe, new_folder, write_json
+from policies.learners import Learner
+from policies.players import learner_name, make_learner, refuse_unknown_learners
+from policies.runs import describe, new_folder, saved_sellers, write_json
 from policies.seeds import row_seed
 from policies.selfplay import SelfPlay
 from policies.seller import Seller
@@ -37,7 +38,10 @@ from policies.table import comparison_rows
 from policies.tracking import Tracker
 from policies.trained import TrainedSeller
 
-DEFAULT_PLAYER = "nash+base_stock"
+
+def default_player(spec: MarketSpec) -> str:
+    """Who sits in a seat that the configuration does not name."""
+    return "nash+base_stock" if spec.stocked else "nash"
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Training:
     def __init__(self, config: RunConfig, seed: int, device: str) -> None:
         self.config, self.spec, self.seed = config, config.market, seed
         self.judge = Judge(config, seed)
+        refuse_unknown_learners(config)
         self.encodings: dict[int, str] = {}
         self.learner_names: dict[int, str] = {}
         players = [self._player(seat, device) for seat in range(len(self.spec.sellers))]
@@ -95,25 +100,12 @@ class Training:
 
     def _player(self, seat: int, device: str) -> tuple[Learner, Decisions] | Seller:
         name = self.spec.names[seat]
-        player = self.config.seats.get(name, DEFAULT_PLAYER if self.spec.stocked else "nash")
-        chosen = player if isinstance(player, str) else player.get("learner")
-        encoding = learner_encoding(chosen, self.spec.sellers[seat].actions) if isinstance(chosen, str) else None
-        if encoding is None:
+        player = self.config.seats.get(name, default_player(self.spec))
+        chosen = learner_name(player)
+        if chosen is None:
             return self.judge.fixed(parse_rules(player, f"seats.{name}", self.spec), seat)
-        own = {k: v for k, v in player.items() if k != "learner"} if isinstance(player, dict) else {}
-        decisions = Decisions(self.spec, seat, encoding)
-        self.encodings[seat], self.learner_names[seat] = encoding, chosen
-        observation_space = MarketBatch(self.spec, 1).observation_space
-        learner = make_learner(
-            chosen,
-            {**self.config.learners.get(chosen, {}), **own},
-            where=f"seats.{name}" if own else f"learners.{chosen}",
-            observation_space=observation_space,
-            action_space=decisions.space,
-            rows=self.config.training.markets,
-            device=device,
-            seed=self.seed * 1_000 + seat,
-        )
+        learner, decisions = make_learner(self.config, seat, player, device, self.seed * 1_000 + seat)
+        self.encodings[seat], self.learner_names[seat] = decisions.encoding, chosen
         return learner, decisions
 
     def greedy(self, seat: int) -> TrainedSeller:
@@ -200,14 +192,14 @@ def train(order: TrainOrder, console: Console | None = None) -> Path:
 
 def describe_seats(training: Training) -> str:
     """Who plays, in one line."""
-    named = [training.config.seats.get(name, DEFAULT_PLAYER) for name in training.spec.names]
+    named = [training.config.seats.get(name, default_player(training.spec)) for name in training.spec.names]
     players = [training.learner_names.get(seat, str(player)) for seat, player in enumerate(named)]
     return ", ".join(f"{name} = {player}" for name, player in zip(training.spec.names, players, strict=True))
 
 
 def learn(training: Training, folder: Path, tracker: Tracker, console: Console) -> None:
     """Play and learn for the whole budget, evaluating at even distances, first before anything is learned."""
-    settings, spec = training.config.training, training.spec
+    settings = training.config.training
     with TrainingBar(console, settings.budget) as bar:
         bar.phase("setting up")
         assess(training, folder, tracker)
@@ -216,7 +208,6 @@ def learn(training: Training, folder: Path, tracker: Tracker, console: Console) 
             practise(training, settings.budget * k // settings.evaluations, tracker, bar)
             bar.phase("evaluating")
             assess(training, folder, tracker)
-    del spec
 
 
 def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar) -> None:
@@ -237,13 +228,12 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     spec, step = training.spec, training.play.done
     ledger, settings = training.rehearse(), training.config.evaluation
     counted = ledger[settings.warm_up :]
-    profit = episode_profit(ledger, spec, settings.warm_up, settings.salvage) / len(counted)
+    figures = summary(ledger, spec, settings.warm_up, settings.salvage)
     for seat, name in enumerate(spec.names):
-        figures = measures(counted[:, :, seat], spec.sellers[seat].unit_cost) | tail_measures(profit[:, seat])
-        tracker.scalars("evaluation", step, name, figures | {"profit": float(profit[:, seat].mean())})
+        tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
-    tracker.scalars("evaluation", step, "market", {"profit": float(profit.sum(1).mean())})
+    tracker.scalars("evaluation", step, "market", {"profit": float(figures["profit"].sum())})
     tracker.figure(step, "episode", draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()}))
     scores = training.scores()
     for seat, score in scores.items():
@@ -253,8 +243,6 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
 
 def final_judgement(training: Training, folder: Path, console: Console) -> list[Comparison]:
     """The table of the best policies against fixed competitors on customers never seen."""
-    from policies.runs import saved_sellers
-
     subjects: dict[int, dict[str, Any]] = {
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
         for name, saved in saved_sellers(folder).items()
