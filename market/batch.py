@@ -109,7 +109,7 @@ class MarketBatch:
         self.tape = Tape(*(np.zeros(shape) for shape in ((m, horizon), (m, horizon), (m, horizon, n))), events)
         ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
         self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, n)) for _ in range(5)))
-        wide = (0, 1, 1, 0, 0, 1, 0, 0, 0)
+        wide = (0, 1, 1, 1, 0, 0, 1, 0, 0, 0)
         self._scratch = Scratch(np.zeros(m, np.uint64), *(np.zeros((m, n + extra)) for extra in wide))
         self.ledger: Record = np.zeros((m, n), LEDGER)
         self._observation = np.zeros((m, n, len(self.features)), np.float32)

@@ -248,27 +248,32 @@ def begin_episode(market, sellers, calendar, tape, state, scratch, m):
 
 
 @compiled(inline=True)
-def choice_weights(market, sellers, tape, state, scratch, m, t):
-    """Set each seller's weight exp(u_i / (1 - rho)); return the outside option's, on the same scale.
-
-    u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it. The largest exponent is taken off before
-    exp, so no utility overflows; shares do not change. The floor of e^-690 keeps a hopeless offer an offer: it is
-    what customers turn to when there is nothing else (outside: none).
-    """
-    n, top = sellers.shape[0], -1e300
-    for i in range(n):
+def utilities(market, sellers, tape, state, scratch, m, t):
+    """Set u_i / (1 - rho), u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it, of every seller."""
+    for i in range(sellers.shape[0]):
         price = state.price[m, i]
         if market.log_price:
             price = math.log(price)
         utility = sellers[i].quality - market.price_sensitivity * price + tape.xi[m, t, i]
         if tape.event[m, t, i]:
             utility += market.event_effect
-        exponent = utility / (1.0 - market.nest)
-        scratch.weight[m, i] = exponent
-        top = max(top, exponent)
+        scratch.exponent[m, i] = utility / (1.0 - market.nest)
+
+
+@compiled(inline=True)
+def weigh(market, scratch, m, n, all_sellers):
+    """Set the weights exp(u_i / (1 - rho)) of all sellers, or of those in stock, and of the outside option (index n).
+
+    The largest exponent is taken off before exp, so no utility overflows; shares do not change.
+    """
+    top = -1e300
     for i in range(n):
-        scratch.weight[m, i] = math.exp(max(scratch.weight[m, i] - top, -690.0))
-    return math.exp(min(market.outside - (1.0 - market.nest) * top, 700.0))
+        if all_sellers or scratch.left[m, i] > 0.0:
+            top = max(top, scratch.exponent[m, i])
+    for i in range(n):
+        if all_sellers or scratch.left[m, i] > 0.0:
+            scratch.weight[m, i] = math.exp(scratch.exponent[m, i] - top)
+    scratch.weight[m, n] = math.exp(min(market.outside - (1.0 - market.nest) * top, 700.0))
 
 
 @compiled(inline=True)
@@ -281,9 +286,10 @@ def buy_probability(market, inclusive, outside):
 
 
 @compiled(inline=True)
-def first_choices(market, scratch, m, n, outside):
+def first_choices(market, scratch, m, n):
     """Probability of each seller being the first choice among all; index n is the outside option."""
-    inclusive = 0.0
+    weigh(market, scratch, m, n, True)
+    inclusive, outside = 0.0, scratch.weight[m, n]
     for i in range(n):
         inclusive += scratch.weight[m, i]
     buys = buy_probability(market, inclusive, outside)
@@ -292,16 +298,27 @@ def first_choices(market, scratch, m, n, outside):
     scratch.first[m, n] = 1.0 - buys if outside > 0.0 else 0.0
 
 
-@compiled()
-def second_choices(market, scratch, m, n, outside):
-    """Probability of each second choice k in stock: [P(k|S) - P(k|A)] / sum over j not in S of P(j|A)."""
-    inclusive, turned = 0.0, 0.0
+@compiled(inline=True)
+def inclusive_in_stock(scratch, m, n):
+    """The sum of the weights of the sellers in stock."""
+    inclusive = 0.0
     for i in range(n):
         if scratch.left[m, i] > 0.0:
             inclusive += scratch.weight[m, i]
-        else:
+    return inclusive
+
+
+@compiled()
+def second_choices(market, scratch, m, n):
+    """Probability of each second choice k in stock: [P(k|S) - P(k|A)] / sum over j not in S of P(j|A)."""
+    inclusive, turned = inclusive_in_stock(scratch, m, n), 0.0
+    if inclusive < 1e-200:  # next to whom is sold out these weigh nothing: weigh them anew among themselves
+        weigh(market, scratch, m, n, False)
+        inclusive = inclusive_in_stock(scratch, m, n)
+    for i in range(n):
+        if scratch.left[m, i] <= 0.0:
             turned += scratch.first[m, i]
-    buys = buy_probability(market, inclusive, outside)
+    buys = buy_probability(market, inclusive, scratch.weight[m, n])
     for i in range(n):
         scratch.second[m, i] = 0.0
         if scratch.left[m, i] > 0.0 and turned > 0.0 and inclusive > 0.0:
@@ -331,10 +348,10 @@ def pick(threshold, m, n, u):
 
 
 @compiled(inline=True)
-def serve_one_by_one(market, state, scratch, m, n, outside, customers, stream):
+def serve_one_by_one(market, state, scratch, m, n, customers, stream):
     """Customers come one by one; one whose first choice is short of stock is a lost sale and may choose again."""
     left, basket, served_by = scratch.left, market.basket, -1
-    accumulate(scratch.first, scratch.threshold, m, n, n - 1 if outside == 0.0 else -1)
+    accumulate(scratch.first, scratch.threshold, m, n, n - 1 if scratch.weight[m, n] == 0.0 else -1)
     for customer in range(int(customers)):
         bits = mix(stream + np.uint64(customer) * GOLDEN)
         choice = pick(scratch.threshold, m, n, unit(bits))
@@ -346,7 +363,7 @@ def serve_one_by_one(market, state, scratch, m, n, outside, customers, stream):
         in_stock = count_in_stock(scratch, m, n)
         if in_stock != served_by:
             served_by = in_stock
-            choose_again(market, scratch, m, n, outside)
+            choose_again(market, scratch, m, n)
         u = unit(mix(bits ^ SUBSTITUTE))
         if u < market.substitution:
             choice = pick(scratch.again, m, n, u / market.substitution)
@@ -373,14 +390,14 @@ def count_in_stock(scratch, m, n):
 
 
 @compiled()
-def choose_again(market, scratch, m, n, outside):
+def choose_again(market, scratch, m, n):
     """Set the thresholds of a second choice among the sellers in stock."""
+    second_choices(market, scratch, m, n)
     last = -1
-    if outside == 0.0:
+    if scratch.weight[m, n] == 0.0:
         for i in range(n):
             if scratch.left[m, i] > 0.0:
                 last = i
-    second_choices(market, scratch, m, n, outside)
     accumulate(scratch.second, scratch.again, m, n, last)
 
 
@@ -472,7 +489,7 @@ def first_among(market, scratch, m, i, before, stream, which):
 
 
 @compiled()
-def serve_in_stages(market, state, scratch, m, n, outside, customers, stream):
+def serve_in_stages(market, state, scratch, m, n, customers, stream):
     """The same process in at most n + 1 stages, each lasting until the next seller runs out.
 
     Exact in distribution in sampled mode, and the fluid limit in expected mode. First choices are counted
@@ -489,7 +506,7 @@ def serve_in_stages(market, state, scratch, m, n, outside, customers, stream):
         for i in range(n):
             scratch.turned[m, i] = 0.0
         if turned_away > 0.0:
-            second_choices(market, scratch, m, n, outside)
+            second_choices(market, scratch, m, n)
             again = share_of(market, scratch, m, turned_away, market.substitution, stream, which)
             idle += spread(market, scratch, m, n, again, scratch.second, scratch.turned, stream, which + 1) - again
         winner = run_out(market, scratch, m, n, stream, which + 2 * n)
@@ -556,8 +573,8 @@ def serve_customers(market, sellers, tape, state, scratch, m):
         scratch.left[m, i] = state.on_hand[m, i] if market.stocked else math.inf
         state.lost[m, i] = 0.0
     scratch.left[m, n] = math.inf
-    outside = choice_weights(market, sellers, tape, state, scratch, m, t)
-    first_choices(market, scratch, m, n, outside)
+    utilities(market, sellers, tape, state, scratch, m, t)
+    first_choices(market, scratch, m, n)
     customers = tape.customers[m, t]
     stream = key(state.seed[m], state.episode[m], t, CUSTOMERS)
     if not market.stocked:
@@ -566,9 +583,9 @@ def serve_customers(market, sellers, tape, state, scratch, m):
             state.sold[m, i] = scratch.wanting[m, i] * market.basket
         return
     if market.expected or customers >= market.direct_from:
-        serve_in_stages(market, state, scratch, m, n, outside, customers, stream)
+        serve_in_stages(market, state, scratch, m, n, customers, stream)
     else:
-        serve_one_by_one(market, state, scratch, m, n, outside, customers, stream)
+        serve_one_by_one(market, state, scratch, m, n, customers, stream)
     for i in range(n):
         state.sold[m, i] = state.on_hand[m, i] - scratch.left[m, i]
         state.on_hand[m, i] = scratch.left[m, i]

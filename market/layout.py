@@ -106,7 +106,8 @@ class Scratch(NamedTuple):
     """Working space of the kernel, so that it allocates nothing; holds nothing between periods."""
 
     random: NDArray[np.uint64]  # (M,) stream position
-    weight: Floats  # (M, N) exp(utility)
+    exponent: Floats  # (M, N) utility / (1 - nest)
+    weight: Floats  # (M, N + 1) exp(exponent), of the outside option last, on a common scale
     first: Floats  # (M, N + 1) probability of a first choice
     second: Floats  # (M, N + 1) probability of a second choice
     threshold: Floats  # (M, N) cumulative first-choice probability

@@ -21,6 +21,7 @@ from policies.runs import is_run, open_run, saved_sellers, write_json
 from policies.seller import Seller
 from policies.table import comparison_rows, print_comparison
 
+WIDE = 130
 STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
 STOCKED_COMPETITORS = (
     "nash+base_stock(level=best)",
@@ -128,13 +129,19 @@ class Judge:
         return Comparison(self.spec.names[seat], line_up.label, results)
 
 
+def terminal() -> Console:
+    """Where tables go: the terminal, or wide lines into a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, WIDE))
+
+
 def judge(order: JudgeOrder) -> None:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
     for path in (order.json, order.csv):
         if path is not None and not path.parent.is_dir():
             raise Refusal(f"{path}: the folder {path.parent} does not exist")
     config, subjects = find_subjects(order)
-    console = Console()
+    console = terminal()
     comparisons = judge_all(Judge(config, order.seed), subjects, order.against, order.episodes, console)
     rows = [row for comparison in comparisons for row in comparison_rows(comparison)]
     if order.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -46,26 +47,40 @@ def _plain(value: Any) -> Any:
 
 
 def print_comparison(comparison: Comparison, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
-    """The table of one seat against one line-up, best first, and in words what it says of the subjects."""
+    """The table of one seat against one line-up, best first, and in words what it says of the subjects.
+
+    Columns that a narrow terminal has no room for are left out from the right.
+    """
     best = best_fixed(comparison.results)
-    alone = len(spec.sellers) == 1
-    table = Table(title=f"{comparison.seat}" + ("" if alone else f" against {comparison.line_up}"), title_justify="left")
-    table.add_column("in this seat", no_wrap=True)
-    table.add_column(f"profit per {spec.period}", justify="right")
-    table.add_column("to the best fixed", justify="right")
-    for head in (head for key, (head, _) in SHOWN.items() if key in comparison.results[0].summary()):
-        table.add_column(head, justify="right")
-    for result in sorted(comparison.results, key=lambda r: -r.mean):
-        table.add_row(*_cells(result, best), style="bold" if result.subject else "")
+    against = "" if len(spec.sellers) == 1 else f" against {comparison.line_up}"
+    ranked = sorted(comparison.results, key=lambda r: -r.mean)
+    heads = ["", f"profit a {spec.period}", "to best fixed"]
+    heads += [head for key, (head, _) in SHOWN.items() if key in ranked[0].summary()]
+    cells = [_cells(result, best) for result in ranked]
+    fitting = _fitting([heads, *cells], console.width)
+    table = Table(title=f"{comparison.seat}{against}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for k, head in enumerate(heads[:fitting]):
+        table.add_column(head, justify="right" if k else "left", no_wrap=True)
+    for result, row in zip(ranked, cells, strict=True):
+        table.add_row(*row[:fitting], style="bold cyan" if result.subject else "")
     console.print(table)
     for line in verdicts(comparison.results, best):
         console.print(line, highlight=False)
+    console.print(_how(comparison, spec, settings), style="dim", highlight=False)
+
+
+def _fitting(rows: list[list[str]], width: int) -> int:
+    """How many columns fit beside one another."""
+    widths = [max(len(row[k]) for row in rows) + 3 for k in range(len(rows[0]))]
+    return max(3, sum(sum(widths[: k + 1]) <= width for k in range(len(widths))))
+
+
+def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
     episodes = len(comparison.results[0].profit)
-    console.print(
-        f"{episodes} episodes of {spec.horizon} {spec.period}s, the first {settings.warm_up} skipped, stock valued at "
-        f"{settings.salvage:g} x unit cost; 95 % intervals; same customers for every row.\n",
-        style="dim",
-        highlight=False,
+    valued = f", stock valued at {settings.salvage:g} x unit cost" if spec.stocked else ""
+    return (
+        f"{episodes} episodes of {spec.horizon} {spec.period}s, the first {settings.warm_up} skipped{valued}; 95 % "
+        "intervals; the same customers for every row.\n"
     )
 
 

@@ -26,7 +26,7 @@ from policies.bar import TrainingBar
 from policies.checkpoint import SavedSeller, save_seller
 from policies.config import RunConfig, load_run
 from policies.fixed import parse_rules
-from policies.judge import Comparison, Judge, judge_all
+from policies.judge import Comparison, Judge, judge_all, terminal
 from policies.learners import Learner
 from policies.players import learner_name, make_learner, refuse_unknown_learners
 from policies.runs import describe, new_folder, saved_sellers, write_json
@@ -166,7 +166,7 @@ class Training:
 
 def train(order: TrainOrder, console: Console | None = None) -> Path:
     """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable."""
-    console = console or Console()
+    console = console or terminal()
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     config = load_run(order.config, changes)
     device = pick_device(order.device)

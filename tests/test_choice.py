@@ -167,6 +167,8 @@ def second_choice(rng, utility, nest: float, left) -> int:
     Rejection instead of the formula: a customer is drawn anew from P(k | S) and kept with the probability that its
     first choice was sold out given that it picks k among S: 1 - P(k | A) / P(k | S).
     """
+    if not any(left):
+        return len(utility)
     everyone, offered = nested_logit(utility, 0.0, nest), nested_logit(in_stock(utility, left), 0.0, nest)
     everyone, offered = (np.append(p, 1 - p.sum()) for p in (everyone, offered))
     while True:
