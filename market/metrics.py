@@ -198,7 +198,8 @@ def summary(ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: float =
     per_period = episode_profit(ledger, spec, warm_up, salvage) / periods
     pool = (0, 1)
     measures = {"profit": per_period.mean(axis=0)}
-    measures |= {name: seen[name].mean(axis=pool) for name in MEANS}
+    means = [name for name in MEANS if spec.stocked or name not in ("on_hand", "lost")]
+    measures |= {name: seen[name].mean(axis=pool) for name in means}
     measures["market_share"] = market_share(seen["sold"], seen["market_size"], pool)
     if spec.stocked:
         measures["stockout_rate"] = stockout_rate(seen["lost"], pool)

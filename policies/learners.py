@@ -101,6 +101,9 @@ class DQNOptions(ReplayOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
+    n_step: PositiveInt = Field(
+        1, description="as DQN's; each further period brings the noise's own losses into returns"
+    )
     critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
     tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
     noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
@@ -207,16 +210,15 @@ class SamplingPolicy(ProbabilisticActorPolicy):
 
 
 class _Lean:
-    """An ``update`` without train-mode switching (no dropout, no batch norm here) and without reading losses back."""
+    """An update without train-mode switching (no dropout, no batch norm here) and without reading losses back."""
 
     baseline: RewardBaseline
 
-    def _update(self, sample_size: int | None, buffer: Any, update_with_batch_fn: Callable[[Any], Any]) -> Any:
+    def _prepared(self, buffer: ReplayBuffer, sample_size: int) -> Any:
         if not self.policy.is_within_training_step:  # type: ignore[attr-defined]
             raise RuntimeError("update() must be called within policy_within_training_step(policy)")
         batch, indices = buffer.sample(sample_size)
-        batch = self._preprocess_batch(batch, buffer, indices)  # type: ignore[attr-defined]
-        return update_with_batch_fn(batch)
+        return self._preprocess_batch(batch, buffer, indices)  # type: ignore[attr-defined]
 
 
 class _LeanReplay(_Lean):
@@ -229,6 +231,10 @@ class _LeanReplay(_Lean):
     @abstractmethod
     def _value(self, obs_next: Tensor) -> Tensor:
         """The target's value (B,) of observations (B, F)."""
+
+    def update(self, buffer: ReplayBuffer, sample_size: int) -> Any:
+        """One batch, one gradient step a network."""
+        return self._update_with_batch(self._prepared(buffer, sample_size))  # type: ignore[attr-defined]
 
     def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
         path = [indices]
@@ -263,7 +269,7 @@ def _ends(buffer: ReplayBuffer, index: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(buffer.done[index] | np.isin(index, buffer.unfinished_index()))
 
 
-class LeanDQN(_LeanReplay, DQN[Any]):
+class LeanDQN(_LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is never None here
     """Tianshou's DQN, the same numbers in fewer calls."""
 
     def __init__(self, *, baseline: RewardBaseline, **options: Any) -> None:
@@ -288,7 +294,7 @@ class LeanDQN(_LeanReplay, DQN[Any]):
         return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
 
 
-class LeanDDPG(_LeanReplay, DDPG):
+class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never None here
     """Tianshou's DDPG, the same numbers (targets' rounding apart) in fewer calls."""
 
     def __init__(self, *, baseline: RewardBaseline, **options: Any) -> None:
@@ -331,6 +337,10 @@ class LeanA2C(_Lean, A2C):
         super().__init__(**options, max_batchsize=2**31)
         self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
         self.baseline, self.normalize_advantages = baseline, normalize_advantages
+
+    def update(self, buffer: ReplayBuffer, batch_size: int | None, repeat: int) -> Any:
+        """All that the buffer holds, ``repeat`` times, in minibatches."""
+        return self._update_with_batch(self._prepared(buffer, 0), batch_size, repeat)
 
     def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
         _, critic = self._networks

@@ -112,6 +112,7 @@ class CategoricalActor(Actor):
         chosen = log_p.gather(1, action.long().unsqueeze(1)).squeeze(1)
         return chosen, -(log_p.exp() * log_p).sum(1).mean()
 
+    @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
         """Actions (M,) drawn by inverting the cumulative distribution, with one uniform number a row."""
         p = torch.softmax(self.body(self.body.tensor(obs)), dim=1).cumsum(1).cpu().numpy()
@@ -145,10 +146,11 @@ class GaussianActor(Actor):
         constant = (self.log_sd + LOG_SQRT_2PI).sum()
         return -0.5 * z.square().sum(1) - constant, constant + 0.5 * len(self.log_sd)
 
+    @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Actions (M, A), unclipped."""
         mean: NDArray[np.float32] = self.body(self.body.tensor(obs)).cpu().numpy()
-        sd = self.log_sd.detach().exp().cpu().numpy()
+        sd = self.log_sd.exp().cpu().numpy()
         drawn: NDArray[np.float32] = np.add(mean, sd * rng.standard_normal(mean.shape, np.float32), dtype=np.float32)
         return drawn
 

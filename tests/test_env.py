@@ -48,7 +48,7 @@ def made_to_order() -> MarketSpec:
     return MarketSpec.parse(data)
 
 
-MARKETS = {name: MarketSpec.load(CONFIGS / f"{name}.yaml") for name in ("duopoly", "monopoly")}
+MARKETS = {name: MarketSpec.load(CONFIGS / f"{name}.yaml") for name in ("duopoly", "monopoly", "orange_juice")}
 MARKETS |= {"made to order": made_to_order(), "three sellers": three_sellers()}
 EVERY_MARKET = pytest.mark.parametrize("spec", MARKETS.values(), ids=MARKETS.keys())
 
@@ -261,6 +261,14 @@ def test_refused_actions(actions: Any, given: Any, message: str) -> None:
     with pytest.raises(Refusal, match=message):
         environment.step({"seller_0": sound, "seller_1": given})
     assert environment.batch.state.period[0] == 0
+
+
+def test_turn_based_market_refuses_too() -> None:
+    market = env(DUOPOLY)
+    market.reset(seed=0)
+    market.step(np.zeros(2, np.float32))
+    with pytest.raises(Refusal, match=r"action of seller_1 \(right\): NaN"):
+        market.step(np.full(2, np.nan, np.float32))
 
 
 def test_every_seller_must_act_and_nobody_else() -> None:

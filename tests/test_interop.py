@@ -305,44 +305,79 @@ def test_vector_seeding() -> None:
     many.close()
 
 
-def test_tianshou_collects_and_learns_on_a_seat() -> None:
-    """Tianshou's own Collector and DQN: what lands in its buffer is what the batch played, and an update runs."""
+def learner_of(many: SeatVectorEnv) -> Any:
+    """A small DQN for a seat."""
     from tianshou.algorithm import DQN
     from tianshou.algorithm.modelfree.dqn import DiscreteQLearningPolicy
     from tianshou.algorithm.optim import AdamOptimizerFactory
-    from tianshou.data import Collector, CollectStats, VectorReplayBuffer
     from tianshou.utils.net.common import Net
+
+    assert isinstance(many.action_space, spaces.Discrete)
+    shape = many.observation_space.shape
+    net = Net(state_shape=shape, action_shape=int(many.action_space.n), hidden_sizes=[16])
+    policy = DiscreteQLearningPolicy(model=net, action_space=many.action_space, eps_training=0.5)
+    return DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.98)
+
+
+def weights(learner: Any) -> NDArray[np.float32]:
+    return np.concatenate([p.detach().numpy().ravel() for p in learner.policy.parameters()])
+
+
+def test_tianshou_collects_and_learns_on_a_seat() -> None:
+    """Tianshou's own Collector and DQN: what lands in its buffer is what the batch played, and an update runs."""
+    from tianshou.data import Collector, VectorReplayBuffer
     from tianshou.utils.torch_utils import policy_within_training_step
 
-    many = SeatVectorEnv(spec_of(horizon=10), 4, "left", actions="grid", seed=1)
-    assert isinstance(many.action_space, spaces.Discrete)
-    net = Net(state_shape=many.observation_space.shape, action_shape=many.action_space.n, hidden_sizes=[16])
-    policy = DiscreteQLearningPolicy(model=net, action_space=many.action_space, eps_training=0.5)
-    learner = DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.98)
-    collector = Collector[CollectStats](learner, many, VectorReplayBuffer(400, 4), exploration_noise=True)
+    many, twin = (SeatVectorEnv(spec_of(horizon=10), 4, "left", actions="grid", seed=1) for _ in range(2))
+    learner = learner_of(many)
+    collector = Collector(learner, many, VectorReplayBuffer(400, 4), exploration_noise=True)
     collector.reset()
-    with policy_within_training_step(policy):
+    with policy_within_training_step(learner.policy):
         stats = collector.collect(n_step=100)
     assert (stats.n_collected_steps, stats.n_collected_episodes, list(stats.lens)) == (100, 8, [10] * 8)
     rows = collector.buffer[:]
     assert not rows.terminated.any()
     assert rows.truncated.sum() == 8
-    twin = SeatVectorEnv(spec_of(horizon=10), 4, "left", actions="grid", seed=1)
     seen, _ = twin.reset()
-    first_row = [k for k in range(len(rows)) if rows.info.env_id[k] == 0]
-    for t, k in enumerate(first_row):
+    for t, k in enumerate(np.flatnonzero(rows.info.env_id == 0)):
         assert np.array_equal(rows.obs[k], seen[0])
         seen, reward, _, truncated, _ = twin.step(np.full(4, rows.act[k]))
         assert rows.rew[k] == reward[0]
         assert np.array_equal(rows.obs_next[k], seen[0])
+        assert rows.truncated[k] == truncated[0] == ((t + 1) % 10 == 0)
         if truncated[0]:
-            assert (t + 1) % 10 == 0
             seen, _ = twin.reset()
-    before = [p.detach().clone() for p in net.parameters()]
-    with policy_within_training_step(policy):
+    before = weights(learner)
+    with policy_within_training_step(learner.policy):
         learner.update(buffer=collector.buffer, sample_size=32)
-    assert any(not np.array_equal(a.numpy(), b.detach().numpy()) for a, b in zip(before, net.parameters(), strict=True))
+    assert not np.array_equal(weights(learner), before)
     stats = collector.collect(n_episode=6)
     # four begun episodes have 5 periods to go; for the last two rows 0 and 1 play on while 2 and 3 wait
     assert (stats.n_collected_episodes, stats.n_collected_steps) == (6, 4 * 5 + 2 * 10)
     assert collector.collect(n_step=4, random=True).n_collected_steps == 4
+
+
+def test_tianshou_trainer_runs_on_a_seat() -> None:
+    from tianshou.data import Collector, VectorReplayBuffer
+    from tianshou.trainer import OffPolicyTrainerParams
+
+    train, test = (SeatVectorEnv(spec_of(horizon=10), m, actions="grid", seed=s) for m, s in ((4, 0), (2, 100)))
+    learner = learner_of(train)
+    before = weights(learner)
+    collector = Collector(learner, train, VectorReplayBuffer(400, 4), exploration_noise=True)
+    parameters = OffPolicyTrainerParams(
+        training_collector=collector,
+        test_collector=Collector(learner, test),
+        max_epochs=1,
+        epoch_num_steps=80,
+        collection_step_num_env_steps=40,
+        test_step_num_episodes=2,
+        batch_size=16,
+        update_step_num_gradient_steps_per_sample=0.1,
+        verbose=False,
+        show_progress=False,
+    )
+    outcome = learner.run_training(parameters)
+    assert outcome.timing.total_time > 0
+    assert (outcome.train_step, outcome.update_step) == (80, 2)
+    assert not np.array_equal(weights(learner), before)
