@@ -20,7 +20,8 @@ from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State
 from market.observation import calendar_features, compile_features, feature_list
 from market.spec import HUGE, MarketSpec
 
-PARALLEL_FROM = 64
+# Two threads that meet on a busy machine wait for one another: 256 markets stepped in 5 ms with them, 0.05 without.
+PARALLEL_FROM = 1024
 DIRECT_FROM_PER_SELLER = 32
 
 
