@@ -162,7 +162,9 @@ class MarketBatch:
             return np.flatnonzero(rows)
         kinds = "iu" if rows.size else "iuf"  # an empty list is an array of floats
         if rows.dtype.kind not in kinds or rows.ndim != 1 or ((rows < 0) | (rows >= self.markets)).any():
-            raise Refusal(f"rows: must be indices from 0 to {self.markets - 1} or a mask of {self.markets}, got {rows!r}")
+            raise Refusal(
+                f"rows: must be indices from 0 to {self.markets - 1} or a mask of {self.markets}, got {rows!r}"
+            )
         if len(np.unique(rows)) < len(rows):
             raise Refusal(f"rows: must be different, got {rows!r}")
         return rows.astype(np.int64)

@@ -404,9 +404,10 @@ class _Seat:
             share = within * odds * stays
             rate = rate + within * stays
             bend = self.nest * bend + share * rate
-        total = share @ self.weights
-        mean = (share * rate) @ self.weights / total
-        return mean, (share * (rate * rate - bend)) @ self.weights / total - mean * mean
+        # Sums, not matrix products: a product's rounding depends on how many markets there are.
+        total = (share * self.weights).sum(axis=-1)
+        mean = (share * rate * self.weights).sum(axis=-1) / total
+        return mean, (share * (rate * rate - bend) * self.weights).sum(axis=-1) / total - mean * mean
 
 
 def _safe_exp(x: Floats) -> Floats:
@@ -462,14 +463,16 @@ def _bracketed_root(
 ) -> Floats:
     """Roots of functions that rise from below zero at ``low``; ``high`` where they never do."""
     x = np.minimum(low + 0.3, high)
+    settled = np.zeros(x.shape, np.bool_)
     for _ in range(100):
         value, slope = function(x)
         low, high = np.where(value <= 0, x, low), np.where(value >= 0, x, high)
         update = x - np.clip(value / np.maximum(slope, 1e-6), -2.0, 2.0)
         update = np.where((update < low) | (update > high), 0.5 * (low + high), update)
-        moved = np.abs(update - x).max()
-        x = update
-        if moved <= tolerance:
+        near = np.abs(update - x) <= tolerance
+        x = np.where(settled, x, update)
+        settled = settled | near
+        if settled.all():
             break
     return np.asarray(x)
 

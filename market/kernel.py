@@ -671,7 +671,9 @@ def observe_market(features, calendar, tape, state, m, out):
     for seat in range(n):
         for f in range(out.shape[2]):
             i = (seat + features.offset[f]) % n
-            value = (raw_feature(features, calendar, tape, state, m, i, f) - features.shift[f, i]) * features.scale[f, i]
+            value = (raw_feature(features, calendar, tape, state, m, i, f) - features.shift[f, i]) * features.scale[
+                f, i
+            ]
             out[m, seat, f] = min(max(value, features.low[f]), features.high[f])
 
 

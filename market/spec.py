@@ -219,9 +219,13 @@ class MarketSpec(Model):
 
     def _check_customers(self) -> None:
         growth = max(0.0, (self.horizon - 1) * math.log1p(self.customers.trend))
-        busiest = max(self.customers.weekly, default=1.0) * (1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude)
+        busiest = max(self.customers.weekly, default=1.0) * (
+            1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude
+        )
         if growth + math.log(self.customers.rate * busiest) > math.log(MOST_CUSTOMERS):
-            raise ValueError(f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower rate, trend or horizon")
+            raise ValueError(
+                f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower rate, trend or horizon"
+            )
 
     def _check_seller(self, place: str, seller: Seller) -> None:
         if self.price_form == "log" and seller.prices[0] <= 0:

@@ -7,6 +7,7 @@ off while it collects); only its speed is measured. Where nothing is said, value
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tianshou.algorithm.modelfree.dqn import DQN, DiscreteQLearningPolicy
@@ -48,8 +49,8 @@ class StockRoute:
         collect: int = 2048,
     ) -> None:
         drawn = batch * len(spec.sellers)
-        one = PettingZooEnv(env(spec, "grid"))
-        copies = DummyVectorEnv([lambda row=row: PettingZooEnv(env(spec, "grid", seed=row)) for row in range(markets)])
+        one = _turn_based(spec, 0)
+        copies = DummyVectorEnv([partial(_turn_based, spec, row) for row in range(markets)])
         self.algorithm = MultiAgentOffPolicyAlgorithm(algorithms=[_dqn(one, hidden) for _ in one.agents], env=one)
         self.collector: Collector[CollectStats] = Collector(
             self.algorithm, copies, VectorReplayBuffer(buffer, markets), exploration_noise=True
@@ -73,6 +74,10 @@ class StockRoute:
         before = self.collector.collect_step
         self.trainer.execute_epoch()
         return int(self.collector.collect_step - before)
+
+
+def _turn_based(spec: MarketSpec, seed: int) -> PettingZooEnv:
+    return PettingZooEnv(env(spec, "grid", seed=seed))
 
 
 def _dqn(one: PettingZooEnv, hidden: tuple[int, ...]) -> DQN[Any]:

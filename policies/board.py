@@ -17,6 +17,13 @@ def serve(runs: Path, host: str, port: int) -> None:
         raise Refusal(f"{runs}: holds no run yet; bazaar train configs/duopoly.yaml makes one")
     print(f"TensorBoard on {runs}: http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
-    status = subprocess.run(command, check=False).returncode
-    if status not in (0, -2):
+    process = subprocess.Popen([*command, "--reload_multifile", "true"])
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        # A terminal sends Ctrl-C to both processes; one that was sent to this one alone must end both too.
+        process.terminate()
+        process.wait()
+        return
+    if status:
         raise Refusal(f"TensorBoard ended with status {status} (is port {port} taken? --port chooses another)")

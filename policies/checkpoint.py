@@ -7,22 +7,23 @@ description and weights, and the market and seat it was trained for.
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from gymnasium.spaces import Discrete
+from pydantic import Field
 
 from market.decisions import Decisions
 from market.errors import Refusal
 from market.observation import feature_list
-from market.spec import MarketSpec
+from market.spec import MarketSpec, Model, parse_model
 from policies.networks import Architecture, build
 from policies.trained import TrainedSeller
 
 FORMAT = 1
+FOREIGN = "is damaged or not a seller saved by bazaar"
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,16 @@ class SavedSeller:
         """Put the policy into a seat of ``spec``; raise :class:`Refusal` that says what differs when it does not fit."""
         place = self.seat if seat is None else seat
         if differences := self._differences(spec, place):
-            raise Refusal(f"{self.path}: the policy of {self.seller} does not fit this market: {'; '.join(differences)}")
-        network = build(self.architecture)
-        network.load_state_dict(self.weights)
-        network.eval()
+            raise Refusal(
+                f"{self.path}: the policy of {self.seller} does not fit this market: {'; '.join(differences)}"
+            )
+        with torch.device("meta"):
+            network = build(self.architecture)
+        try:
+            network.load_state_dict(self.weights, assign=True)
+        except RuntimeError:
+            raise Refusal(f"{self.path}: is damaged: its weights do not fit the network that it describes") from None
+        network.requires_grad_(False).eval()
         return TrainedSeller(network, Decisions(spec, place, self.encoding))
 
     def _differences(self, spec: MarketSpec, seat: int) -> list[str]:
@@ -98,20 +105,56 @@ def load_seller(path: str | Path) -> SavedSeller:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise Refusal(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError, ValueError):
-        raise Refusal(f"{path}: is damaged or is not a seller saved by bazaar") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise Refusal(f"{path}: is not a seller saved by this version of bazaar (format {FORMAT})")
+    except Exception:  # noqa: BLE001
+        # What torch raises on foreign bytes depends on the bytes: any error at all means that it is not ours.
+        raise Refusal(f"{path}: {FOREIGN}") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise Refusal(f"{path}: {FOREIGN}")
+    if content["format"] != FORMAT:
+        raise Refusal(f"{path}: was saved in format {content['format']!r}, this version of bazaar reads {FORMAT}")
     return _read(Path(path), content)
 
 
+class _Header(Model):
+    """The plain values of a file."""
+
+    format: int
+    seller: str
+    seat: Annotated[int, Field(ge=0)]
+    encoding: Literal["box", "grid"]
+    learner: str
+    trained: Annotated[int, Field(ge=0)]
+    score: float
+    architecture: Architecture
+
+
 def _read(path: Path, content: dict[str, Any]) -> SavedSeller:
+    plain = {key: value for key, value in content.items() if key not in ("weights", "market")}
     try:
-        return SavedSeller(
-            path=path,
-            architecture=Architecture.model_validate(content["architecture"]),
-            market=MarketSpec.parse(content["market"], f"{path}: market"),
-            **{key: content[key] for key in ("seller", "seat", "encoding", "learner", "trained", "score", "weights")},
-        )
-    except (KeyError, ValueError) as error:
-        raise Refusal(f"{path}: is damaged or is not a seller saved by bazaar ({error})") from None
+        header = parse_model(_Header, plain, f"{path}: {FOREIGN}: header")
+        spec = MarketSpec.parse(content.get("market"), f"{path}: {FOREIGN}: market")
+    except RecursionError:
+        raise Refusal(f"{path}: {FOREIGN}") from None
+    if problem := _misfit(header, spec, content.get("weights")):
+        raise Refusal(f"{path}: {FOREIGN}: {problem}")
+    values = {key: getattr(header, key) for key in _Header.model_fields if key != "format"}
+    return SavedSeller(path=path, weights=content["weights"], market=spec, **values)
+
+
+def _misfit(header: _Header, spec: MarketSpec, weights: object) -> str | None:
+    """What in a file contradicts the rest of it."""
+    if header.seat >= len(spec.sellers):
+        return f"seat {header.seat} of {len(spec.sellers)}"
+    if header.architecture.observation != len(feature_list(spec)):
+        return f"the network sees {header.architecture.observation} numbers, the market shows {len(feature_list(spec))}"
+    space = Decisions(spec, header.seat, header.encoding).space
+    if header.architecture.actions != (space.n if isinstance(space, Discrete) else space.shape[0]):  # type: ignore[index]
+        return f"the network's {header.architecture.actions} actions are not those of its seat"
+    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        return "it holds no weights"
+    return None if finite(weights) else "its weights are not all finite numbers of 32 bits"
+
+
+def finite(weights: dict[str, torch.Tensor]) -> bool:
+    """Whether every weight is a finite number: those of a learner that diverged are not."""
+    return all(tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all()) for tensor in weights.values())

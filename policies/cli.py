@@ -6,13 +6,16 @@ Mistakes of the user end with one message and exit status 2.
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from market.errors import Refusal
 
-INTERRUPTED = 130
+MISTAKE, INTERRUPTED = 2, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="bazaar", description="A marketplace of competing sellers.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands.add_parser("train", help="train the learners of a configuration against each other"))
-    _add_evaluate(commands.add_parser("evaluate", help="judge a seller against fixed competitors on the same customers"))
+    _add_evaluate(
+        commands.add_parser("evaluate", help="judge a seller against fixed competitors on the same customers")
+    )
     _add_board(commands.add_parser("board", help="open TensorBoard on the runs"))
     _add_bench(commands.add_parser("bench", help="measure speed on this machine"))
     return top
@@ -54,24 +59,46 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
 def _add_board(board: argparse.ArgumentParser) -> None:
     board.set_defaults(work=_board)
     board.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="folder of the runs (default runs)")
-    board.add_argument("--port", type=int, default=6006)
-    board.add_argument("--host", default="localhost")
+    board.add_argument("--port", type=_port, default=6006, help="default 6006")
+    board.add_argument("--host", default="localhost", help="default localhost: this machine only")
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
     bench.set_defaults(work=_bench)
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    bench.add_argument("--seconds", type=float, default=3.0, help="time for each figure (default 3)")
+    bench.add_argument("--seconds", type=_seconds, default=3.0, help="time for each figure (default 3)")
     bench.add_argument("--only", action="append", metavar="KEY", help="measure only this figure")
 
 
 def _count(text: str) -> int:
     try:
-        value = int(float(text)) if "e" in text.lower() else int(text.replace("_", ""))
+        value = int(text) if text.isdecimal() else _whole(float(text))
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _whole(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
     return value
 
 
@@ -84,7 +111,8 @@ def _seed(text: str) -> int:
 def _train(args: argparse.Namespace) -> None:
     from policies.training import TrainOrder, train
 
-    train(TrainOrder(args.config, args.budget, args.seed, args.device, tuple(args.set), args.name, args.runs))
+    given = (args.config, args.budget, args.seed, args.device, tuple(args.set), args.name, args.runs)
+    train(TrainOrder(*given, command=args.typed))
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -108,16 +136,38 @@ def _bench(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    args = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _print_anything()
+    args = parser().parse_args(given)
+    args.typed = shlex.join(["bazaar", *given])
     try:
         args.work(args)
     except Refusal as refusal:
-        print(f"bazaar {args.command}: {refusal}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        return _mistake(args.command, str(refusal))
+    except MemoryError as error:
+        return _mistake(args.command, f"not enough memory ({error}): lower training.markets, the grid or the horizon")
+    except BrokenPipeError:
+        # Whoever read the output has gone (as with `| head`): what Python would still flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MISTAKE
+    except OSError as error:
+        return _mistake(args.command, f"{error.filename or 'file'}: {error.strerror or error}")
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _mistake(command: str, message: str) -> int:
+    print(f"bazaar {command}: {message}", file=sys.stderr)
+    return MISTAKE
+
+
+def _print_anything() -> None:
+    """A terminal that lacks a character (such as the plus-minus sign) gets another one, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -10,21 +10,36 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from market.errors import Refusal
-from market.spec import MarketSpec, Model, NonNegative, parse_model, read_yaml
+from market.spec import MarketSpec, Model, parse_model, read_yaml
 
-Count = Annotated[int, Field(ge=1)]
+
+def _number(value: object) -> object:
+    """YAML reads 3e6 as text, and yes as true, which passes for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("must be a number") from None
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10**15)]
+Rows = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65_536)]
+Periods = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 
 
 class Training(Model):
     """How long and on how many parallel rows: ``budget`` counts seller-periods (one seller, one period, one row)."""
 
     budget: Count = 3_000_000
-    markets: Count = 256
+    markets: Rows = 256
     evaluations: Count = 20
-    evaluation_episodes: Count = 128
+    evaluation_episodes: Rows = 128
 
 
 class Evaluation(Model):
@@ -37,9 +52,9 @@ class Evaluation(Model):
     """
 
     episodes: Count = 4096
-    precision: Annotated[float, Field(gt=0, lt=1)] = 0.005
-    warm_up: Annotated[int, Field(ge=0)] = 10
-    salvage: NonNegative = 1.0
+    precision: Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)] = 0.005
+    warm_up: Periods = 10
+    salvage: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
     line_ups: tuple[Any, ...] = ()
     competitors: tuple[Any, ...] = ()
     panel: tuple[Any, ...] = ()
@@ -49,8 +64,8 @@ class RunConfig(Model):
     """Everything that decides a run, but the seed and the device."""
 
     market: MarketSpec
-    seats: dict[str, Any] = {}
-    learners: dict[str, dict[str, Any]] = {}
+    seats: dict[str, Any] = Field(default_factory=dict)
+    learners: dict[str, dict[str, Any]] = Field(default_factory=dict)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
@@ -69,7 +84,8 @@ class RunConfig(Model):
             raise ValueError(f"seats.{unknown[0]}: no such seller; the market has {', '.join(self.market.names)}")
         if self.evaluation.warm_up >= self.market.horizon:
             raise ValueError(
-                f"evaluation.warm_up {self.evaluation.warm_up} leaves nothing of a horizon of {self.market.horizon}"
+                f"evaluation.warm_up: {self.evaluation.warm_up} periods leave nothing of a market.horizon of "
+                f"{self.market.horizon}"
             )
         return self
 
@@ -81,7 +97,14 @@ class RunConfig(Model):
 
 def parse_run(data: object, where: str) -> RunConfig:
     """Build a configuration from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
-    return parse_model(RunConfig, data, where)
+    if isinstance(data, dict) and "market" in data:
+        data = data | {"market": MarketSpec.parse(data["market"], f"{where}: market")}
+    try:
+        return parse_model(RunConfig, data, where)
+    except Refusal as problem:
+        # parse_model joins with dots, which would make the file's name look like a key.
+        lines = [line.replace(f"{where}.", f"{where}: ", 1) for line in str(problem).split("\n")]
+        raise Refusal("\n".join(lines)) from None
 
 
 def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
@@ -104,32 +127,28 @@ def set_value(data: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise Refusal(f"--set {change}: the value is not valid YAML") from None
-    *parents, last = path.split(".")
+    *parents, last = keys = path.split(".")
+    if not all(keys):
+        raise Refusal(f"--set {change}: must be key.path=value, no key empty")
     node: Any = data
     for depth, part in enumerate(parents):
         node = _descend(node, part, f"--set {'.'.join(parents[: depth + 1])}")
-    if isinstance(node, list):
-        node[_index(node, last, f"--set {path}")] = value
-    elif isinstance(node, dict):
-        node[last] = value
-    else:
-        raise Refusal(f"--set {path}: {'.'.join(parents)} is a value, it has no keys")
+    node[_index(node, last, f"--set {path}") if isinstance(node, list) else last] = value
 
 
 def _descend(node: Any, part: str, where: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, where)]
-    if not isinstance(node, dict):
-        raise Refusal(f"{where}: there is no such key")
-    if isinstance(node.get(part), str):
-        raise Refusal(f"{where}: {part} is the value {node[part]!r}, it has no keys")
-    if node.get(part) is None:
+    """The mapping or list under ``part``; a key that is missing or empty becomes a mapping."""
+    at = _index(node, part, where) if isinstance(node, list) else part
+    if isinstance(node, dict) and node.get(part) is None:
         node[part] = {}
-    return node[part]
+    if not isinstance(node[at], (dict, list)):
+        raise Refusal(f"{where}: is the value {node[at]!r}, it has no keys")
+    return node[at]
 
 
 def _index(items: list[Any], part: str, where: str) -> int:
     for k, item in enumerate(items):
         if part == str(k) or (isinstance(item, dict) and item.get("name") == part):
             return k
-    raise Refusal(f"{where}: no item {part!r} among {len(items)}")
+    names = [str(item["name"]) if isinstance(item, dict) and "name" in item else str(k) for k, item in enumerate(items)]
+    raise Refusal(f"{where}: no item {part!r} among {', '.join(names) or 'none'}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import stdtrit
 
 from market.layout import Floats, Record
 from market.metrics import conditional_value_at_risk, episode_profit, probability_of_loss, summary, value_at_risk
@@ -22,7 +23,6 @@ from policies.seller import Seller
 from policies.simulate import play
 
 BLOCK = 256
-Z95 = 1.959964
 Tick = Callable[[str, int], None]
 
 
@@ -34,6 +34,7 @@ class Result:
     subject: bool
     profit: Floats = field(default_factory=lambda: np.zeros(0))
     blocks: list[dict[str, float]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
     def add(self, ledger: Record, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
         """Take in a block of episodes, ledger (T, M, N)."""
@@ -41,15 +42,22 @@ class Result:
         self.profit = np.concatenate([self.profit, profit / (spec.horizon - settings.warm_up)])
         figures = summary(ledger, spec, settings.warm_up, settings.salvage)
         self.blocks.append({name: float(values[seat]) for name, values in figures.items()})
+        self.sizes.append(len(profit))
 
     @property
     def mean(self) -> float:
         """Mean profit per period."""
         return float(self.profit.mean())
 
+    def _mean(self, name: str) -> float:
+        """Mean of a measure over blocks that have it (NaN: where nothing was wanted there is no fill rate)."""
+        known = [(b[name], size) for b, size in zip(self.blocks, self.sizes, strict=True) if np.isfinite(b[name])]
+        weight = sum(size for _, size in known)
+        return sum(value * size for value, size in known) / weight if known else float("nan")
+
     def summary(self) -> dict[str, float]:
-        """Every measure of the candidate: means over blocks of equal size, and the tails over all episodes."""
-        mean = {name: float(np.mean([block[name] for block in self.blocks])) for name in self.blocks[0]}
+        """Every measure of the candidate: means over blocks of episodes, and the tails over all episodes."""
+        mean = {name: self._mean(name) for name in self.blocks[0]}
         tails = {
             "profit": self.mean,
             "value_at_risk": float(value_at_risk(self.profit)),
@@ -59,9 +67,27 @@ class Result:
         return mean | tails
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """All candidates in one seat against one line-up."""
+
+    seat: str
+    line_up: str
+    results: list[Result]
+
+
 def interval(values: Floats) -> float:
-    """Half-width of the 95 % interval of a mean over independent episodes: 1.96 sd / sqrt(E)."""
-    return float(Z95 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    """Half-width of the 95 % interval of a mean over E independent episodes: t(E - 1) sd / sqrt(E); NaN for one.
+
+    Example: 1, 2, 3 have mean 2 and standard deviation 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484.
+    """
+    if len(values) < 2:
+        return float("nan")
+    spread = values.std(ddof=1)
+    # Without randomness all episodes are equal, and what rounding leaves of their spread is no uncertainty.
+    if spread <= 1e-12 * np.abs(values).max():
+        return 0.0
+    return float(stdtrit(len(values) - 1, 0.975) * spread / np.sqrt(len(values)))
 
 
 def compare(
@@ -112,9 +138,12 @@ def difference(result: Result, best: Result) -> tuple[float, float]:
 
 
 def precise(results: Sequence[Result], precision: float) -> bool:
-    """Whether every subject's paired interval is narrower than ``precision`` of the best fixed competitor's profit."""
+    """Whether every subject's paired interval is at most ``precision`` of the best fixed competitor's profit wide.
+
+    Where no fixed competitor was tried, the interval of the subject's own profit.
+    """
     best = best_fixed(results)
     subjects = [result for result in results if result.subject]
     if best is None:
-        return all(2 * interval(result.profit) < precision * abs(result.mean) for result in subjects)
-    return all(2 * difference(result, best)[1] < precision * abs(best.mean) for result in subjects)
+        return all(2 * interval(result.profit) <= precision * abs(result.mean) for result in subjects)
+    return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in subjects)

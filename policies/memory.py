@@ -127,7 +127,9 @@ class LockstepBuffer(ReplayBuffer):
     def add(
         self, batch: Any, buffer_ids: NDArray[np.int64] | list[int] | None = None
     ) -> tuple[Indices, NDArray[np.float64], Indices, Indices]:
-        """Tianshou's own way in, for its Collector: all M rows at once, with the episodes' accounts.
+        """Tianshou's own way in: all M rows at once, with the episodes' accounts.
+
+        (Its Collector takes no buffer for several environments but a ``ReplayBufferManager``.)
 
         Returns flat indices (M,), returns and lengths of episodes that ended (else 0), and where they began.
         """

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from gymnasium.spaces import Discrete
+
 from market.batch import MarketBatch
 from market.decisions import Decisions
 from market.errors import Refusal
 from market.spec import parse_model
 from policies.config import RunConfig
 from policies.learners import BUILDERS, Learner, build_learner
+from policies.pricing import PRICING
+
+MOST_ACTIONS = 10_000
 
 
-def learner_name(player: Any) -> str | None:
+def learner_name(player: Any, where: str) -> str | None:
     """The learner that a seat's entry asks for, or None where it gives rules of a fixed competitor."""
+    known = ", ".join(BUILDERS)
     if isinstance(player, dict) and "learner" in player:
         name = player["learner"]
-        if name not in BUILDERS:
-            raise Refusal(f"learner: unknown learner {name!r}; the learners are {', '.join(BUILDERS)}")
-        return str(name)
-    return player if isinstance(player, str) and player in BUILDERS else None
+        if not isinstance(name, str) or name not in BUILDERS:
+            raise Refusal(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
+        return name
+    if not isinstance(player, str):
+        return None
+    if player in BUILDERS:
+        return player
+    if player.isidentifier() and player not in PRICING:
+        raise Refusal(f"{where}: {player!r} is neither a learner ({known}) nor a pricing rule ({', '.join(PRICING)})")
+    return None
 
 
-def make_learner(
-    config: RunConfig, seat: int, player: Any, device: str, seed: int
-) -> tuple[Learner, Decisions]:
+def make_learner(config: RunConfig, seat: int, player: Any, device: str, seed: int) -> tuple[Learner, Decisions]:
     """The learner of a seat's entry, with the options of ``learners.NAME`` and the seat's own on top.
 
     Raises :class:`Refusal` with the key's path when options or the seat's decisions do not suit the learner.
     """
-    name = learner_name(player)
+    name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None
     own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
     where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
@@ -37,6 +47,7 @@ def make_learner(
     options = parse_model(builder.options, {**config.learners.get(name, {}), **own}, where)
     wanted = config.market.sellers[seat].actions
     decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
+    _refuse_large_grid(config, seat, decisions)
     try:
         learner = build_learner(
             name,
@@ -47,13 +58,22 @@ def make_learner(
             device=device,
             seed=seed,
         )
-    except ValueError as error:
+    except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise Refusal(f"{where}: {error}") from None
     return learner, decisions
 
 
-def refuse_unknown_learners(config: RunConfig) -> None:
-    """Raise :class:`Refusal` for options of a learner that does not exist."""
-    for name in config.learners:
+def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:
+    if isinstance(decisions.space, Discrete) and decisions.space.n > MOST_ACTIONS:
+        raise Refusal(
+            f"market.sellers.{seat} ({config.market.names[seat]}).grid: {len(decisions.prices)} prices x "
+            f"{len(decisions.levels)} levels are {decisions.space.n:,} actions; a learner takes up to {MOST_ACTIONS:,}"
+        )
+
+
+def check_learners(config: RunConfig) -> None:
+    """Raise :class:`Refusal` for learners that do not exist, and for options that no learner of the name can have."""
+    for name, options in config.learners.items():
         if name not in BUILDERS:
             raise Refusal(f"learners.{name}: unknown learner; the learners are {', '.join(BUILDERS)}")
+        parse_model(BUILDERS[name].options, options, f"learners.{name}")

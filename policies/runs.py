@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,46 @@ from policies.config import RunConfig, load_run
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 
-def new_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path:
-    """Make ``runs/name`` (default: config, seed and time); raise :class:`Refusal` when it exists."""
-    if name is not None and (not name or Path(name).name != name):
-        raise Refusal(f"--name {name}: must be a plain folder name")
+def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path:
+    """The folder that a run will have, ``runs/name`` (default: config, seed and time); nothing is written.
+
+    Raises :class:`Refusal` when it exists or cannot be.
+    """
+    if name is not None and (name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()):
+        raise Refusal(f"--name {name!r}: must be a plain folder name")
+    if runs.exists() and not runs.is_dir():
+        raise Refusal(f"--runs {runs}: is not a folder")
     folder = runs / (name or f"{config.stem}-seed{seed}-{datetime.now():%Y%m%d-%H%M%S}")
-    try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=False)
-    except FileExistsError:
-        raise Refusal(f"{folder}: exists already; a run is never written over, choose another --name") from None
-    except OSError as error:
-        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+    if name is None:
+        stem, others = folder.name, count(2)
+        while folder.exists():
+            folder = folder.with_name(f"{stem}-{next(others)}")
+    if folder.exists():
+        raise _taken(folder)
     return folder
 
 
-def describe(folder: Path, config: RunConfig, facts: dict[str, Any]) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a run's folder; raise :class:`Refusal` when it exists."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "checkpoints").mkdir()
+    except FileExistsError:
+        raise _taken(folder) from None
+    except OSError as error:
+        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def _taken(folder: Path) -> Refusal:
+    return Refusal(f"{folder}: exists already; a run is never written over, choose another --name")
+
+
+def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any]) -> None:
     """Write the resolved configuration and the run's command, versions, seed and device."""
     text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     about = {
-        "command": shlex.join(sys.argv),
+        "command": command,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),

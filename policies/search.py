@@ -28,7 +28,8 @@ from policies.seller import Seller
 from policies.simulate import play
 
 LONGEST = 200  # periods played of one episode
-ROWS = 64  # episodes a candidate
+PLAYED = 6400  # periods of customers a candidate meets at least
+LEAST_ROWS = 64  # episodes a candidate
 POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options searched
 ROUNDS = 12
 
@@ -99,14 +100,16 @@ class Trial:
 
     def score(self, level: Floats, cap: Floats) -> Floats:
         """Mean profit a period (C,) of candidate levels (C,) and caps (C,)."""
-        row_seeds = np.tile(np.uint64(self.seed) + np.arange(ROWS, dtype=np.uint64), len(level))
+        rows = max(LEAST_ROWS, PLAYED // self.spec.horizon)
+        row_seeds = np.tile(np.uint64(self.seed) + np.arange(rows, dtype=np.uint64), len(level))
         batch = MarketBatch(self.spec, len(row_seeds), row_seeds)
-        own = self._candidate(np.repeat(level, ROWS), np.repeat(cap, ROWS))
+        batch.serial = True
+        own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
         sellers = [opponent or own for opponent in self.opponents]
         ledger = play(batch, sellers, fields=("profit", "on_hand_left", "on_order"))
         warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
         profit = episode_profit(ledger, self.spec, warm_up)[:, self.seat] / (self.spec.horizon - warm_up)
-        return np.asarray(profit.reshape(len(level), ROWS).mean(axis=1))
+        return np.asarray(profit.reshape(len(level), rows).mean(axis=1))
 
     def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:
         at = Seat(self.spec, self.seat)

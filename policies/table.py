@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -11,10 +11,7 @@ from rich.table import Table
 
 from market.spec import MarketSpec
 from policies.config import Evaluation
-from policies.evaluation import Result, best_fixed, difference, interval
-
-if TYPE_CHECKING:
-    from policies.judge import Comparison
+from policies.evaluation import Comparison, Result, best_fixed, difference, interval, precise
 
 SHOWN = {
     "price": ("price", "{:.3f}"),
@@ -33,7 +30,7 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for result in sorted(comparison.results, key=lambda r: -r.mean):
         row: dict[str, Any] = {"seat": comparison.seat, "line_up": comparison.line_up, "policy": result.policy}
-        row |= {"trained": result.subject, "episodes": len(result.profit), "profit": result.mean}
+        row |= {"judged": result.subject, "episodes": len(result.profit), "profit": result.mean}
         row["profit_half_width"] = interval(result.profit)
         gap, half = difference(result, best) if best else (float("nan"), float("nan"))
         row |= {"difference": gap, "difference_half_width": half, "best_fixed": best.policy if best else None}
@@ -72,26 +69,46 @@ def print_comparison(comparison: Comparison, spec: MarketSpec, settings: Evaluat
 def _fitting(rows: list[list[str]], width: int) -> int:
     """How many columns fit beside one another."""
     widths = [max(len(row[k]) for row in rows) + 3 for k in range(len(rows[0]))]
-    return max(3, sum(sum(widths[: k + 1]) <= width for k in range(len(widths))))
+    return max(3, sum(sum(widths[: k + 1]) + 1 <= width for k in range(len(widths))))
 
 
 def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
     episodes = len(comparison.results[0].profit)
+    played = f"{episodes} episodes" if episodes > 1 else "1 episode (too few for intervals)"
     valued = f", stock valued at {settings.salvage:g} x unit cost" if spec.stocked else ""
+    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
+    short = "" if episodes == 1 or precise(comparison.results, settings.precision) else _imprecise(settings)
     return (
-        f"{episodes} episodes of {spec.horizon} {spec.period}s, the first {settings.warm_up} skipped{valued}; 95 % "
-        "intervals; the same customers for every row.\n"
+        f"{played} of {spec.horizon} {spec.period}s{skipped}{valued}; 95 % "
+        f"intervals; the same customers for every row.{short}\n"
+    )
+
+
+def _imprecise(settings: Evaluation) -> str:
+    return (
+        f" Not as precise as asked: an interval of the difference is wider than {settings.precision:.2%} of the best "
+        "fixed competitor's profit (evaluation.precision); more episodes narrow it."
     )
 
 
 def _cells(result: Result, best: Result | None) -> list[str]:
     summary = result.summary()
-    gap = "-"
-    if best is not None and result is not best:
-        mean, half = difference(result, best)
-        gap = f"{mean / abs(best.mean):+.2%} ± {half / abs(best.mean):.2%}"
-    cells = [result.policy, f"{result.mean:.4g} ± {interval(result.profit):.2g}", gap]
+    gap = "-" if best is None or result is best else _relative(result, best)
+    cells = [result.policy, _plus_minus("{:.4g}", result.mean, "{:.2g}", interval(result.profit)), gap]
     return cells + [_format(form, summary[key]) for key, (_, form) in SHOWN.items() if key in summary]
+
+
+def _relative(result: Result, best: Result) -> str:
+    """The paired difference as a share of the best fixed competitor's profit, or as money where that is nothing."""
+    mean, half = difference(result, best)
+    scale = abs(best.mean)
+    if scale == 0:
+        return _plus_minus("{:+.4g}", mean, "{:.2g}", half)
+    return _plus_minus("{:+.2%}", mean / scale, "{:.2%}", half / scale)
+
+
+def _plus_minus(form: str, mean: float, half_form: str, half: float) -> str:
+    return form.format(mean) + (f" ± {half_form.format(half)}" if np.isfinite(half) else "")
 
 
 def _format(form: str, value: float) -> str:
@@ -100,11 +117,11 @@ def _format(form: str, value: float) -> str:
 
 def verdicts(results: list[Result], best: Result | None) -> list[str]:
     """A sentence for every subject: whether it earns more than the best fixed competitor, and by how much."""
+    if best is None:
+        return ["No fixed competitor was tried in this seat."]
     lines = []
-    for result in (r for r in results if r.subject and best is not None):
-        assert best is not None
+    for result in (r for r in results if r.subject):
         mean, half = difference(result, best)
-        share, wide = mean / abs(best.mean), half / abs(best.mean)
         word = "earns more than" if mean > half else "earns less than" if mean < -half else "cannot be told from"
-        lines.append(f"{result.policy} {word} the best fixed competitor, {best.policy}: {share:+.2%} ± {wide:.2%}.")
+        lines.append(f"{result.policy} {word} the best fixed competitor, {best.policy}: {_relative(result, best)}.")
     return lines

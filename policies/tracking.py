@@ -1,29 +1,32 @@
 """What a run writes while it goes: TensorBoard events and metrics.csv, the same scalars in both.
 
-Tags are ``evaluation/<metric>/<seller>`` and ``training/<metric>/<seller>``; the custom-scalar layout puts all
-sellers of a metric into one chart. Steps count seller-periods.
+Each seller is a TensorBoard run of its own (a folder in the run's), so that a tag such as ``evaluation/profit`` is one
+chart with a line for each seller. What concerns the whole market stands in the run's own folder. Steps count
+seller-periods.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+MARKET = "(market)"  # no seller can have this name
 CHARTS = {
     "Result": ["profit", "profit_against_fixed", "revenue", "market_share"],
     "Decisions": ["price", "ordered", "on_hand"],
-    "Service": ["stockout_rate", "fill_rate", "sold", "lost", "inventory_turnover"],
+    "Service": ["stockout_rate", "fill_rate", "sold", "lost", "inventory_turnover", "bullwhip"],
     "Costs": ["purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"],
     "Risk": ["volatility", "value_at_risk", "conditional_value_at_risk", "maximum_drawdown", "probability_of_loss"],
 }
+LEARNING = ["loss", "actor_loss", "critic_loss", "mean_q", "entropy", "epsilon", "noise", "learning_rate"]
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 
 
@@ -31,54 +34,79 @@ class Tracker:
     """Writes one run's events and metrics; use as a context manager so that nothing is lost on Ctrl-C."""
 
     def __init__(self, folder: Path, sellers: list[str]) -> None:
-        self._writer = SummaryWriter(str(folder))
+        self._market = SummaryWriter(str(folder))
+        self._sellers = {name: SummaryWriter(str(folder / f"seller_{name}")) for name in sellers}
+        self._seen: set[str] = set()
+        self._arranged = False
         self._file = open(folder / "metrics.csv", "w", newline="", encoding="utf-8")  # noqa: SIM115
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
-        self._writer.add_custom_scalars(layout(sellers))
 
-    def __enter__(self) -> Tracker:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._writer.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.arrange()
+        for writer in (self._market, *self._sellers.values()):
+            writer.close()
         self._file.close()
 
+    def arrange(self) -> None:
+        """Write the custom-scalar layout of the tags seen so far. TensorBoard reads the first one only, so do we write."""
+        if not self._arranged:
+            self._market.add_custom_scalars(layout(self._seen))
+            self._arranged = True
+
     def scalars(self, phase: str, step: int, seller: str, values: Mapping[str, float]) -> None:
-        """Record each metric of one seller (``market`` for the whole) under ``phase/metric/seller``."""
+        """Record each metric of one seller, or of the whole ``MARKET``, under ``phase/metric``."""
+        writer = self._sellers.get(seller, self._market)
         for metric, value in values.items():
             if np.isfinite(value):
-                self._writer.add_scalar(f"{phase}/{metric}/{seller}", value, step)
-                self._rows.writerow((step, phase, seller, metric, repr(float(value))))
+                writer.add_scalar(f"{phase}/{metric}", value, step)
+                self._seen.add(f"{phase}/{metric}")
+                self._row(step, phase, seller, metric, value)
         self._file.flush()
+
+    def _row(self, step: int, phase: str, seller: str, metric: str, value: float) -> None:
+        self._rows.writerow((step, phase, seller, metric, repr(float(value))))
 
     def histogram(self, step: int, seller: str, metric: str, values: NDArray[Any]) -> None:
         """Record the distribution of a decision."""
-        self._writer.add_histogram(f"decisions/{metric}/{seller}", np.asarray(values, np.float64).ravel(), step)
+        self._sellers[seller].add_histogram(f"decisions/{metric}", np.asarray(values, np.float64).ravel(), step)
 
     def figure(self, step: int, name: str, figure: Any) -> None:
         """Record a matplotlib figure and close it."""
-        self._writer.add_figure(name, figure, step, close=True)
+        self._market.add_figure(name, figure, step, close=True)
 
     def text(self, name: str, content: Mapping[str, Any]) -> None:
         """Record plain data as YAML text."""
         listing = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
-        self._writer.add_text(name, "```yaml\n" + listing + "```")
+        self._market.add_text(name, "```yaml\n" + listing + "```")
 
-    def hparams(self, options: Mapping[str, Any], figures: Mapping[str, float]) -> None:
-        """Record the run's options beside its final figures."""
+    def hparams(self, step: int, options: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
+        """Record the run's options beside its final ``figures`` by metric and seller."""
         plain = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in options.items()}
-        finite = {f"final/{k}": v for k, v in figures.items() if np.isfinite(v)}
-        self._writer.add_hparams(plain, finite, run_name=".")
-
-
-def layout(sellers: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """TensorBoard's custom-scalar layout: one chart per metric, all sellers in it."""
-    names = [*sellers, "market"]
-    return {
-        group: {
-            metric.replace("_", " "): ["Multiline", [f"evaluation/{metric}/{name}$" for name in names]]
-            for metric in metrics
+        finite = {
+            (metric, seller): value
+            for metric, values in figures.items()
+            for seller, value in values.items()
+            if np.isfinite(value)
         }
-        for group, metrics in CHARTS.items()
+        tagged = {f"final/{metric}/{seller}": value for (metric, seller), value in finite.items()}
+        self._market.add_hparams(plain, tagged, run_name=".", global_step=step)
+        for (metric, seller), value in finite.items():
+            self._row(step, "final", seller, metric, value)
+
+
+def layout(tags: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """TensorBoard's custom-scalar layout for the tags that there are: one chart per metric, all sellers in it."""
+    known = set(tags)
+    charts = {group: [f"evaluation/{metric}" for metric in metrics] for group, metrics in CHARTS.items()}
+    charts["Learning"] = [f"training/{metric}" for metric in LEARNING]
+    return {
+        group: {tag.split("/")[1].replace("_", " "): ["Multiline", [f"^{tag}$"]] for tag in wanted if tag in known}
+        for group, wanted in charts.items()
+        if known.intersection(wanted)
     }

@@ -1,47 +1,26 @@
-"""`bazaar train`: build the sellers, play and learn, evaluate as it goes, keep the best, judge at the end.
-
-Each learner is chosen by its profit against the configuration's first line-up of fixed competitors, on customers
-that neither training nor the final table uses: in self-play the rivals change, so profit among learners says little.
-"""
+"""`bazaar train`: play and learn, evaluate as it goes, judge at the end, and leave a folder that explains itself."""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
-from market.decisions import Decisions
 from market.errors import Refusal
-from market.layout import Record
-from market.metrics import episode_profit, summary
+from market.metrics import summary
 from market.render import draw_episode
-from market.spec import MarketSpec
 from policies.bar import TrainingBar
-from policies.checkpoint import SavedSeller, save_seller
-from policies.config import RunConfig, load_run
-from policies.fixed import parse_rules
-from policies.judge import Comparison, Judge, judge_all, terminal
-from policies.learners import Learner
-from policies.players import learner_name, make_learner, refuse_unknown_learners
-from policies.runs import describe, new_folder, saved_sellers, write_json
-from policies.seeds import row_seed
-from policies.selfplay import SelfPlay
-from policies.seller import Seller
-from policies.simulate import play
+from policies.config import load_run
+from policies.evaluation import Comparison
+from policies.judge import judge_all, terminal
+from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
+from policies.session import Training, default_player
 from policies.table import comparison_rows
-from policies.tracking import Tracker
-from policies.trained import TrainedSeller
-
-
-def default_player(spec: MarketSpec) -> str:
-    """Who sits in a seat that the configuration does not name."""
-    return "nash+base_stock" if spec.stocked else "nash"
+from policies.tracking import MARKET, Tracker
 
 
 @dataclass(frozen=True)
@@ -55,6 +34,7 @@ class TrainOrder:
     changes: tuple[str, ...] = ()
     name: str | None = None
     runs: Path = Path("runs")
+    command: str = ""
 
 
 def pick_device(wanted: str) -> str:
@@ -75,119 +55,39 @@ def device_name(device: str) -> str:
     return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu (1 torch thread)"
 
 
-class Training:
-    """One run: a market, its players, and what is kept of them.
-
-    Args:
-        config: the resolved configuration.
-        seed: of networks, exploration and customers.
-        device: ``cpu`` or ``cuda``.
-    """
-
-    def __init__(self, config: RunConfig, seed: int, device: str) -> None:
-        self.config, self.spec, self.seed = config, config.market, seed
-        self.judge = Judge(config, seed)
-        refuse_unknown_learners(config)
-        self.encodings: dict[int, str] = {}
-        self.learner_names: dict[int, str] = {}
-        players = [self._player(seat, device) for seat in range(len(self.spec.sellers))]
-        if not self.learner_names:
-            raise Refusal("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
-        settings = config.training
-        self.play = SelfPlay(self.spec, players, settings.markets, settings.budget, seed)
-        self.best = {seat: -np.inf for seat in self.learner_names}
-        self.references: list[Seller] | None = None
-
-    def _player(self, seat: int, device: str) -> tuple[Learner, Decisions] | Seller:
-        name = self.spec.names[seat]
-        player = self.config.seats.get(name, default_player(self.spec))
-        chosen = learner_name(player)
-        if chosen is None:
-            return self.judge.fixed(parse_rules(player, f"seats.{name}", self.spec), seat)
-        learner, decisions = make_learner(self.config, seat, player, device, self.seed * 1_000 + seat)
-        self.encodings[seat], self.learner_names[seat] = decisions.encoding, chosen
-        return learner, decisions
-
-    def greedy(self, seat: int) -> TrainedSeller:
-        """The seat's learner as it would play now, without exploration."""
-        return TrainedSeller(self.play.learners[seat].network, Decisions(self.spec, seat, self.encodings[seat]))
-
-    def sellers(self) -> list[Seller]:
-        """Every seat's player as it would play now."""
-        return [
-            self.greedy(seat) if seat in self.learner_names else player.seller  # type: ignore[union-attr]
-            for seat, player in enumerate(self.play.seats)
-        ]
-
-    def rehearse(self) -> Record:
-        """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
-        episodes = self.config.training.evaluation_episodes
-        return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
-
-    def scores(self) -> dict[int, float]:
-        """Each learner's mean profit per period against the first line-up of fixed competitors."""
-        if self.references is None:
-            line_up = self.judge.line_ups(None)[0]
-            self.references = [self.judge.fixed(line_up, seat) for seat in range(len(self.spec.sellers))]
-        settings, scores = self.config.evaluation, {}
-        for seat in self.learner_names:
-            seats = [self.greedy(seat) if k == seat else rival for k, rival in enumerate(self.references)]
-            episodes = self.config.training.evaluation_episodes
-            ledger = play(self.spec, seats, markets=episodes, seed=row_seed(self.seed, "select"))
-            profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage)[:, seat]
-            scores[seat] = float(profit.mean()) / (self.spec.horizon - settings.warm_up)
-        return scores
-
-    def keep(self, folder: Path, scores: dict[int, float]) -> None:
-        """Save every learner's latest policy, and its best when ``scores`` say that it is."""
-        for seat, score in scores.items():
-            self._save(folder, seat, score, "latest")
-            if score > self.best[seat]:
-                self.best[seat] = score
-                self._save(folder, seat, score, "best")
-
-    def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
-        learner, name = self.play.learners[seat], self.spec.names[seat]
-        save_seller(
-            SavedSeller(
-                path=folder / "checkpoints" / f"{name}.{which}.pt",
-                seller=name,
-                seat=seat,
-                encoding=self.encodings[seat],
-                learner=self.learner_names[seat],
-                trained=self.play.done,
-                score=score,
-                architecture=learner.architecture,
-                weights=learner.network.state_dict(),
-                market=self.spec,
-            )
-        )
-
-
 def train(order: TrainOrder, console: Console | None = None) -> Path:
     """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable."""
     console = console or terminal()
+    folder = choose_folder(order.runs, order.name, order.config, order.seed)
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     config = load_run(order.config, changes)
     device = pick_device(order.device)
+    console.print(f"setting up {config.market.name} ...", highlight=False)
     training = Training(config, order.seed, device)
-    folder = new_folder(order.runs, order.name, order.config, order.seed)
+    make_folder(folder)
     facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
-    describe(folder, config, facts | {"reward_scale": training.play.batch.reward_scale.tolist()})
-    console.print(f"[bold]{config.market.name}[/]: {describe_seats(training)}; networks on {device_name(device)}")
-    with Tracker(folder, config.market.names) as tracker:
-        tracker.text("config", config.dump())
-        try:
+    describe(folder, config, order.command, facts | {"reward_scale": training.play.batch.reward_scale.tolist()})
+    training.keep(folder, {})
+    title = f"[bold]{config.market.name}[/]: {describe_seats(training)}; networks on {device_name(device)}"
+    console.print(title, highlight=False)
+    try:
+        with Tracker(folder, config.market.names) as tracker:
+            tracker.text("config", config.dump())
             learn(training, folder, tracker, console)
-        except KeyboardInterrupt:
-            training.keep(folder, training.scores())
-            console.print(f"\ninterrupted: what was learned is in {folder} (bazaar evaluate {folder})")
-            raise
-        comparisons = final_judgement(training, folder, console)
-        record_results(training, tracker, comparisons)
-    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+            comparisons = final_judgement(training, folder, console)
+            record_results(training, tracker, comparisons)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interrupted(training, folder)) from None
     console.print(f"run: {folder}   judge again: bazaar evaluate {folder}   charts: [bold]bazaar board {order.runs}[/]")
     return folder
+
+
+def _interrupted(training: Training, folder: Path) -> str:
+    """Keep what was learned since the last evaluation, unscored, and say where it is."""
+    if not training.complete:
+        training.keep(folder, {})
+    what = "the final table is missing, all else" if training.complete else "what was learned"
+    return f"interrupted: {what} is in {folder}; bazaar evaluate {folder} judges it"
 
 
 def describe_seats(training: Training) -> str:
@@ -199,19 +99,25 @@ def describe_seats(training: Training) -> str:
 
 def learn(training: Training, folder: Path, tracker: Tracker, console: Console) -> None:
     """Play and learn for the whole budget, evaluating at even distances, first before anything is learned."""
-    settings = training.config.training
+    settings, reported = training.config.training, set[int]()
     with TrainingBar(console, settings.budget) as bar:
         bar.phase("setting up")
         assess(training, folder, tracker)
         for k in range(1, settings.evaluations + 1):
+            until = settings.budget * k // settings.evaluations
+            if until <= training.play.done:
+                continue
             bar.phase("learning")
-            practise(training, settings.budget * k // settings.evaluations, tracker, bar)
+            reported |= practise(training, until, tracker, bar)
             bar.phase("evaluating")
             assess(training, folder, tracker)
+            if reported == set(training.learner_names):
+                tracker.arrange()
+    training.complete = True
 
 
-def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar) -> None:
-    """Play periods until ``until`` seller-periods are done; record what the learners last reported."""
+def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar) -> set[int]:
+    """Play periods until ``until`` seller-periods are done; record what the learners last reported, return who did."""
     reports: dict[int, dict[str, float]] = {}
     begun, first = time.perf_counter(), training.play.done
     while training.play.done < until:
@@ -220,7 +126,8 @@ def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar)
     for seat, report in reports.items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], report)
     speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
-    tracker.scalars("training", training.play.done, "market", {"seller_periods_per_second": speed})
+    tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
+    return set(reports)
 
 
 def assess(training: Training, folder: Path, tracker: Tracker) -> None:
@@ -233,7 +140,7 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
         tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
-    tracker.scalars("evaluation", step, "market", {"profit": float(figures["profit"].sum())})
+    tracker.scalars("evaluation", step, MARKET, {"total_profit": float(figures["profit"].sum())})
     tracker.figure(step, "episode", draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()}))
     scores = training.scores()
     for seat, score in scores.items():
@@ -247,16 +154,21 @@ def final_judgement(training: Training, folder: Path, console: Console) -> list[
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
         for name, saved in saved_sellers(folder).items()
     }
-    with suppress(KeyboardInterrupt):
-        return judge_all(training.judge, subjects, None, None, console)
-    console.print("the table was interrupted; the run is complete")
-    return []
+    comparisons = judge_all(training.judge, subjects, None, None, console)
+    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+    return comparisons
 
 
 def record_results(training: Training, tracker: Tracker, comparisons: list[Comparison]) -> None:
     """hparams: the run's settings beside the final figures."""
-    figures = {f"profit/{one.seat}": r.mean for one in comparisons for r in one.results if r.subject}
+    figures: dict[str, dict[str, float]] = {}
+    for one in comparisons[: len(training.learner_names)]:
+        for row in (row for row in comparison_rows(one) if row["judged"]):
+            for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
+                if row.get(metric) is not None:
+                    figures.setdefault(metric, {})[one.seat] = row[metric]
     options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed}
     options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
     options |= training.config.training.model_dump()
-    tracker.hparams(options, figures)
+    options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    tracker.hparams(training.play.done, options, figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from market.batch import MarketBatch
+from market.batch import PARALLEL_FROM, MarketBatch
 from market.errors import Refusal
 from market.layout import LEDGER, LEDGER_UNITS
 from market.spec import MarketSpec
@@ -22,7 +23,13 @@ LEVEL = 0.001  # of significance of every statistical test; the seeds are fixed
 STORY: dict[str, Any] = {
     "horizon": 6,
     "nest": 0.3,
-    "customers": {"rate": 20.0, "dispersion": 0.2, "substitution": 0.7, "weekly": [1, 2], "shock": {"sd": 0.2, "persistence": 0.5}},
+    "customers": {
+        "rate": 20.0,
+        "dispersion": 0.2,
+        "substitution": 0.7,
+        "weekly": [1, 2],
+        "shock": {"sd": 0.2, "persistence": 0.5},
+    },
     "demand_shock": {"common": 0.3, "persistence": 0.6},
     "events": {"effect": 0.8, "mean_length": 2, "announced": 1},
 }
@@ -55,27 +62,37 @@ def bits(batch: MarketBatch) -> dict[str, bytes]:
 def test_a_row_of_a_batch_is_the_single_market_with_its_seed(rate: float) -> None:
     rows, changes = 70, {"customers": STORY["customers"] | {"rate": rate}}
     price, order = decisions(rows, 6)
-    batch = story(rows, seed=40, **changes)
+    batch = in_parallel(story(rows, seed=40, **changes))
     ledgers = [batch.step(p, q).copy() for p, q in zip(price, order, strict=True)]
-    assert not batch.serial
     for m in range(0, rows, 3):
         single = story(1, seed=40 + m, **changes)
         for t in range(6):
             assert single.step(price[t, m : m + 1], order[t, m : m + 1]).tobytes() == ledgers[t][m].tobytes()
 
 
+def in_parallel(batch: MarketBatch) -> MarketBatch:
+    """The batch, begun anew and from now on played by the build that uses all threads, however small it is."""
+    batch.serial = False
+    batch.reset(seed=batch.state.seed)
+    return batch
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = numba.get_num_threads()
+    yield
+    numba.set_num_threads(before)
+
+
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-def test_the_number_of_threads_changes_no_bit() -> None:
-    decided, results = decisions(100, 6), []
-    for threads in (1, 2):
-        numba.set_num_threads(threads)
-        batch = story(100)
-        assert batch.serial == (threads == 1)
-        results.append(run(batch, *decided))
-        batch.serial = False  # the parallel build on one thread
-        batch.reset(seed=0)
-        results.append(run(batch, *decided))
-    assert results[0] == results[1] == results[2] == results[3]
+def test_the_number_of_threads_changes_no_bit(threads: None) -> None:
+    decided = decisions(100, 6)
+    results = [run(story(100), *decided)]
+    for number in (1, 2):
+        numba.set_num_threads(number)
+        assert story(PARALLEL_FROM).serial == (number == 1)
+        results.append(run(in_parallel(story(100)), *decided))
+    assert results[0] == results[1] == results[2]
 
 
 def test_the_order_of_rows_changes_no_bit() -> None:
@@ -221,7 +238,9 @@ def test_the_books_of_random_markets_close(data: dict[str, Any], seed: int) -> N
     ordered = received = np.zeros((ROWS, len(spec.sellers)))
     for t in range(spec.horizon):
         seen = batch.observe()
-        assert np.isfinite(seen).all() and all(batch.observation_space.contains(x) for x in seen.reshape(-1, seen.shape[2]))
+        assert np.isfinite(seen).all() and all(
+            batch.observation_space.contains(x) for x in seen.reshape(-1, seen.shape[2])
+        )
         price, order = rng.uniform(0, 8, opening.shape), rng.uniform(0, 12, opening.shape) * (rng.random() < 0.7)
         ledger = batch.step(price, order).copy()
         assert all(np.isfinite(ledger[name]).all() for name in LEDGER.names)
@@ -284,7 +303,9 @@ def test_customers_of_a_poisson_market() -> None:
 
 @pytest.mark.parametrize("dispersion", [0.25, 3.0])
 def test_dispersed_customers_are_negative_binomial(dispersion: float) -> None:
-    counts = begun({}, customers={"rate": 12.0, "dispersion": dispersion}, markets=30_000, horizon=1).tape.customers[:, 0]
+    counts = begun({}, customers={"rate": 12.0, "dispersion": dispersion}, markets=30_000, horizon=1).tape.customers[
+        :, 0
+    ]
     size = 1 / dispersion
     assert chi_square(counts, stats.nbinom(size, size / (size + 12.0))) > LEVEL
 

@@ -111,9 +111,10 @@ def test_buyers_choose_as_if_only_the_sellers_in_stock_were_offered(stages: bool
     assert stats.binomtest(int(lost[0]), 100_000, nested_logit(quality - 2, outside, nest)[0]).pvalue > LEVEL
 
 
-@pytest.mark.parametrize("nest", [0.0, 0.5])
+@pytest.mark.parametrize("nest", [0.0, 0.5, 0.99])
 def test_the_fluid_limit_chooses_as_if_only_the_sellers_in_stock_were_offered(nest: float) -> None:
-    quality, stock = np.array([3.0, 1.5, 2.0]), [0, 999, 999]
+    """At .99 the others weigh e^-800 of the best seller, who is out: no more than nothing, were it not for the care taken."""
+    quality, stock = np.array([12.0, 3.99, 4.0]), [0, 999, 999]
     sellers = [{"quality": q, "stock": s} for q, s in zip(quality, stock, strict=True)]
     sold = play(begun(*sellers, nest=nest, customers={"mode": "expected"}))["sold"][0]
     np.testing.assert_allclose(sold, 20 * nested_logit(in_stock(quality - 2, stock), 0.0, nest), rtol=1e-12)
@@ -249,7 +250,9 @@ def test_many_customers_have_the_same_means_and_variances_both_ways(nest: float)
     sellers = [{"quality": q, "stock": s} for q, s in ((2.6, 90), (2.2, 110), (2.0, 999))]
     found = []
     for stages in (False, True):
-        batch = begun(*sellers, nest=nest, customers={"substitution": 0.4}, markets=20_000, seed=10**6 * stages, horizon=1)
+        batch = begun(
+            *sellers, nest=nest, customers={"substitution": 0.4}, markets=20_000, seed=10**6 * stages, horizon=1
+        )
         serve_in_stages(batch, stages)
         customers_come(batch, 400)
         ledger = play(batch)

@@ -90,9 +90,17 @@ NUMBER_RULES = {
     "horizon": [(0, "greater than or equal to 1"), (2.5, "valid integer"), ("soon", "valid integer")],
     "inventory": [("none", "'stocked' or 'make_to_order'")],
     "price_form": [("square", "'linear' or 'log'")],
-    "price_sensitivity": [(0, "greater than 0"), (math.nan, "greater than 0|finite|less than"), (1e13, "less than or equal")],
+    "price_sensitivity": [
+        (0, "greater than 0"),
+        (math.nan, "greater than 0|finite|less than"),
+        (1e13, "less than or equal"),
+    ],
     "nest": [(1, "less than 1"), (-0.1, "greater than or equal to 0"), (math.nan, "less than 1|greater")],
-    "outside": [(101, "less than or equal to 100"), (math.nan, "less than or equal to 100"), ("None", "or none: everyone buys")],
+    "outside": [
+        (101, "less than or equal to 100"),
+        (math.nan, "less than or equal to 100"),
+        ("None", "or none: everyone buys"),
+    ],
     "customers": [(5, "must be a mapping"), (None, "must be a mapping")],
     "customers.mode": [("fluid", "'sampled' or 'expected'")],
     "customers.rate": [(0, "greater than 0"), ("many", "valid number"), (None, "valid number")],
@@ -121,13 +129,21 @@ NUMBER_RULES = {
     "sellers.0.unit_cost": [(-1, "greater than or equal to 0"), (math.inf, "less than or equal")],
     "sellers.0.prices": [(3, "must be a list"), ([1, 2, 3], "at most 2 items")],
     "sellers.0.prices.1": [("x", "valid number")],
-    "sellers.0.lead_time": [(-1, "greater than or equal to 0"), (65, "less than or equal to 64"), (1.5, "valid integer")],
+    "sellers.0.lead_time": [
+        (-1, "greater than or equal to 0"),
+        (65, "less than or equal to 64"),
+        (1.5, "valid integer"),
+    ],
     "sellers.0.stock": [(-1, "greater than or equal to 0")],
     "sellers.0.event_frequency": [(1, "less than 1")],
     "sellers.0.actions": [("both", "'box' or 'grid'")],
     "sellers.0.reward_scale": [(0, "greater than 0")],
     "sellers.0.grid": [(5, "must be a mapping")],
-    "sellers.0.grid.prices": [(0, "a count from 1 to 10000"), ("x", "a count from 1 to 10000"), ([], "or a list of numbers")],
+    "sellers.0.grid.prices": [
+        (0, "a count from 1 to 10000"),
+        ("x", "a count from 1 to 10000"),
+        ([], "or a list of numbers"),
+    ],
     "sellers.0.grid.levels": [([1, "x"], "a count from 1 to 10000 .* or a list of numbers")],
 }
 CASES = [(path, value, rule) for path, rules in NUMBER_RULES.items() for value, rule in rules]
@@ -144,7 +160,11 @@ CONTRADICTIONS = [
     ("sellers", [], "market: sellers must name at least one seller"),
     ("sellers.1.name", "a", "market: sellers must have different names, got a, a"),
     ("outside", -101, "market: outside must be a utility from -100 to 100"),
-    ("customers.basket", 1.5, "market.customers: basket must be a whole number of units when customers.mode is sampled"),
+    (
+        "customers.basket",
+        1.5,
+        "market.customers: basket must be a whole number of units when customers.mode is sampled",
+    ),
     ("customers.weekly", [0, 0], "market.customers: weekly factors must not all be zero"),
     ("customers.rate", 1e9, "market: customers come to more than 1e+09 in a period: lower rate, trend or horizon"),
     ("sellers.0.prices", [3, 1], "market.sellers.0: prices must be [low, high] with 0 <= low <= high, got [3.0, 1.0]"),
@@ -158,8 +178,11 @@ CONTRADICTIONS = [
     ("sellers.0.grid.levels", [21], "market.sellers.0: grid.levels must lie inside [0.0, 20.0]"),
     ("sellers.0.stock", 1.5, "market: sellers.0 (a).stock must be whole units when customers.mode is sampled"),
     ("events", None, "market: sellers.1 (b).event_frequency needs the market's events: {effect, mean_length}"),
-    ("sellers.1.event_frequency", 0.8, "market: sellers.1 (b).event_frequency 0.8 cannot be reached with events of mean "
-     "length 2.4: at most 0.706"),
+    (
+        "sellers.1.event_frequency",
+        0.8,
+        "market: sellers.1 (b).event_frequency 0.8 cannot be reached with events of mean length 2.4: at most 0.706",
+    ),
     ("customerz", {}, "market.customerz: unknown key (did you mean customers?)"),
     ("sellers.0.holding_costs", 1, "market.sellers.0.holding_costs: unknown key (did you mean holding_cost?)"),
     ("customers.yearly.zzz", 1, "market.customers.yearly.zzz: unknown key (known: amplitude, peak, length)"),
@@ -184,7 +207,10 @@ def test_made_to_order_has_no_stock(key: str) -> None:
     assert said == f"market: sellers.0 (a).{key} means nothing when inventory is make_to_order: leave it out"
 
 
-@pytest.mark.parametrize(("key", "change"), [("order_up_to", {}), ("grid.levels", {"order_up_to": [0, 0], "grid": {"prices": 3, "levels": 2}})])
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [("order_up_to", {}), ("grid.levels", {"order_up_to": [0, 0], "grid": {"prices": 3, "levels": 2}})],
+)
 def test_made_to_order_has_no_orders(key: str, change: dict[str, Any]) -> None:
     said = message(a_market(change, inventory="make_to_order"))
     assert said == f"market: sellers.0 (a).{key} means nothing when inventory is make_to_order: leave it out"

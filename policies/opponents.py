@@ -1,0 +1,118 @@
+"""Whom sellers are judged against: line-ups of rivals, and the fixed competitors tried in the judged seat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from market.errors import Refusal
+from policies.config import RunConfig
+from policies.evaluation import Comparison, Tick, compare
+from policies.fixed import Rules, build, parse_rules
+from policies.seller import Seller
+
+STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
+STOCKED_COMPETITORS = (
+    "nash+base_stock(level=best)",
+    "nash+capped_base_stock(level=best)",
+    "nash+forecast",
+    "best_response+base_stock(level=best)",
+    "cost_plus+base_stock(level=best)",
+    "collusive+base_stock(level=best)",
+    "clearance+base_stock(level=best)",
+)
+STOCKED_PANEL = (
+    "nash+base_stock(level=best)",
+    "undercut+base_stock",
+    "match+base_stock",
+    "cost_plus+min_max",
+    "collusive+base_stock",
+)
+MADE_LINE_UPS = ("nash",)
+MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus")
+MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
+
+
+def silent(text: str, episodes: int) -> None:
+    """A tick that shows nothing."""
+
+
+class Judge:
+    """Plays comparisons in one market; fixed competitors are made once and used again."""
+
+    def __init__(self, config: RunConfig, seed: int) -> None:
+        self.config, self.spec, self.seed = config, config.market, seed
+        self._made: dict[tuple[str, int], Seller] = {}
+
+    def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> Seller:
+        """The fixed competitor of ``rules`` in a seat."""
+        at = (rules.label, seat)
+        if at not in self._made:
+            tick(f"setting up {rules.label}", 0)
+            self._made[at] = build(rules, self.spec, seat, seed=self.seed)
+        return self._made[at]
+
+    def check(self) -> None:
+        """Raise :class:`Refusal` now for a line-up or competitor of the configuration that cannot play later."""
+        self.line_ups(None)
+        self.line_ups("panel")
+        self.competitors()
+
+    def line_ups(self, against: str | None) -> list[Rules]:
+        """What rivals play: the rules given, the panel, or the configuration's line-ups."""
+        settings, stocked = self.config.evaluation, self.spec.stocked
+        if len(self.spec.sellers) == 1:
+            return self._only_one(against)
+        if against is not None and against != "panel":
+            return [self._rules(against, "--against")]
+        if against == "panel":
+            listed = settings.panel or (STOCKED_PANEL if stocked else MADE_PANEL)
+            return self._parse(listed, "evaluation.panel")
+        listed = settings.line_ups or (STOCKED_LINE_UPS if stocked else MADE_LINE_UPS)
+        return self._parse(listed, "evaluation.line_ups")
+
+    def _only_one(self, against: str | None) -> list[Rules]:
+        """A monopoly has no rivals; the line-up that it is given plays nowhere."""
+        if against not in (None, "panel"):
+            raise Refusal(f"--against {against}: {self.spec.name} has one seller, so there are no rivals")
+        return [parse_rules("cost_plus", "line-up", self.spec)]
+
+    def competitors(self) -> list[Rules]:
+        """The fixed competitors tried in the judged seat; defaults that make no sense here are left out."""
+        if self.config.evaluation.competitors:
+            return self._parse(self.config.evaluation.competitors, "evaluation.competitors")
+        usable = []
+        for text in STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS:
+            try:
+                usable.append(self._rules(text, "competitors"))
+            except Refusal:
+                continue
+        return usable
+
+    def _parse(self, listed: Any, where: str) -> list[Rules]:
+        return [self._rules(item, f"{where}.{k}") for k, item in enumerate(listed)]
+
+    def _rules(self, item: Any, where: str) -> Rules:
+        """Rules that can play every seat."""
+        rules = parse_rules(item, where, self.spec)
+        for seat in range(len(self.spec.sellers)):
+            try:
+                rules.check(self.spec, seat)
+            except Refusal as problem:
+                raise Refusal(f"{where}: {rules.label} cannot play here: {problem}") from None
+        return rules
+
+    def compare(
+        self, seat: int, subjects: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
+    ) -> Comparison:
+        """Play the subjects and every fixed competitor in ``seat`` against ``line_up``."""
+        candidates = dict(subjects)
+        for rules in self.competitors():
+            if rules.label not in candidates:
+                candidates[rules.label] = self.fixed(rules, seat, tick)
+        # The judged seat's entry is never played.
+        own = next(iter(candidates.values()))
+        rivals = [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
+        settings = self.config.evaluation
+        results = compare(self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick)
+        return Comparison(self.spec.names[seat], line_up.label, results)

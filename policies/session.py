@@ -1,0 +1,140 @@
+"""One training run: a market, its players, how good they are by now, and what is kept of them.
+
+Each learner is chosen by its profit against the configuration's first line-up of fixed competitors, on customers
+that neither training nor the final table uses: in self-play the rivals change, so profit among learners says little.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from market.decisions import Decisions
+from market.errors import Refusal
+from market.layout import Record
+from market.metrics import episode_profit
+from market.spec import MarketSpec
+from policies.checkpoint import SavedSeller, finite, save_seller
+from policies.config import RunConfig
+from policies.fixed import parse_rules
+from policies.learners import Learner
+from policies.opponents import Judge
+from policies.players import check_learners, learner_name, make_learner
+from policies.seeds import row_seed
+from policies.selfplay import SelfPlay
+from policies.seller import Seller
+from policies.simulate import play
+from policies.trained import TrainedSeller
+
+
+def default_player(spec: MarketSpec) -> str:
+    """Who sits in a seat that the configuration does not name."""
+    return "nash+base_stock" if spec.stocked else "nash"
+
+
+class Training:
+    """One run: a market, its players, and what is kept of them.
+
+    Args:
+        config: the resolved configuration.
+        seed: of networks, exploration and customers.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, config: RunConfig, seed: int, device: str) -> None:
+        self.config, self.spec, self.seed = config, config.market, seed
+        self.judge = Judge(config, seed)
+        check_learners(config)
+        self._refuse_fixed_only()
+        self.judge.check()
+        self.encodings: dict[int, str] = {}
+        self.learner_names: dict[int, str] = {}
+        players = [self._player(seat, device) for seat in range(len(self.spec.sellers))]
+        settings = config.training
+        self.play = SelfPlay(self.spec, players, settings.markets, settings.budget, seed)
+        self.best: dict[int, float] = {}
+        self.references: list[Seller] | None = None
+        self.complete = False
+
+    def _refuse_fixed_only(self) -> None:
+        """Before anything is searched, since that takes a while."""
+        players = {name: self.config.seats.get(name, default_player(self.spec)) for name in self.spec.names}
+        if not any(learner_name(player, f"seats.{name}") for name, player in players.items()):
+            raise Refusal("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+
+    def _player(self, seat: int, device: str) -> tuple[Learner, Decisions] | Seller:
+        name = self.spec.names[seat]
+        player = self.config.seats.get(name, default_player(self.spec))
+        chosen = learner_name(player, f"seats.{name}")
+        if chosen is None:
+            return self.judge.fixed(parse_rules(player, f"seats.{name}", self.spec), seat)
+        learner, decisions = make_learner(self.config, seat, player, device, self.seed * 1_000 + seat)
+        self.encodings[seat], self.learner_names[seat] = decisions.encoding, chosen
+        return learner, decisions
+
+    def greedy(self, seat: int) -> TrainedSeller:
+        """The seat's learner as it would play now, without exploration."""
+        return TrainedSeller(self.play.learners[seat].network, Decisions(self.spec, seat, self.encodings[seat]))
+
+    def sellers(self) -> list[Seller]:
+        """Every seat's player as it would play now."""
+        return [
+            self.greedy(seat) if seat in self.learner_names else player.seller  # type: ignore[union-attr]
+            for seat, player in enumerate(self.play.seats)
+        ]
+
+    def rehearse(self) -> Record:
+        """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
+        episodes = self.config.training.evaluation_episodes
+        return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
+
+    def scores(self) -> dict[int, float]:
+        """Each learner's mean profit per period against the first line-up of fixed competitors."""
+        if self.references is None:
+            self.references = self._references()
+        settings, scores = self.config.evaluation, {}
+        for seat in self.learner_names:
+            seats = [self.greedy(seat) if k == seat else rival for k, rival in enumerate(self.references)]
+            episodes = self.config.training.evaluation_episodes
+            ledger = play(self.spec, seats, markets=episodes, seed=row_seed(self.seed, "select"))
+            profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage)[:, seat]
+            scores[seat] = float(profit.mean()) / (self.spec.horizon - settings.warm_up)
+        return scores
+
+    def _references(self) -> list[Seller]:
+        """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
+        line_up, only = self.judge.line_ups(None)[0], len(self.learner_names) == 1
+        seats = range(len(self.spec.sellers))
+        return [self.greedy(k) if only and k in self.learner_names else self.judge.fixed(line_up, k) for k in seats]
+
+    def keep(self, folder: Path, scores: dict[int, float]) -> None:
+        """Save every learner's latest policy, and its best when ``scores`` say that it is."""
+        for seat, learner in self.play.learners.items():
+            if not finite(learner.network.state_dict()):
+                name = self.spec.names[seat]
+                raise Refusal(
+                    f"seats.{name}: {self.learner_names[seat]} diverged, its weights are not finite; lower lr"
+                )
+            score = scores.get(seat, -np.inf)
+            self._save(folder, seat, score, "latest")
+            if score > self.best.get(seat, -np.inf) or seat not in self.best:
+                self.best[seat] = score
+                self._save(folder, seat, score, "best")
+
+    def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
+        learner, name = self.play.learners[seat], self.spec.names[seat]
+        save_seller(
+            SavedSeller(
+                path=folder / "checkpoints" / f"{name}.{which}.pt",
+                seller=name,
+                seat=seat,
+                encoding=self.encodings[seat],
+                learner=self.learner_names[seat],
+                trained=self.play.done,
+                score=score,
+                architecture=learner.architecture,
+                weights=learner.network.state_dict(),
+                market=self.spec,
+            )
+        )

@@ -1,0 +1,41 @@
+"""A run's configuration: round trip, changes by key path, and whole numbers as people write them."""
+
+from __future__ import annotations
+
+import pytest
+from small_run import DUOPOLY
+
+from market.errors import Refusal
+from market.spec import read_yaml
+from policies.config import load_run, parse_run, set_value
+
+
+def test_a_dump_reads_back_the_same() -> None:
+    config = load_run(DUOPOLY, ["learners.dqn.gamma=0.9", "market.outside=none"])
+    assert parse_run(config.dump(), "again") == config
+
+
+def test_changes_reach_values_by_number_and_by_name() -> None:
+    changes = ["market.sellers.left.unit_cost=1.5", "market.sellers.1.unit_cost=1.25", "training.budget=3e5"]
+    config = load_run(DUOPOLY, [*changes, "learners.dqn.lr=0.01", "seats.right={learner: a2c, segment: 5}"])
+    assert [seller.unit_cost for seller in config.market.sellers] == [1.5, 1.25]
+    assert config.training.budget == 300_000
+    assert config.learners == {"dqn": {"lr": 0.01}}
+    assert config.seats["right"] == {"learner": "a2c", "segment": 5}
+
+
+def test_the_last_change_of_a_key_counts() -> None:
+    assert load_run(DUOPOLY, ["market.horizon=50", "market.horizon=60"]).market.horizon == 60
+
+
+def test_a_list_item_can_be_replaced() -> None:
+    data = {"evaluation": {"line_ups": ["nash", "match"]}}
+    set_value(data, "evaluation.line_ups.1=undercut")
+    assert data == {"evaluation": {"line_ups": ["nash", "undercut"]}}
+
+
+def test_the_file_is_named_once_and_before_the_key() -> None:
+    with pytest.raises(Refusal, match=r"^mine\.yaml: training\.bugdet: unknown key \(did you mean budget\?\)$"):
+        parse_run(read_yaml(DUOPOLY) | {"training": {"bugdet": 1}}, "mine.yaml")
+    with pytest.raises(Refusal, match=r"^mine\.yaml: market\.sellers\.0\.quality: "):
+        parse_run(read_yaml(DUOPOLY) | {"market": load_run(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")

@@ -1,0 +1,109 @@
+"""Imports run one way (DESIGN section 4): the market knows no seller, judging a seller needs no trainer."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    f"{path.parent.name}.{path.stem}": path for part in ("market", "policies") for path in (ROOT / part).glob("*.py")
+}
+FOUNDATION = ["errors", "spec", "layout", "kernel", "observation", "decisions", "batch", "env", "interop"]
+WITHOUT_TIANSHOU = ["seller", "fixed", "networks", "evaluation"]
+LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
+
+
+def imports(path: Path, lazy: bool = True) -> Iterator[str]:
+    """Full names of what a file imports; ``lazy``: also inside functions. Types alone do not count."""
+    todo: list[ast.AST] = [ast.parse(path.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += ast.iter_child_nodes(node)
+
+
+def internal(module: str, lazy: bool = True) -> set[str]:
+    """The project's modules that a module imports."""
+    names = {".".join(name.split(".")[:2]) for name in imports(MODULES[module], lazy)}
+    return names & MODULES.keys() - {module}
+
+
+def reached(module: str) -> set[str]:
+    """All of the project's modules that importing a module brings along."""
+    found, todo = {module}, [module]
+    while todo:
+        new = internal(todo.pop(), lazy=False) - found
+        found |= new
+        todo += new
+    return found
+
+
+def packages(module: str, lazy: bool = True) -> set[str]:
+    return {name.split(".")[0] for name in imports(MODULES[module], lazy)}
+
+
+def test_the_walk_sees_imports_of_every_form(tmp_path: Path) -> None:
+    file = tmp_path / "x.py"
+    file.write_text(
+        "import a.b\nfrom c import d\ntry:\n    import e\nexcept ImportError:\n    pass\n"
+        "def f():\n    import g\nif TYPE_CHECKING:\n    import h\n"
+    )
+    assert set(imports(file)) == {"a.b", "c.d", "e", "g"} and set(imports(file, lazy=False)) == {"a.b", "c.d", "e"}
+    assert "market.spec" in internal("market.batch") and "market.errors" in reached("market.batch")
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("market.")])
+def test_the_market_knows_no_seller_and_no_learning_library(module: str) -> None:
+    assert not packages(module) & LEARNING
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_pictures_are_imported_only_when_drawn(module: str) -> None:
+    assert "matplotlib" not in packages(module, lazy=False)
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    order = list(TopologicalSorter({module: internal(module) for module in MODULES}).static_order())
+    assert set(order) == set(MODULES)
+
+
+@pytest.mark.parametrize("module", [f"market.{name}" for name in FOUNDATION if f"market.{name}" in MODULES])
+def test_the_markets_modules_import_only_those_below(module: str) -> None:
+    above = FOUNDATION[FOUNDATION.index(module.split(".")[1]) + 1 :]
+    assert not internal(module) & {f"market.{name}" for name in above}
+
+
+@pytest.mark.parametrize("module", [f"policies.{name}" for name in WITHOUT_TIANSHOU if f"policies.{name}" in MODULES])
+def test_judging_a_seller_needs_no_trainer(module: str) -> None:
+    assert not {other for other in reached(module) if "tianshou" in packages(other, lazy=False)}
+
+
+def test_only_the_kernel_compiles() -> None:
+    """A cached numba function that another file calls keeps running old code when that file changes."""
+    assert [module for module in MODULES if "njit(" in MODULES[module].read_text()] == ["market.kernel"]
+
+
+HEAVY = {"market.env": LEARNING | {"matplotlib"}, "market.batch": LEARNING | {"matplotlib"}}
+HEAVY |= {"policies.evaluation": {"tianshou", "tensorboard", "matplotlib"}}
+
+
+@pytest.mark.parametrize("module", [module for module in HEAVY if module in MODULES])
+def test_importing_brings_nothing_heavy(module: str) -> None:
+    """In a fresh interpreter, so that what third parties bring along counts too."""
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & HEAVY[module]
