@@ -6,6 +6,8 @@ description and weights, and the market and seat it was trained for.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +91,24 @@ def save_seller(saved: SavedSeller) -> None:
         "score": saved.score,
         "architecture": saved.architecture.model_dump(mode="json"),
         "market": saved.market.dump(),
-        "weights": {name: tensor.detach().cpu() for name, tensor in saved.weights.items()},
+        "weights": {name: tensor.detach().cpu().contiguous() for name, tensor in saved.weights.items()},
     }
+    content["digest"] = _digest(content)
     aside = saved.path.with_suffix(".part")
     with open(aside, "wb") as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, saved.path)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """SHA-256 of everything in a file: torch itself does not notice a flipped bit in a weight."""
+    plain = {key: value for key, value in content.items() if key not in ("weights", "digest")}
+    found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name, tensor in sorted(content["weights"].items()):
+        found.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def load_seller(path: str | Path) -> SavedSeller:
@@ -129,7 +141,7 @@ class _Header(Model):
 
 
 def _read(path: Path, content: dict[str, Any]) -> SavedSeller:
-    plain = {key: value for key, value in content.items() if key not in ("weights", "market")}
+    plain = {key: value for key, value in content.items() if key not in ("weights", "market", "digest")}
     try:
         header = parse_model(_Header, plain, f"{path}: {FOREIGN}: header")
         spec = MarketSpec.parse(content.get("market"), f"{path}: {FOREIGN}: market")
@@ -137,6 +149,8 @@ def _read(path: Path, content: dict[str, Any]) -> SavedSeller:
         raise Refusal(f"{path}: {FOREIGN}") from None
     if problem := _misfit(header, spec, content.get("weights")):
         raise Refusal(f"{path}: {FOREIGN}: {problem}")
+    if content.get("digest") != _digest(content):
+        raise Refusal(f"{path}: is damaged: its contents are not those that were saved")
     values = {key: getattr(header, key) for key in _Header.model_fields if key != "format"}
     return SavedSeller(path=path, weights=content["weights"], market=spec, **values)
 

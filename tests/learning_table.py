@@ -1,6 +1,6 @@
 """The full learning table: every learner and several seeds. Writes tests/learning_table.md.
 
-    python -m tests.learning_table [--seeds N]
+    python tests/learning_table.py [--seeds N]
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from policies.config import load_run
-from tests.learning import CONFIGS, average_profit, gaps_to_best_fixed, monopoly, train_best
-from tests.optimum import optimal_average
-from tests.test_learning import BUDGET, FINE
+from learning import CONFIGS, average_profit, gaps_to_best_fixed, monopoly, train_best
+from optimum import optimal_average
+from test_learning import BUDGET, FINE
 
 OUTPUT = Path(__file__).with_suffix(".md")
 
@@ -71,7 +71,7 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
     load = os.getloadavg()[0]
-    lines = ["# Learning, measured\n", f"`python -m tests.learning_table --seeds {seeds}`, {date.today()}, {versions}, "]
+    lines = ["# Learning, measured\n", f"`python tests/learning_table.py --seeds {seeds}`, {date.today()}, {versions}, "]
     lines[-1] += f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} at the start.\n"
     lines += ["## monopoly.yaml\n", *monopoly_rows(seeds), "\n## orange_juice.yaml\n", *orange_juice_rows(seeds)]
     OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -24,6 +24,7 @@ SMALL = (
     "evaluation.competitors=[nash+base_stock, cost_plus+base_stock]",
     "learners.dqn.warm_up=500",
     "learners.ddpg.warm_up=500",
+    "learners.a2c.batch_size=64",
     "learners.dqn.report_every=2",
     "learners.ddpg.report_every=2",
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_run import ROOT, small_run
 
 from policies import board
 from policies.cli import main
 from policies.runs import open_run, saved_sellers
-from small_run import ROOT, small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
 DUOPOLY = str(ROOT / "configs" / "duopoly.yaml")

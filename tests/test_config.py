@@ -37,5 +37,5 @@ def test_a_list_item_can_be_replaced() -> None:
 def test_the_file_is_named_once_and_before_the_key() -> None:
     with pytest.raises(Refusal, match=r"^mine\.yaml: training\.bugdet: unknown key \(did you mean budget\?\)$"):
         parse_run(read_yaml(DUOPOLY) | {"training": {"bugdet": 1}}, "mine.yaml")
-    with pytest.raises(Refusal, match=r"^mine\.yaml: market\.sellers\.0\.quality: "):
+    with pytest.raises(Refusal, match=r"^mine\.yaml: market\.sellers\.0\.name: this key is required"):
         parse_run(read_yaml(DUOPOLY) | {"market": load_run(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")
