@@ -14,7 +14,7 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from market import kernel
-from market.equilibrium import reward_scales
+from market.equilibrium import calendar, reward_scales
 from market.errors import Refusal
 from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State, Tape
 from market.observation import calendar_features, compile_features, feature_list
@@ -61,13 +61,7 @@ def compile_sellers(spec: MarketSpec) -> Record:
 
 def customer_calendar(spec: MarketSpec) -> Floats:
     """Mean number of customers in each period (T,): rate x weekly factor x yearly sinusoid x trend."""
-    t = np.arange(spec.horizon)
-    mean = np.full(spec.horizon, spec.customers.rate) * (1.0 + spec.customers.trend) ** t
-    if spec.customers.weekly:
-        mean *= np.array(spec.customers.weekly)[t % len(spec.customers.weekly)]
-    if (yearly := spec.customers.yearly) is not None:
-        mean *= 1 + yearly.amplitude * np.cos(2 * np.pi * (t - yearly.peak) / yearly.length)
-    return mean
+    return spec.customers.rate * calendar(spec, np.arange(spec.horizon))
 
 
 class MarketBatch:
@@ -107,7 +101,7 @@ class MarketBatch:
     def _allocate(self, m: int, n: int) -> None:
         horizon, slots = self.spec.horizon, self.spec.max_lead_time
         events = np.zeros((m, horizon + self.spec.announced + 1, n), np.int8)
-        self.tape = Tape(*(np.zeros(shape) for shape in ((m, horizon), (m, horizon), (m, horizon, n))), events)
+        self.tape = Tape(np.zeros((m, horizon)), np.zeros((m, horizon)), np.zeros((m, horizon, n)), events)
         ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
         self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, n)) for _ in range(5)))
         wide = (0, 1, 1, 1, 0, 0, 1, 0, 0, 0)
@@ -154,7 +148,7 @@ class MarketBatch:
         which = np.arange(self.markets) if rows is None else self._rows(np.atleast_1d(np.asarray(rows)))
         if seed is not None:
             self._seed_rows(which, seed)
-        begin = kernel.begin_serial if self.serial else kernel.begin_parallel
+        begin: Any = kernel.begin_serial if self.serial else kernel.begin_parallel
         begin(self._market, self._sellers, self._calendar, self.tape, self.state, self._scratch, which)
 
     def _rows(self, rows: NDArray[Any]) -> NDArray[np.int64]:
@@ -184,7 +178,7 @@ class MarketBatch:
         """
         price, quantity = (np.ascontiguousarray(x, np.float64) for x in (price, quantity))
         self._check(price, quantity)
-        play = kernel.step_serial if self.serial else kernel.step_parallel
+        play: Any = kernel.step_serial if self.serial else kernel.step_parallel
         play(self._market, self._sellers, self.tape, self.state, self._scratch, self.ledger, price, quantity)
         return self.ledger
 
@@ -202,7 +196,7 @@ class MarketBatch:
 
     def observe(self) -> NDArray[np.float32]:
         """What every seat sees now: (M, N, F) float32, overwritten by the next call."""
-        watch = kernel.observe_serial if self.serial else kernel.observe_parallel
+        watch: Any = kernel.observe_serial if self.serial else kernel.observe_parallel
         watch(self._compiled_features, self._seen_calendar, self.tape, self.state, self._observation)
         return self._observation
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -32,12 +32,13 @@ def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
     """
 
     def wrap(function: F) -> F:
-        options = {"error_model": "numpy", "fastmath": False, "nogil": True, "_nrt": False}
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True, "_nrt": False}
         options |= {"parallel": parallel, "forceinline": inline}
+        njit: Any = numba.njit
         try:
-            return numba.njit(cache=True, **options)(function)
+            return cast(F, njit(cache=True, **options)(function))
         except RuntimeError:  # numba: "cannot cache function ...: no locator available"
-            return numba.njit(**options)(function)
+            return cast(F, njit(**options)(function))
 
     return wrap
 

@@ -8,7 +8,7 @@ in ``policies/pricing.py`` or ``policies/replenishment.py`` and its entry in the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -189,7 +189,7 @@ class FixedSeller:
 
 
 def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None) -> FixedSeller:
-    """The seller of rules whose levels are all known; :func:`build` also searches for levels."""
+    """The seller of rules whose levels are all known; :func:`policies.search.build` also searches for levels."""
     where = where or f"seats.{spec.names[seat]}"
     rules = parse_rules(rules, where, spec)
     at, pricing, replenishment = Seat(spec, seat), rules.pricing, rules.replenishment
@@ -201,34 +201,3 @@ def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None)
         priced = pricing.bind(at, partial(replenishment.level_in, at, usual))
     with place(f"{where}.replenishment.{replenishment.rule}"):
         return FixedSeller(rules, at, priced, replenishment.bind(at, usual))
-
-
-def build(
-    rules: Rules | str | Mapping[str, Any],
-    spec: MarketSpec,
-    seat: int,
-    where: str | None = None,
-    rivals: Sequence[Rules] | None = None,
-    seed: int = 0,
-) -> FixedSeller:
-    """The seller of ``rules`` in a seat; levels given as ``best`` are searched by simulation.
-
-    Args:
-        where: the key path that messages begin with; default ``seats.NAME``.
-        rivals: whom levels are searched against, rules for every seat (the one's own is not looked at); default
-            see :func:`policies.search.best_level`.
-        seed: of the search.
-
-    Example::
-
-        seller = build("undercut(step=0.05)+base_stock(level=best)", spec, seat=0)
-        price, order, memory = seller.act(view, seller.start(markets))
-    """
-    # Search composes sellers of this module to try levels out.
-    from policies.search import best_level
-
-    where = where or f"seats.{spec.names[seat]}"
-    parsed = parse_rules(rules, where, spec)
-    if parsed.searched:
-        parsed = best_level(spec, seat, parsed, rivals, seed, where)
-    return compose(parsed, spec, seat, where)

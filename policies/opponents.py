@@ -8,7 +8,8 @@ from typing import Any
 from market.errors import Refusal
 from policies.config import RunConfig
 from policies.evaluation import Comparison, Tick, compare
-from policies.fixed import Rules, build, parse_rules
+from policies.fixed import Rules, parse_rules
+from policies.search import build
 from policies.seller import Seller
 
 STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
@@ -16,8 +17,8 @@ STOCKED_COMPETITORS = (
     "nash+base_stock(level=best)",
     "nash+capped_base_stock(level=best)",
     "nash+forecast",
-    "best_response+base_stock(level=best)",
-    "cost_plus+base_stock(level=best)",
+    "best_response+base_stock",
+    "cost_plus+base_stock",
     "collusive+base_stock(level=best)",
     "clearance+base_stock(level=best)",
 )

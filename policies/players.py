@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from gymnasium.spaces import Discrete
@@ -15,6 +16,7 @@ from policies.learners import BUILDERS, Learner, build_learner
 from policies.pricing import PRICING
 
 MOST_ACTIONS = 10_000
+MOST_WEIGHTS = 100_000_000
 
 
 def learner_name(player: Any, where: str) -> str | None:
@@ -48,6 +50,7 @@ def make_learner(config: RunConfig, seat: int, player: Any, device: str, seed: i
     wanted = config.market.sellers[seat].actions
     decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
     _refuse_large_grid(config, seat, decisions)
+    _refuse_large_network(options.hidden, where)
     try:
         learner = build_learner(
             name,
@@ -69,6 +72,12 @@ def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> No
             f"market.sellers.{seat} ({config.market.names[seat]}).grid: {len(decisions.prices)} prices x "
             f"{len(decisions.levels)} levels are {decisions.space.n:,} actions; a learner takes up to {MOST_ACTIONS:,}"
         )
+
+
+def _refuse_large_network(hidden: tuple[int, ...], where: str) -> None:
+    """Before memory is taken: the first layers of a network that does not fit may fill the machine."""
+    if sum(one * next_one for one, next_one in pairwise((1, *hidden, 1))) > MOST_WEIGHTS:
+        raise Refusal(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights")
 
 
 def check_learners(config: RunConfig) -> None:

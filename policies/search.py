@@ -8,9 +8,10 @@ Dimensions: C candidates, R rows a candidate, T periods, D options searched.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from market.errors import Refusal
 from market.layout import Floats
 from market.metrics import episode_profit
 from market.spec import MarketSpec
-from policies.fixed import FixedSeller, Rules, compose
+from policies.fixed import FixedSeller, Rules, compose, parse_rules
 from policies.pricing import Constant, Nash
 from policies.replenishment import BaseStock, CappedBaseStock, ReplenishmentRule, order_up_to
 from policies.rule import Seat, place
@@ -34,6 +35,34 @@ POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options sea
 ROUNDS = 12
 
 Score = Callable[[Floats], Floats]
+
+
+def build(
+    rules: Rules | str | Mapping[str, Any],
+    spec: MarketSpec,
+    seat: int,
+    where: str | None = None,
+    rivals: Sequence[Rules] | None = None,
+    seed: int = 0,
+) -> FixedSeller:
+    """The seller of ``rules`` in a seat; levels given as ``best`` are searched by simulation.
+
+    Args:
+        where: the key path that messages begin with; default ``seats.NAME``.
+        rivals: whom levels are searched against, rules for every seat (the one's own is not looked at); default
+            see :func:`policies.search.best_level`.
+        seed: of the search.
+
+    Example::
+
+        seller = build("undercut(step=0.05)+base_stock(level=best)", spec, seat=0)
+        price, order, memory = seller.act(view, seller.start(markets))
+    """
+    where = where or f"seats.{spec.names[seat]}"
+    parsed = parse_rules(rules, where, spec)
+    if parsed.searched:
+        parsed = best_level(spec, seat, parsed, rivals, seed, where)
+    return compose(parsed, spec, seat, where)
 
 
 def best_level(

@@ -20,10 +20,6 @@ from policies.learners import Learner
 from policies.seeds import row_seed
 from policies.seller import Memory, Seller, look, reset_rows
 
-# With fewer rows the market is a few per cent of a period beside the networks: threads can save no more than that,
-# and where other programs run they lose far more by waiting for one another. The outcomes are the same bits.
-THREADS_FROM = 1024
-
 
 @dataclass
 class LearnerSeat:
@@ -75,7 +71,6 @@ class SelfPlay:
         self, spec: MarketSpec, players: list[tuple[Learner, Decisions] | Seller], markets: int, budget: int, seed: int
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train"))
-        self.batch.serial = self.batch.serial or markets < THREADS_FROM
         self.seats = [
             LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
             for player in players

@@ -50,7 +50,9 @@ def average_profit(config: RunConfig, seller: TrainedSeller) -> tuple[float, flo
     return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
-def gaps_to_best_fixed(config: RunConfig, sellers: dict[int, TrainedSeller], seed: int) -> dict[str, tuple[float, float]]:
+def gaps_to_best_fixed(
+    config: RunConfig, sellers: dict[int, TrainedSeller], seed: int
+) -> dict[str, tuple[float, float]]:
     """Each seller's paired difference to the best fixed competitor in its seat, and the 95 % half-width, as shares.
 
     The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.

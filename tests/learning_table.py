@@ -1,6 +1,6 @@
 """The full learning table: every learner and several seeds. Writes tests/learning_table.md.
 
-    python tests/learning_table.py [--seeds N]
+python tests/learning_table.py [--seeds N]
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-
-from policies.config import load_run
 from learning import CONFIGS, average_profit, gaps_to_best_fixed, monopoly, train_best
 from optimum import optimal_average
 from test_learning import BUDGET, FINE
+
+from policies.config import load_run
 
 OUTPUT = Path(__file__).with_suffix(".md")
 
@@ -28,9 +28,11 @@ def monopoly_rows(seeds: int) -> list[str]:
     coarse = optimal_average(monopoly("dqn", BUDGET).market)
     fine = optimal_average(monopoly("dqn", BUDGET, **FINE).market)
     rows = [
-        f"Optimal average profit a day by relative value iteration: {coarse:.4f} on the configuration's grid of 8 prices "
-        f"x 8 levels, {fine:.4f} on {FINE['prices']} x {FINE['levels']}. {BUDGET:,} seller-periods a run, best of 20 "
-        "evaluations, gamma .98, replay ratio .5.\n",
+        (
+            f"Optimal average profit a day by relative value iteration: {coarse:.4f} on the configuration's grid of 8 prices "
+            f"x 8 levels, {fine:.4f} on {FINE['prices']} x {FINE['levels']}. {BUDGET:,} seller-periods a run, best of 20 "
+            "evaluations, gamma .98, replay ratio .5.\n"
+        ),
         "| learner | of the 8 x 8 optimum, by seed | of the fine optimum, by seed | seconds a run |",
         "| --- | --- | --- | --- |",
     ]
@@ -71,7 +73,10 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
     load = os.getloadavg()[0]
-    lines = ["# Learning, measured\n", f"`python tests/learning_table.py --seeds {seeds}`, {date.today()}, {versions}, "]
+    lines = [
+        "# Learning, measured\n",
+        f"`python tests/learning_table.py --seeds {seeds}`, {date.today()}, {versions}, ",
+    ]
     lines[-1] += f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} at the start.\n"
     lines += ["## monopoly.yaml\n", *monopoly_rows(seeds), "\n## orange_juice.yaml\n", *orange_juice_rows(seeds)]
     OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")

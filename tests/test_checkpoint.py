@@ -135,10 +135,9 @@ def test_contents_that_contradict_each_other_are_refused(key: str, a_run: Path, 
         load_seller(tmp_path / "wrong.pt")
 
 
-def test_a_network_too_large_for_any_memory_is_refused_at_once(a_run: Path, tmp_path: Path) -> None:
-    content = content_of(a_run)
-    content["architecture"] = content["architecture"] | {"hidden": [10**7, 10**7]}
-    torch.save(content, tmp_path / "large.pt")
+def test_a_network_too_large_for_any_memory_is_refused_at_once(saved: SavedSeller, tmp_path: Path) -> None:
+    architecture = saved.architecture.model_copy(update={"hidden": (10**7, 10**7)})
+    save_seller(replace(saved, path=tmp_path / "large.pt", architecture=architecture))
     with pytest.raises(Refusal, match="its weights do not fit the network that it describes"):
         load_seller(tmp_path / "large.pt").sit(market())
 

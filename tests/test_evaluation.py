@@ -9,7 +9,7 @@ from small_run import DUOPOLY
 from market.spec import MarketSpec
 from policies.config import Evaluation, load_run
 from policies.evaluation import Result, best_fixed, compare, difference, interval, precise
-from policies.fixed import build
+from policies.search import build
 
 
 def result(policy: str, profit: list[float], subject: bool = False) -> Result:

@@ -18,9 +18,10 @@ from market.equilibrium import Logit, monopoly_prices, nash_prices
 from market.errors import Refusal
 from market.spec import MarketSpec
 from market.theory import mean_demand, newsvendor_level, prices_against_nash
-from policies.fixed import FixedSeller, Rules, build, compose, parse_rules
+from policies.fixed import FixedSeller, Rules, compose, parse_rules
 from policies.pricing import PRICING, Undercut
 from policies.replenishment import REPLENISHMENT, BaseStock
+from policies.search import build
 from policies.seller import View, reset_rows
 from policies.simulate import play, rounds
 

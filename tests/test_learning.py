@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from policies.config import load_run
 from learning import CONFIGS, average_profit, gaps_to_best_fixed, monopoly, train_best
 from optimum import discounted_policy_average, optimal_average
+
+from policies.config import load_run
 
 BUDGET = 2_000_000
 FINE = {"prices": 81, "levels": 36}
@@ -14,8 +14,9 @@ FINE = {"prices": 81, "levels": 36}
 
 def test_value_iteration_agrees_with_the_market() -> None:
     """The market itself, played with one fixed decision, earns what the model of the optimum says of it."""
-    from policies.fixed import build
     from learning import average_profit as measure
+
+    from policies.search import build
 
     config = monopoly("dqn", BUDGET, prices=1, levels=1)
     seller = build("constant(price=3.0)+base_stock(level=35)", config.market, 0)

@@ -54,7 +54,9 @@ def test_the_commands_run_in_the_order_given(scratch: Path) -> None:
 
 
 def test_the_first_line_trains_the_default_story(scratch: Path) -> None:
-    (line,) = (line for block in blocks("sh") for line in block.splitlines() if "bazaar train" in line and "venv" in line)
+    (line,) = (
+        line for block in blocks("sh") for line in block.splitlines() if "bazaar train" in line and "venv" in line
+    )
     words = shlex.split(line.split("&&")[-1])
     assert words[0] == ".venv/bin/bazaar"
     printed = run(quickly(words), scratch)

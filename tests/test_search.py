@@ -13,8 +13,8 @@ from market.errors import Refusal
 from market.metrics import episode_profit
 from market.spec import MarketSpec
 from market.theory import newsvendor_level
-from policies.fixed import build, parse_rules
-from policies.search import best_level, refine
+from policies.fixed import parse_rules
+from policies.search import best_level, build, refine
 from policies.simulate import play
 
 DEAR = {"holding_cost": 0.4, "order_cost": 0.0}
