@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from market.errors import Refusal
+from policies.interrupt import careful
 
 
 def serve(runs: Path, host: str, port: int) -> None:
@@ -19,7 +20,8 @@ def serve(runs: Path, host: str, port: int) -> None:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
     process = subprocess.Popen([*command, "--reload_multifile", "true"])
     try:
-        status = process.wait()
+        with careful():
+            status = process.wait()
     except KeyboardInterrupt:
         # A terminal sends Ctrl-C to both processes; one that was sent to this one alone must end both too.
         process.terminate()

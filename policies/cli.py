@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from market.errors import Refusal
+from policies import interrupt
 
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE = 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -137,6 +138,8 @@ def _bench(args: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        interrupt.install()
     _print_anything()
     args = parser().parse_args(given)
     args.typed = shlex.join(["bazaar", *given])
@@ -154,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _mistake(args.command, f"{error.filename or 'file'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return interrupt.STATUS
     return 0
 
 

@@ -16,6 +16,7 @@ from market.render import draw_episode
 from policies.bar import TrainingBar
 from policies.config import load_run
 from policies.evaluation import Comparison
+from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training, default_player
@@ -64,22 +65,30 @@ def train(order: TrainOrder, console: Console | None = None) -> Path:
     device = pick_device(order.device)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = Training(config, order.seed, device)
-    make_folder(folder)
+    try:
+        with careful():
+            make_folder(folder)
+            fill(training, order, device, folder, console)
+    except KeyboardInterrupt:
+        with careful():
+            raise KeyboardInterrupt(_interrupted(training, folder)) from None
+    console.print(f"run: {folder}   judge again: bazaar evaluate {folder}   charts: [bold]bazaar board {order.runs}[/]")
+    return folder
+
+
+def fill(training: Training, order: TrainOrder, device: str, folder: Path, console: Console) -> None:
+    """Everything that a run's folder holds, first what tells of the run and what can be judged already."""
+    config = training.config
     facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
     describe(folder, config, order.command, facts | {"reward_scale": training.play.batch.reward_scale.tolist()})
     training.keep(folder, {})
     title = f"[bold]{config.market.name}[/]: {describe_seats(training)}; networks on {device_name(device)}"
     console.print(title, highlight=False)
-    try:
-        with Tracker(folder, config.market.names) as tracker:
-            tracker.text("config", config.dump())
-            learn(training, folder, tracker, console)
-            comparisons = final_judgement(training, folder, console)
-            record_results(training, tracker, comparisons)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(training, folder)) from None
-    console.print(f"run: {folder}   judge again: bazaar evaluate {folder}   charts: [bold]bazaar board {order.runs}[/]")
-    return folder
+    with Tracker(folder, config.market.names) as tracker:
+        tracker.text("config", config.dump())
+        learn(training, folder, tracker, console)
+        comparisons = final_judgement(training, folder, console)
+        record_results(training, tracker, comparisons)
 
 
 def _interrupted(training: Training, folder: Path) -> str:
@@ -122,6 +131,7 @@ def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar)
     begun, first = time.perf_counter(), training.play.done
     while training.play.done < until:
         reports |= training.play.play_period()
+        raise_swallowed()
         bar.advance_to(training.play.done)
     for seat, report in reports.items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], report)

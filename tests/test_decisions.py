@@ -64,10 +64,9 @@ def test_a_range_of_one_point_decides_nothing() -> None:
 
 
 def test_made_to_order_decides_a_price_only() -> None:
-    made = {"inventory": "make_to_order", "order_up_to": [0, 0], "grid": {"prices": 3}}
     spec = MarketSpec.parse(a_market({"order_up_to": [0, 0], "grid": {"prices": 3}}, inventory="make_to_order"))
     box, grid = Decisions(spec, 0), Decisions(spec, 0, "grid")
-    assert box.space.shape == (1,) and grid.space == spaces.Discrete(3), made
+    assert box.space.shape == (1,) and grid.space == spaces.Discrete(3)
     price, level = box.decode(np.array([[0.0], [1.0]]))
     assert price.tolist() == [2, 3] and level.tolist() == [0, 0]
     assert grid.decode(np.array([2]))[0].tolist() == [3] and grid.decode(np.array([2]))[1].tolist() == [0]
