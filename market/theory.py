@@ -16,7 +16,6 @@ from scipy.special import gammaincinv, ndtri, pdtr
 from market.equilibrium import (
     Floats,
     Logit,
-    best_response,
     calendar,
     choices,
     diversion_ratios,
@@ -32,6 +31,7 @@ from market.equilibrium import (
     solve_qualities,
 )
 from market.errors import Refusal
+from market.response import best_response
 from market.spec import MarketSpec
 
 __all__ = [

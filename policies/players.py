@@ -12,7 +12,8 @@ from market.decisions import Decisions
 from market.errors import Refusal
 from market.spec import parse_model
 from policies.config import RunConfig
-from policies.learners import BUILDERS, Learner, build_learner
+from policies.learner import Learner
+from policies.learners import BUILDERS, build_learner
 from policies.pricing import PRICING
 
 MOST_ACTIONS = 10_000

@@ -12,9 +12,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from market.equilibrium import Logit, best_response
+from market.equilibrium import Logit
 from market.errors import Refusal
 from market.layout import Floats
+from market.response import best_response
 from market.spec import Model, NonNegative, Positive
 from policies.rule import Rule, Seat
 from policies.seller import Memory, View

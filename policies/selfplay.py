@@ -16,7 +16,7 @@ from market.batch import MarketBatch
 from market.decisions import Decisions, order_quantity
 from market.layout import Floats
 from market.spec import MarketSpec
-from policies.learners import Learner
+from policies.learner import Learner
 from policies.seeds import row_seed
 from policies.seller import Memory, Seller, look, reset_rows
 

@@ -18,7 +18,7 @@ from market.spec import MarketSpec
 from policies.checkpoint import SavedSeller, finite, save_seller
 from policies.config import RunConfig
 from policies.fixed import parse_rules
-from policies.learners import Learner
+from policies.learner import Learner
 from policies.opponents import Judge
 from policies.players import check_learners, learner_name, make_learner
 from policies.seeds import row_seed

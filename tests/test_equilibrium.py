@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from market.equilibrium import (
     Logit,
-    best_response,
     calendar,
     diversion_ratios,
     elasticities,
@@ -28,6 +27,7 @@ from market.equilibrium import (
     solve_qualities,
 )
 from market.errors import Refusal
+from market.response import best_response
 from market.spec import MarketSpec
 
 JUICE_PRICES = np.array([1.7358, 2.2412, 2.8705])

@@ -17,19 +17,12 @@ from tianshou.algorithm.modelfree.dqn import DQN
 from tianshou.data import VectorReplayBuffer
 from tianshou.utils.torch_utils import policy_within_training_step
 
-from policies.learners import (
-    BUILDERS,
-    A2COptions,
-    DDPGOptions,
-    DQNOptions,
-    LeanA2C,
-    LeanDDPG,
-    LeanDQN,
-    Learner,
-    build_learner,
-)
+from policies.algorithms import LeanA2C, LeanDDPG, LeanDQN
+from policies.learner import Learner
+from policies.learners import BUILDERS, build_learner
 from policies.memory import LockstepBuffer
 from policies.networks import Architecture, build, greedy
+from policies.options import A2COptions, DDPGOptions, DQNOptions
 
 ROWS = 64
 GRID, BOX = Discrete(4), Box(-1, 1, (2,), np.float32)

@@ -18,7 +18,8 @@ from market.decisions import Decisions, order_quantity
 from market.interop import SeatVectorEnv
 from market.spec import MarketSpec
 from policies.fixed import compose, parse_rules
-from policies.learners import BUILDERS, Learner, build_learner
+from policies.learner import Learner
+from policies.learners import BUILDERS, build_learner
 from policies.memory import LockstepBuffer
 from policies.seeds import row_seed
 from policies.selfplay import FixedSeat, SelfPlay

@@ -1,0 +1,267 @@
+"""Tianshou's policies and algorithms, trimmed: the same numbers in fewer calls, each with random generators of its own.
+
+``tests/test_learners.py`` compares them with the stock classes. Dimensions: M rows, F observation features, A
+components of a box action, B rows of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tianshou.algorithm.algorithm_base import TrainingStats, _nstep_return
+from tianshou.algorithm.modelfree.a2c import A2C
+from tianshou.algorithm.modelfree.ddpg import DDPG, ContinuousDeterministicPolicy
+from tianshou.algorithm.modelfree.dqn import DQN, DiscreteQLearningPolicy
+from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
+from tianshou.data import Batch, ReplayBuffer
+from torch import Tensor, nn
+
+from policies.memory import LockstepBuffer
+from policies.networks import Perceptron, ValueCritic
+
+
+@dataclass(kw_only=True)
+class Losses(TrainingStats):
+    """Scalars of an update, left on the device until somebody reads them."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def get_loss_stats_dict(self) -> dict[str, float]:
+        """Name -> value."""
+        return {name: float(tensor) for name, tensor in self.tensors.items()}
+
+
+class RewardBaseline:
+    """The exponentially forgetting mean of rewards, ``horizon`` transitions long; the plain mean until then."""
+
+    def __init__(self, on: bool, horizon: int = 200_000) -> None:
+        self.on, self.horizon = on, horizon
+        self.mean, self.count = 0.0, 0
+
+    def see(self, reward: NDArray[np.floating]) -> None:
+        """Take in one period's rewards (M,)."""
+        if self.on:
+            self.count = min(self.count + len(reward), self.horizon)
+            self.mean += (float(reward.mean()) - self.mean) * len(reward) / self.count
+
+
+class EpsilonGreedyPolicy(DiscreteQLearningPolicy[Any]):
+    """Tianshou's, with a random generator of its own in place of numpy's global one."""
+
+    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(**options)
+        self.rng = rng
+        self.actions = int(self.action_space.n)  # type: ignore[attr-defined]
+
+    def add_exploration_noise(self, act: Any, batch: Any) -> Any:
+        """Replace each action (M,) by a uniform one with probability epsilon."""
+        eps = self.eps_training if self.is_within_training_step else self.eps_inference
+        random = self.rng.integers(0, self.actions, len(act))
+        return np.where(self.rng.random(len(act)) < eps, random, act)
+
+
+class NoisyPolicy(ContinuousDeterministicPolicy):
+    """Tianshou's, with Gaussian noise from a generator of its own; actions stay in [-1, 1], as they are carried out."""
+
+    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(**options, action_scaling=False, action_bound_method=None)
+        self.rng, self.noise = rng, 0.0
+
+    def add_exploration_noise(self, act: Any, batch: Any) -> Any:
+        """Actions (M, A) plus noise, clipped."""
+        return np.clip(act + np.float32(self.noise) * self.rng.standard_normal(act.shape, np.float32), -1.0, 1.0)
+
+
+class SamplingPolicy(ProbabilisticActorPolicy):
+    """Tianshou's, drawing actions from a random generator of its own in place of torch's global one."""
+
+    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(**options, action_scaling=False, action_bound_method=None)
+        self.rng = rng
+
+    def forward(self, batch: Any, state: Any = None) -> Any:
+        """Actions for a batch of observations, as Tianshou's Collector asks for them."""
+        actor: Any = self.actor
+        output, hidden = actor(batch.obs, state=state, info=batch.info)
+        act = torch.as_tensor(actor.sample(batch.obs, self.rng))
+        return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
+
+
+class _Lean:
+    """An update without train-mode switching (no dropout, no batch norm here) and without reading losses back."""
+
+    baseline: RewardBaseline
+
+    def _prepared(self, buffer: ReplayBuffer, sample_size: int) -> Any:
+        if not self.policy.is_within_training_step:  # type: ignore[attr-defined]
+            raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        batch, indices = buffer.sample(sample_size)
+        return self._preprocess_batch(batch, buffer, indices)  # type: ignore[attr-defined]
+
+
+class _LeanReplay(_Lean):
+    """n-step targets that gather only what they need; the arithmetic is Tianshou's own ``_nstep_return``."""
+
+    gamma: float
+    periods: int
+    _bodies: tuple[Perceptron, Perceptron]  # online and target; in a tuple, so that torch does not register them twice
+
+    @abstractmethod
+    def _value(self, obs_next: Tensor) -> Tensor:
+        """The target's value (B,) of observations (B, F)."""
+
+    def update(self, buffer: ReplayBuffer, sample_size: int) -> Any:
+        """One batch, one gradient step a network."""
+        return self._update_with_batch(self._prepared(buffer, sample_size))  # type: ignore[attr-defined]
+
+    def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
+        path = [indices]
+        for _ in range(self.periods - 1):
+            path.append(buffer.next(path[-1]))
+        index = np.stack(path)
+        last = path[-1]
+        tensor = self._bodies[0].tensor
+        with torch.no_grad():
+            q = self._value(tensor(buffer.obs_next.take(last, axis=0)))
+        target = q.cpu().numpy().reshape(-1, 1) * ~buffer.terminated[last][:, None]
+        returns = _nstep_return(
+            (buffer.rew[index] - self.baseline.mean).ravel(),
+            _ends(buffer, index.ravel()),
+            target,
+            np.arange(index.size).reshape(index.shape),
+            self.gamma,
+            self.periods,
+        )
+        fields = {
+            "obs": tensor(batch.obs),
+            "act": torch.as_tensor(batch.act, device=q.device),
+            "returns": tensor(returns),
+        }
+        batch.__dict__.update(fields)
+        return batch
+
+
+def _ends(buffer: ReplayBuffer, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if isinstance(buffer, LockstepBuffer):
+        return buffer.ends(index)
+    return np.asarray(buffer.done[index] | np.isin(index, buffer.unfinished_index()))
+
+
+class LeanDQN(_LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is never None here
+    """Tianshou's DQN, the same numbers in fewer calls."""
+
+    def __init__(self, *, baseline: RewardBaseline, **options: Any) -> None:
+        super().__init__(**options)
+        self.baseline, self.periods = baseline, self.n_step
+        target: Any = self.model_old
+        self._bodies = self.policy.model.body, target.module.body
+
+    def _value(self, obs_next: Tensor) -> Tensor:
+        online, target = self._bodies
+        q: Tensor = target(obs_next)
+        if not self.is_double:
+            return q.amax(dim=1)
+        best = online(obs_next).argmax(dim=1, keepdim=True)
+        return q.gather(1, best).squeeze(1)
+
+    def _update_with_batch(self, batch: Any) -> Any:
+        self._periodically_update_lagged_network_weights()
+        q = self._bodies[0](batch.obs).gather(1, batch.act.unsqueeze(1)).squeeze(1)
+        loss = nn.functional.mse_loss(q, batch.returns.squeeze(1))
+        self.optim.step(loss)
+        return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
+
+
+class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never None here
+    """Tianshou's DDPG, the same numbers (targets' rounding apart) in fewer calls."""
+
+    def __init__(self, *, baseline: RewardBaseline, **options: Any) -> None:
+        super().__init__(**options)
+        self.baseline, self.periods = baseline, self.n_step_return_horizon
+        actor, actor_old, critic_old = cast(Any, (self.policy.actor, self.actor_old, self.critic_old))
+        self._bodies = actor.body, actor_old.module.body
+        self._critic_old = (critic_old.module,)
+        pairs = self._lagged_networks._lagged_network_pairs
+        self._targets: list[Tensor] = [p for pair in pairs for p in pair.target.parameters()]
+        self._sources: list[Tensor] = [p for pair in pairs for p in pair.source.parameters()]
+        self._actor_weights = list(actor.parameters())
+
+    def _value(self, obs_next: Tensor) -> Tensor:
+        value: Tensor = self._critic_old[0](obs_next, torch.tanh(self._bodies[1](obs_next)))
+        return value.squeeze(1)
+
+    @torch.no_grad()
+    def _update_lagged_network_weights(self) -> None:
+        torch._foreach_lerp_(self._targets, self._sources, self.tau)
+
+    def _update_with_batch(self, batch: Any) -> Any:
+        q = self.critic(batch.obs, batch.act)
+        critic_loss = nn.functional.mse_loss(q, batch.returns)
+        self.critic_optim.step(critic_loss)
+        actor_loss = -self.critic(batch.obs, torch.tanh(self._bodies[0](batch.obs))).mean()
+        # as policy_optim.step(), but without gradients for the critic's weights, which nobody uses
+        self.policy_optim._optim.zero_grad()
+        actor_loss.backward(inputs=self._actor_weights)
+        self.policy_optim._optim.step()
+        self._update_lagged_network_weights()
+        q = q.detach().mean()
+        return Losses(tensors={"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach(), "mean_q": q})
+
+
+class LeanA2C(_Lean, A2C):
+    """Tianshou's A2C, its log-densities computed directly; shuffles minibatches by a generator of its own."""
+
+    def __init__(self, *, baseline: RewardBaseline, normalize_advantages: bool, **options: Any) -> None:
+        super().__init__(**options, max_batchsize=2**31)
+        self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
+        self.baseline, self.normalize_advantages = baseline, normalize_advantages
+
+    def update(self, buffer: ReplayBuffer, batch_size: int | None, repeat: int) -> Any:
+        """All that the buffer holds, ``repeat`` times, in minibatches."""
+        return self._update_with_batch(self._prepared(buffer, 0), batch_size, repeat)
+
+    def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
+        _, critic = self._networks
+        tensor = critic.body.tensor
+        batch.__dict__.update(obs=tensor(batch.obs), rew=batch.rew - self.baseline.mean)
+        with torch.no_grad():
+            values = critic(torch.cat((batch.obs, tensor(batch.obs_next)))).cpu().numpy().reshape(2, -1)
+        scale = math.sqrt(self.ret_rms.var + self._eps) if self.return_scaling else 1.0
+        returns, advantage = self.compute_episodic_return(
+            batch, buffer, indices, values[1] * scale, values[0] * scale, self.gamma, self.gae_lambda
+        )
+        if self.return_scaling:
+            self.ret_rms.update(returns)
+        if self.normalize_advantages:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + self._eps)
+        batch.__dict__.update(returns=tensor(returns / scale), adv=tensor(advantage))
+        batch.__dict__["act"] = torch.as_tensor(batch.act, device=batch.obs.device)
+        return batch
+
+    def _update_with_batch(self, batch: Any, batch_size: int | None, repeat: int) -> Any:
+        policy: Any = self.policy
+        data = (batch.obs, batch.act, batch.adv, batch.returns)
+        count, size = len(batch.obs), min(batch_size or len(batch.obs), len(batch.obs))
+        for _ in range(repeat):
+            if size == count:
+                losses = self._step(*data)
+                continue
+            order = torch.as_tensor(policy.rng.permutation(count), device=batch.obs.device)
+            for part in order.split(size):  # type: ignore[no-untyped-call]
+                losses = self._step(*(array[part] for array in data))
+        return Losses(tensors=losses)
+
+    def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
+        actor, critic = self._networks
+        log_p, entropy = actor.evaluate(obs, act)
+        actor_loss = -(log_p * advantage).mean()
+        critic_loss = nn.functional.mse_loss(critic(obs).squeeze(1), returns)
+        self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
+        named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
+        return {name: tensor.detach() for name, tensor in named.items()}

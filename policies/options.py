@@ -1,0 +1,95 @@
+"""What a configuration may say of a learner: one model of options per algorithm. Needs no Tianshou."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+
+class LearnerOptions(BaseModel):
+    """What all learners share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), description="units of each hidden layer, of every network")
+    lr: float = Field(1e-3, gt=0, description="Adam's step size at the start")
+    lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr; linear")
+    gamma: float = Field(0.98, ge=0, lt=1, description="discount factor per period")
+    center_rewards: bool = Field(True, description="subtract the running mean reward from rewards before learning")
+    report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
+
+
+class ReplayOptions(LearnerOptions):
+    """What learners with a replay buffer share."""
+
+    n_step: PositiveInt = Field(3, description="periods of real rewards in a return before the target network's value")
+    batch_size: PositiveInt = Field(256, description="transitions per update")
+    replay_ratio: float = Field(0.5, gt=0, description="transitions drawn per transition stored")
+    buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
+    warm_up: int = Field(5_000, ge=0, description="transitions stored before the first update")
+
+    @model_validator(mode="after")
+    def _fits(self) -> ReplayOptions:
+        if self.warm_up > self.buffer:
+            raise ValueError(f"warm_up {self.warm_up} must not exceed buffer {self.buffer}: updates would never begin")
+        if self.batch_size > self.buffer:
+            raise ValueError(f"batch_size {self.batch_size} must not exceed buffer {self.buffer}")
+        return self
+
+
+class DQNOptions(ReplayOptions):
+    """Deep Q learning on a grid of actions (Mnih et al. 2015)."""
+
+    double: bool = Field(
+        True, description="choose the next action by the online network, value it by the target network"
+    )
+    target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
+    epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")
+    epsilon_final: float = Field(0.02, ge=0, le=1, description="the same from epsilon_fraction of the run on")
+    epsilon_fraction: float = Field(0.5, gt=0, le=1, description="fraction of the run over which epsilon falls; linear")
+
+    @model_validator(mode="after")
+    def _falls(self) -> DQNOptions:
+        if self.epsilon_final > self.epsilon:
+            raise ValueError(f"epsilon_final {self.epsilon_final} must not exceed epsilon {self.epsilon}")
+        return self
+
+
+class DDPGOptions(ReplayOptions):
+    """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
+
+    n_step: PositiveInt = Field(
+        1, description="as DQN's; each further period brings the noise's own losses into returns"
+    )
+    critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
+    tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
+    noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
+    noise_final: float = Field(0.05, ge=0, description="the same at noise_fraction of the run and after")
+    noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls; linear")
+
+    @model_validator(mode="after")
+    def _falls(self) -> DDPGOptions:
+        if self.noise_final > self.noise:
+            raise ValueError(f"noise_final {self.noise_final} must not exceed noise {self.noise}")
+        return self
+
+
+class A2COptions(LearnerOptions):
+    """Advantage actor-critic (Mnih et al. 2016): a Gaussian head on a box, a categorical one on a grid."""
+
+    segment: PositiveInt = Field(10, description="periods of all rows per update")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="weight of longer returns in the advantage")
+    entropy: float = Field(0.005, ge=0, description="weight of the entropy bonus at the start, per nat")
+    entropy_final: float = Field(0.0, ge=0, description="the same at the end of the run; linear")
+    value: float = Field(0.5, gt=0, description="weight of the critic's squared error")
+    max_grad_norm: float | None = Field(0.5, gt=0, description="L2 norm that gradients are clipped to; null: never")
+    repeat: PositiveInt = Field(1, description="passes over a segment")
+    batch_size: PositiveInt | None = Field(512, description="transitions per gradient step; null: the whole segment")
+    scale_returns: bool = Field(False, description="divide the critic's returns by their running standard deviation")
+    normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
+    initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")
+
+    @model_validator(mode="after")
+    def _falls(self) -> A2COptions:
+        if self.entropy_final > self.entropy:
+            raise ValueError(f"entropy_final {self.entropy_final} must not exceed entropy {self.entropy}")
+        return self
