@@ -61,6 +61,7 @@ def _build_ddpg(setup: Setup) -> Learner:
         tau=o.tau,
         gamma=o.gamma,
         n_step_return_horizon=o.n_step,
+        saturation=o.saturation,
         baseline=baseline,
     )
     return DDPGLearner(setup, algorithm, network, baseline, _replay_length(setup))

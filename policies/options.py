@@ -62,6 +62,7 @@ class DDPGOptions(ReplayOptions):
     )
     critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
     tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
+    saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")
     noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
     noise_final: float = Field(0.05, ge=0, description="the same at noise_fraction of the run and after")
     noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls; linear")

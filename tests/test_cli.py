@@ -225,18 +225,29 @@ QUICK = ("--set", "training.evaluation_episodes=8", "--set", "evaluation.line_up
 WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "judging left"}
 
 
+def heed_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl-C, and so would all its children: the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("moment", WAIT_FOR)
 def test_ctrl_c_leaves_a_run_that_can_be_judged(moment: str, tmp_path: Path) -> None:
     budget = "40000" if moment == "final table" else "4000000"
     command = [sys.executable, "-m", "policies.cli", "train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
     output, errors = tmp_path / "output", tmp_path / "errors"
     with open(output, "w") as out, open(errors, "w") as err:
-        process = subprocess.Popen([*command, *QUICK, "--budget", budget], cwd=ROOT, stdout=out, stderr=err)
-        deadline = time.monotonic() + 60
-        while WAIT_FOR[moment] not in output.read_text() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGINT)
-        status = process.wait(timeout=30)
+        given = [*command, *QUICK, "--budget", budget]
+        streams = {"stdout": out, "stderr": err}
+        process = subprocess.Popen(given, cwd=ROOT, preexec_fn=heed_ctrl_c, **streams)  # noqa: PLW1509  # no threads
+        try:
+            deadline = time.monotonic() + 120
+            while WAIT_FOR[moment] not in output.read_text() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(process.pid, signal.SIGINT)
+            status = process.wait(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
     assert status == 130, errors.read_text()
     assert "Traceback" not in errors.read_text()
     assert "interrupted" in errors.read_text()
