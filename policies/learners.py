@@ -70,7 +70,7 @@ def _build_ddpg(setup: Setup) -> Learner:
 def _build_a2c(setup: Setup) -> Learner:
     o = setup.options
     _need(
-        o.batch_size is None or o.batch_size <= o.segment * setup.rows,
+        "batch_size" not in o.model_fields_set or (o.batch_size or 0) <= o.segment * setup.rows,
         f"a2c's batch_size {o.batch_size} must not exceed a segment: {o.segment} periods x {setup.rows} rows",
     )
     network = _actor("gaussian" if isinstance(setup.action_space, Box) else "categorical", setup)

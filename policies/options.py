@@ -84,7 +84,9 @@ class A2COptions(LearnerOptions):
     value: float = Field(0.5, gt=0, description="weight of the critic's squared error")
     max_grad_norm: float | None = Field(0.5, gt=0, description="L2 norm that gradients are clipped to; null: never")
     repeat: PositiveInt = Field(1, description="passes over a segment")
-    batch_size: PositiveInt | None = Field(512, description="transitions per gradient step; null: the whole segment")
+    batch_size: PositiveInt | None = Field(
+        512, description="transitions per gradient step, unless a segment has fewer; null: the whole segment"
+    )
     scale_returns: bool = Field(False, description="divide the critic's returns by their running standard deviation")
     normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
     initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")

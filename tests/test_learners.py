@@ -173,6 +173,17 @@ def test_values_bootstrap_across_the_horizon(seat: str, centered: bool, value: f
     assert value_of(learner) == pytest.approx(value, abs=0.15)
 
 
+def test_a2c_learns_from_segments_smaller_than_its_usual_batch() -> None:
+    options = BUILDERS["a2c"].options()
+    spaces = {"observation_space": Box(-1, 1, (4,), np.float32), "action_space": BOX}
+    learner = build_learner("a2c", options, rows=1, **spaces)
+    obs = np.ones((1, 4), np.float32)
+    for _ in range(options.segment):
+        learner.remember(obs, learner.act(obs), np.ones(1), obs, np.zeros(1, np.bool_))
+        learner.learn()
+    assert learner.updates == 1
+
+
 # ------------------------------------------------------------------------------------------ determinism and resuming
 
 
