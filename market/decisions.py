@@ -36,6 +36,8 @@ class Decisions:
         self.stocked = spec.stocked
         self.encoding = encoding or self.seller.actions
         place = f"market.sellers.{seat} ({self.seller.name})"
+        if self.stocked and self.seller.order_up_to[1] == 0:
+            raise Refusal(f"{place}.order_up_to: must be [low, high] with high above 0, or the seat could never order")
         self.space: spaces.Space[Any]
         if self.encoding == "grid":
             if self.seller.grid is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def serve(runs: Path, host: str, port: int) -> None:
     print(f"TensorBoard on {runs}: http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
     process = subprocess.Popen([*command, "--reload_multifile", "true"])
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         with careful():
             status = process.wait()
@@ -27,5 +29,5 @@ def serve(runs: Path, host: str, port: int) -> None:
         process.terminate()
         process.wait()
         return
-    if status:
+    if status not in (0, -signal.SIGTERM):
         raise Refusal(f"TensorBoard ended with status {status} (is port {port} taken? --port chooses another)")

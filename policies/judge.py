@@ -75,7 +75,9 @@ def refuse_unwritable(path: Path | None) -> None:
         raise Refusal(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise Refusal(f"{path}: is a folder, not a file to write to")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if path.exists():
+        raise Refusal(f"{path}: exists already and is not written over; choose another name")
+    if not os.access(path.parent, os.W_OK):
         raise Refusal(f"{path}: cannot be written (permission denied)")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from market.errors import Refusal
 from policies.config import RunConfig
 from policies.evaluation import Comparison, Tick, compare
-from policies.fixed import Rules, parse_rules
+from policies.fixed import FixedSeller, Rules, parse_rules
 from policies.search import build
 from policies.seller import Seller
 
@@ -43,14 +43,25 @@ class Judge:
 
     def __init__(self, config: RunConfig, seed: int) -> None:
         self.config, self.spec, self.seed = config, config.market, seed
-        self._made: dict[tuple[str, int], Seller] = {}
+        self._made: dict[tuple[str, int, str], FixedSeller] = {}
 
-    def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> Seller:
-        """The fixed competitor of ``rules`` in a seat."""
-        at = (rules.label, seat)
+    def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> FixedSeller:
+        """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
+        return self._make(rules, seat, "", None, tick)
+
+    def against(self, rules: Rules, seat: int, line_up: Rules, tick: Tick = silent) -> FixedSeller:
+        """The same, ``best`` levels searched against what the rivals of ``line_up`` really do."""
+        if not rules.searched or len(self.spec.sellers) == 1:
+            return self.fixed(rules, seat, tick)
+        seats = range(len(self.spec.sellers))
+        rivals = [line_up if k == seat else self.fixed(line_up, k, tick).rules for k in seats]
+        return self._make(rules, seat, line_up.label, rivals, tick)
+
+    def _make(self, rules: Rules, seat: int, line_up: str, rivals: Sequence[Rules] | None, tick: Tick) -> FixedSeller:
+        at = (rules.label, seat, line_up)
         if at not in self._made:
             tick(f"setting up {rules.label}", 0)
-            self._made[at] = build(rules, self.spec, seat, seed=self.seed)
+            self._made[at] = build(rules, self.spec, seat, rivals=rivals, seed=self.seed)
         return self._made[at]
 
     def check(self) -> None:
@@ -106,14 +117,18 @@ class Judge:
     def compare(
         self, seat: int, subjects: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
     ) -> Comparison:
-        """Play the subjects and every fixed competitor in ``seat`` against ``line_up``."""
+        """Play the subjects and every fixed competitor in ``seat`` against ``line_up``.
+
+        Levels that competitors give as ``best`` are the best against this line-up, whose own are not searched anew.
+        """
+        rivals = {k: self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers)) if k != seat}
         candidates = dict(subjects)
         for rules in self.competitors():
             if rules.label not in candidates:
-                candidates[rules.label] = self.fixed(rules, seat, tick)
+                candidates[rules.label] = self.against(rules, seat, line_up, tick)
         # The judged seat's entry is never played.
         own = next(iter(candidates.values()))
-        rivals = [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
+        lined_up = [rivals.get(k, own) for k in range(len(self.spec.sellers))]
         settings = self.config.evaluation
-        results = compare(self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick)
+        results = compare(self.spec, seat, candidates, list(subjects), lined_up, settings, self.seed, episodes, tick)
         return Comparison(self.spec.names[seat], line_up.label, results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from market.render import draw_episode
 from policies.bar import TrainingBar
 from policies.config import load_run
 from policies.evaluation import Comparison
+from policies.fixed import parse_rules
 from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
@@ -72,7 +74,11 @@ def train(order: TrainOrder, console: Console | None = None) -> Path:
     except KeyboardInterrupt:
         with careful():
             raise KeyboardInterrupt(_interrupted(training, folder)) from None
-    console.print(f"run: {folder}   judge again: bazaar evaluate {folder}   charts: [bold]bazaar board {order.runs}[/]")
+    again = f"bazaar evaluate {shlex.quote(str(folder))}"
+    charts = f"bazaar board {shlex.quote(str(order.runs))}"
+    console.print(
+        f"run: {folder}   judge again: {again}   charts: {charts}", highlight=False, markup=False, soft_wrap=True
+    )
     return folder
 
 
@@ -101,9 +107,11 @@ def _interrupted(training: Training, folder: Path) -> str:
 
 def describe_seats(training: Training) -> str:
     """Who plays, in one line."""
-    named = [training.config.seats.get(name, default_player(training.spec)) for name in training.spec.names]
-    players = [training.learner_names.get(seat, str(player)) for seat, player in enumerate(named)]
-    return ", ".join(f"{name} = {player}" for name, player in zip(training.spec.names, players, strict=True))
+    spec, players = training.spec, []
+    for seat, name in enumerate(spec.names):
+        rules = training.config.seats.get(name, default_player(spec))
+        players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
+    return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 
 
 def learn(training: Training, folder: Path, tracker: Tracker, console: Console) -> None:

@@ -62,7 +62,7 @@ def gaps_to_best_fixed(
     for seat, seller in sellers.items():
         rivals = [training.judge.fixed(line_up, k) for k in range(len(config.market.sellers))]
         candidates = {"learner": seller} | {
-            rules.label: training.judge.fixed(rules, seat) for rules in training.judge.competitors()
+            rules.label: training.judge.against(rules, seat, line_up) for rules in training.judge.competitors()
         }
         results = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
         best = best_fixed(results)

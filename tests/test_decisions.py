@@ -106,3 +106,9 @@ def test_a_seat_without_a_grid_cannot_decide_on_one() -> None:
 def test_order_up_to_counts_what_is_on_hand_and_on_order() -> None:
     level, on_hand, on_order = (np.array(x, float) for x in ([20, 20, 20], [5, 0, 15], [3, 0, 9]))
     assert order_quantity(level, on_hand, on_order).tolist() == [12, 20, 0]
+
+
+def test_a_seat_that_could_never_order_is_refused() -> None:
+    spec = MarketSpec.parse(a_market({"order_up_to": [0, 0]}))
+    with pytest.raises(Refusal, match=r"sellers.0 \(a\).order_up_to: must be \[low, high\] with high above 0"):
+        Decisions(spec, 0)

@@ -14,6 +14,7 @@ from small_run import DUOPOLY, ROOT, small_run
 
 from policies.cli import main
 from policies.config import load_run
+from policies.fixed import FixedSeller, parse_rules
 from policies.opponents import Judge
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
@@ -22,6 +23,7 @@ FEW = "evaluation.competitors=[nash+base_stock, cost_plus+base_stock]"
 
 
 def evaluated(tmp_path: Path, *arguments: Any, name: str = "table.json") -> list[dict[str, Any]]:
+    (tmp_path / name).unlink(missing_ok=True)
     assert main(["evaluate", *map(str, arguments), "--json", str(tmp_path / name)]) == 0
     rows: list[dict[str, Any]] = json.loads((tmp_path / name).read_text(encoding="utf-8"))
     return rows
@@ -110,3 +112,26 @@ def test_evaluate_speaks_at_once_and_never_imports_tianshou(a_run: Path) -> None
     assert printed[-1] == "status 0 False"
     assert printed[0].startswith("first") and float(printed[0].split()[1]) < 5
     assert printed[1].startswith("judging left (dqn) in the seat of left against nash+base_stock ...")
+
+
+def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "config.yaml"
+    kept.write_text("precious")
+    for option in ("--json", "--csv"):
+        assert main(["evaluate", str(DUOPOLY), "--seller", "nash", option, str(kept)]) == 2
+        assert f"{kept}: exists already and is not written over" in capsys.readouterr().err
+    assert kept.read_text() == "precious"
+
+
+def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
+    """A rival that keeps three units sends nearly all its customers on: the best level is then far higher."""
+    spec = load_run(DUOPOLY).market
+    judge = Judge(load_run(DUOPOLY), seed=0)
+    best, starved = (
+        parse_rules(text, "test", spec) for text in ("nash+base_stock(level=best)", "nash+base_stock(level=3)")
+    )
+
+    def level(seller: FixedSeller) -> float:
+        return float(seller.rules.replenishment.level)  # type: ignore[union-attr]
+
+    assert level(judge.against(best, 0, starved)) > 1.2 * level(judge.fixed(best, 0))
