@@ -159,7 +159,9 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
     tracker.scalars("evaluation", step, MARKET, {"total_profit": float(figures["profit"].sum())})
-    tracker.figure(step, "episode", draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()}))
+    picture = draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()})
+    picture.savefig(folder / "episode.png")
+    tracker.figure(step, "episode", picture)
     scores = training.scores()
     for seat, score in scores.items():
         tracker.scalars("evaluation", step, spec.names[seat], {"profit_against_fixed": score})

@@ -19,6 +19,7 @@ def test_the_folder_holds_what_its_readme_lists(a_run: Path) -> None:
     expected = {
         "config.yaml",
         "run.json",
+        "episode.png",
         "metrics.csv",
         "checkpoints",
         "evaluation.json",
