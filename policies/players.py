@@ -28,6 +28,9 @@ def learner_name(player: Any, where: str) -> str | None:
         if not isinstance(name, str) or name not in BUILDERS:
             raise Refusal(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
         return name
+    if isinstance(player, dict) and "pricing" not in player:
+        keys = ", ".join(map(str, player))
+        raise Refusal(f"{where}: needs the key learner ({known}) or the key pricing; it has {keys or 'none'}")
     if not isinstance(player, str):
         return None
     if player in BUILDERS:

@@ -225,6 +225,11 @@ QUICK = ("--set", "training.evaluation_episodes=8", "--set", "evaluation.line_up
 WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "judging left"}
 
 
+def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[str]) -> None:
+    message = message_of(capsys, "train", DUOPOLY, "--set", "seats.left={learning: dqn}")
+    assert "seats.left: needs the key learner (dqn, a2c, ddpg) or the key pricing; it has learning" in message
+
+
 def heed_ctrl_c() -> None:
     """A shell's background job ignores Ctrl-C, and so would all its children: the tests may run in one."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
