@@ -1,7 +1,7 @@
 """The protocol that every seller satisfies, fixed competitor or learner, and the view it decides on.
 
 Dimensions: M markets side by side, N sellers, R = N - 1 rivals (in seat order from one's own seat onward),
-A periods that events are announced ahead, F observation features.
+A periods that events are announced ahead, L longest lead time, F observation features.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class View:
     observation: NDArray[np.float32]  # (M, F)
     on_hand: Floats  # (M,) units, after arrivals
     on_order: Floats  # (M,) units on their way
+    pipeline: Floats  # (M, L) units that arrive in 1, 2, .. L periods
     price: Floats  # (M,) own last price
     sold: Floats  # (M,) units sold last period
     lost: Floats  # (M,) units wanted last period and not in stock
@@ -71,6 +72,7 @@ def look(batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> Vie
         observation=observation[:, seat],
         on_hand=state.on_hand[:, seat],
         on_order=state.pipeline[:, seat].sum(1),
+        pipeline=state.pipeline[:, seat],
         price=state.price[:, seat],
         sold=state.sold[:, seat],
         lost=state.lost[:, seat],

@@ -1,0 +1,281 @@
+"""The subcommands of `bazaar`: what each takes, and which function does it. Imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from policies.arguments import at_least_zero, count, discount, port, seconds, share
+
+Add = Callable[[argparse.ArgumentParser], None]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line as argparse sees it."""
+    top = argparse.ArgumentParser(prog="bazaar", description="A marketplace of competing sellers.")
+    top.add_argument("--version", action="version", version=f"bazaar {_version()}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (add, purpose) in COMMANDS.items():
+        add(commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."))
+    return top
+
+
+def _version() -> str:
+    try:
+        return metadata.version("bazaar-market")
+    except metadata.PackageNotFoundError:
+        return "(not installed as a package)"
+
+
+# ------------------------------------------------------------------------------------------------ shared options
+
+
+def _settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one setting")
+
+
+def _seed(command: argparse.ArgumentParser, of: str) -> None:
+    command.add_argument("--seed", type=at_least_zero, default=0, help=f"seed of {of} (default 0)")
+
+
+def _runs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default runs)")
+
+
+def _checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--checkpoint", choices=("best", "latest"), default="best", help="which saved sellers")
+
+
+def _device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks live")
+
+
+def _json(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--json", type=Path, metavar="FILE", help=f"write {what} as JSON")
+
+
+# ------------------------------------------------------------------------------------------------ train
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.set_defaults(work=_train)
+    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/orange_juice.yaml")
+    train.add_argument("--budget", type=count, metavar="N", help="seller-periods to train for (default: the config's)")
+    _seed(train, "the run")
+    _device(train)
+    _settings(train)
+    train.add_argument("--name", help="name of the run's folder (default: config, seed and time)")
+    _runs(train)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from policies.training import TrainOrder, train
+
+    given = (args.config, args.budget, args.seed, args.device, tuple(args.set), args.name, args.runs)
+    train(TrainOrder(*given, command=args.typed))
+
+
+# ------------------------------------------------------------------------------------------------ evaluate
+
+
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.set_defaults(work=_evaluate)
+    evaluate.add_argument(
+        "subjects", type=Path, nargs="+", metavar="RUN|CONFIG", help="folders of runs (several: seeds), or a YAML file"
+    )
+    evaluate.add_argument("--seller", help="one seller of a run; for a config, RULES such as nash+base_stock")
+    evaluate.add_argument("--seat", help="judge in this seller's seat only")
+    evaluate.add_argument("--against", default=None, metavar="RULES|panel", help="what the rivals play")
+    evaluate.add_argument("--episodes", type=count, help="play exactly this many (default: until precise)")
+    _seed(evaluate, "the customers")
+    _checkpoint(evaluate)
+    _settings(evaluate)
+    evaluate.add_argument("--risk", action="store_true", help="print all measures of risk and service as well")
+    evaluate.add_argument("--risk-level", type=share, metavar="Q", help="tail of VaR and CVaR (default: the config's)")
+    evaluate.add_argument("--stress", action="store_true", help="judge again under named shifts of the market")
+    _json(evaluate, "the table")
+    evaluate.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from policies.judge import JudgeOrder, judge
+
+    names = ("seller", "seat", "against", "episodes", "seed", "checkpoint", "risk", "risk_level", "stress")
+    options = {name: getattr(args, name) for name in (*names, "json", "csv")}
+    judge(JudgeOrder(tuple(args.subjects), **options, changes=tuple(args.set)))
+
+
+# ------------------------------------------------------------------------------------------------ theory
+
+
+def _add_theory(theory: argparse.ArgumentParser) -> None:
+    theory.set_defaults(work=_theory)
+    theory.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/monopoly.yaml")
+    theory.add_argument("--seat", help="exact solution of this seller's seat only")
+    theory.add_argument("--gamma", type=discount, help="discount factor of the exact solution (default: average profit)")
+    theory.add_argument("--prices", type=count, help="prices of the exact solution, evenly spaced over the range")
+    _settings(theory)
+    _json(theory, "all figures")
+
+
+def _theory(args: argparse.Namespace) -> None:
+    from policies.theory_tables import theory
+
+    theory(args.config, tuple(args.set), args.seat, args.gamma, args.prices, args.json)
+
+
+# ------------------------------------------------------------------------------------------------ tournament
+
+
+def _add_tournament(tournament: argparse.ArgumentParser) -> None:
+    tournament.set_defaults(work=_tournament)
+    tournament.add_argument("entries", nargs="+", metavar="RUN|RULES", help="folders of runs, and rules to play along")
+    tournament.add_argument("--config", type=Path, help="the market, where no run says which")
+    tournament.add_argument("--episodes", type=count, default=1000, help="episodes a cell (default 1000)")
+    _seed(tournament, "the customers")
+    _checkpoint(tournament)
+    tournament.add_argument("--name", help="name of the folder (default: from the entries; the same call goes on)")
+    _runs(tournament)
+    tournament.add_argument("--processes", type=count, help="worker processes (default: cores)")
+    tournament.add_argument("--most-cells", type=count, help="line-ups played before they are only sampled")
+    _json(tournament, "the results")
+
+
+def _tournament(args: argparse.Namespace) -> None:
+    from policies.tournament import TournamentOrder, run_tournament
+
+    names = ("config", "episodes", "seed", "checkpoint", "name", "runs", "processes", "most_cells", "json")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    run_tournament(TournamentOrder(tuple(args.entries), **given))
+
+
+# ------------------------------------------------------------------------------------------------ exploit
+
+
+def _add_exploit(exploit: argparse.ArgumentParser) -> None:
+    exploit.set_defaults(work=_exploit)
+    exploit.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    exploit.add_argument("--seller", help="this seat only (default: every seat, and NashConv)")
+    exploit.add_argument("--learner", help="algorithm of the response (default: the seat's own)")
+    exploit.add_argument("--budget", type=count, metavar="N", help="seller-periods to train a response for")
+    _seed(exploit, "training and customers")
+    exploit.add_argument("--episodes", type=count, help="episodes judged (default: until precise)")
+    _device(exploit)
+    _json(exploit, "the figures")
+
+
+def _exploit(args: argparse.Namespace) -> None:
+    from policies.exploit import ExploitOrder, exploit
+
+    names = ("seller", "learner", "budget", "seed", "episodes", "device", "json")
+    exploit(ExploitOrder(args.run, **{name: getattr(args, name) for name in names}))
+
+
+# ------------------------------------------------------------------------------------------------ deviate
+
+
+def _add_deviate(deviate: argparse.ArgumentParser) -> None:
+    deviate.set_defaults(work=_deviate)
+    deviate.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs (several: seeds)")
+    deviate.add_argument("--seller", required=True, help="who leaves its policy for one period")
+    deviate.add_argument("--to", default="best_response", metavar="RULES", help="what it does (default best_response)")
+    deviate.add_argument("--periods", type=count, default=15, help="periods watched afterwards (default 15)")
+    deviate.add_argument("--at", type=at_least_zero, help="the period of the deviation (default: after the warm-up)")
+    deviate.add_argument("--episodes", type=count, help="episodes a run")
+    _seed(deviate, "the customers")
+    _json(deviate, "the figures")
+    deviate.add_argument("--png", type=Path, metavar="FILE", help="write the picture here as well")
+
+
+def _deviate(args: argparse.Namespace) -> None:
+    from policies.deviate import DeviateOrder, deviate
+
+    names = ("seller", "to", "periods", "at", "episodes", "seed", "json", "png")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    deviate(DeviateOrder(tuple(args.runs), **given))
+
+
+# ------------------------------------------------------------------------------------------------ report
+
+
+def _add_report(report: argparse.ArgumentParser) -> None:
+    report.set_defaults(work=_report)
+    report.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
+    report.add_argument("-o", "--out", type=Path, metavar="FILE.html", help="default: report.html in the run's folder")
+    report.add_argument("--episodes", type=count, help="episodes played for distributions and policies")
+    _seed(report, "the customers")
+
+
+def _report(args: argparse.Namespace) -> None:
+    from policies.report import ReportOrder, report
+
+    given = {"episodes": args.episodes} if args.episodes else {}
+    report(ReportOrder(args.run, args.out, seed=args.seed, **given))
+
+
+# ------------------------------------------------------------------------------------------------ reproduce
+
+
+def _add_reproduce(reproduce: argparse.ArgumentParser) -> None:
+    reproduce.set_defaults(work=_reproduce)
+    reproduce.add_argument("what", choices=("calvano",), help="calvano: algorithmic collusion (2020, AER 110)")
+    reproduce.add_argument("--sessions", type=count, default=100, help="tabular sessions (default 100)")
+    reproduce.add_argument("--seeds", type=at_least_zero, help="training seeds of DQN and of A2C (0: none)")
+    reproduce.add_argument("--budget", type=count, metavar="N", help="seller-periods of each DQN or A2C run")
+    _seed(reproduce, "everything")
+    reproduce.add_argument("--name", help="name of the folder (default: what and time)")
+    _runs(reproduce)
+    _json(reproduce, "the figures")
+
+
+def _reproduce(args: argparse.Namespace) -> None:
+    from policies.reproduce import ReproduceOrder, reproduce
+
+    names = ("sessions", "seeds", "budget", "seed", "name", "runs", "json")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    reproduce(ReproduceOrder(args.what, **given))
+
+
+# ------------------------------------------------------------------------------------------------ board, bench
+
+
+def _add_board(board: argparse.ArgumentParser) -> None:
+    board.set_defaults(work=_board)
+    board.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="folder of the runs (default runs)")
+    board.add_argument("--port", type=port, default=6006, help="default 6006")
+    board.add_argument("--host", default="localhost", help="default localhost: this machine only")
+
+
+def _board(args: argparse.Namespace) -> None:
+    from policies.board import serve
+
+    serve(args.runs, args.host, args.port)
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    bench.set_defaults(work=_bench)
+    _json(bench, "the figures")
+    bench.add_argument("--seconds", type=seconds, default=3.0, help="time for each figure (default 3)")
+    bench.add_argument("--only", action="append", metavar="KEY", help="measure only this figure")
+
+
+def _bench(args: argparse.Namespace) -> None:
+    from policies.bench import run_bench
+
+    run_bench(args.seconds, args.only, args.json)
+
+
+COMMANDS: dict[str, tuple[Add, str]] = {
+    "train": (_add_train, "train the learners of a configuration against each other"),
+    "evaluate": (_add_evaluate, "judge a seller against fixed competitors on the same customers"),
+    "report": (_add_report, "write one HTML page about a run"),
+    "tournament": (_add_tournament, "play every policy against every other; payoffs, ranks, equilibria"),
+    "exploit": (_add_exploit, "how much more a seat could earn against the others as they are"),
+    "deviate": (_add_deviate, "force a seller off its policy for one period and watch what the others do"),
+    "theory": (_add_theory, "equilibrium prices, elasticities and exact optima of a market"),
+    "reproduce": (_add_reproduce, "repeat a published result"),
+    "board": (_add_board, "open TensorBoard on the runs"),
+    "bench": (_add_bench, "measure speed on this machine"),
+}
