@@ -59,11 +59,22 @@ class Shock(Model):
     persistence: Persistence = 0.0
 
 
+class Surge(Model):
+    """A scheduled change in the number of customers: times ``factor`` in ``length`` periods from ``start`` on.
+
+    Sellers are not told. ``{start: 50, length: 3, factor: 2.0}`` doubles the customers of periods 50, 51 and 52.
+    """
+
+    start: Annotated[int, Field(ge=0)]
+    length: Annotated[int, Field(ge=1)] = 1
+    factor: NonNegative
+
+
 class Customers(Model):
     """How many customers come in a period, and how they behave when their first choice is sold out.
 
-    The number is Poisson with mean ``G_t * rate * weekly * yearly * trend * shock``, ``G_t`` gamma with mean 1
-    and variance ``dispersion`` (so the number is negative binomial; 0 is Poisson).
+    The number is Poisson with mean ``G_t * rate * weekly * yearly * trend * surges * shock``, ``G_t`` gamma with mean
+    1 and variance ``dispersion`` (so the number is negative binomial; 0 is Poisson). Surges that overlap multiply.
     """
 
     mode: Literal["sampled", "expected"] = "sampled"
@@ -75,6 +86,7 @@ class Customers(Model):
     yearly: Yearly | None = None
     trend: Annotated[float, Field(gt=-1, lt=1)] = 0.0
     shock: Shock = Shock()
+    surges: tuple[Surge, ...] = ()
 
     @model_validator(mode="after")
     def _whole_baskets(self) -> Self:
@@ -83,6 +95,15 @@ class Customers(Model):
         if self.weekly and sum(self.weekly) == 0:
             raise ValueError("weekly factors must not all be zero")
         return self
+
+    @property
+    def largest_surge(self) -> float:
+        """The largest factor that surges reach together; it is reached where one begins or, below 1, at a rest."""
+        factors = [
+            math.prod(other.factor for other in self.surges if other.start <= period < other.start + other.length)
+            for period in {at for surge in self.surges for at in (surge.start, surge.start + surge.length)}
+        ]
+        return max(factors, default=1.0)
 
 
 class DemandShock(Model):
@@ -222,10 +243,16 @@ class MarketSpec(Model):
         busiest = max(self.customers.weekly, default=1.0) * (
             1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude
         )
+        busiest *= max(1.0, self.customers.largest_surge)
         if growth + math.log(self.customers.rate * busiest) > math.log(MOST_CUSTOMERS):
-            raise ValueError(
-                f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower rate, trend or horizon"
-            )
+            remedy = "rate, trend, surges or horizon" if self.customers.surges else "rate, trend or horizon"
+            raise ValueError(f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower {remedy}")
+        for k, surge in enumerate(self.customers.surges):
+            if surge.start >= self.horizon:
+                raise ValueError(
+                    f"customers.surges.{k}.start {surge.start} lies beyond the episode: the last of {self.horizon} "
+                    f"periods is {self.horizon - 1}"
+                )
 
     def _check_seller(self, place: str, seller: Seller) -> None:
         if self.price_form == "log" and seller.prices[0] <= 0:

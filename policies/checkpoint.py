@@ -21,6 +21,7 @@ from market.decisions import Decisions
 from market.errors import Refusal
 from market.observation import feature_list
 from market.spec import MarketSpec, Model, parse_model
+from policies.lens import Lens
 from policies.networks import Architecture, build
 from policies.trained import TrainedSeller
 
@@ -43,25 +44,44 @@ class SavedSeller:
     weights: dict[str, torch.Tensor]
     market: MarketSpec
 
-    def sit(self, spec: MarketSpec, seat: int | None = None) -> TrainedSeller:
-        """Put the policy into a seat of ``spec``; raise :class:`Refusal` that says what differs when it does not fit."""
+    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> TrainedSeller:
+        """Put the policy into a seat of ``spec``.
+
+        With ``adapt`` the market may differ from the one it was trained in: it keeps the ranges and the grid of its
+        training, and features are matched by name (:class:`~policies.lens.Lens` says how).
+
+        Raises:
+            Refusal: it does not fit, in words that say what differs. With ``adapt`` only where there is no such seat,
+                or one market holds stock and the other does not.
+        """
         place = self.seat if seat is None else seat
-        if differences := self._differences(spec, place):
+        if differences := self._obstacles(spec, place) or ([] if adapt else self._differences(spec, place)):
             raise Refusal(
                 f"{self.path}: the policy of {self.seller} does not fit this market: {'; '.join(differences)}"
             )
+        if not adapt:
+            return TrainedSeller(self._network(), Decisions(spec, place, self.encoding))
+        lens = Lens.between(self.market, self.seat, spec, place)
+        return TrainedSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (lens,))
+
+    def _network(self) -> torch.nn.Module:
         with torch.device("meta"):
             network = build(self.architecture)
         try:
             network.load_state_dict(self.weights, assign=True)
         except RuntimeError:
             raise Refusal(f"{self.path}: is damaged: its weights do not fit the network that it describes") from None
-        network.requires_grad_(False).eval()
-        return TrainedSeller(network, Decisions(spec, place, self.encoding))
+        return network.requires_grad_(False).eval()
 
-    def _differences(self, spec: MarketSpec, seat: int) -> list[str]:
+    def _obstacles(self, spec: MarketSpec, seat: int) -> list[str]:
+        """What no adapting can help."""
         if seat >= len(spec.sellers):
             return [f"seat {seat} of {len(spec.sellers)}"]
+        if spec.stocked != self.market.stocked:
+            return [f"inventory was {self.market.inventory}, here it is {spec.inventory}"]
+        return []
+
+    def _differences(self, spec: MarketSpec, seat: int) -> list[str]:
         mine, theirs = ([f.name for f in feature_list(s)] for s in (self.market, spec))
         found = []
         if missing := [name for name in mine if name not in theirs]:

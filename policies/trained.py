@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from market.decisions import Decisions, order_quantity
 from market.layout import Floats
+from market.spec import MarketSpec
+from policies.lens import Lens
 from policies.networks import greedy
 from policies.seller import Memory, View
 
@@ -18,10 +20,12 @@ class TrainedSeller:
     Args:
         network: as ``policies.networks.build`` makes it.
         decisions: the seat's encoding, by which actions become prices and order-up-to levels.
+        lenses: through which it looks at the market it sits in, nearest the market first; none where it is the
+            market that it learned in.
     """
 
-    def __init__(self, network: torch.nn.Module, decisions: Decisions) -> None:
-        self.network, self.decisions = network, decisions
+    def __init__(self, network: torch.nn.Module, decisions: Decisions, lenses: tuple[Lens, ...] = ()) -> None:
+        self.network, self.decisions, self.lenses = network, decisions, lenses
 
     def start(self, markets: int) -> Memory:
         """Nothing to remember."""
@@ -29,8 +33,23 @@ class TrainedSeller:
 
     def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
         """Price (M,) and quantity (M,) of the greedy action."""
-        price, quantity = carry_out(self.decisions, greedy(self.network, view.observation), view)
+        price, quantity = carry_out(self.decisions, greedy(self.network, self.seen(view)), view)
         return price, quantity, memory
+
+    def seen(self, view: View) -> NDArray[np.float32]:
+        """What the network is shown of a view, (M, F of the market that it learned in)."""
+        observation = view.observation
+        for lens in self.lenses:
+            observation = lens.see(observation)
+        return observation
+
+    def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> TrainedSeller:
+        """The same seller in ``seat`` of ``spec``, a variant of the market ``home`` in whose ``seat`` it sits now.
+
+        It keeps its own ranges and grid, and sees ``spec`` through a :class:`~policies.lens.Lens`.
+        """
+        lens = Lens.between(home, seat, spec, seat)
+        return TrainedSeller(self.network, self.decisions, (lens, *self.lenses))
 
 
 def carry_out(decisions: Decisions, action: NDArray[np.generic], view: View) -> tuple[Floats, Floats]:

@@ -13,11 +13,14 @@ import pytest
 import torch
 from small_run import DUOPOLY, small_run
 
+from market.batch import MarketBatch
 from market.errors import Refusal
+from market.observation import feature_list
 from market.spec import MarketSpec
 from policies.checkpoint import SavedSeller, load_seller, save_seller
 from policies.config import load_run
 from policies.networks import greedy
+from policies.seller import look
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
 
@@ -68,6 +71,61 @@ def test_another_market_is_told_apart(changes: tuple[str, ...], saved: SavedSell
 def test_a_seat_that_is_not_there_is_refused(saved: SavedSeller) -> None:
     with pytest.raises(Refusal, match="seat 2 of 2"):
         saved.sit(saved.market, seat=2)
+
+
+@pytest.mark.parametrize("changes", DIFFERENT)
+def test_another_market_is_adapted_to_when_asked(changes: tuple[str, ...], saved: SavedSeller) -> None:
+    """It decides as it learned to: what it sees is what a seat of its own market would be shown, range by range."""
+    spec = market(*changes)
+    seller, batch = saved.sit(spec, adapt=True), MarketBatch(spec, 64, seed=3)
+    batch.reset()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        batch.step(rng.uniform(1, 4, (64, 2)), rng.uniform(0, 30, (64, 2)))
+    view = look(batch, 0, batch.observe())
+    seen = seller.seen(view)
+    columns = {feature.name: seen[:, k] for k, feature in enumerate(feature_list(saved.market))}
+    assert columns["own_on_hand"] == pytest.approx(np.minimum(view.on_hand / 40, 4))
+    assert columns["own_price"] == pytest.approx(np.minimum(view.price - 2, 1), abs=1e-6)
+    rival = np.zeros(64) if view.rivals_price is None else view.rivals_price[:, 0] - 2
+    assert columns["rival_1_price"] == pytest.approx(rival, abs=1e-6)
+    price, quantity, _ = seller.act(view, seller.start(64))
+    wanted, level = saved.sit(saved.market).decisions.decode(greedy(seller.network, seen))
+    assert np.array_equal(price, wanted)
+    assert np.array_equal(quantity, np.maximum(level - view.on_hand - view.on_order, 0))
+
+
+def test_adapting_to_its_own_market_changes_nothing(saved: SavedSeller) -> None:
+    batch = MarketBatch(saved.market, 32)
+    batch.reset()
+    batch.step(np.full((32, 2), 1.7), np.full((32, 2), 9.0))
+    view = look(batch, 0, batch.observe())
+    plain, adapted = (saved.sit(saved.market, adapt=adapt).act(view, {}) for adapt in (False, True))
+    assert np.array_equal(plain[0], adapted[0]) and np.array_equal(plain[1], adapted[1])
+
+
+def test_nothing_adapts_to_a_seat_that_is_not_there_or_to_made_to_order(saved: SavedSeller) -> None:
+    with pytest.raises(Refusal, match="seat 2 of 2"):
+        saved.sit(saved.market, seat=2, adapt=True)
+    made = MarketSpec.load(DUOPOLY.parent / "calvano.yaml")
+    with pytest.raises(Refusal, match="inventory was stocked, here it is make_to_order"):
+        saved.sit(made, adapt=True)
+
+
+def test_a_seller_moves_to_a_variant_of_its_market(saved: SavedSeller) -> None:
+    late = market("market.sellers.left.lead_time=3")
+    moved, adapted = saved.sit(saved.market).moved(late, saved.market, 0), saved.sit(late, adapt=True)
+    back = moved.moved(saved.market, late, 0)
+    batch = MarketBatch(late, 16)
+    batch.reset()
+    batch.step(np.full((16, 2), 1.7), np.full((16, 2), 9.0))
+    view = look(batch, 0, batch.observe())
+    assert np.array_equal(moved.seen(view), adapted.seen(view))
+    assert np.array_equal(moved.act(view, {})[0], adapted.act(view, {})[0])
+    home = MarketBatch(saved.market, 16)
+    home.reset()
+    view = look(home, 0, home.observe())
+    assert np.array_equal(back.seen(view), view.observation)
 
 
 def test_a_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:

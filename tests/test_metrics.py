@@ -1,4 +1,4 @@
-"""Every measure against numbers worked out by hand, and against the market's own accounts."""
+"""What an episode earned, by hand and against the market's own accounts; and all measures of a ledger at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from market import metrics
 from market.batch import MarketBatch
@@ -18,94 +16,6 @@ from market.spec import MarketSpec, read_yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DUOPOLY, CALVANO = (MarketSpec.load(CONFIGS / f"{name}.yaml") for name in ("duopoly", "calvano"))
-ONE_TO_TEN = [4.0, 10.0, 1.0, 7.0, 3.0, 2.0, 9.0, 5.0, 8.0, 6.0]
-
-
-def test_service() -> None:
-    assert metrics.stockout_rate([0, 2, 0, 1]) == 0.5
-    assert metrics.fill_rate([8, 10], [2, 0]) == 0.9
-    assert metrics.market_share([3, 5], [10, 30]) == 0.2
-
-
-def test_inventory_turnover() -> None:
-    per_period = metrics.inventory_turnover(sold=[6, 4], on_hand=[10, 8], on_hand_left=[4, 4])
-    assert per_period == pytest.approx(5 / 6.5)
-    assert 52 * per_period == pytest.approx(40)
-
-
-def test_bullwhip() -> None:
-    assert metrics.bullwhip([0, 8, 0, 8], [3, 5, 3, 5], [0, 0, 0, 0]) == 16
-    demand = np.array([2.0, 9.0, 4.0, 4.0, 7.0, 2.0])
-    assert metrics.bullwhip(np.roll(demand, 1), demand - 1, np.ones(6)) == pytest.approx(1)
-
-
-def test_ratios_of_nothing_are_not_numbers() -> None:
-    nothing = np.zeros((3, 2))
-    for ratio in (
-        metrics.fill_rate(nothing, nothing),
-        metrics.market_share(nothing, nothing),
-        metrics.inventory_turnover(nothing, nothing, nothing),
-        metrics.bullwhip(nothing, nothing + 4, nothing),
-    ):
-        assert np.isnan(ratio).tolist() == [True, True]
-
-
-def test_volatility() -> None:
-    assert metrics.volatility([1, 3, 1, 3]) == 1
-    assert metrics.volatility([[1, 5], [3, 5]]).tolist() == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ("level", "var", "cvar"),
-    [(0.25, 3.0, 1.8), (0.2, 2.0, 1.5), (0.1, 1.0, 1.0), (0.05, 1.0, 1.0), (0.3, 3.0, 2.0), (1.0, 10.0, 5.5)],
-)
-def test_tail_risk(level: float, var: float, cvar: float) -> None:
-    assert metrics.value_at_risk(ONE_TO_TEN, level) == var
-    assert metrics.conditional_value_at_risk(ONE_TO_TEN, level) == pytest.approx(cvar)
-
-
-def test_tail_risk_is_not_misled_by_rounding() -> None:
-    """0.07 x 100 is 7.000000000000001 in floating point, and 7 outcomes are meant."""
-    outcomes = np.arange(100.0)
-    assert metrics.value_at_risk(outcomes, 0.07) == 6
-    assert metrics.conditional_value_at_risk(outcomes, 0.07) == pytest.approx(3)
-
-
-def test_tail_risk_along_an_axis() -> None:
-    table = np.stack([ONE_TO_TEN, np.array(ONE_TO_TEN) + 100], axis=1)
-    assert metrics.value_at_risk(table, 0.25).tolist() == [3, 103]
-    assert metrics.conditional_value_at_risk(table.T, 0.25, axis=1) == pytest.approx([1.8, 101.8])
-
-
-@given(st.lists(st.integers(-1_000_000, 1_000_000), min_size=1, max_size=40), st.floats(0.01, 1))
-@settings(max_examples=100, deadline=None)
-def test_tail_risk_is_ordered_and_coherent(profits: list[int], level: float) -> None:
-    outcomes = np.array(profits) / 100
-    var, cvar = metrics.value_at_risk(outcomes, level), metrics.conditional_value_at_risk(outcomes, level)
-    slack = 1e-9 * (1 + np.abs(outcomes).max())
-    assert outcomes.min() - slack <= cvar <= var + slack
-    assert cvar <= outcomes.mean() + slack
-    # Rockafellar & Uryasev: CVaR is the greatest of v - E[(v - X)+] / level, reached at v = VaR
-    shortfall = np.maximum(var - outcomes, 0).mean() / level
-    assert cvar == pytest.approx(var - shortfall, abs=1e-6 * (1 + np.abs(outcomes).max()))
-
-
-@pytest.mark.parametrize(("level", "outcomes"), [(0.0, [1.0]), (1.5, [1.0]), (0.05, [])])
-def test_tail_risk_refusals(level: float, outcomes: list[float]) -> None:
-    for measure in (metrics.value_at_risk, metrics.conditional_value_at_risk):
-        with pytest.raises(Refusal, match="level: must be|at least one outcome"):
-            measure(outcomes, level)
-
-
-def test_maximum_drawdown() -> None:
-    assert metrics.maximum_drawdown([5, -3, 1, -4, 6]) == 6
-    assert metrics.maximum_drawdown([-2, -3, 9]) == 5
-    assert metrics.maximum_drawdown([1, 0, 4]) == 0
-    assert metrics.maximum_drawdown([[1, -1], [-4, -1], [9, -1]]).tolist() == [4, 3]
-
-
-def test_probability_of_loss() -> None:
-    assert metrics.probability_of_loss([4, -1, 0, 2]) == 0.25
 
 
 # ------------------------------------------------------------------------------------------------ episodes
@@ -192,14 +102,26 @@ def test_summary() -> None:
         "fill_rate": counted["sold"].sum((0, 1)) / (counted["sold"] + counted["lost"]).sum((0, 1)),
         "stockout_rate": (counted["lost"] > 0).mean((0, 1)),
         "market_share": counted["sold"].sum((0, 1)) / counted["market_size"].sum((0, 1)),
+        "cycle_service_level": metrics.cycle_service_level(counted["received"], counted["lost"], (0, 1)),
+        "bullwhip": counted["ordered"].var((0, 1)) / (counted["sold"] + counted["lost"]).var((0, 1)),
         "volatility": counted["profit"].std(0).mean(0),
+        "downside_deviation": np.sqrt((np.minimum(counted["profit"], 0) ** 2).mean(0)).mean(0),
+        "price_volatility": counted["price"].std(0).mean(0),
+        "price_changes": (np.diff(ledger["price"][9:], axis=0) != 0).sum(0).mean(0),
         "value_at_risk": per_period.min(0),
         "conditional_value_at_risk": per_period.min(0),
+        "period_value_at_risk": np.sort(counted["profit"].reshape(-1, 2), axis=0)[19],
+        "period_conditional_value_at_risk": np.sort(counted["profit"].reshape(-1, 2), axis=0)[:20].mean(0),
         "maximum_drawdown": metrics.maximum_drawdown(counted["profit"]).mean(0),
+        "drawdown_length": metrics.drawdown_length(counted["profit"]).mean(0),
         "probability_of_loss": (per_period < 0).mean(0),
     }
     for name, value in expected.items():
         assert got[name] == pytest.approx(value), name
+    revenue = counted["revenue"].sum(0)
+    hhi = ((revenue / revenue.sum(1, keepdims=True)) ** 2).sum(1).mean()
+    assert got["hhi"] == pytest.approx([hhi, hhi])
+    assert got["days_of_supply"] * got["inventory_turnover"] == pytest.approx(got["fill_rate"])
     assert all(value.shape == (2,) for value in got.values())
     assert np.isfinite(list(got.values())).all()
 
@@ -214,8 +136,51 @@ def test_summary_of_one_episode_equals_its_parts() -> None:
     assert np.array_equal(got["profit"], got["conditional_value_at_risk"])
 
 
+def test_the_level_of_the_tails_can_be_chosen() -> None:
+    ledger = played(DUOPOLY)
+    got = metrics.summary(ledger, DUOPOLY, level=0.5)
+    per_period = np.sort(metrics.episode_profit(ledger, DUOPOLY) / 60, axis=0)
+    periods = np.sort(ledger["profit"].reshape(-1, 2), axis=0)
+    assert got["value_at_risk"] == pytest.approx(per_period[3])
+    assert got["conditional_value_at_risk"] == pytest.approx(per_period[:4].mean(0))
+    assert got["period_value_at_risk"] == pytest.approx(periods[239])
+    assert got["period_conditional_value_at_risk"] == pytest.approx(periods[:240].mean(0))
+    with pytest.raises(Refusal, match="level: must be above 0"):
+        metrics.summary(ledger, DUOPOLY, level=0)
+
+
+@pytest.mark.parametrize("warm_up", [0, 25])
+def test_price_changes_are_what_the_market_charges_for(warm_up: int) -> None:
+    """The change to the first price counts too, against the price on the shelf before it."""
+    data = read_yaml(CONFIGS / "duopoly.yaml")["market"]
+    for seller in data["sellers"]:
+        seller["price_change_cost"] = 0.25
+    spec = MarketSpec.parse(data)
+    batch, rng = MarketBatch(spec, 4), np.random.default_rng(0)
+    batch.reset()
+    ledger = np.stack([batch.step(rng.choice([1.0, 2.0], (4, 2)), np.zeros((4, 2))).copy() for _ in range(60)])
+    charged = ledger["price_change_cost"][warm_up:].sum(0).mean(0)
+    got = metrics.summary(ledger, spec, warm_up)["price_changes"]
+    assert 0.25 * got == pytest.approx(charged) and 0 < got.min() <= got.max() < 60 - warm_up
+
+
+def test_a_market_that_sells_nothing_has_no_concentration() -> None:
+    ledger = np.zeros((3, 2, 2), LEDGER)
+    assert np.isnan(metrics.summary(ledger, DUOPOLY)["hhi"]).all()
+    ledger["revenue"][0, 0] = 3, 1
+    assert metrics.summary(ledger, DUOPOLY)["hhi"].tolist() == [0.625, 0.625]
+
+
+def test_every_measure_has_a_unit_and_a_meaning() -> None:
+    names = set(metrics.summary(played(DUOPOLY), DUOPOLY))
+    assert names == set(metrics.MEASURES)
+    assert names > metrics.HIGHER_IS_BETTER | metrics.LOWER_IS_BETTER
+    assert not metrics.HIGHER_IS_BETTER & metrics.LOWER_IS_BETTER
+    assert all(unit and len(meaning.split()) > 1 for unit, meaning in metrics.MEASURES.values())
+
+
 def test_summary_without_stock_leaves_its_measures_out() -> None:
     stocked, made_to_order = (set(metrics.summary(played(spec), spec)) for spec in (DUOPOLY, CALVANO))
-    stock = {"on_hand", "lost"}
-    assert stocked - made_to_order == stock | {"stockout_rate", "fill_rate", "inventory_turnover", "bullwhip"}
+    stock = {"on_hand", "lost", "stockout_rate", "cycle_service_level", "fill_rate", "inventory_turnover"}
+    assert stocked - made_to_order == stock | {"days_of_supply", "bullwhip"}
     assert made_to_order < stocked
