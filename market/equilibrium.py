@@ -97,6 +97,7 @@ class Logit:
         )
 
 
+@np.errstate(under="ignore")
 def _factors(spec: MarketSpec) -> Floats:
     """Rows of independent standard normals' loadings (d, N) that give ``xi`` its covariance."""
     own = np.diag([seller.xi for seller in spec.sellers])

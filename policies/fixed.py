@@ -19,8 +19,8 @@ from pydantic import SerializeAsAny
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec, Model, parse_model
-from policies.pricing import PRICING, PricingRule
-from policies.replenishment import REPLENISHMENT, BaseStock, ReplenishmentRule
+from policies.pricing import PRICING, Optimal, PricingRule
+from policies.replenishment import REPLENISHMENT, BaseStock, OptimalOrders, ReplenishmentRule
 from policies.rule import Rule, Seat, place
 from policies.seller import Memory, View
 
@@ -38,7 +38,7 @@ class Rules(Model):
     @property
     def label(self) -> str:
         """The rules as text that :func:`parse_rules` reads back: options that are not the default."""
-        parts = [self.pricing, self.replenishment]
+        parts = [self.pricing, None if isinstance(self.pricing, Optimal) else self.replenishment]
         return "+".join(_text(part) for part in parts if part is not None)
 
     @property
@@ -53,7 +53,21 @@ class Rules(Model):
                 f"replenishment: means nothing when market.inventory is make_to_order: "
                 f"leave {self.replenishment.rule} out"
             )
-        return self.with_replenishment(BaseStock()) if spec.stocked and self.replenishment is None else self
+        if not spec.stocked:
+            return self
+        if isinstance(self.pricing, Optimal):
+            return self._completed_optimum(self.pricing)
+        return self.with_replenishment(BaseStock()) if self.replenishment is None else self
+
+    def _completed_optimum(self, pricing: Optimal) -> Rules:
+        """The optimum decides prices and orders together, from one solution."""
+        own = OptimalOrders(gamma=pricing.gamma)
+        if self.replenishment not in (None, OptimalOrders(), own):
+            raise Refusal(
+                f"replenishment: optimal decides price and order together: leave {self.replenishment.rule} out, or "
+                "give another pricing rule"
+            )
+        return self.with_replenishment(own)
 
     def with_replenishment(self, replenishment: ReplenishmentRule) -> Rules:
         """The same pricing with another replenishment."""
@@ -200,4 +214,4 @@ def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None)
     with place(f"{where}.pricing.{pricing.rule}"):
         priced = pricing.bind(at, partial(replenishment.level_in, at, usual))
     with place(f"{where}.replenishment.{replenishment.rule}"):
-        return FixedSeller(rules, at, priced, replenishment.bind(at, usual))
+        return FixedSeller(rules, at, priced, replenishment.beside(at, pricing))

@@ -17,6 +17,7 @@ from market.errors import Refusal
 from market.layout import Floats
 from market.response import best_response
 from market.spec import Model, NonNegative, Positive
+from policies.exact import Discount, Prices, joint_optimum, price_rule
 from policies.rule import Rule, Seat
 from policies.seller import Memory, View
 
@@ -29,6 +30,11 @@ class PricingRule(Model):
     """Base of the pricing rules' options. By itself a rule that always posts its usual price."""
 
     rule: ClassVar[str]
+
+    @property
+    def constant(self) -> bool:
+        """Whether the posted price never depends on what is seen: it is always :meth:`usual`."""
+        return type(self).bind is PricingRule.bind
 
     def usual(self, seat: Seat) -> float:
         """The price that stock levels are worked out for, money per unit."""
@@ -221,6 +227,26 @@ class Random(PricingRule):
         return Rule(lambda view, memory: (low + (high - low) * uniform(view), {}))
 
 
+class Optimal(PricingRule):
+    """The exact optimum: price and order together, the best for every stock and pipeline (``market.optimum``).
+
+    Against rivals at constant Nash prices who never run dry; a single seller's optimum needs no such assumption.
+    """
+
+    rule = "optimal"
+    gamma: Discount | None = Field(default=None, description="discount factor; default the average over periods")
+    prices: Prices = Field(
+        default=None,
+        description="how many prices to choose from, evenly spaced; default 81; grid: the seat's own prices and levels",
+    )
+
+    def usual(self, seat: Seat) -> float:
+        return joint_optimum(seat, self.gamma, self.prices).mean_price
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        return price_rule(joint_optimum(seat, self.gamma, self.prices))
+
+
 def uniform(view: View) -> Floats:
     """A number in [0, 1) for each market: the noise's upper 53 bits."""
     return np.asarray((view.noise >> np.uint64(11)) * 2.0**-53)
@@ -249,5 +275,17 @@ def rivals_prices(view: View) -> Floats:
 
 PRICING: dict[str, type[PricingRule]] = {
     kind.rule: kind
-    for kind in (Constant, CostPlus, Match, Undercut, BestResponse, Nash, Collusive, Trigger, Clearance, Random)
+    for kind in (
+        Constant,
+        CostPlus,
+        Match,
+        Undercut,
+        BestResponse,
+        Nash,
+        Collusive,
+        Trigger,
+        Clearance,
+        Random,
+        Optimal,
+    )
 }

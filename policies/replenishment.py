@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -16,10 +17,13 @@ from pydantic import Field, model_validator
 from scipy.special import ndtri
 
 from market.decisions import order_quantity
+from market.demand import ample_level
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import Model, NonNegative
 from market.theory import demand_quantile, newsvendor_level
+from policies.exact import Discount, best_orders, joint_optimum, order_rule
+from policies.pricing import Optimal, PricingRule
 from policies.rule import Level, Rule, Searched, Seat
 from policies.seller import Memory, View
 
@@ -46,6 +50,10 @@ class ReplenishmentRule(Model):
         """The rule in a seat."""
         raise NotImplementedError
 
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        """The rule in a seat whose prices ``pricing`` decides."""
+        return self.bind(seat, partial(pricing.usual, seat))
+
 
 def order_up_to(level: float | Floats, cap: float | Floats = math.inf) -> Rule:
     """Order up to ``level``, at most ``cap`` a period; either may differ between markets (M,)."""
@@ -63,10 +71,12 @@ class BaseStock(ReplenishmentRule):
     level: Level = Field(
         default="newsvendor",
         description="units; newsvendor: for demand over lead time + 1 periods at the seller's usual price; "
-        "best: found by simulation",
+        "best: found by simulation; ample: so many that it never runs dry, whatever rivals do (below 1 in 10^9)",
     )
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        if self.level == "ample":
+            return ample_level(seat.spec, seat.index, price())
         return newsvendor(seat, price) if self.level == "newsvendor" else seat.units(found(self.level, "level"))
 
     def bind(self, seat: Seat, price: Price) -> Rule:
@@ -178,6 +188,33 @@ class Forecast(ReplenishmentRule):
         return Rule(decide, lambda m: {"demand": np.full(m, mean), "deviation": np.full(m, deviation)})
 
 
+class OptimalOrders(ReplenishmentRule):
+    """The exact best order for every stock and pipeline, at one price for ever (``market.optimum``).
+
+    Against rivals at constant Nash prices who never run dry. Beside the pricing rule ``optimal`` it is that rule's
+    own half, with that rule's options.
+    """
+
+    rule = "optimal"
+    gamma: Discount | None = Field(default=None, description="discount factor; default the average over periods")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        raise Refusal("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return order_rule(best_orders(seat, price(), self.gamma))
+
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        if isinstance(pricing, Optimal):
+            return order_rule(joint_optimum(seat, pricing.gamma, pricing.prices))
+        if not pricing.constant:
+            raise Refusal(
+                f"needs a price that never changes, and {pricing.rule} changes it: give constant, cost_plus, nash or "
+                "collusive, or optimal alone, which decides both"
+            )
+        return super().beside(seat, pricing)
+
+
 def newsvendor(seat: Seat, price: Price) -> float:
     """The newsvendor level at the seller's usual price and the rivals' Nash prices, units."""
     try:
@@ -208,5 +245,5 @@ def found(value: float | str, option: str) -> float:
 
 
 REPLENISHMENT: dict[str, type[ReplenishmentRule]] = {
-    kind.rule: kind for kind in (BaseStock, MinMax, CappedBaseStock, ConstantOrder, Forecast)
+    kind.rule: kind for kind in (BaseStock, MinMax, CappedBaseStock, ConstantOrder, Forecast, OptimalOrders)
 }

@@ -146,5 +146,5 @@ def amount_or(*words: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Level = Annotated[float | str, amount_or("newsvendor", "best")]
+Level = Annotated[float | str, amount_or("newsvendor", "best", "ample")]
 Searched = Annotated[float | str, amount_or("best")]

@@ -66,6 +66,8 @@ def view(**given: Any) -> View:
     m = max((len(value) for value in given.values()), default=1)
     zeros = {name: np.zeros(m) for name in ("on_hand", "on_order", "price", "sold", "lost")}
     rest = {
+        # All that is on order arrives next period unless the test says otherwise.
+        "pipeline": np.reshape(given.get("on_order", np.zeros(m)), (m, 1)),
         "observation": np.zeros((m, 1), np.float32),
         "rivals_price": np.full((m, 1), 2.0),
         "rivals_in_stock": None,
@@ -336,8 +338,12 @@ def test_forecast_finds_the_demand_that_it_meets() -> None:
 
 # ------------------------------------------------------------------------------------------ all rules
 
-PRICINGS, STOCK_RULES = sorted(PRICING), ["base_stock(level=23)", "capped_base_stock(level=25,cap=9)"]
-STOCK_RULES += sorted(set(REPLENISHMENT) - {"capped_base_stock"})
+# The exact optimum decides both at once and has tests of its own.
+PRICINGS, STOCK_RULES = (
+    sorted(set(PRICING) - {"optimal"}),
+    ["base_stock(level=23)", "capped_base_stock(level=25,cap=9)"],
+)
+STOCK_RULES += ["base_stock(level=ample)", *sorted(set(REPLENISHMENT) - {"capped_base_stock", "optimal"})]
 
 
 @settings(max_examples=40, deadline=None)
@@ -523,7 +529,7 @@ def test_every_option_is_documented() -> None:
         ("", "seats.left: '' must be pricing+replenishment, such as "),
         (
             "nash+base_stock(level=bst)",
-            "seats.left.replenishment.base_stock.level: must be a number of units >= 0 or newsvendor or best (got ",
+            "seats.left.replenishment.base_stock.level: must be a number of units >= 0 or newsvendor or best or ample",
         ),
         ("nash+base_stock(level=nan)", "seats.left.replenishment.base_stock.level: must be a number of units >= 0 or "),
         ("nash+base_stock(level=-1)", "seats.left.replenishment.base_stock.level: must be a number of units >= 0 or "),

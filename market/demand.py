@@ -1,0 +1,173 @@
+"""The law of one seat's demand in a period: what remains random once prices are posted.
+
+Given ``xi``, the market shock and ``G`` the customers who first choose a seat are Poisson; so their number is a
+mixture of Poisson counts (negative binomial ones with dispersion) over the means that ``xi`` and the shock give.
+Symbols: N sellers, Q means, K counts of customers, ``z`` a standard normal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaincinv, gammaln, ndtri
+
+from market.equilibrium import Floats, Logit, calendar, choices
+from market.spec import MarketSpec
+
+# Points along an axis of the trapezoid rule for one and two normals, which converges faster than any power for such
+# smooth functions; 8 standard deviations each way leave 1e-15 out.
+AXIS = {1: 401, 2: 129}
+EDGE = 8.0
+SOBOL = 2**15
+# Means closer than this in their square root (the sd of a Poisson count's square root is 1/2) are merged in pairs.
+MERGED = 0.1
+DRY = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class DemandLaw:
+    """Demand of one period: a count of baskets whose mean is ``means[k]`` (Q,) with probability ``weights[k]`` (Q,).
+
+    Example: ``DemandLaw(np.array([5.0]), np.array([1.0]), dispersion=0, basket=1)`` is Poisson of mean 5.
+    """
+
+    means: Floats
+    weights: Floats
+    dispersion: float
+    basket: int
+
+    @property
+    def mean(self) -> float:
+        """Mean units a period."""
+        return float(self.weights @ self.means) * self.basket
+
+    @np.errstate(under="ignore")
+    def baskets(self, size: int) -> Floats:
+        """Return ``P(count = k)`` for ``k < size`` (size,): Poisson, or negative binomial of shape 1 / dispersion."""
+        k = np.arange(size, dtype=np.float64)[:, None]
+        mean = np.maximum(self.means, 1e-300)
+        if self.dispersion == 0:
+            log_mass = k * np.log(mean) - mean - gammaln(k + 1.0)
+        else:
+            shape = 1.0 / self.dispersion
+            log_mass = gammaln(k + shape) - gammaln(shape) - gammaln(k + 1.0)
+            log_mass = log_mass - shape * np.log1p(mean / shape) + k * (np.log(mean) - np.log(shape + mean))
+        return np.asarray(np.exp(log_mass) @ self.weights)
+
+    def units(self, size: int) -> Floats:
+        """Return ``P(demand = d)`` for ``d < size`` units (size,); with baskets of 2, odd demands have none."""
+        mass = np.zeros(size)
+        each = mass[:: self.basket]
+        each[:] = self.baskets(len(each))
+        return mass
+
+
+@np.errstate(under="ignore")
+def demand_law(spec: MarketSpec, seat: int, price: ArrayLike, factor: float = 1.0) -> DemandLaw:
+    """Return the law of the units that first choose ``seat`` in a period at posted prices (N,).
+
+    Without events, at ``factor`` times the base rate. ``xi`` is averaged over by the trapezoid rule (one or two
+    normals) or 32,768 Sobol points of a fixed seed (three or more, probabilities off by some 1e-4 of themselves).
+    20 customers a period, a share of a half, nothing else random: Poisson of mean 10.
+    """
+    normal, weights = normal_points(spec)
+    logit = replace(Logit.of(spec, xi=False), nodes=normal, weights=weights)
+    share = choices(logit, np.asarray(price, dtype=np.float64))[0][:, seat]
+    means, weights = _merge(spec.customers.rate * factor * share, weights)
+    sd = spec.customers.shock.sd
+    if sd > 0:
+        z, chance = _trapezoid(AXIS[2])
+        means = (means[:, None] * np.exp(sd * z - 0.5 * sd**2)).reshape(-1)
+        means, weights = _merge(means, (weights[:, None] * chance).reshape(-1))
+    dispersion = spec.customers.dispersion if spec.customers.mode == "sampled" else 0.0
+    return DemandLaw(means, weights, dispersion, max(1, int(spec.customers.basket)))
+
+
+def normal_points(spec: MarketSpec) -> tuple[Floats, Floats]:
+    """Points (Q, N) of ``xi`` and their probabilities (Q,)."""
+    own = np.array([seller.xi for seller in spec.sellers])
+    values, vectors = np.linalg.eigh(np.diag(own**2) + spec.demand_shock.common**2)
+    loads = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    loads = loads[np.abs(loads).max(axis=1) > 1e-9]
+    dimensions = len(loads)
+    if dimensions == 0:
+        return np.zeros((1, len(own))), np.ones(1)
+    if dimensions not in AXIS:
+        from scipy.stats import qmc  # slow to import, and only markets of three sellers with xi need it
+
+        uniform = np.clip(qmc.Sobol(dimensions, rng=20).random(SOBOL), 1e-12, 1.0 - 1e-12)
+        return np.asarray(ndtri(uniform) @ loads), np.full(SOBOL, 1.0 / SOBOL)
+    z, chance = _trapezoid(AXIS[dimensions])
+    grid = np.meshgrid(*[z] * dimensions, indexing="ij")
+    mass = np.prod(np.meshgrid(*[chance] * dimensions, indexing="ij"), axis=0)
+    return np.stack([axis.reshape(-1) for axis in grid], axis=1) @ loads, np.asarray(mass).reshape(-1)
+
+
+def _trapezoid(points: int) -> tuple[Floats, Floats]:
+    z = np.linspace(-EDGE, EDGE, points)
+    chance = np.exp(-0.5 * z * z)
+    return z, chance / chance.sum()
+
+
+def _merge(means: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Fewer points of the same mean and variance: two in each narrow bin, a standard deviation off its mean."""
+    if len(means) == 1:
+        return means, weights
+    at = (np.sqrt(means) / MERGED).astype(np.int64)
+    mass = np.bincount(at, weights)
+    held = mass > 0
+    centre = np.bincount(at, weights * means)[held] / mass[held]
+    off = means - np.bincount(at, weights * means)[at] / np.where(held, mass, 1.0)[at]
+    spread = np.sqrt(np.bincount(at, weights * off * off)[held] / mass[held])
+    return np.maximum(np.concatenate([centre - spread, centre + spread]), 0.0), np.tile(mass[held] / 2, 2)
+
+
+def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> float:
+    """Return the level, units, from which a seat ``price`` hardly ever runs dry, whatever its rivals do.
+
+    The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below ``dry``, were
+    the seat the only one offered (all rivals sold out), in the busiest season and, where it has events that help it,
+    in one. Where periods depend on one another (persistent shocks) it is a bound: lead time + 1 times the level that
+    one period's demand exceeds with probability ``dry`` / (lead time + 1), which needs no independence.
+    Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
+    """
+    seller, customers = spec.sellers[seat], spec.customers
+    lift = spec.events.effect if spec.events and seller.event_frequency > 0 else 0.0
+    only = seller.model_copy(update={"quality": seller.quality + max(lift, 0.0)})
+    alone = spec.model_copy(update={"sellers": (only,)})
+    law = demand_law(alone, 0, [price], float(calendar(spec, np.arange(spec.horizon)).max()))
+    window = seller.lead_time + 1
+    if customers.mode == "expected":
+        return window * _weighted_quantile(law.means, law.weights, 1.0 - dry / window) * customers.basket
+    shocks = (spec.demand_shock.persistence, customers.shock.persistence)
+    if max(shocks) > 0:
+        return float(window * _quantile(law, 1, dry / window) * law.basket)
+    return float(_quantile(law, window, dry) * law.basket)
+
+
+def _weighted_quantile(values: Floats, weights: Floats, q: float) -> float:
+    order = np.argsort(values)
+    reached = np.searchsorted(np.cumsum(weights[order]), q)
+    return float(values[order][min(int(reached), len(values) - 1)])
+
+
+def _quantile(law: DemandLaw, periods: int, above: float) -> int:
+    """The smallest number of baskets that the demand of so many periods exceeds with probability below ``above``."""
+    mass = law.baskets(_long_enough(law, 0.01 * above))
+    total = mass
+    for _ in range(periods - 1):
+        total = np.convolve(total, mass)
+    beyond = np.cumsum(total[::-1])[::-1] - total
+    return int(np.argmax(beyond < above))
+
+
+def _long_enough(law: DemandLaw, chance: float) -> int:
+    """A count that demand exceeds with a probability well below ``chance``."""
+    order = np.argsort(law.means)[::-1]
+    rare = int(np.searchsorted(np.cumsum(law.weights[order]), chance))
+    high = float(law.means[order][min(rare, len(order) - 1)])
+    if law.dispersion > 0:
+        high *= law.dispersion * float(gammaincinv(1.0 / law.dispersion, 1.0 - chance))
+    return int(high + 8.0 * np.sqrt(high) + 60.0)
