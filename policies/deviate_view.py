@@ -107,7 +107,11 @@ def draw_response(spec: MarketSpec, response: Response) -> Figure:
     _dress(left, "Price change", "% of the undeviated price", spec)
     _dress(right, "Profit change", f"money a {spec.period}", spec)
     handles, names = left.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 5), frameon=False)
+    what = f"{response.names[response.seat]} plays {response.rule} for one {spec.period} (mean, 95 % band)"
+    legend = figure.legend(
+        handles, names, loc="outside upper center", ncols=min(len(names), 5), frameon=False, title=what
+    )
+    legend.get_title().set(color=INK, fontweight="bold")
     return figure
 
 

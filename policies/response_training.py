@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from market.decisions import Decisions
 from market.metrics import episode_profit
 from market.spec import MarketSpec
+from policies.checkpoint import SavedSeller, save_seller
 from policies.config import RunConfig
 from policies.interrupt import raise_swallowed
 from policies.learner import Learner
@@ -85,3 +87,20 @@ class ResponseTraining:
         network.load_state_dict(self.best)
         network.requires_grad_(False).eval()
         return TrainedSeller(network, Decisions(self.spec, self.seat, self.decisions.encoding))
+
+    def save(self, path: Path, learner: str) -> None:
+        """Write the best policy found as a checkpoint."""
+        save_seller(
+            SavedSeller(
+                path=path,
+                seller=self.spec.names[self.seat],
+                seat=self.seat,
+                encoding=self.decisions.encoding,
+                learner=learner,
+                trained=self.play.done,
+                score=self.best_score,
+                architecture=self.learner.architecture,
+                weights=self.best,
+                market=self.spec,
+            )
+        )
