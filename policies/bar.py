@@ -9,7 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 REFRESH = 0.2
 LINES = 10
@@ -74,18 +83,18 @@ class TrainingBar:
 
 
 @contextmanager
-def progress(console: Console, title: str) -> Iterator[Callable[[str, int], None]]:
-    """What an evaluation does now and how many episodes have been played; the title alone off a terminal."""
+def progress(console: Console, title: str, total: int | None = None) -> Iterator[Callable[[str, int], None]]:
+    """What an evaluation does now and how many episodes have been played; the title alone off a terminal.
+
+    With a ``total`` of episodes also how many are left, and for how long.
+    """
     if not console.is_terminal:
         console.print(f"{title} ...", highlight=False)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed} episodes"),
-        TimeElapsedColumn(),
-    )
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns += [TextColumn("{task.completed} episodes")] if total is None else [BarColumn(), MofNCompleteColumn()]
+    columns += [TimeElapsedColumn()] if total is None else [TextColumn("episodes, left"), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title)
+        task = bar.add_task(title, total=total)
 
         def tick(text: str, episodes: int) -> None:
             bar.update(task, advance=episodes, description=f"{title}: {text}")

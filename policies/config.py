@@ -47,14 +47,15 @@ class Evaluation(Model):
 
     ``episodes``: the most that are played; playing stops earlier once the paired interval of the difference to the
     best fixed competitor is narrower than ``precision`` of profit. ``warm_up`` periods are skipped, opening and
-    closing stock are valued at ``salvage`` x unit cost. ``competitors`` are tried in the judged seat; a line-up is
-    what its rivals play.
+    closing stock are valued at ``salvage`` x unit cost; VaR and CVaR are of the worst share ``risk_level``.
+    ``competitors`` are tried in the judged seat; a line-up is what its rivals play.
     """
 
     episodes: Count = 4096
     precision: Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)] = 0.005
     warm_up: Periods = 10
     salvage: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
+    risk_level: Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)] = 0.05
     line_ups: tuple[Any, ...] = ()
     competitors: tuple[Any, ...] = ()
     panel: tuple[Any, ...] = ()

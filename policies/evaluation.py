@@ -10,39 +10,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtrit
 
-from market.layout import Floats, Record
-from market.metrics import conditional_value_at_risk, episode_profit, probability_of_loss, summary, value_at_risk
+from market.layout import Floats
+from market.metrics import (
+    LEVEL,
+    Ledger,
+    conditional_value_at_risk,
+    episode_profit,
+    probability_of_loss,
+    summary,
+    value_at_risk,
+)
 from market.spec import MarketSpec
 from policies.config import Evaluation
+from policies.references import Ends
 from policies.seeds import row_seed
 from policies.seller import Seller
-from policies.simulate import play
+from policies.simulate import play_columns, rows_at_once
+from policies.statistics import Interval, improvement, mean_interval
 
-BLOCK = 256
+BLOCK = 256  # episodes between two looks at how precise the figures are
+LARGE_BLOCK = 512  # where the number of episodes is given: fewer and longer calls
 Tick = Callable[[str, int], None]
 
 
 @dataclass
 class Result:
-    """One candidate in one seat against one line-up; ``profit`` (E,) is profit per period of each episode."""
+    """One candidate in one seat against one line-up.
+
+    ``profit`` (E,) is the candidate's profit per period of each episode, ``total`` (E,) that of all sellers together.
+    Tails are taken at ``level``.
+    """
 
     policy: str
     subject: bool
     profit: Floats = field(default_factory=lambda: np.zeros(0))
     blocks: list[dict[str, float]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    total: Floats = field(default_factory=lambda: np.zeros(0))
+    level: float = LEVEL
 
-    def add(self, ledger: Record, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
-        """Take in a block of episodes, ledger (T, M, N)."""
-        profit = episode_profit(ledger, spec, settings.warm_up, settings.salvage)[:, seat]
-        self.profit = np.concatenate([self.profit, profit / (spec.horizon - settings.warm_up)])
-        figures = summary(ledger, spec, settings.warm_up, settings.salvage)
+    def add(self, ledger: Ledger, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
+        """Take in a block of episodes, ledger of (T, M, N)."""
+        earned = episode_profit(ledger, spec, settings.warm_up, settings.salvage) / (spec.horizon - settings.warm_up)
+        self.profit = np.concatenate([self.profit, earned[:, seat]])
+        self.total = np.concatenate([self.total, earned.sum(axis=1)])
+        figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=self.level)
         self.blocks.append({name: float(values[seat]) for name, values in figures.items()})
-        self.sizes.append(len(profit))
+        self.sizes.append(len(earned))
 
     @property
     def mean(self) -> float:
@@ -60,25 +79,66 @@ class Result:
         mean = {name: self._mean(name) for name in self.blocks[0]}
         tails = {
             "profit": self.mean,
-            "value_at_risk": float(value_at_risk(self.profit)),
-            "conditional_value_at_risk": float(conditional_value_at_risk(self.profit)),
+            "value_at_risk": float(value_at_risk(self.profit, self.level)),
+            "conditional_value_at_risk": float(conditional_value_at_risk(self.profit, self.level)),
             "probability_of_loss": float(probability_of_loss(self.profit)),
         }
         return mean | tails
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What is printed of a candidate beside its measures, money a period.
+
+    ``gap`` is the paired difference to the best fixed competitor and ``better`` the share of episodes in which the
+    candidate earns more than it (None and NaN where there is none); ``gain`` the market's profit gain, NaN if undefined.
+    """
+
+    profit: Interval
+    gap: Interval | None
+    better: float
+    gain: float
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """All candidates in one seat against one line-up."""
+    """All candidates in one seat against one line-up.
+
+    Args:
+        ends: the references of profit gain in the same episodes; None where there are none, ``no_gain`` says why.
+        sellers: N of the market.
+        changed: what differs from the market that the sellers were trained in, as given.
+    """
 
     seat: str
     line_up: str
     results: list[Result]
+    ends: Ends | None = None
+    no_gain: str = ""
+    sellers: int = 1
+    changed: tuple[str, ...] = ()
+
+    @cached_property
+    def best(self) -> Result | None:
+        """The fixed competitor with the highest mean profit, or None when there is none."""
+        return best_fixed(self.results)
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """By candidate."""
+        return {result.policy: self._standing(result) for result in self.results}
+
+    def _standing(self, result: Result) -> Standing:
+        gap = None if self.best is None else gap_interval(result, self.best)
+        better = float("nan") if self.best is None else improvement(result.profit, self.best.profit)
+        gain = float("nan") if self.ends is None else self.ends.gain(float(result.total.mean()))
+        return Standing(mean_interval(result.profit), gap, better, gain)
 
 
 def interval(values: Floats) -> float:
     """Half-width of the 95 % interval of a mean over E independent episodes: t(E - 1) sd / sqrt(E); NaN for one.
 
+    Play stops by it, since it costs nothing; what is printed is of :func:`policies.statistics.mean_interval`.
     Example: 1, 2, 3 have mean 2 and standard deviation 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484.
     """
     if len(values) < 2:
@@ -112,16 +172,18 @@ def compare(
     Returns:
         A result for every candidate, in the order given.
     """
-    results = {name: Result(name, name in subjects) for name in candidates}
+    results = {name: Result(name, name in subjects, level=settings.risk_level) for name in candidates}
     most = exactly or settings.episodes
-    for start in range(0, most, BLOCK):
-        rows = min(BLOCK, most - start)
+    block = rows_at_once(spec, BLOCK if exactly is None else LARGE_BLOCK)
+    for start in range(0, most, block):
+        rows = min(block, most - start)
         for name, seller in candidates.items():
             seats = [seller if k == seat else rival for k, rival in enumerate(rivals)]
-            ledger = play(spec, seats, markets=rows, seed=row_seed(seed, "evaluate") + start)
+            tick(name, 0)
+            ledger = play_columns(spec, seats, markets=rows, seed=row_seed(seed, "evaluate") + start)
             results[name].add(ledger, spec, seat, settings)
             tick(name, rows)
-        if exactly is None and precise(list(results.values()), settings.precision):
+        if exactly is None and start + rows >= BLOCK and precise(list(results.values()), settings.precision):
             break
     return list(results.values())
 
@@ -132,9 +194,14 @@ def best_fixed(results: Sequence[Result]) -> Result | None:
 
 
 def difference(result: Result, best: Result) -> tuple[float, float]:
-    """Mean paired difference in profit per period and the half-width of its 95 % interval."""
+    """Mean paired difference in profit per period and the half-width of its 95 % interval by :func:`interval`."""
     paired = result.profit - best.profit
     return float(paired.mean()), interval(paired)
+
+
+def gap_interval(result: Result, best: Result) -> Interval:
+    """The mean paired difference in profit per period with its bootstrap interval."""
+    return mean_interval(result.profit - best.profit, scale=float(np.abs(best.profit).max()))
 
 
 def precise(results: Sequence[Result], precision: float) -> bool:

@@ -1,51 +1,71 @@
-"""`bazaar evaluate`: who is judged, in which seats, against whom; the table on screen and in files."""
+"""`bazaar evaluate`: sellers against fixed competitors in their seats; the tables on screen and in files."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from market.errors import Refusal
-from market.spec import MarketSpec
 from policies.bar import progress
-from policies.config import RunConfig, load_run
 from policies.evaluation import Comparison
-from policies.fixed import Rules, parse_rules
+from policies.fixed import Rules
 from policies.opponents import Judge
-from policies.rule import place
-from policies.runs import is_run, open_run, saved_sellers, write_json
+from policies.overall import LineUps, training_runs
+from policies.overall_table import print_line_ups, print_runs
+from policies.runs import write_json
 from policies.seller import Seller
+from policies.subjects import JudgeOrder, Subjects, find_subjects
 from policies.table import comparison_rows, print_comparison
 
-WIDE = 130
+__all__ = ["JudgeOrder", "Subjects", "find_subjects", "judge", "judge_all", "refuse_unwritable", "terminal"]
+
+WIDE = 150
+
+Row = dict[str, Any]
+Keep = Callable[[Sequence[Row]], None]
 
 
-@dataclass(frozen=True)
-class JudgeOrder:
-    """What `bazaar evaluate` was asked."""
+class _Undisturbed(Console):
+    """A console that goes quiet when its reader has gone (as with `| head`), so that files are still written."""
 
-    subject: Path
-    seller: str | None = None
-    seat: str | None = None
-    against: str | None = None
-    episodes: int | None = None
-    seed: int = 0
-    checkpoint: str = "best"
-    json: Path | None = None
-    csv: Path | None = None
-    changes: tuple[str, ...] = ()
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def terminal() -> Console:
-    """Where tables go: the terminal, or wide lines into a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, WIDE))
+def terminal(undisturbed: bool = False) -> Console:
+    """Where tables go: the terminal, or wide lines into a file; ``undisturbed`` by a reader that has gone."""
+    kind = _Undisturbed if undisturbed else Console
+    console = kind()
+    return console if console.is_terminal else kind(width=max(console.width, WIDE))
+
+
+@dataclass
+class Files:
+    """The files asked for, written anew whenever rows are added: what is finished is there, whatever comes next."""
+
+    json: Path | None
+    csv: Path | None
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows and write all there are; in CSV, what a row does not have is empty."""
+        self.rows += rows
+        if self.json:
+            write_json(self.json, self.rows)
+        if self.csv:
+            with open(self.csv, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
+                writer.writeheader()
+                writer.writerows(self.rows)
 
 
 def judge(order: JudgeOrder) -> None:
@@ -54,17 +74,15 @@ def judge(order: JudgeOrder) -> None:
     torch.set_num_threads(1)
     for path in (order.json, order.csv):
         refuse_unwritable(path)
-    config, subjects = find_subjects(order)
-    console = terminal()
-    comparisons = judge_all(Judge(config, order.seed), subjects, order.against, order.episodes, console)
-    rows = [row for comparison in comparisons for row in comparison_rows(comparison)]
-    if order.json:
-        write_json(order.json, rows)
-    if order.csv:
-        with open(order.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+    found = find_subjects(order)
+    files = Files(order.json, order.csv)
+    console = terminal(undisturbed=bool(order.json or order.csv))
+    judge = Judge(found.config, order.seed, found.changed)
+    for remark in found.remarks:
+        console.print(remark, highlight=False)
+    judge_all(judge, found.seats, order.against, order.episodes, console, found.sellers, files.add, order.risk)
+    if order.stress:
+        stress_all(judge, found.seats, order.against, order.episodes, console, files.add)
 
 
 def refuse_unwritable(path: Path | None) -> None:
@@ -87,58 +105,88 @@ def judge_all(
     against: str | None,
     episodes: int | None,
     console: Console,
+    sellers: Mapping[str, str] | None = None,
+    keep: Keep = lambda rows: None,
+    risk: bool = False,
 ) -> list[Comparison]:
-    """Compare in every seat that has subjects, against every line-up; each table is printed when it is ready."""
+    """Compare in every seat that has subjects, against every line-up; each table is printed when it is ready.
+
+    Args:
+        sellers: of a learned policy's name, the seller that it is one training run of.
+        keep: takes the rows of each table before it is printed.
+        risk: print the tables of risk and service as well.
+    """
     comparisons = []
     for line_up in judge.line_ups(against):
         for seat, named in subjects.items():
-            rivals = f" against {line_up.label}" if len(judge.spec.sellers) > 1 else ""
-            with progress(
-                console, f"judging {', '.join(named)} in the seat of {judge.spec.names[seat]}{rivals}"
-            ) as tick:
-                sellers = {
-                    name: judge.fixed(player, seat, tick) if isinstance(player, Rules) else player
-                    for name, player in named.items()
-                }
-                comparison = judge.compare(seat, sellers, line_up, episodes, tick)
+            comparison = _compare(judge, seat, named, line_up, episodes, console)
+            keep(comparison_rows(comparison))
             print_comparison(comparison, judge.spec, judge.config.evaluation, console)
+            if risk:
+                _print_risk(comparison, judge, console)
             comparisons.append(comparison)
+    _sum_up(judge, comparisons, sellers or {}, console, keep)
     return comparisons
 
 
-def find_subjects(order: JudgeOrder) -> tuple[RunConfig, dict[int, dict[str, Seller | Rules]]]:
-    """The configuration and who is judged in which seat (by name)."""
-    if is_run(order.subject):
-        if order.changes:
-            raise Refusal("--set: a run is judged in the market it was trained in; give a config to change settings")
-        config = open_run(order.subject)
-        return config, _trained(order, config.market)
-    config = load_run(order.subject, order.changes)
-    if order.seller is None:
-        raise Refusal(f"{order.subject}: is a configuration, so --seller RULES must say which competitor to judge")
-    rules = parse_rules(order.seller, "--seller", config.market)
-    for seat in _seats(order, config.market):
-        with place("--seller"):
-            rules.check(config.market, seat)
-    return config, {seat: {rules.label: rules} for seat in _seats(order, config.market)}
+def _compare(
+    judge: Judge,
+    seat: int,
+    named: Mapping[str, Seller | Rules],
+    line_up: Rules,
+    episodes: int | None,
+    console: Console,
+) -> Comparison:
+    rivals = f" against {line_up.label}" if len(judge.spec.sellers) > 1 else ""
+    text = f"judging {', '.join(named)} in the seat of {judge.spec.names[seat]}{rivals}"
+    candidates = {*named, *(rules.label for rules in judge.competitors())}
+    with progress(console, text, None if episodes is None else episodes * len(candidates)) as tick:
+        sellers = {
+            name: judge.fixed(player, seat, tick) if isinstance(player, Rules) else player
+            for name, player in named.items()
+        }
+        return judge.compare(seat, sellers, line_up, episodes, tick)
 
 
-def _trained(order: JudgeOrder, spec: MarketSpec) -> dict[int, dict[str, Seller | Rules]]:
-    saved = saved_sellers(order.subject, order.checkpoint)
-    if order.seller is not None and order.seller not in saved:
-        raise Refusal(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)}")
-    chosen = {order.seller: saved[order.seller]} if order.seller is not None else saved
-    seats = _seats(order, spec) if order.seat else None
-    subjects: dict[int, dict[str, Seller | Rules]] = {}
-    for name, one in chosen.items():
-        for seat in seats or [one.seat]:
-            subjects.setdefault(seat, {})[f"{name} ({one.learner})"] = one.sit(spec, seat)
-    return subjects
+def _print_risk(comparison: Comparison, judge: Judge, console: Console) -> None:
+    from policies.risk_table import print_risk
+
+    print_risk(comparison, judge.spec, judge.config.evaluation, console)
 
 
-def _seats(order: JudgeOrder, spec: MarketSpec) -> list[int]:
-    if order.seat is None:
-        return list(range(len(spec.sellers)))
-    if order.seat not in spec.names:
-        raise Refusal(f"--seat {order.seat}: the market's sellers are {', '.join(spec.names)}")
-    return [spec.names.index(order.seat)]
+def _sum_up(
+    judge: Judge, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
+) -> None:
+    """What the comparisons of each seat say together: over line-ups, and over training runs."""
+    seats = {
+        name: [one for one in comparisons if one.seat == name] for name in dict.fromkeys(c.seat for c in comparisons)
+    }
+    for those in seats.values():
+        if len(those) > 1:
+            line_ups = LineUps(those)
+            keep(line_ups.rows())
+            print_line_ups(line_ups, judge.spec, judge.config.evaluation, console)
+    runs = [found for those in seats.values() for found in training_runs(those, sellers)]
+    keep([found.row() for found in runs if len(found.policies) > 1])
+    print_runs(runs, console)
+
+
+def stress_all(
+    judge: Judge,
+    subjects: Mapping[int, Mapping[str, Seller | Rules]],
+    against: str | None,
+    episodes: int | None,
+    console: Console,
+    keep: Keep = lambda rows: None,
+) -> None:
+    """Play the subjects under named shifts of the market, in every seat against every line-up."""
+    from policies.stress import run_stress
+
+    for line_up in judge.line_ups(against):
+        for seat, named in subjects.items():
+            players = {n: judge.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
+            rivals = judge.rivals(seat, line_up, next(iter(players.values())))
+            if len(judge.spec.sellers) > 1:
+                console.print(f"Rivals under stress: {line_up.label}", highlight=False)
+            rows = run_stress(judge.config, seat, players, rivals, seed=judge.seed, episodes=episodes, console=console)
+            keep([{"table": "stress", "line_up": line_up.label} | row for row in rows])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from market.errors import Refusal
 from policies.config import RunConfig
 from policies.evaluation import Comparison, Tick, compare
 from policies.fixed import FixedSeller, Rules, parse_rules
+from policies.references import References, silent
 from policies.search import build
+from policies.seeds import row_seed
 from policies.seller import Seller
 
 STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
@@ -34,16 +37,20 @@ MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus
 MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
 
 
-def silent(text: str, episodes: int) -> None:
-    """A tick that shows nothing."""
-
-
 class Judge:
-    """Plays comparisons in one market; fixed competitors are made once and used again."""
+    """Plays comparisons in one market; fixed competitors are made once and used again.
 
-    def __init__(self, config: RunConfig, seed: int) -> None:
-        self.config, self.spec, self.seed = config, config.market, seed
+    ``changed``: the settings in which the market differs from the one that its learned sellers were trained in.
+    """
+
+    def __init__(self, config: RunConfig, seed: int, changed: tuple[str, ...] = ()) -> None:
+        self.config, self.spec, self.seed, self.changed = config, config.market, seed, changed
         self._made: dict[tuple[str, int, str], FixedSeller] = {}
+
+    @cached_property
+    def references(self) -> References:
+        """What all seats would earn at Nash and at joint-profit prices."""
+        return References(self.spec, self.config.evaluation)
 
     def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> FixedSeller:
         """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
@@ -114,6 +121,10 @@ class Judge:
                 raise Refusal(f"{where}: {rules.label} cannot play here: {problem}") from None
         return rules
 
+    def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = silent) -> list[Seller]:
+        """A seller for every seat: ``own`` in the judged one, where nobody looks, the line-up's rules elsewhere."""
+        return [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
+
     def compare(
         self, seat: int, subjects: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
     ) -> Comparison:
@@ -121,14 +132,20 @@ class Judge:
 
         Levels that competitors give as ``best`` are the best against this line-up, whose own are not searched anew.
         """
-        rivals = {k: self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers)) if k != seat}
+        rivals = self.rivals(seat, line_up, next(iter(subjects.values())), tick)
         candidates = dict(subjects)
         for rules in self.competitors():
             if rules.label not in candidates:
                 candidates[rules.label] = self.against(rules, seat, line_up, tick)
-        # The judged seat's entry is never played.
-        own = next(iter(candidates.values()))
-        lined_up = [rivals.get(k, own) for k in range(len(self.spec.sellers))]
         settings = self.config.evaluation
-        results = compare(self.spec, seat, candidates, list(subjects), lined_up, settings, self.seed, episodes, tick)
-        return Comparison(self.spec.names[seat], line_up.label, results)
+        results = compare(self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick)
+        ends = self.references.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
+        return Comparison(
+            seat=self.spec.names[seat],
+            line_up=line_up.label,
+            results=results,
+            ends=ends,
+            no_gain=self.references.problem,
+            sellers=len(self.spec.sellers),
+            changed=self.changed,
+        )

@@ -21,6 +21,7 @@ from policies.fixed import parse_rules
 from policies.learner import Learner
 from policies.opponents import Judge
 from policies.players import check_learners, learner_name, make_learner
+from policies.rehearsal import Rehearsal
 from policies.seeds import row_seed
 from policies.selfplay import SelfPlay
 from policies.seller import Seller
@@ -55,6 +56,7 @@ class Training:
         self.play = SelfPlay(self.spec, players, settings.markets, settings.budget, seed)
         self.best: dict[int, float] = {}
         self.references: list[Seller] | None = None
+        self.rehearsal: Rehearsal | None = None
         self.complete = False
 
     def _refuse_fixed_only(self) -> None:
@@ -88,6 +90,15 @@ class Training:
         """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
         episodes = self.config.training.evaluation_episodes
         return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
+
+    def rehearsed(self, ledger: Record) -> Rehearsal:
+        """What :meth:`rehearse` played, beside all seats at Nash and at joint-profit prices on the same customers."""
+        settings, episodes = self.config.evaluation, ledger.shape[1]
+        profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
+        price = ledger["price"][settings.warm_up :].mean(axis=(0, 1))
+        known = self.judge.references
+        ends = known.ends(row_seed(self.seed, "select"), episodes)
+        return Rehearsal(profit / (self.spec.horizon - settings.warm_up), price, episodes, known, ends)
 
     def scores(self) -> dict[int, float]:
         """Each learner's mean profit per period against the first line-up of fixed competitors."""

@@ -20,11 +20,18 @@ from torch.utils.tensorboard import SummaryWriter
 
 MARKET = "(market)"  # no seller can have this name
 CHARTS = {
-    "Result": ["profit", "profit_against_fixed", "revenue", "market_share"],
-    "Decisions": ["price", "ordered", "on_hand"],
-    "Service": ["stockout_rate", "fill_rate", "sold", "lost", "inventory_turnover", "bullwhip"],
+    "Result": ["profit", "profit_against_fixed", "profit_gain", "revenue", "market_share", "hhi"],
+    "Decisions": ["price", "price_volatility", "price_changes", "ordered", "on_hand"],
+    "Service": [
+        *("stockout_rate", "fill_rate", "cycle_service_level", "sold", "lost"),
+        *("inventory_turnover", "days_of_supply", "bullwhip"),
+    ],
     "Costs": ["purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"],
-    "Risk": ["volatility", "value_at_risk", "conditional_value_at_risk", "maximum_drawdown", "probability_of_loss"],
+    "Risk": [
+        *("volatility", "downside_deviation", "value_at_risk", "conditional_value_at_risk"),
+        *("period_value_at_risk", "period_conditional_value_at_risk"),
+        *("maximum_drawdown", "drawdown_length", "probability_of_loss"),
+    ],
 }
 LEARNING = ["loss", "actor_loss", "critic_loss", "mean_q", "entropy", "epsilon", "noise", "learning_rate"]
 COLUMNS = ("step", "phase", "seller", "metric", "value")

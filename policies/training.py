@@ -20,6 +20,7 @@ from policies.evaluation import Comparison
 from policies.fixed import parse_rules
 from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
+from policies.rehearsal import print_rehearsal
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training, default_player
 from policies.table import comparison_rows
@@ -93,6 +94,8 @@ def fill(training: Training, order: TrainOrder, device: str, folder: Path, conso
     with Tracker(folder, config.market.names) as tracker:
         tracker.text("config", config.dump())
         learn(training, folder, tracker, console)
+        if training.rehearsal is not None:
+            print_rehearsal(training.rehearsal, config.market, config.evaluation, console)
         comparisons = final_judgement(training, folder, console)
         record_results(training, tracker, comparisons)
 
@@ -153,12 +156,16 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     spec, step = training.spec, training.play.done
     ledger, settings = training.rehearse(), training.config.evaluation
     counted = ledger[settings.warm_up :]
-    figures = summary(ledger, spec, settings.warm_up, settings.salvage)
+    figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=settings.risk_level)
     for seat, name in enumerate(spec.names):
         tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
-    tracker.scalars("evaluation", step, MARKET, {"total_profit": float(figures["profit"].sum())})
+    training.rehearsal = rehearsal = training.rehearsed(ledger)
+    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": rehearsal.gain}
+    tracker.scalars("evaluation", step, MARKET, total)
+    for name, gain in zip(spec.names, rehearsal.seat_gains, strict=True):
+        tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
     picture = draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()})
     picture.savefig(folder / "episode.png")
     tracker.figure(step, "episode", picture)
@@ -174,7 +181,8 @@ def final_judgement(training: Training, folder: Path, console: Console) -> list[
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
         for name, saved in saved_sellers(folder).items()
     }
-    comparisons = judge_all(training.judge, subjects, None, None, console)
+    sellers = {policy: policy for named in subjects.values() for policy in named}
+    comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
     return comparisons
 
@@ -182,6 +190,8 @@ def final_judgement(training: Training, folder: Path, console: Console) -> list[
 def record_results(training: Training, tracker: Tracker, comparisons: list[Comparison]) -> None:
     """hparams: the run's settings beside the final figures."""
     figures: dict[str, dict[str, float]] = {}
+    if training.rehearsal is not None:
+        figures["profit_gain"] = {MARKET: training.rehearsal.gain}
     for one in comparisons[: len(training.learner_names)]:
         for row in (row for row in comparison_rows(one) if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):

@@ -195,7 +195,7 @@ def test_a_run_refuses_other_sellers_settings_and_lost_checkpoints(
     a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "the run's trained sellers are left, right" in message_of(capsys, "evaluate", a_run, "--seller", "middle")
-    assert "--set: a run is judged in the market" in message_of(capsys, "evaluate", a_run, "--set", "market.horizon=9")
+    assert "evaluation.warm_up: 10 periods leave" in message_of(capsys, "evaluate", a_run, "--set", "market.horizon=9")
     (tmp_path / "config.yaml").write_bytes((a_run / "config.yaml").read_bytes())
     assert "holds no saved sellers" in message_of(capsys, "evaluate", tmp_path)
 

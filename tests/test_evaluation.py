@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from small_run import DUOPOLY
 
+from market.metrics import conditional_value_at_risk
 from market.spec import MarketSpec
+from policies import evaluation
 from policies.config import Evaluation, load_run
-from policies.evaluation import Result, best_fixed, compare, difference, interval, precise
+from policies.evaluation import Comparison, Result, best_fixed, compare, difference, gap_interval, interval, precise
+from policies.references import Ends
 from policies.search import build
+from policies.simulate import play, play_columns, rows_at_once
 
 
 def result(policy: str, profit: list[float], subject: bool = False) -> Result:
@@ -91,3 +95,68 @@ def test_intervals_of_the_difference_cover_the_truth(spec: MarketSpec) -> None:
     truth = paired.mean()
     covered = np.mean([abs(part.mean() - truth) <= interval(part) for part in paired.reshape(100, 10)])
     assert covered >= 0.87  # of 100 intervals 95 are expected; fewer than 87 come once in a thousand times
+
+
+def test_standings_by_hand() -> None:
+    judged, fixed = result("new", [2, 4, 6], True), result("old", [1, 4, 7])
+    judged.total, fixed.total = np.array([5.0, 5.0, 5.0]), np.array([4.0, 4.0, 4.0])
+    ends = Ends(np.full((3, 2), 2.0), np.full((3, 2), 4.0))
+    found = Comparison("left", "x", [judged, fixed], ends, sellers=2).standings
+    assert found["new"].profit.value == 4 and found["new"].better == 0.5
+    assert found["new"].gap is not None and (found["new"].gap.value, found["new"].gap.sign) == (0, 0)
+    assert (found["new"].gain, found["old"].gain) == (0.25, 0.0)
+    alone = Comparison("left", "x", [judged]).standings["new"]
+    assert alone.gap is None and np.isnan(alone.better) and np.isnan(alone.gain)
+
+
+def test_what_rounding_leaves_of_a_difference_is_no_uncertainty() -> None:
+    profit = 100 + np.random.default_rng(0).normal(size=50)
+    same = gap_interval(result("a", list(profit * (1 + 1e-16))), result("b", list(profit)))
+    assert same.half == 0
+
+
+def test_totals_are_of_all_sellers(spec: MarketSpec) -> None:
+    judged, _ = played(spec, episodes=8)
+    sellers = [build(f"constant(price={price})+base_stock(level={level})", spec, k)
+               for k, (price, level) in enumerate(((1.9, 16), (1.8, 18)))]  # fmt: skip
+    ledger = play(spec, sellers, markets=8, seed=evaluation.row_seed(0, "evaluate"))
+    assert judged.total == pytest.approx(evaluation.episode_profit(ledger, spec, 10, 1.0).sum(axis=1) / 20)
+
+
+def test_columns_are_the_fields_of_the_ledger(spec: MarketSpec) -> None:
+    sellers = [build("nash+base_stock", spec, k) for k in range(2)]
+    ledger, columns = (made(spec, sellers, seed=4, markets=6) for made in (play, play_columns))
+    part = play(spec, sellers, seed=4, markets=6, fields=("profit", "lost"))
+    assert set(columns) == set(ledger.dtype.names or ())
+    for name, column in columns.items():
+        assert np.array_equal(column, ledger[name])
+    assert part.dtype.names == ("profit", "lost") and np.array_equal(part["lost"], ledger["lost"])
+
+
+def test_the_size_of_blocks_changes_no_episode(spec: MarketSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = played(spec, episodes=60)
+    monkeypatch.setattr(evaluation, "LARGE_BLOCK", 7)
+    parts = played(spec, episodes=60)
+    for one, other in zip(whole, parts, strict=True):
+        assert np.array_equal(one.profit, other.profit) and np.array_equal(one.total, other.total)
+        assert one.summary()["fill_rate"] == pytest.approx(other.summary()["fill_rate"], rel=2e-3)
+        assert one.summary()["price"] == pytest.approx(other.summary()["price"])
+
+
+def test_long_episodes_are_played_in_small_blocks_and_stop_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load_run(DUOPOLY, ["market.horizon=30"]).market
+    assert rows_at_once(spec, 256) == 256
+    assert rows_at_once(spec.model_copy(update={"horizon": 10**6}), 256) == 1
+    monkeypatch.setattr("policies.simulate.LARGEST_LEDGER", 100 * 60)
+    assert rows_at_once(spec, 256) == 100
+    assert len(played(spec, episodes=None, precision=0.5)[0].profit) == 300  # the first block beyond 256
+
+
+def test_tails_are_taken_at_the_level_asked_for(spec: MarketSpec) -> None:
+    rivals = [build("constant(price=1.8)+base_stock(level=18)", spec, seat) for seat in range(2)]
+    settings = Evaluation(risk_level=0.25)
+    (only,) = compare(spec, 0, {"a": rivals[0]}, ["a"], rivals, settings, 0, 64)
+    figures, profit = only.summary(), np.sort(only.profit)
+    assert figures["conditional_value_at_risk"] == pytest.approx(profit[:16].mean())
+    assert figures["value_at_risk"] == profit[15]
+    assert figures["conditional_value_at_risk"] > float(conditional_value_at_risk(only.profit))

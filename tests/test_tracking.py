@@ -18,7 +18,9 @@ MEASURES = {
     *("profit", "revenue", "purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"),
     *("price", "ordered", "on_hand", "sold", "lost", "stockout_rate", "fill_rate", "market_share"),
     *("inventory_turnover", "volatility", "value_at_risk", "conditional_value_at_risk", "maximum_drawdown"),
-    *("probability_of_loss", "profit_against_fixed"),
+    *("probability_of_loss", "profit_against_fixed", "profit_gain", "downside_deviation", "drawdown_length"),
+    *("days_of_supply", "cycle_service_level", "price_volatility", "price_changes", "hhi"),
+    *("period_value_at_risk", "period_conditional_value_at_risk"),
 }
 LEARNING = {
     "left": {"loss", "mean_q", "epsilon", "learning_rate", "updates"},
@@ -56,6 +58,7 @@ def test_the_market_has_its_episode_its_text_and_its_speed(boards: dict[str, Any
     tags = boards[MARKET].Tags()
     assert tags["images"] == ["episode"] and len(boards[MARKET].Images("episode")) == 4
     assert {"training/seller_periods_per_second", "evaluation/total_profit"} <= set(tags["scalars"])
+    assert len(boards[MARKET].Scalars("evaluation/profit_gain")) == 4
     text = boards[MARKET].Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "price_sensitivity: 2.0" in text and "budget: 12000" in text
 
@@ -63,7 +66,12 @@ def test_the_market_has_its_episode_its_text_and_its_speed(boards: dict[str, Any
 def test_hparams_stand_in_the_same_run_with_the_final_figures(boards: dict[str, Any], a_run: Path) -> None:
     tags = boards[MARKET].Tags()
     finals = {tag for tag in tags["scalars"] if tag.startswith("final/")}
-    assert {"final/profit/left", "final/difference/right", "final/fill_rate/left"} <= finals
+    assert {
+        "final/profit/left",
+        "final/difference/right",
+        "final/fill_rate/left",
+        f"final/profit_gain/{MARKET}",
+    } <= finals
     plugin = boards[MARKET].summary_metadata["_hparams_/session_start_info"].plugin_data
     assert plugin.plugin_name == "hparams" and b"seat/left" in plugin.content
     assert {path.parent for path in a_run.rglob("events.out*")} == {
@@ -79,6 +87,7 @@ def test_one_custom_chart_shows_all_sellers_and_none_is_empty(boards: dict[str, 
     proto.ParseFromString(tensor.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for group in proto.category for chart in group.chart}
     assert charts["profit"] == ["^evaluation/profit$"] and charts["price"] == ["^evaluation/price$"]
+    assert charts["profit gain"] == ["^evaluation/profit_gain$"]
     assert [group.title for group in proto.category] == ["Result", "Decisions", "Service", "Costs", "Risk", "Learning"]
     written = {tag for board in boards.values() for tag in board.Tags()["scalars"]}
     assert {tags[0].strip("^$") for tags in charts.values()} <= written

@@ -14,7 +14,7 @@ from small_run import ROOT, small_run, train_small
 
 from market.errors import Refusal
 from policies import training
-from policies.bar import TrainingBar
+from policies.bar import TrainingBar, progress
 from policies.cli import main
 from policies.runs import saved_sellers
 
@@ -57,6 +57,22 @@ def test_the_output_names_players_device_and_what_to_do_next(a_run: Path) -> Non
     assert f"bazaar evaluate {a_run}" in said.replace("\n", " ") and "bazaar board" in said
     lines = re.findall(r"^learning +\d+%", said, re.MULTILINE)
     assert 1 <= len(lines) <= 10
+
+
+def test_the_last_self_play_is_printed_beside_nash_and_joint_prices(a_run: Path) -> None:
+    said = (a_run.parent / "run.txt").read_text()
+    table = said[said.index("the trained sellers against one another") : said.index("judging")]
+    rows = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.startswith("  ") and line.split()}
+    last = metrics(a_run).set_index(["seller", "metric"]).sort_index()
+    for name in ("left", "right"):
+        profit, _, _, price, nash, joint, gain = rows[name]
+        assert float(profit) == pytest.approx(last.loc[(name, "profit"), "value"].iloc[-2], rel=1e-3)
+        assert float(price) == pytest.approx(last.loc[(name, "price"), "value"].iloc[-1], abs=1e-3)
+        assert (nash, joint) == ("1.799", "2.187")
+        assert float(gain) == pytest.approx(last.loc[(name, "profit_gain"), "value"].iloc[-1], abs=6e-3)
+    total, nash_total, joint_total, gain = map(float, rows["market"])
+    assert gain == pytest.approx((total - nash_total) / (joint_total - nash_total), abs=0.02)
+    assert "One training seed." in table
 
 
 def test_all_three_learners_and_a_fixed_competitor_in_a_market_made_to_order(tmp_path: Path) -> None:
@@ -112,6 +128,15 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back() -> None:
         raise KeyboardInterrupt
     assert "learning" in output.getvalue()
     assert output.getvalue().rfind("\x1b[?25h") > output.getvalue().rfind("\x1b[?25l") >= 0
+
+
+def test_an_evaluation_of_known_length_says_what_is_left_and_another_only_what_is_done() -> None:
+    for total, shown in ((10, "3/10"), (None, "3 episodes")):
+        output = io.StringIO()
+        with progress(Console(file=output, force_terminal=True, width=120), "judging", total) as tick:
+            tick("nash", 3)
+        assert shown in output.getvalue() and "judging: nash" in output.getvalue()
+        assert ("left" in output.getvalue()) == (total is not None)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
