@@ -14,10 +14,10 @@ from market.decisions import Decisions
 from market.errors import Refusal
 from market.layout import Record
 from market.metrics import episode_profit
-from market.spec import MarketSpec
 from policies.checkpoint import SavedSeller, finite, save_seller
 from policies.config import RunConfig
 from policies.fixed import parse_rules
+from policies.frozen import default_player
 from policies.learner import Learner
 from policies.opponents import Judge
 from policies.players import check_learners, learner_name, make_learner
@@ -27,11 +27,6 @@ from policies.selfplay import SelfPlay
 from policies.seller import Seller
 from policies.simulate import play
 from policies.trained import TrainedSeller
-
-
-def default_player(spec: MarketSpec) -> str:
-    """Who sits in a seat that the configuration does not name."""
-    return "nash+base_stock" if spec.stocked else "nash"
 
 
 class Training:

@@ -18,11 +18,12 @@ from policies.bar import TrainingBar
 from policies.config import load_run
 from policies.evaluation import Comparison
 from policies.fixed import parse_rules
+from policies.frozen import default_player
 from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
 from policies.rehearsal import print_rehearsal
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
-from policies.session import Training, default_player
+from policies.session import Training
 from policies.table import comparison_rows
 from policies.tracking import MARKET, Tracker
 

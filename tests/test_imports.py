@@ -92,8 +92,22 @@ def test_judging_a_seller_needs_no_trainer(module: str) -> None:
     assert not {other for other in reached(module) if "tianshou" in packages(other, lazy=False)}
 
 
-def test_only_the_kernel_compiles() -> None:
-    """A cached numba function that another file calls keeps running old code when that file changes."""
+def compiled(module: str) -> dict[str, ast.FunctionDef]:
+    """The module's functions that numba compiles, by name."""
+    found = [node for node in ast.parse(MODULES[module].read_text()).body if isinstance(node, ast.FunctionDef)]
+    decorators = {node.name: [ast.unparse(one) for one in node.decorator_list] for node in found}
+    return {node.name: node for node in found if any(d.startswith("compiled(") for d in decorators[node.name])}
+
+
+def test_no_compiled_function_calls_one_of_another_file() -> None:
+    """A cached numba function that another file's compiled function calls keeps running old code when it changes."""
+    everywhere = {name for module in MODULES for name in compiled(module)}
+    assert {module for module in MODULES if compiled(module)} == {"market.kernel", "market.sweeps"}
+    for module in MODULES:
+        own = compiled(module)
+        for function in own.values():
+            called = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            assert not (called & everywhere) - set(own), function.name
     assert [module for module in MODULES if "njit(" in MODULES[module].read_text()] == ["market.kernel"]
 
 
