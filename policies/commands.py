@@ -144,7 +144,8 @@ def _add_tournament(tournament: argparse.ArgumentParser) -> None:
 
 
 def _tournament(args: argparse.Namespace) -> None:
-    from policies.tournament import TournamentOrder, run_tournament
+    from policies.tournament import run_tournament
+    from policies.tournament_folder import TournamentOrder
 
     names = ("config", "episodes", "seed", "checkpoint", "name", "runs", "processes", "most_cells", "json")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
