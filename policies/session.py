@@ -12,7 +12,7 @@ import numpy as np
 
 from market.decisions import Decisions
 from market.errors import Refusal
-from market.layout import Record
+from market.layout import Floats, Record
 from market.metrics import episode_profit
 from policies.checkpoint import SavedSeller, finite, save_seller
 from policies.config import RunConfig
@@ -53,6 +53,7 @@ class Training:
         self.references: list[Seller] | None = None
         self.rehearsal: Rehearsal | None = None
         self.complete = False
+        self.episode: dict[str, Floats] = {}
 
     def _refuse_fixed_only(self) -> None:
         """Before anything is searched, since that takes a while."""

@@ -22,10 +22,14 @@ from policies.frozen import default_player
 from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
 from policies.rehearsal import print_rehearsal
+from policies.policy_map import training_maps
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training
 from policies.table import comparison_rows
 from policies.tracking import MARKET, Tracker
+
+# Of a run, beside the one before anything is learned: drawing takes longer than an evaluation.
+PICTURES = 5
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ def learn(training: Training, folder: Path, tracker: Tracker, console: Console) 
     with TrainingBar(console, settings.budget) as bar:
         bar.phase("setting up")
         assess(training, folder, tracker)
+        show(training, folder, tracker)
+        pictured = 0
         for k in range(1, settings.evaluations + 1):
             until = settings.budget * k // settings.evaluations
             if until <= training.play.done:
@@ -132,6 +138,9 @@ def learn(training: Training, folder: Path, tracker: Tracker, console: Console) 
             reported |= practise(training, until, tracker, bar)
             bar.phase("evaluating")
             assess(training, folder, tracker)
+            if k * PICTURES // settings.evaluations > pictured:
+                pictured = k * PICTURES // settings.evaluations
+                show(training, folder, tracker)
             if reported == set(training.learner_names):
                 tracker.arrange()
     training.complete = True
@@ -167,13 +176,21 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     tracker.scalars("evaluation", step, MARKET, total)
     for name, gain in zip(spec.names, rehearsal.seat_gains, strict=True):
         tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
-    picture = draw_episode(spec, {n: ledger[n][:, 0] for n in ledger.dtype.names or ()})
-    picture.savefig(folder / "episode.png")
-    tracker.figure(step, "episode", picture)
+    training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
     scores = training.scores()
     for seat, score in scores.items():
         tracker.scalars("evaluation", step, spec.names[seat], {"profit_against_fixed": score})
     training.keep(folder, scores)
+
+
+def show(training: Training, folder: Path, tracker: Tracker) -> None:
+    """Pictures of the policies as they are now: one episode of self-play, and each learner's policy map."""
+    spec, step = training.spec, training.play.done
+    picture = draw_episode(spec, training.episode)
+    picture.savefig(folder / "episode.png")
+    tracker.figure(step, "episode", picture)
+    for name, policy in training_maps(spec, training.sellers(), list(training.learner_names)).items():
+        tracker.figure(step, f"policy/{name}", policy)
 
 
 def final_judgement(training: Training, folder: Path, console: Console) -> list[Comparison]:

@@ -15,6 +15,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = ["--budget", "20000"]
 QUICK = ["--set", "training.evaluations=2", "--set", "evaluation.episodes=64"]
+LESS = {
+    "train": SMALL + QUICK,
+    "evaluate": ["--episodes", "64"],
+    "exploit": ["--budget", "20000", "--episodes", "64"],
+    "deviate": ["--episodes", "64"],
+    "report": ["--episodes", "32"],
+    "tournament": ["--episodes", "32"],
+    "reproduce": ["--sessions", "2", "--seeds", "0"],
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -41,16 +50,16 @@ def run(command: list[str], folder: Path) -> str:
 
 def quickly(words: list[str]) -> list[str]:
     """The command with a small budget and few episodes, whatever it asks for."""
-    small = {"train": SMALL + QUICK, "evaluate": ["--episodes", "64"]}[words[1]]
-    return [sys.executable, "-m", "policies.cli", *words[1:], *small]
+    return [sys.executable, "-m", "policies.cli", *words[1:], *LESS.get(words[1], [])]
 
 
 def test_the_commands_run_in_the_order_given(scratch: Path) -> None:
     commands = bazaar_commands()
-    assert [words[1] for words in commands] == ["train", "evaluate", "evaluate"]
+    assert {words[1] for words in commands} >= {"train", "evaluate", "theory", "exploit", "deviate", "report"}
     for words in commands:
         assert run(quickly(words), scratch)
     assert (scratch / "table.json").stat().st_size > 0
+    assert (scratch / "runs" / "first" / "report.html").stat().st_size > 0
 
 
 def test_the_first_line_trains_the_default_story(scratch: Path) -> None:
@@ -69,8 +78,15 @@ def test_the_python_example_runs(scratch: Path) -> None:
 
 
 def test_every_subcommand_is_in_the_table_of_commands() -> None:
-    from policies.cli import parser
+    from policies.commands import COMMANDS
 
-    help_text = parser().format_help()
-    for command in ("train", "evaluate", "board", "bench"):
-        assert f"`bazaar {command}" in README and command in help_text
+    for command in COMMANDS:
+        assert f"| `bazaar {command}" in README
+
+
+def test_the_glossary_of_measures_is_the_codes() -> None:
+    from market.measures import MEASURES
+
+    glossary = (ROOT / "runs" / "README.md").read_text(encoding="utf-8")
+    for name, (unit, what) in MEASURES.items():
+        assert f"| `{name}` | {unit} | {what} |" in glossary
