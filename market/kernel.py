@@ -20,7 +20,7 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-TAPE, CUSTOMERS = np.uint64(1), np.uint64(2)
+TAPE, CUSTOMERS, LEARNERS = np.uint64(1), np.uint64(2), np.uint64(3)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
 ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT = range(8)
 
@@ -715,3 +715,134 @@ def observe_serial(features, calendar, tape, state, out):
 def observe_parallel(features, calendar, tape, state, out):
     for m in numba.prange(out.shape[0]):
         observe_market(features, calendar, tape, state, m, out)
+
+
+# ---------------------------------------------------------------------------------------------- tabular learners
+#
+# Q-learning sellers with one period of memory, driven by play_period. Symbols: s the state (the price indices that
+# all sellers posted last, as one number), a the price index that seller i posts, m the row (a session of learning).
+
+
+@compiled(inline=True)
+def explore(tables, epsilon, bits, m, i):
+    """Seller i's price index: any with probability epsilon, else the greedy one; one uniform number decides both."""
+    u = unit(bits)
+    if u < epsilon:
+        return int(u / epsilon * tables.actions[i])
+    return tables.greedy[m, i, tables.state[m]]
+
+
+@compiled(inline=True)
+def first_best(tables, m, i, s):
+    """The first of seller i's best price indices in state s."""
+    best = 0
+    for a in range(1, tables.actions[i]):
+        if tables.q[m, i, s, a] > tables.q[m, i, s, best]:
+            best = a
+    return best
+
+
+@compiled(inline=True)
+def improve(tables, alpha, m, i, s, a, target):
+    """Q(s, a) <- (1 - alpha) Q(s, a) + alpha target; whether the greedy price in s changes by it.
+
+    Only when the greedy price's own value falls must the others be looked at.
+    """
+    old, best = tables.q[m, i, s, a], tables.greedy[m, i, s]
+    value = (1.0 - alpha) * old + alpha * target
+    tables.q[m, i, s, a] = value
+    if a == best:
+        if value < old:
+            best = first_best(tables, m, i, s)
+    elif value > tables.q[m, i, s, best] or (value == tables.q[m, i, s, best] and a < best):
+        best = a
+    changed = best != tables.greedy[m, i, s]
+    tables.greedy[m, i, s] = best
+    return changed
+
+
+@compiled(inline=True)
+def turn_page(market, sellers, calendar, tape, state, scratch, m, price):
+    """Begin row m's next episode when this one is over: new customers, but the prices on the shelf stay."""
+    if state.period[m] < tape.customers.shape[1]:
+        return
+    begin_episode(market, sellers, calendar, tape, state, scratch, m)
+    for i in range(sellers.shape[0]):
+        state.price[m, i] = price[m, i]
+
+
+@compiled(inline=True)
+def learn_period(market, sellers, tape, state, scratch, ledger, m, price, quantity, tables, rule, stream):
+    """All sellers of row m post, the market plays its period, all learn from their profit (Watkins & Dayan 1992)."""
+    n, s, age = sellers.shape[0], tables.state[m], tables.age[m]
+    epsilon = math.exp(-rule.beta * age)
+    following = 0
+    for i in range(n):
+        a = explore(tables, epsilon, mix(stream + np.uint64(age * n + i) * GOLDEN), m, i)
+        tables.action[m, i] = a
+        price[m, i] = tables.price[i, a]
+        following += a * tables.stride[i]
+    play_period(market, sellers, tape, state, scratch, ledger, m, price, quantity)
+    changed = False
+    for i in range(n):
+        best_next = tables.q[m, i, following, tables.greedy[m, i, following]]
+        target = ledger[m, i].profit + rule.delta * best_next
+        changed |= improve(tables, rule.alpha, m, i, s, tables.action[m, i], target)
+    tables.state[m] = following
+    tables.age[m] = age + 1
+    tables.unchanged[m] = 0 if changed else tables.unchanged[m] + 1
+
+
+@compiled(inline=True)
+def learn_session(market, sellers, calendar, tape, state, scratch, ledger, m, price, quantity, tables, rule, periods):
+    """At most ``periods`` of row m, ended by a greedy policy unchanged for ``rule.stable`` or by ``rule.longest``."""
+    stream = key(state.seed[m], 0, 0, LEARNERS)
+    for _ in range(periods):
+        if tables.unchanged[m] >= rule.stable or tables.age[m] >= rule.longest:
+            return
+        turn_page(market, sellers, calendar, tape, state, scratch, m, price)
+        learn_period(market, sellers, tape, state, scratch, ledger, m, price, quantity, tables, rule, stream)
+
+
+@compiled()
+def learn_serial(
+    markets, sellers, calendar, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
+):
+    for r in range(rows.shape[0]):
+        learn_session(
+            markets[0],
+            sellers,
+            calendar,
+            tape,
+            state,
+            scratch,
+            ledger,
+            rows[r],
+            price,
+            quantity,
+            tables,
+            rules[0],
+            periods,
+        )
+
+
+@compiled(parallel=True)
+def learn_parallel(
+    markets, sellers, calendar, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
+):
+    for r in numba.prange(rows.shape[0]):
+        learn_session(
+            markets[0],
+            sellers,
+            calendar,
+            tape,
+            state,
+            scratch,
+            ledger,
+            rows[r],
+            price,
+            quantity,
+            tables,
+            rules[0],
+            periods,
+        )
