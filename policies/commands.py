@@ -221,11 +221,17 @@ def _report(args: argparse.Namespace) -> None:
 
 def _add_reproduce(reproduce: argparse.ArgumentParser) -> None:
     reproduce.set_defaults(work=_reproduce)
-    reproduce.add_argument("what", choices=("calvano",), help="calvano: algorithmic collusion (2020, AER 110)")
+    reproduce.add_argument("what", metavar="calvano", help="calvano: algorithmic collusion (2020, AER 110)")
     reproduce.add_argument("--sessions", type=count, default=100, help="tabular sessions (default 100)")
-    reproduce.add_argument("--seeds", type=at_least_zero, help="training seeds of DQN and of A2C (0: none)")
+    reproduce.add_argument("--seeds", type=at_least_zero, help="training seeds of DQN and of A2C (default 5; 0: none)")
     reproduce.add_argument("--budget", type=count, metavar="N", help="seller-periods of each DQN or A2C run")
     _seed(reproduce, "everything")
+    reproduce.add_argument("--delta", type=discount, help="discount factor of the tables (default: .95 and .35)")
+    reproduce.add_argument("--alpha", type=share, help="step size of the tables (default .15)")
+    reproduce.add_argument("--beta", type=share, help="decay of exploration a period, exp(-beta t) (default 4e-6)")
+    reproduce.add_argument("--initial", choices=("payoff", "zero"), help="first values of the tables (default payoff)")
+    reproduce.add_argument("--config", type=Path, help="another market made to order (default the paper's)")
+    _settings(reproduce)
     reproduce.add_argument("--name", help="name of the folder (default: what and time)")
     _runs(reproduce)
     _json(reproduce, "the figures")
@@ -234,9 +240,9 @@ def _add_reproduce(reproduce: argparse.ArgumentParser) -> None:
 def _reproduce(args: argparse.Namespace) -> None:
     from policies.reproduce import ReproduceOrder, reproduce
 
-    names = ("sessions", "seeds", "budget", "seed", "name", "runs", "json")
+    names = ("sessions", "seeds", "budget", "seed", "delta", "alpha", "beta", "initial", "config", "json", "name", "runs")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    reproduce(ReproduceOrder(args.what, **given))
+    reproduce(ReproduceOrder(what=args.what, **given, changes=tuple(args.set), command=args.typed))
 
 
 # ------------------------------------------------------------------------------------------------ board, bench
