@@ -114,7 +114,9 @@ def _add_theory(theory: argparse.ArgumentParser) -> None:
     theory.set_defaults(work=_theory)
     theory.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/monopoly.yaml")
     theory.add_argument("--seat", help="exact solution of this seller's seat only")
-    theory.add_argument("--gamma", type=discount, help="discount factor of the exact solution (default: average profit)")
+    theory.add_argument(
+        "--gamma", type=discount, help="discount factor of the exact solution (default: average profit)"
+    )
     theory.add_argument("--prices", type=count, help="prices of the exact solution, evenly spaced over the range")
     _settings(theory)
     _json(theory, "all figures")
@@ -240,7 +242,20 @@ def _add_reproduce(reproduce: argparse.ArgumentParser) -> None:
 def _reproduce(args: argparse.Namespace) -> None:
     from policies.reproduce import ReproduceOrder, reproduce
 
-    names = ("sessions", "seeds", "budget", "seed", "delta", "alpha", "beta", "initial", "config", "json", "name", "runs")
+    names = (
+        "sessions",
+        "seeds",
+        "budget",
+        "seed",
+        "delta",
+        "alpha",
+        "beta",
+        "initial",
+        "config",
+        "json",
+        "name",
+        "runs",
+    )
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     reproduce(ReproduceOrder(what=args.what, **given, changes=tuple(args.set), command=args.typed))
 

@@ -21,8 +21,8 @@ from policies.fixed import parse_rules
 from policies.frozen import default_player
 from policies.interrupt import careful, raise_swallowed
 from policies.judge import judge_all, terminal
-from policies.rehearsal import print_rehearsal
 from policies.policy_map import training_maps
+from policies.rehearsal import print_rehearsal
 from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training
 from policies.table import comparison_rows

@@ -16,7 +16,8 @@ MODULES = {
     f"{path.parent.name}.{path.stem}": path for part in ("market", "policies") for path in (ROOT / part).glob("*.py")
 }
 FOUNDATION = ["errors", "spec", "layout", "kernel", "observation", "decisions", "batch", "env", "interop"]
-WITHOUT_TIANSHOU = ["seller", "fixed", "networks", "evaluation"]
+WITHOUT_TIANSHOU = ["seller", "fixed", "networks", "evaluation", "judge", "stress", "impulse", "deviate", "strategies"]
+WITHOUT_TIANSHOU += ["tournament", "theory_tables", "report", "policy_map"]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
 
 

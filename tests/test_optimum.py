@@ -316,7 +316,10 @@ def changed(**market: Any) -> MarketSpec:
             "events (market.sellers.*.event_frequency) are seen and last",
         ),
         (changed(customers={"rate": 20, "weekly": [1, 2]}), "demand changes with the calendar"),
-        (changed(customers={"rate": 20, "surges": [{"start": 3, "length": 2, "factor": 2.0}]}), "customers.surges change demand at given"),
+        (
+            changed(customers={"rate": 20, "surges": [{"start": 3, "length": 2, "factor": 2.0}]}),
+            "customers.surges change demand at given",
+        ),
         (changed(customers={"rate": 20, "yearly": {"amplitude": 0.1}}), "demand changes with the calendar"),
         (changed(customers={"rate": 20, "trend": 0.001}), "demand changes with the calendar"),
         (changed(seller={"price_change_cost": 0.1}), "price_change_cost is above 0, so that the last price would"),
