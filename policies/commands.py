@@ -161,7 +161,7 @@ def _add_exploit(exploit: argparse.ArgumentParser) -> None:
     exploit.set_defaults(work=_exploit)
     exploit.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     exploit.add_argument("--seller", help="this seat only (default: every seat, and NashConv)")
-    exploit.add_argument("--learner", help="algorithm of the response (default: the seat's own)")
+    exploit.add_argument("--learner", metavar="NAMES", help="dqn, a2c, ddpg, several or all (default: the seat's own)")
     exploit.add_argument("--budget", type=count, metavar="N", help="seller-periods to train a response for")
     _seed(exploit, "training and customers")
     exploit.add_argument("--episodes", type=count, help="episodes judged (default: until precise)")
@@ -208,7 +208,7 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     report.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     report.add_argument("-o", "--out", type=Path, metavar="FILE.html", help="default: report.html in the run's folder")
     report.add_argument("--episodes", type=count, help="episodes played for distributions and policies")
-    _seed(report, "the customers")
+    report.add_argument("--seed", type=at_least_zero, help="seed of the customers (default: the run's own)")
 
 
 def _report(args: argparse.Namespace) -> None:

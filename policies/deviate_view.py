@@ -9,8 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from market.layout import Floats
 from market.render import COLOURS, DASHES, FRAME, INK
 from market.spec import MarketSpec
+from policies.columns import fitting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,77 +21,104 @@ if TYPE_CHECKING:
     from policies.deviate import Response
 
 BACK = 0.01  # a price within 1 % of the undeviated one is back
+NOTHING = 1e-9  # what rounding leaves of a difference
 
 
 def print_response(spec: MarketSpec, response: Response, console: Console) -> None:
-    """One row a period: every seller's price change, the deviator's profit change, and what it has gained so far."""
-    name = response.names[response.seat]
-    table = Table(
-        title=f"{name} plays {response.rule} in {spec.period} {response.at} instead of its policy",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column(f"{spec.period}s after", justify="right")
-    for seller in response.names:
-        table.add_column(f"price of {seller}", justify="right")
-    table.add_column(f"profit of {name}", justify="right")
-    table.add_column("gained so far", justify="right")
-    for t in range(len(response.gain)):
-        prices = [
-            _amount(response.mean["relative"][t, k], response.half["relative"][t, k], True)
-            for k in range(len(response.names))
-        ]
-        profit = _amount(response.mean["profit"][t, response.seat], response.half["profit"][t, response.seat])
-        style = "bold" if t == 0 else ""
-        table.add_row(str(t), *prices, profit, _amount(response.gain[t], response.gain_half[t]), style=style)
+    """One row a period: every seller's price change, and the deviator's sales, profit and gain so far.
+
+    Rivals' profits follow where the terminal has room for them.
+    """
+    deviator, names = response.names[response.seat], response.names
+    rows = range(len(response.gain))
+    columns = [[f"{spec.period}s after", *map(str, rows)]]
+    columns += [
+        [f"price of {name}", *_column(response, "relative", k, "{:+.2%}", "{:.2%}")] for k, name in enumerate(names)
+    ]
+    columns += [[f"profit of {deviator}", *_column(response, "profit", response.seat)]]
+    columns += [["gained so far", *(_amount(response.gain[t], response.gain_half[t]) for t in rows)]]
+    columns += [[f"units of {deviator}", *_column(response, "sold", response.seat)]]
+    columns += [
+        [f"profit of {name}", *_column(response, "profit", k)] for k, name in enumerate(names) if k != response.seat
+    ]
+    title = f"{deviator} plays {response.rule} in {spec.period} {response.at} instead of its policy"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    kept = columns[: fitting(columns, console.width)]
+    for column in kept:
+        table.add_column(column[0], justify="right", no_wrap=True)
+    for t in rows:
+        table.add_row(*(column[t + 1] for column in kept), style="bold" if t == 0 else "")
     console.print(table)
     for line in verdict(spec, response):
-        console.print(line, highlight=False)
-    console.print(
-        f"Differences to the undeviated twin on the same customers; prices in % of the twin's, profit in money; 95 % "
-        f"intervals over {response.samples}.",
-        style="dim",
-        highlight=False,
-    )
+        console.print(line, highlight=False, markup=False)
+    console.print(_how(spec, response), style="dim", highlight=False, markup=False)
 
 
-def _amount(mean: float, half: float, percent: bool = False) -> str:
+def _column(response: Response, name: str, k: int, form: str = "{:+.4g}", half_form: str = "{:.2g}") -> list[str]:
+    mean, half = response.mean[name][:, k], response.half[name][:, k]
+    return [_amount(m, h, form, half_form) for m, h in zip(mean, half, strict=True)]
+
+
+def _amount(mean: float, half: float, form: str = "{:+.4g}", half_form: str = "{:.2g}") -> str:
     if mean == 0 and not half > 0:
         return "0"
-    form = "{:+.2%}" if percent else "{:+.4g}"
-    return form.format(mean) + (f" ± {(form.replace('+', '').replace('4', '2')).format(half)}" if half > 0 else "")
+    return form.format(mean) + (f" ± {half_form.format(half)}" if half > 0 else "")
+
+
+def _how(spec: MarketSpec, response: Response) -> str:
+    stock = " and its stock valued as evaluation does" if spec.stocked else ""
+    return (
+        "Differences to the undeviated twin on the same customers; prices in % of the twin's, profit in money; 95 % "
+        f"intervals over {response.samples}. Gained so far: profit discounted by {response.gamma:g} a {spec.period}{stock}."
+    )
 
 
 def verdict(spec: MarketSpec, response: Response) -> list[str]:
     """What was measured, in sentences: the rivals' reaction, how long it lasts, whether the deviation paid."""
-    name, relative = response.names[response.seat], response.mean["relative"]
-    lines = [f"{name} moves its price by {relative[0, response.seat]:+.2%}."]
+    name, relative, half = response.names[response.seat], response.mean["relative"], response.half["relative"]
+    lines = [
+        f"{name} moves its price by {_amount(relative[0, response.seat], half[0, response.seat], '{:+.2%}', '{:.2%}')}."
+    ]
     for k, rival in enumerate(response.names):
         if k != response.seat:
-            lines.append(_reaction(spec, rival, relative[1:, k], response.half["relative"][1:, k]))
-    gain, half = float(response.gain[-1]), float(response.gain_half[-1])
-    word = "gains" if gain > half else "loses" if gain < -half else "neither gains nor loses beyond the interval:"
-    size = f"{abs(gain):.4g}" if word in ("gains", "loses") else f"{gain:+.4g}"
-    margin = f" ± {half:.2g}" if np.isfinite(half) else ""
-    lines.append(f"Over these {len(response.gain)} {spec.period}s {name} {word} {size}{margin} in all.")
-    return lines
+            lines.append(f"{rival} {_reaction(spec, relative[1:, k], half[1:, k])}.")
+    gain, margin = float(response.gain[-1]), float(np.nan_to_num(response.gain_half[-1]))
+    span = f"In all {name}"
+    if abs(gain) <= max(margin, NOTHING):
+        how = f"neither gains nor loses measurably ({_amount(gain, margin)})"
+    else:
+        how = f"{'gains' if gain > 0 else 'loses'} {_amount(abs(gain), margin, '{:.4g}')}"
+    return [*lines, f"{span} {how} in these {len(response.gain)} {spec.period}s, discounted: {_paid(gain, margin)}."]
 
 
-def _reaction(spec: MarketSpec, rival: str, path: np.ndarray, half: np.ndarray) -> str:
-    if len(path) == 0:
-        return f"{rival}: nothing was watched afterwards."
-    moved = np.abs(path) > np.maximum(np.nan_to_num(half), 1e-9)
-    if not moved.any():
-        return f"{rival} does not react measurably."
-    most = int(np.argmax(np.abs(path)))
-    after = np.flatnonzero(np.abs(path) >= BACK)
-    last = f"is back within 1 % after {after[-1] + 1}" if len(after) else "never moves by 1 %, at most"
-    still = len(after) > 0 and after[-1] == len(path) - 1
-    word = "cuts" if path[most] < 0 else "raises"
-    how = f"{rival} {word} its price by {abs(path[most]):.2%} {most + 1} {spec.period}(s) later"
-    if still:
-        return f"{how} and is not back within 1 % when we stop watching."
-    return f"{how} and {last} {spec.period}(s)." if len(after) else f"{how}, its largest move."
+def _paid(gain: float, margin: float) -> str:
+    if abs(gain) <= max(margin, NOTHING):
+        return "whether the deviation paid cannot be told" if margin > 0 else "the deviation made no difference"
+    return "the deviation paid" if gain > 0 else "the deviation did not pay"
+
+
+def _reaction(spec: MarketSpec, path: Floats, half: Floats) -> str:
+    """What a rival's price does in the periods after, relative to the undeviated one: (K,) with half-widths."""
+    beyond = np.abs(path) > np.maximum(np.nan_to_num(half), NOTHING)
+    if not beyond.any():
+        return "does not react measurably"
+    first, most = _move(path[0], half[0], bool(beyond[0])), int(np.argmax(np.where(beyond, np.abs(path), 0.0)))
+    text = f"{first} in the {spec.period} after"
+    if most > 0:
+        text += f", {_move(path[most], half[most], True, 'at most ')} {most + 1} {spec.period}s after"
+    away = np.flatnonzero(np.abs(path) >= BACK)
+    if not len(away):
+        return f"{text}, never by as much as {BACK:.0%}"
+    if away[-1] == len(path) - 1:
+        return f"{text}, and is not back within {BACK:.0%} after {len(path)} {spec.period}s"
+    back = int(away[-1]) + 1
+    return f"{text}, and is back within {BACK:.0%} after {back} {spec.period}{'s' if back > 1 else ''}"
+
+
+def _move(mean: float, half: float, beyond: bool, most: str = "") -> str:
+    if not beyond:
+        return "leaves its price where it was"
+    return f"{'cuts' if mean < 0 else 'raises'} its price {most}by {_amount(abs(mean), half, '{:.2%}', '{:.2%}')}"
 
 
 def draw_response(spec: MarketSpec, response: Response) -> Figure:
@@ -115,7 +144,7 @@ def draw_response(spec: MarketSpec, response: Response) -> Figure:
     return figure
 
 
-def _path(axes: Axes, k: int, mean: np.ndarray, half: np.ndarray, label: str) -> None:
+def _path(axes: Axes, k: int, mean: Floats, half: Floats, label: str) -> None:
     time, colour = np.arange(-1, len(mean)), COLOURS[k % len(COLOURS)]
     path, band = np.concatenate([[0.0], mean]), np.concatenate([[0.0], np.nan_to_num(half)])
     style = DASHES[k // len(COLOURS) % len(DASHES)]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from market.errors import Refusal
 from market.spec import MarketSpec
 from policies.config import RunConfig
-from policies.fixed import parse_rules
+from policies.fixed import Rules, parse_rules
 from policies.opponents import Judge
 from policies.runs import open_run, saved_sellers
 from policies.seller import Seller
+
+FOLDER = "analysis"
 
 
 def default_player(spec: MarketSpec) -> str:
@@ -22,44 +27,71 @@ def default_player(spec: MarketSpec) -> str:
 
 @dataclass(frozen=True)
 class FrozenRun:
-    """A run's market and its sellers; ``learners`` names the algorithm of each seat (N,), None where rules sit."""
+    """A run's market and its sellers, N of everything, in seat order.
+
+    ``learners`` names the algorithm of each seat, ``rules`` what a seat without one follows; the other is None.
+    """
 
     folder: Path
     config: RunConfig
-    seed: int
+    judge: Judge
     sellers: list[Seller]
     labels: list[str]
     learners: list[str | None]
+    rules: list[Rules | None]
 
     @property
     def spec(self) -> MarketSpec:
         """The market."""
         return self.config.market
 
-    def seat(self, name: str | None, option: str = "--seller") -> int:
+    @property
+    def seed(self) -> int:
+        """The seed that the run was trained with."""
+        return self.judge.seed
+
+    def seat(self, name: str, option: str = "--seller") -> int:
         """The seat of a seller's name; raise :class:`Refusal` when there is none."""
         if name not in self.spec.names:
             raise Refusal(f"{option} {name}: the market's sellers are {', '.join(self.spec.names)}")
         return self.spec.names.index(name)
 
+    def player(self, seat: int) -> Any:
+        """The configuration's entry for a seat."""
+        return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
+
 
 def frozen_run(folder: Path, checkpoint: str = "best") -> FrozenRun:
-    """Everybody of a run, in seat order; raise :class:`Refusal` for a folder without saved sellers."""
+    """Everybody of a run; raise :class:`Refusal` for a folder that is not a run's, or lacks a saved seller."""
+    if not folder.is_dir():
+        raise Refusal(f"{folder}: is not a run's folder")
     config = open_run(folder)
-    spec, seed = config.market, run_seed(folder)
     saved = {one.seat: one for one in saved_sellers(folder, checkpoint).values()}
-    judge = Judge(config, seed)
-    run = FrozenRun(folder, config, seed, [], [], [])
-    for seat, name in enumerate(spec.names):
+    judge = Judge(config, run_seed(folder))
+    run = FrozenRun(folder, config, judge, [], [], [], [])
+    for seat, name in enumerate(config.market.names):
         if seat in saved:
-            run.sellers.append(saved[seat].sit(spec))
-            run.labels.append(f"{name} ({saved[seat].learner})")
+            run.sellers.append(saved[seat].sit(config.market))
+            run.rules.append(None)
         else:
-            rules = parse_rules(config.seats.get(name, default_player(spec)), f"seats.{name}", spec)
-            run.sellers.append(judge.fixed(rules, seat))
-            run.labels.append(f"{name} ({rules.label})")
-        run.learners.append(saved[seat].learner if seat in saved else None)
+            fixed = judge.fixed(_rules(run, seat), seat)
+            run.sellers.append(fixed)
+            run.rules.append(fixed.rules)
+        one = saved[seat].learner if seat in saved else None
+        run.learners.append(one)
+        run.labels.append(f"{name} ({one or _rules(run, seat).label})")
     return run
+
+
+def _rules(run: FrozenRun, seat: int) -> Rules:
+    """What a seat without a checkpoint follows; a learner's seat should have one."""
+    player, name = run.player(seat), run.spec.names[seat]
+    try:
+        return parse_rules(player, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
+    except Refusal:
+        if isinstance(player, dict) and "pricing" in player:
+            raise
+        raise Refusal(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
 
 
 def run_seed(folder: Path) -> int:
@@ -70,8 +102,8 @@ def run_seed(folder: Path) -> int:
         return 0
 
 
-def refuse_different_markets(runs: list[FrozenRun]) -> None:
-    """Raise :class:`Refusal` that names two runs whose markets differ, and the first keys that do."""
+def refuse_different_markets(runs: Sequence[FrozenRun]) -> None:
+    """Raise :class:`Refusal` that names two runs whose markets differ, and the keys that do."""
     first = runs[0]
     for other in runs[1:]:
         if other.spec != first.spec:
@@ -80,11 +112,13 @@ def refuse_different_markets(runs: list[FrozenRun]) -> None:
             raise Refusal(f"{first.folder} and {other.folder} are runs of different markets: {', '.join(keys)} differ")
 
 
-def analysis_path(folder: Path, stem: str, suffix: str) -> Path:
-    """A new file in a run's ``analysis`` folder, numbered where the name is taken: nothing is written over."""
-    place = folder / "analysis"
+def analysis_path(folder: Path, stem: str) -> Path:
+    """A path in a run's ``analysis`` folder, without suffix, numbered where the name is taken.
+
+    No file of that name exists, with whatever suffix: ``exploit-left-dqn``, then ``exploit-left-dqn-2``.
+    """
+    place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    path, count = place / f"{stem}{suffix}", 2
-    while path.exists():
-        path, count = place / f"{stem}-{count}{suffix}", count + 1
-    return path
+    taken = {path.name.rsplit(".", 1)[0] for path in place.iterdir()}
+    names = (stem if k == 1 else f"{stem}-{k}" for k in count(1))
+    return place / next(name for name in names if name not in taken)

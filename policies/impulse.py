@@ -21,12 +21,15 @@ from market.layout import Floats, Record
 from market.spec import MarketSpec
 from policies.seller import Memory, Seller, look
 
-WATCHED = ("price", "ordered", "sold", "lost", "profit")
+WATCHED = ("price", "ordered", "sold", "lost", "profit", "on_hand_left", "on_order")
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """What the seat does in its one period off its policy: ``seller``'s price, and its order too where ``orders``."""
+    """What the seat does in its one period off its policy: ``seller``'s price, and its order too where ``orders``.
+
+    ``seller`` looks on from the start of the episode, so that rules which remember know what they would know.
+    """
 
     seller: Seller
     orders: bool = False
@@ -44,37 +47,49 @@ class Impulse:
         return np.asarray(self.deviated[name] - self.twin[name])
 
     def relative_price(self) -> Floats:
-        """Price change as a share of the undeviated price (K + 1, M, N)."""
-        return np.asarray(self.change("price") / self.twin["price"])
+        """Price change as a share of the undeviated price (K + 1, M, N); 0 where that is 0."""
+        usual = self.twin["price"]
+        return np.asarray(np.divide(self.change("price"), usual, out=np.zeros_like(usual), where=usual > 0))
+
+    def stock_change(self) -> Floats:
+        """Inventory position (on hand + on order) at a period's end, deviated less undeviated (K + 1, M, N), units."""
+        return self.change("on_hand_left") + self.change("on_order")
 
 
 class Table:
-    """Sellers at one batch: who remembers what."""
+    """Sellers at one batch: who remembers what. ``forced`` looks on from ``seat``; its ``memory`` is kept apart."""
 
-    def __init__(self, batch: MarketBatch, sellers: Sequence[Seller], memories: list[Memory] | None = None) -> None:
-        self.batch, self.sellers = batch, sellers
-        self.memories = memories or [seller.start(batch.markets) for seller in sellers]
+    def __init__(self, batch: MarketBatch, sellers: Sequence[Seller], seat: int, forced: Deviation) -> None:
+        self.batch, self.sellers, self.seat, self.forced = batch, sellers, seat, forced
+        self.memories = [seller.start(batch.markets) for seller in sellers]
+        self.memory = forced.seller.start(batch.markets)
 
     def twin(self) -> Table:
         """The same moment once more: state, customers to come and memories."""
         other = MarketBatch(self.batch.spec, self.batch.markets)
         other.load(self.batch.save())
-        copied = [{name: array.copy() for name, array in memory.items()} for memory in self.memories]
-        return Table(other, self.sellers, copied)
+        table = Table(other, self.sellers, self.seat, self.forced)
+        table.memories = [_copied(memory) for memory in self.memories]
+        table.memory = _copied(self.memory)
+        return table
 
-    def play_period(self, seat: int = 0, deviation: Deviation | None = None) -> Record:
-        """One period; with a deviation ``seat`` still decides (and so remembers), but its price is not posted."""
+    def play_period(self, deviate: bool = False) -> Record:
+        """One period; to ``deviate`` the seat still decides (and so remembers), but its price is not posted."""
         observation = self.batch.observe()
         price = np.empty((self.batch.markets, len(self.sellers)))
         order = np.empty_like(price)
         for k, seller in enumerate(self.sellers):
             view = look(self.batch, k, observation)
             price[:, k], order[:, k], self.memories[k] = seller.act(view, self.memories[k])
-            if deviation is not None and k == seat:
-                forced, ordered, _ = deviation.seller.act(view, deviation.seller.start(self.batch.markets))
-                price[:, k] = forced
-                order[:, k] = ordered if deviation.orders else order[:, k]
+        other, ordered, self.memory = self.forced.seller.act(look(self.batch, self.seat, observation), self.memory)
+        if deviate:
+            price[:, self.seat] = other
+            order[:, self.seat] = ordered if self.forced.orders else order[:, self.seat]
         return self.batch.step(price, order)
+
+
+def _copied(memory: Memory) -> Memory:
+    return {name: array.copy() for name, array in memory.items()}
 
 
 def impulse(
@@ -107,15 +122,15 @@ def impulse(
         )
     batch = MarketBatch(spec, markets, seed)
     batch.reset()
-    table = Table(batch, sellers)
+    table = Table(batch, sellers, seat, deviation)
     for _ in range(at):
         table.play_period()
     twin = table.twin()
     shape = (periods + 1, markets, len(sellers))
     ledgers = [np.empty(shape, np.dtype([(name, "f8") for name in WATCHED])) for _ in range(2)]
     for t in range(periods + 1):
-        for ledger, side, forced in zip(ledgers, (table, twin), (deviation, None), strict=True):
-            entry = side.play_period(seat, forced if t == 0 else None)
+        for ledger, side in zip(ledgers, (table, twin), strict=True):
+            entry = side.play_period(deviate=side is table and t == 0)
             for name in WATCHED:
                 ledger[name][t] = entry[name]
     return Impulse(*ledgers)

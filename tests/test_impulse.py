@@ -7,9 +7,11 @@ import pytest
 from small_run import ROOT
 
 from market.errors import Refusal
+from market.layout import Floats
 from market.spec import MarketSpec
-from policies.impulse import Deviation, Impulse, impulse
+from policies.impulse import WATCHED, Deviation, Impulse, impulse
 from policies.search import build
+from policies.seller import Memory, Seller, View
 from policies.simulate import play
 
 CALVANO = MarketSpec.load(ROOT / "configs" / "calvano.yaml")
@@ -62,6 +64,50 @@ def test_orders_change_only_where_they_are_asked_for() -> None:
     ordered = impulse(DUOPOLY, sellers, 0, Deviation(other, orders=True), **settings)
     assert (without.change("ordered") == 0).all() and (without.change("price") == 0).all()
     assert (ordered.deviated["ordered"][0, :, 0] == 40).all()
+
+
+def test_the_market_with_the_deviation_is_one_where_the_seller_simply_did_so() -> None:
+    """Independent of the twins' common past: the whole episode played again by a seller that deviates on its own."""
+    sellers = [build("match+base_stock", DUOPOLY, 0), build("undercut+forecast", DUOPOLY, 1)]
+    cut = build("constant(price=1.2)", DUOPOLY, 0)
+    found = impulse(DUOPOLY, sellers, 0, Deviation(cut), at=7, periods=10, markets=4, seed=11)
+    again = play(DUOPOLY, [Once(sellers[0], 7, 1.2), sellers[1]], markets=4, seed=11)
+    for name in WATCHED:
+        assert (found.deviated[name] == again[name][7:18]).all()
+    before = play(DUOPOLY, sellers, markets=4, seed=11)[:7]
+    assert (again[:7] == before).all()
+
+
+class Once:
+    """Posts ``price`` in one period, else what ``seller`` posts."""
+
+    def __init__(self, seller: Seller, at: int, price: float) -> None:
+        self.seller, self.at, self.price = seller, at, price
+
+    def start(self, markets: int) -> Memory:
+        return self.seller.start(markets)
+
+    def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
+        price, order, memory = self.seller.act(view, memory)
+        return np.where(view.period == self.at, self.price, price), order, memory
+
+
+def test_rules_to_deviate_to_know_what_they_would_have_seen() -> None:
+    """A rival cut its price in period 4: a trigger that looked on is punishing it in period 6, a fresh one is not."""
+    rival = Once(build("collusive", CALVANO, 1), 4, 1.5)
+    sellers = [build("collusive", CALVANO, 0), rival]
+    deviation = Deviation(build("trigger", CALVANO, 0))
+    found = impulse(CALVANO, sellers, 0, deviation, at=6, periods=1, markets=2, seed=0)
+    assert found.deviated["price"][0, :, 0] == pytest.approx(1.4729, abs=1e-4)
+    assert (found.change("price")[1] == 0).all()
+
+
+def test_demand_does_not_change_where_prices_do_not_matter() -> None:
+    """Same tape: a rival at the same price meets the same customers once the shelves are full again."""
+    sellers = [build("constant(price=2.9)+base_stock(level=40)", DUOPOLY, k) for k in range(2)]
+    same = Deviation(build("constant(price=2.9)", DUOPOLY, 0))
+    found = impulse(DUOPOLY, sellers, 0, same, at=9, periods=12, markets=8, seed=1)
+    assert all((found.change(name) == 0).all() for name in WATCHED)
 
 
 @pytest.mark.parametrize("at", [-1, 85, 100])

@@ -56,7 +56,8 @@ def test_histograms_of_prices_and_orders(seller: str, boards: dict[str, Any]) ->
 
 def test_the_market_has_its_episode_its_text_and_its_speed(boards: dict[str, Any]) -> None:
     tags = boards[MARKET].Tags()
-    assert tags["images"] == ["episode"] and len(boards[MARKET].Images("episode")) == 4
+    assert set(tags["images"]) == {"episode", "policy/left", "policy/right"}
+    assert len(boards[MARKET].Images("episode")) == 4 == len(boards[MARKET].Images("policy/left"))
     assert {"training/seller_periods_per_second", "evaluation/total_profit"} <= set(tags["scalars"])
     assert len(boards[MARKET].Scalars("evaluation/profit_gain")) == 4
     text = boards[MARKET].Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
