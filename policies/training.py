@@ -81,9 +81,10 @@ def train(order: TrainOrder, console: Console | None = None) -> Path:
         with careful():
             raise KeyboardInterrupt(_interrupted(training, folder)) from None
     again = f"bazaar evaluate {shlex.quote(str(folder))}"
+    page = f"bazaar report {shlex.quote(str(folder))}"
     charts = f"bazaar board {shlex.quote(str(order.runs))}"
     console.print(
-        f"run: {folder}   judge again: {again}   charts: {charts}", highlight=False, markup=False, soft_wrap=True
+        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}", highlight=False, markup=False, soft_wrap=True
     )
     return folder
 
