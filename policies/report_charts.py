@@ -21,6 +21,7 @@ MARKET = "(market)"  # as policies.tracking names it, which needs TensorBoard
 GREY = "#8C8C8C"
 GRID = "#E8E8E8"
 DASHES = ("solid", "dash", "dot", "dashdot")
+LEAST_GAIN = -1.0
 WIDE = 20.0
 LOSSES = ("loss", "critic_loss", "actor_loss")
 
@@ -180,12 +181,21 @@ def learning_chart(run: Run) -> Chart | None:
             shown.add(label)
         figure.update_yaxes(title=one.unit, type="log" if one.log and _wide(run, one, names) else "linear", **at)
         figure.update_xaxes(title="seller-periods of training", **at)
+        if one.metric == "profit_gain":
+            _leave_out_the_start(figure, run, names, at)
     _best_fixed_lines(figure, run, found)
     return Chart(
         _learning_title(run),
         dress(figure, 70 + 260 * rows, margin={"l": 60, "r": 16, "t": 64, "b": 48}),
         _learning_note(run, found),
     )
+
+
+def _leave_out_the_start(figure: Any, run: Run, names: Iterable[str], at: dict[str, int]) -> None:
+    """Sellers who know nothing yet may lose many times what Nash and joint profit are apart."""
+    values = np.concatenate([curve(run, "evaluation", "profit_gain", name)[1] for name in names])
+    if values.min() < LEAST_GAIN:
+        figure.update_yaxes(range=[LEAST_GAIN, max(float(values.max()), 1.0) + 0.2], **at)
 
 
 def _profit_curves(spec: MarketSpec) -> list[_Curve]:
@@ -233,6 +243,8 @@ def _learning_note(run: Run, found: list[_Curve]) -> str:
         lines.append("Each seller's best evaluation against fixed competitors is what the rest of this page shows.")
     if "profit_against_fixed" in kinds and any(best_fixed_row(run, player) for player in run.learners):
         lines.append("Dotted: the best fixed competitor in the seller's seat.")
+    if "profit_gain" in kinds:
+        lines.append(f"Profit gains below {LEAST_GAIN:g} are not shown.")
     if kinds & set(LOSSES):
         lines.append(
             "Losses are the learners' own, in their own units: a loss that explodes is a fault, a low one no merit."
