@@ -84,7 +84,10 @@ def train(order: TrainOrder, console: Console | None = None) -> Path:
     page = f"bazaar report {shlex.quote(str(folder))}"
     charts = f"bazaar board {shlex.quote(str(order.runs))}"
     console.print(
-        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}", highlight=False, markup=False, soft_wrap=True
+        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     return folder
 
