@@ -196,11 +196,11 @@ def refine(score: Score, low: Floats, high: Floats, whole: bool) -> Floats:
         points = np.array(list(product(*axes)))
         best = np.asarray(points[np.argmax(score(points))])
         width = np.array([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in axes])
-        if (width <= finest).all():
+        edge = best == np.array([axis[-1] for axis in axes])
+        if (width <= finest).all() and not edge.any():
             break
         span = np.array([axis[-1] - axis[0] for axis in axes])
-        edge = best == np.array([axis[-1] for axis in axes])
-        low, high = np.maximum(best - width, 0.0), best + np.where(edge, span, width)
+        low, high = np.maximum(best - width, 0.0), best + np.where(edge, 2 * span, width)
     return best
 
 

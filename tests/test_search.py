@@ -122,7 +122,7 @@ def test_free_stock_and_a_wrong_number_of_rivals_are_refused() -> None:
         best_level(duopoly(), 0, rules, rivals=[rules])
 
 
-@pytest.mark.parametrize(("best", "high"), [(37, 100), (100, 100), (0, 100), (731, 100)])
+@pytest.mark.parametrize(("best", "high"), [(29, 9), (1, 1), (37, 100), (100, 100), (0, 100), (731, 100)])
 def test_refine_finds_the_top_of_a_hill_inside_or_beyond_the_box(best: int, high: int) -> None:
     found = refine(lambda points: -np.abs(points[:, 0] - best), np.zeros(1), np.array([float(high)]), whole=True)
     assert found.tolist() == [best]
