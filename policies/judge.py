@@ -80,9 +80,11 @@ def judge(order: JudgeOrder) -> None:
     judge = Judge(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)
-    judge_all(judge, found.seats, order.against, order.episodes, console, found.sellers, files.add, order.risk)
+    given = (order.against, order.episodes, console)
+    comparisons = judge_all(judge, found.seats, *given, found.sellers, files.add, order.risk)
     if order.stress:
-        stress_all(judge, found.seats, order.against, order.episodes, console, files.add)
+        best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
+        stress_all(judge, found.seats, *given, files.add, best)
 
 
 def refuse_unwritable(path: Path | None) -> None:
@@ -178,13 +180,19 @@ def stress_all(
     episodes: int | None,
     console: Console,
     keep: Keep = lambda rows: None,
+    best: Mapping[tuple[str, str], str] | None = None,
 ) -> None:
-    """Play the subjects under named shifts of the market, in every seat against every line-up."""
+    """Play the subjects, and beside them the ``best`` fixed competitor of each (seat, line-up), under named shifts."""
     from policies.stress import run_stress
+
+    competitors = {rules.label: rules for rules in judge.competitors()} if best else {}
 
     for line_up in judge.line_ups(against):
         for seat, named in subjects.items():
             players = {n: judge.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
+            beside = (best or {}).get((judge.spec.names[seat], line_up.label))
+            if beside in competitors:
+                players.setdefault(beside, judge.against(competitors[beside], seat, line_up))
             rivals = judge.rivals(seat, line_up, next(iter(players.values())))
             if len(judge.spec.sellers) > 1:
                 console.print(f"Rivals under stress: {line_up.label}", highlight=False)
