@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,9 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
     Raises:
         Refusal: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
     """
+    for entry in entries:
+        if os.sep in entry and not Path(entry).is_dir():
+            raise Refusal(f"{entry}: is neither a run's folder nor rules")
     folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
     _refuse_twice(str(folder.resolve()) for folder in folders)
     markets = [*([(config, load_run(config))] if config else []), *((folder, open_run(folder)) for folder in folders)]
