@@ -1,7 +1,8 @@
 """What all seats would earn at Nash prices and at joint-profit prices: the two ends that profit gain is measured by.
 
-Both are simulated in the market itself, on the customers of whatever is compared with them, and where stock is held
-with one replenishment rule, base stock at the newsvendor level: theory's own profits leave stock out.
+Both are simulated in the market itself, on the customers of whatever is compared with them: theory's own profits leave
+stock out. Where stock is held both replenish by base stock at the level that is best at those prices, found by
+simulation: newsvendor levels would cost one end more than the other, and what is left would pass for collusion.
 Dimensions: E episodes, N sellers.
 """
 
@@ -21,7 +22,9 @@ from market.theory import profit_gain, seat_profit_gain
 from policies.config import Evaluation
 from policies.fixed import Rules, compose
 from policies.pricing import Collusive, Nash, PricingRule
+from policies.replenishment import BaseStock
 from policies.rule import Seat
+from policies.search import best_level
 from policies.seller import Seller
 from policies.simulate import play, rows_at_once
 
@@ -87,7 +90,11 @@ class References:
 
     def _set(self, end: End, pricing: PricingRule) -> None:
         seats, rules = range(len(self.spec.sellers)), Rules(pricing=pricing).completed(self.spec)
-        self._sellers[end] = [compose(rules, self.spec, k, "profit gain") for k in seats]
+        players = [rules] * len(seats)
+        if self.spec.stocked:
+            searched = rules.with_replenishment(BaseStock(level="best"))
+            players = [best_level(self.spec, k, searched, [rules] * len(seats), where="profit gain") for k in seats]
+        self._sellers[end] = [compose(players[k], self.spec, k, "profit gain") for k in seats]
         self.price[end] = np.array([pricing.usual(Seat(self.spec, k)) for k in seats])
 
     def ends(self, seed: int, episodes: int, tick: Said = silent) -> Ends | None:

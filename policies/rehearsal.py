@@ -68,7 +68,7 @@ def _how(found: Rehearsal, spec: MarketSpec, settings: Evaluation) -> str:
     if found.ends is None:
         about = f"No profit gain: {found.references.problem}."
     else:
-        stock = ", base stock at newsvendor levels" if spec.stocked else ""
+        stock = ", base stock at the level best there" if spec.stocked else ""
         about = (
             f"The references on the same customers{stock}. Profit gain: 0 at Nash, 1 at joint profit; of a seat only "
             "where joint prices raise its profit by over 5 %."

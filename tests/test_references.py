@@ -37,11 +37,23 @@ def test_calvano_by_the_published_prices_and_profits() -> None:
     assert found.gain(float(found.joint[0].sum())) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("pricing", "best"), [("nash", 23), ("collusive", 19)])
+def test_no_other_level_earns_more_at_the_references_prices(pricing: str, best: int) -> None:
+    """On customers that the search never saw."""
+    spec = references("duopoly.yaml").spec
+    earned = {}
+    for level in (best - 6, best - 3, best, best + 3, best + 6):
+        sellers = [build(f"{pricing}+base_stock(level={k})", spec, seat) for seat, k in enumerate((level, best))]
+        ledger = play(spec, sellers, markets=200, seed=5)
+        earned[level] = episode_profit(ledger, spec, 10)[:, 0].mean()
+    assert max(earned, key=lambda level: earned[level]) == best
+
+
 @pytest.mark.parametrize("end", ["nash", "joint"])
 def test_stocked_references_are_the_rules_on_the_same_customers(end: str) -> None:
     known = references("duopoly.yaml", "market.horizon=40", "evaluation.salvage=0.5")
     spec = known.spec
-    rules = {"nash": "nash+base_stock(level=newsvendor)", "joint": "collusive+base_stock(level=newsvendor)"}[end]
+    rules = {"nash": "nash+base_stock(level=23)", "joint": "collusive+base_stock(level=19)"}[end]
     ledger = play(spec, [build(rules, spec, seat) for seat in range(2)], markets=16, seed=99)
     found = known.ends(99, 16)
     assert found is not None
