@@ -79,11 +79,20 @@ def find_folder(order: TournamentOrder, inputs: dict[str, Any]) -> Path:
     except Refusal:
         if Path(name).name != name or not (folder / ABOUT).is_file():
             raise
-    found = list(differences(about(folder)["inputs"], inputs, ""))
+    found = list(differences(_listed(about(folder)["inputs"]), _listed(inputs), ""))
     if found:
         shown = "; ".join(one.removeprefix(".") for one in found[:3])
         raise Refusal(f"{folder}: is another tournament, choose another --name. It differs in {shown} (there / here)")
     return folder
+
+
+def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Policies under their labels, so that a difference names one policy and not the whole list; order counts."""
+    try:
+        named = {one["label"]: one for one in inputs["policies"]}
+        return inputs | {"policies": named, "order": ", ".join(named)}
+    except (KeyError, TypeError):
+        return inputs
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_run_that_learns_on_makes_another_tournament(tmp_path: Path) -> None:
     order = an_order(None, tmp_path, str(run), "nash+base_stock", episodes=8, name="cup")
     run_tournament(order, quiet())
     shutil.copy(run / "checkpoints" / "left.latest.pt", run / "checkpoints" / "left.best.pt")
-    with pytest.raises(Refusal, match="is another tournament.*policies.0.digest"):
+    with pytest.raises(Refusal, match="is another tournament.*policies.first.left .dqn.*digest"):
         run_tournament(order, quiet())
 
 
