@@ -294,7 +294,7 @@ COMMANDS: dict[str, tuple[Add, str]] = {
     "evaluate": (_add_evaluate, "judge a seller against fixed competitors on the same customers"),
     "report": (_add_report, "write one HTML page about a run"),
     "tournament": (_add_tournament, "play every policy against every other; payoffs, ranks, equilibria"),
-    "exploit": (_add_exploit, "how much more a seat could earn against the others as they are"),
+    "exploit": (_add_exploit, "how much more a seat could earn against the others, all at their best evaluation"),
     "deviate": (_add_deviate, "force a seller off its policy for one period and watch what the others do"),
     "theory": (_add_theory, "equilibrium prices, elasticities and exact optima of a market"),
     "reproduce": (_add_reproduce, "repeat a published result"),

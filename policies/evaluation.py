@@ -130,7 +130,9 @@ class Comparison:
 
     def _standing(self, result: Result) -> Standing:
         gap = None if self.best is None else gap_interval(result, self.best)
-        better = float("nan") if self.best is None else improvement(result.profit, self.best.profit)
+        better = float("nan")
+        if self.best is not None:
+            better = improvement(paired(result, self.best), np.zeros_like(self.best.profit))
         gain = float("nan") if self.ends is None else self.ends.gain(float(result.total.mean()))
         return Standing(mean_interval(result.profit), gap, better, gain)
 
@@ -201,7 +203,13 @@ def difference(result: Result, best: Result) -> tuple[float, float]:
 
 def gap_interval(result: Result, best: Result) -> Interval:
     """The mean paired difference in profit per period with its bootstrap interval."""
-    return mean_interval(result.profit - best.profit, scale=float(np.abs(best.profit).max()))
+    return mean_interval(paired(result, best), scale=float(np.abs(best.profit).max()))
+
+
+def paired(result: Result, best: Result) -> Floats:
+    """The difference in each episode (E,); what rounding leaves where both earn the same is none."""
+    gap = result.profit - best.profit
+    return np.asarray(np.where(np.abs(gap) <= 1e-12 * np.abs(best.profit), 0.0, gap))
 
 
 def precise(results: Sequence[Result], precision: float) -> bool:

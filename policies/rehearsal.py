@@ -48,7 +48,9 @@ def print_rehearsal(found: Rehearsal, spec: MarketSpec, settings: Evaluation, co
     heads = ["", f"profit a {spec.period}", "all at Nash", "all at joint", "price", "Nash", "joint", "profit gain"]
     cells = [_seat(found, k, name) for k, name in enumerate(spec.names)]
     cells.append(_market(found))
-    print_table("the trained sellers against one another", heads, cells, [False] * len(cells), console)
+    print_table(
+        "the trained sellers against one another, as they are at the end", heads, cells, [False] * len(cells), console
+    )
     console.print(_how(found, spec, settings), style="dim", highlight=False)
 
 

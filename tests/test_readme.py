@@ -58,7 +58,7 @@ def test_the_commands_run_in_the_order_given(scratch: Path) -> None:
     assert {words[1] for words in commands} >= {"train", "evaluate", "theory", "exploit", "deviate", "report"}
     for words in commands:
         assert run(quickly(words), scratch)
-    assert (scratch / "table.json").stat().st_size > 0
+    assert (scratch / "runs" / "table.json").stat().st_size > 0
     assert (scratch / "runs" / "first" / "report.html").stat().st_size > 0
 
 
