@@ -144,8 +144,8 @@ def _together_table(page: Page, run: Run, together: Together) -> None:
         cells += [number(float(together.figures[key][player.seat]), form) for key, (_, form) in rates.items()]
         rows.append(cells)
     alone = len(spec.sellers) == 1
-    caption = f"{'The seller alone' if alone else 'All sellers of the run together'}, {len(together.profits):,} episodes, "
-        "each as it was at its best evaluation"
+    who = "The seller alone" if alone else "All sellers of the run together"
+    caption = f"{who}, {len(together.profits):,} episodes, each as it was at its best evaluation"
     page.table(heads, rows, caption, [player.learned for player in run.players])
     page.paragraph(
         "Nash and joint-profit prices are theory's, without stock and promotions: at Nash prices nobody gains by another "
