@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,8 +57,8 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
         Refusal: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
     """
     for entry in entries:
-        if os.sep in entry and not Path(entry).is_dir():
-            raise Refusal(f"{entry}: is neither a run's folder nor rules")
+        if ("/" in entry or "\\" in entry) and not Path(entry).is_dir():
+            raise Refusal(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
     folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
     _refuse_twice(str(folder.resolve()) for folder in folders)
     markets = [*([(config, load_run(config))] if config else []), *((folder, open_run(folder)) for folder in folders)]
@@ -119,8 +118,6 @@ def _short(value: Any) -> str:
 
 
 def _of_rules(text: str, number: int, market: MarketSpec) -> Policy:
-    if "/" in text or "\\" in text:
-        raise Refusal(f"{text}: is neither a run's folder nor rules such as nash+base_stock")
     try:
         rules = parse_rules(text, f"entry {number}", market)
     except Refusal as problem:

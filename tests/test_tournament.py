@@ -324,7 +324,7 @@ def test_wrong_entries_are_refused(entries: tuple[str, ...], tmp_path: Path, mon
 def test_rules_alone_need_a_market_and_a_run_needs_sellers(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="rules alone do not say which market: give --config FILE or a run"):
         run_tournament(an_order(None, tmp_path), quiet())
-    with pytest.raises(Refusal, match="^runs/missing: is neither a run's folder nor rules$"):
+    with pytest.raises(Refusal, match="^runs/missing: is neither a run's folder nor rules such as nash\\+base_stock$"):
         run_tournament(an_order(None, tmp_path, "runs/missing", "nash"), quiet())
     run = two_runs(tmp_path)[0]
     with pytest.raises(Refusal, match="first: is given twice"):
