@@ -166,13 +166,14 @@ def _add_exploit(exploit: argparse.ArgumentParser) -> None:
     _seed(exploit, "training and customers")
     exploit.add_argument("--episodes", type=count, help="episodes judged (default: until precise)")
     _device(exploit)
+    _checkpoint(exploit)
     _json(exploit, "the figures")
 
 
 def _exploit(args: argparse.Namespace) -> None:
     from policies.exploit import ExploitOrder, exploit
 
-    names = ("seller", "learner", "budget", "seed", "episodes", "device", "json")
+    names = ("seller", "learner", "budget", "seed", "episodes", "device", "checkpoint", "json")
     exploit(ExploitOrder(args.run, **{name: getattr(args, name) for name in names}))
 
 
@@ -188,6 +189,7 @@ def _add_deviate(deviate: argparse.ArgumentParser) -> None:
     deviate.add_argument("--at", type=at_least_zero, help="the period of the deviation (default: after the warm-up)")
     deviate.add_argument("--episodes", type=count, help="episodes a run")
     _seed(deviate, "the customers")
+    _checkpoint(deviate)
     _json(deviate, "the figures")
     deviate.add_argument("--png", type=Path, metavar="FILE", help="write the picture here as well")
 
@@ -195,7 +197,7 @@ def _add_deviate(deviate: argparse.ArgumentParser) -> None:
 def _deviate(args: argparse.Namespace) -> None:
     from policies.deviate import DeviateOrder, deviate
 
-    names = ("seller", "to", "periods", "at", "episodes", "seed", "json", "png")
+    names = ("seller", "to", "periods", "at", "episodes", "seed", "checkpoint", "json", "png")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     deviate(DeviateOrder(tuple(args.runs), **given))
 

@@ -43,6 +43,7 @@ class DeviateOrder:
     at: int | None = None
     episodes: int = 512
     seed: int = 0
+    checkpoint: str = "best"
     json: Path | None = None
     png: Path | None = None
 
@@ -101,7 +102,7 @@ def deviate(order: DeviateOrder, console: Console | None = None) -> Response:
     console = console or terminal()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
-    runs = [frozen_run(folder) for folder in order.runs]
+    runs = [frozen_run(folder, order.checkpoint) for folder in order.runs]
     refuse_different_markets(runs)
     _refuse_twice(order.runs)
     spec, response = runs[0].spec, respond(runs, order, console)
