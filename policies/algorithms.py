@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -93,10 +95,31 @@ class SamplingPolicy(ProbabilisticActorPolicy):
         return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
 
 
+ValueLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def value_loss(options: Any) -> ValueLoss:
+    """The mean loss of predicted values (B, ...) against targets that the options ask for, ``loss: mse | huber``."""
+    if options.loss == "mse":
+        return nn.functional.mse_loss
+    return partial(nn.functional.huber_loss, delta=options.huber_delta)
+
+
 class _Lean:
-    """An update without train-mode switching (no dropout, no batch norm here) and without reading losses back."""
+    """An update without train-mode switching (no dropout, no batch norm here) and without reading losses back.
+
+    ``value_loss`` and ``max_grad_norm`` (the optimisers') are as constructed until :meth:`configure`.
+    """
 
     baseline: RewardBaseline
+    value_loss: ValueLoss = staticmethod(nn.functional.mse_loss)
+    _optimizers: list[Any]
+
+    def configure(self, options: Any) -> None:
+        """Take over what options all algorithms share: the loss of value networks, and gradient clipping."""
+        self.value_loss = value_loss(options)
+        for optim in self._optimizers:
+            optim._max_grad_norm = options.max_grad_norm
 
     def _prepared(self, buffer: ReplayBuffer, sample_size: int) -> Any:
         if not self.policy.is_within_training_step:  # type: ignore[attr-defined]
@@ -173,7 +196,7 @@ class LeanDQN(_LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is ne
     def _update_with_batch(self, batch: Any) -> Any:
         self._periodically_update_lagged_network_weights()
         q = self._bodies[0](batch.obs).gather(1, batch.act.unsqueeze(1)).squeeze(1)
-        loss = nn.functional.mse_loss(q, batch.returns.squeeze(1))
+        loss = self.value_loss(q, batch.returns.squeeze(1))
         self.optim.step(loss)
         return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
 
@@ -211,7 +234,7 @@ class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never
 
     def _update_with_batch(self, batch: Any) -> Any:
         q = self.critic(batch.obs, batch.act)
-        critic_loss = nn.functional.mse_loss(q, batch.returns)
+        critic_loss = self.value_loss(q, batch.returns)
         self.critic_optim.step(critic_loss)
         output = self._bodies[0](batch.obs)
         actor_loss = -self.critic(batch.obs, torch.tanh(output)).mean()
@@ -220,6 +243,8 @@ class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never
         # as policy_optim.step(), but without gradients for the critic's weights, which nobody uses
         self.policy_optim._optim.zero_grad()
         actor_loss.backward(inputs=self._actor_weights)
+        if (norm := self.policy_optim._max_grad_norm) is not None:
+            nn.utils.clip_grad_norm_(self._actor_weights, norm)
         self.policy_optim._optim.step()
         self._update_lagged_network_weights()
         q = q.detach().mean()
@@ -273,7 +298,7 @@ class LeanA2C(_Lean, A2C):
         actor, critic = self._networks
         log_p, entropy = actor.evaluate(obs, act)
         actor_loss = -(log_p * advantage).mean()
-        critic_loss = nn.functional.mse_loss(critic(obs).squeeze(1), returns)
+        critic_loss = self.value_loss(critic(obs).squeeze(1), returns)
         self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
         named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
         return {name: tensor.detach() for name, tensor in named.items()}

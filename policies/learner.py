@@ -36,6 +36,7 @@ from torch import Tensor
 from policies.algorithms import Losses, RewardBaseline
 from policies.memory import LockstepBuffer, generator_state, restore_generator
 from policies.networks import Actor, Architecture
+from policies.schedules import anneal
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Learner(ABC):
         self.options, self.rows = setup.options, setup.rows
         self.algorithm, self.policy, self.baseline = algorithm, algorithm.policy, baseline
         self.network: Actor = network
+        algorithm.configure(setup.options)
         self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
         self.stored, self.updates, self.fraction = 0, 0, 0.0
         self._losses: Losses | None = None
@@ -115,7 +117,7 @@ class Learner(ABC):
     def progress(self, fraction: float) -> None:
         """Set step sizes and exploration to where the run is, ``fraction`` from 0 to 1 (clamped)."""
         self.fraction = min(max(fraction, 0.0), 1.0)
-        factor = _linear(1.0, self.options.lr_final, self.fraction)
+        factor = anneal(self.options.lr_schedule, 1.0, self.options.lr_final, self.fraction)
         for group, lr in self._groups:
             group["lr"] = lr * factor
         self._explore_at(self.fraction)
@@ -197,7 +199,8 @@ class DQNLearner(ReplayLearner):
 
     def _explore_at(self, fraction: float) -> None:
         o = self.options
-        self.policy.eps_training = _linear(o.epsilon, o.epsilon_final, min(fraction / o.epsilon_fraction, 1.0))
+        way = min(fraction / o.epsilon_fraction, 1.0)
+        self.policy.eps_training = anneal(o.epsilon_schedule, o.epsilon, o.epsilon_final, way)
 
     def _exploration(self) -> dict[str, float]:
         return {"epsilon": self.policy.eps_training}
@@ -214,7 +217,8 @@ class DDPGLearner(ReplayLearner):
 
     def _explore_at(self, fraction: float) -> None:
         o = self.options
-        self.policy.noise = _linear(o.noise, o.noise_final, min(fraction / o.noise_fraction, 1.0))
+        way = min(fraction / o.noise_fraction, 1.0)
+        self.policy.noise = anneal(o.noise_schedule, o.noise, o.noise_final, way)
 
     def _exploration(self) -> dict[str, float]:
         return {"noise": self.policy.noise}
@@ -246,7 +250,7 @@ class A2CLearner(Learner):
         return True
 
     def _explore_at(self, fraction: float) -> None:
-        self.algorithm.ent_coef = _linear(self.options.entropy, self.options.entropy_final, fraction)
+        self.algorithm.ent_coef = anneal("linear", self.options.entropy, self.options.entropy_final, fraction)
 
     def _exploration(self) -> dict[str, float]:
         return {"entropy_weight": self.algorithm.ent_coef}
@@ -264,10 +268,6 @@ def _memory(setup: Setup, length: int) -> LockstepBuffer:
     discrete = isinstance(setup.action_space, Discrete)
     shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
     return LockstepBuffer(length, setup.rows, setup.observation, shape, kind, setup.memory_seed)  # type: ignore[arg-type]
-
-
-def _linear(start: float, final: float, fraction: float) -> float:
-    return start + (final - start) * fraction
 
 
 def _to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -84,7 +84,6 @@ def _build_a2c(setup: Setup) -> Learner:
         critic=ValueCritic(setup.observation, o.hidden).to(setup.device),
         optim=_adam(o.lr),
         vf_coef=o.value,
-        max_grad_norm=o.max_grad_norm,
         gae_lambda=o.gae_lambda,
         gamma=o.gamma,
         return_scaling=o.scale_returns,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+ENDS_ABOVE_ZERO = "must be above 0 for an exponential schedule, which never reaches 0"
 
 
 class LearnerOptions(BaseModel):
@@ -12,10 +16,31 @@ class LearnerOptions(BaseModel):
 
     hidden: tuple[PositiveInt, ...] = Field((64, 64), description="units of each hidden layer, of every network")
     lr: float = Field(1e-3, gt=0, description="Adam's step size at the start")
-    lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr; linear")
+    lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
+    lr_schedule: Literal["constant", "linear", "cosine", "exponential"] = Field(
+        "linear", description="how the step size goes from lr to lr_final over the run; constant stays at lr"
+    )
+    loss: Literal["mse", "huber"] = Field(
+        "mse",
+        description="what a network of values minimises: the squared error, or Huber's, which large errors sway less",
+    )
+    huber_delta: float = Field(
+        1.0,
+        gt=0,
+        description="error up to which huber is half its square; linear beyond. In rewards as they are learned",
+    )
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="L2 norm that an optimiser's gradients are clipped to; null: never"
+    )
     gamma: float = Field(0.98, ge=0, lt=1, description="discount factor per period")
     center_rewards: bool = Field(True, description="subtract the running mean reward from rewards before learning")
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
+
+    @model_validator(mode="after")
+    def _anneals(self) -> LearnerOptions:
+        if self.lr_schedule == "exponential" and not self.lr_final:
+            raise ValueError(f"lr_final {ENDS_ABOVE_ZERO}")
+        return self
 
 
 class ReplayOptions(LearnerOptions):
@@ -45,12 +70,15 @@ class DQNOptions(ReplayOptions):
     target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
     epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")
     epsilon_final: float = Field(0.02, ge=0, le=1, description="the same from epsilon_fraction of the run on")
-    epsilon_fraction: float = Field(0.5, gt=0, le=1, description="fraction of the run over which epsilon falls; linear")
+    epsilon_fraction: float = Field(0.5, gt=0, le=1, description="fraction of the run over which epsilon falls")
+    epsilon_schedule: Literal["linear", "exponential"] = Field("linear", description="how epsilon falls")
 
     @model_validator(mode="after")
     def _falls(self) -> DQNOptions:
         if self.epsilon_final > self.epsilon:
             raise ValueError(f"epsilon_final {self.epsilon_final} must not exceed epsilon {self.epsilon}")
+        if self.epsilon_schedule == "exponential" and not self.epsilon_final:
+            raise ValueError(f"epsilon_final {ENDS_ABOVE_ZERO}")
         return self
 
 
@@ -65,12 +93,15 @@ class DDPGOptions(ReplayOptions):
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")
     noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
     noise_final: float = Field(0.05, ge=0, description="the same at noise_fraction of the run and after")
-    noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls; linear")
+    noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls")
+    noise_schedule: Literal["linear", "exponential"] = Field("linear", description="how the noise falls")
 
     @model_validator(mode="after")
     def _falls(self) -> DDPGOptions:
         if self.noise_final > self.noise:
             raise ValueError(f"noise_final {self.noise_final} must not exceed noise {self.noise}")
+        if self.noise_schedule == "exponential" and not self.noise_final:
+            raise ValueError(f"noise_final {ENDS_ABOVE_ZERO}")
         return self
 
 
@@ -81,8 +112,8 @@ class A2COptions(LearnerOptions):
     gae_lambda: float = Field(0.95, ge=0, le=1, description="weight of longer returns in the advantage")
     entropy: float = Field(0.005, ge=0, description="weight of the entropy bonus at the start, per nat")
     entropy_final: float = Field(0.0, ge=0, description="the same at the end of the run; linear")
-    value: float = Field(0.5, gt=0, description="weight of the critic's squared error")
-    max_grad_norm: float | None = Field(0.5, gt=0, description="L2 norm that gradients are clipped to; null: never")
+    value: float = Field(0.5, gt=0, description="weight of the critic's loss")
+    max_grad_norm: float | None = Field(0.5, gt=0, description="as the other learners'; one norm for actor and critic")
     repeat: PositiveInt = Field(1, description="passes over a segment")
     batch_size: PositiveInt | None = Field(
         512, description="transitions per gradient step, unless a segment has fewer; null: the whole segment"
