@@ -6,7 +6,6 @@ components of a box action, B rows of a batch.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 from policies.memory import LockstepBuffer
 from policies.networks import Perceptron, ValueCritic
+from policies.running import RewardBaseline
 
 
 @dataclass(kw_only=True)
@@ -37,20 +37,6 @@ class Losses(TrainingStats):
     def get_loss_stats_dict(self) -> dict[str, float]:
         """Name -> value."""
         return {name: float(tensor) for name, tensor in self.tensors.items()}
-
-
-class RewardBaseline:
-    """The exponentially forgetting mean of rewards, ``horizon`` transitions long; the plain mean until then."""
-
-    def __init__(self, on: bool, horizon: int = 200_000) -> None:
-        self.on, self.horizon = on, horizon
-        self.mean, self.count = 0.0, 0
-
-    def see(self, reward: NDArray[np.floating]) -> None:
-        """Take in one period's rewards (M,)."""
-        if self.on:
-            self.count = min(self.count + len(reward), self.horizon)
-            self.mean += (float(reward.mean()) - self.mean) * len(reward) / self.count
 
 
 class EpsilonGreedyPolicy(DiscreteQLearningPolicy[Any]):
@@ -154,7 +140,7 @@ class _LeanReplay(_Lean):
             q = self._value(tensor(buffer.obs_next.take(last, axis=0)))
         target = q.cpu().numpy().reshape(-1, 1) * ~buffer.terminated[last][:, None]
         returns = _nstep_return(
-            (buffer.rew[index] - self.baseline.mean).ravel(),
+            self.baseline.learned(buffer.rew[index]).ravel(),
             _ends(buffer, index.ravel()),
             target,
             np.arange(index.size).reshape(index.shape),
@@ -266,18 +252,15 @@ class LeanA2C(_Lean, A2C):
     def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
         _, critic = self._networks
         tensor = critic.body.tensor
-        batch.__dict__.update(obs=tensor(batch.obs), rew=batch.rew - self.baseline.mean)
+        batch.__dict__.update(obs=tensor(batch.obs), rew=self.baseline.learned(batch.rew))
         with torch.no_grad():
             values = critic(torch.cat((batch.obs, tensor(batch.obs_next)))).cpu().numpy().reshape(2, -1)
-        scale = math.sqrt(self.ret_rms.var + self._eps) if self.return_scaling else 1.0
         returns, advantage = self.compute_episodic_return(
-            batch, buffer, indices, values[1] * scale, values[0] * scale, self.gamma, self.gae_lambda
+            batch, buffer, indices, values[1], values[0], self.gamma, self.gae_lambda
         )
-        if self.return_scaling:
-            self.ret_rms.update(returns)
         if self.normalize_advantages:
             advantage = (advantage - advantage.mean()) / (advantage.std() + self._eps)
-        batch.__dict__.update(returns=tensor(returns / scale), adv=tensor(advantage))
+        batch.__dict__.update(returns=tensor(returns), adv=tensor(advantage))
         batch.__dict__["act"] = torch.as_tensor(batch.act, device=batch.obs.device)
         return batch
 

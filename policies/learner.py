@@ -13,6 +13,9 @@ Glossary, as everywhere in this project:
   (``truncated``): values bootstrap across it, and it is never ``terminated``.
 - *reward baseline*: the running mean reward; subtracting it from every reward leaves the best policy as it is, since
   nothing terminates, and takes the constant mean / (1 - gamma) out of what the networks must learn.
+- *return scale*: the running standard deviation of discounted sums of (centered) rewards, which rewards are divided by
+  when ``normalize_returns`` is on. Baseline, scale and the observations' moments are read when an update is made, so
+  what lies in a memory is as it came from the market.
 
 Dimensions: M rows, F observation features, A components of a box action, B rows of a batch, N periods of an n-step
 return. Each learner owns its random generators, so the learners of a market do not disturb one another.
@@ -33,9 +36,11 @@ from tianshou.data import Batch, ReplayBuffer
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
-from policies.algorithms import Losses, RewardBaseline
+from policies.algorithms import Losses
 from policies.memory import LockstepBuffer, generator_state, restore_generator
 from policies.networks import Actor, Architecture
+from policies.normalizer import Moments, share
+from policies.running import RewardBaseline
 from policies.schedules import anneal
 
 
@@ -64,6 +69,9 @@ class Learner(ABC):
         self.algorithm, self.policy, self.baseline = algorithm, algorithm.policy, baseline
         self.network: Actor = network
         algorithm.configure(setup.options)
+        self._seen = Moments(setup.observation, setup.device) if network.normalizer is not None else None
+        if network.normalizer is not None:
+            share(algorithm, network.normalizer)
         self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
         self.stored, self.updates, self.fraction = 0, 0, 0.0
         self._losses: Losses | None = None
@@ -104,8 +112,14 @@ class Learner(ABC):
             never = np.zeros_like(truncated)
             fields = {"obs": obs, "act": action, "rew": reward, "obs_next": obs_next, "truncated": truncated}
             self.memory.add(cast(Any, Batch(fields | {"terminated": never, "info": Batch()})))
-        self.baseline.see(reward)
+        self.baseline.see(reward, truncated)
+        self._see(obs)
         self.stored += self.rows
+
+    def _see(self, obs: NDArray[np.float32]) -> None:
+        if self._seen is not None and self.network.normalizer is not None:
+            self._seen.see(self.network.body.tensor(obs))
+            self.network.normalizer.set(self._seen)
 
     def learn(self) -> dict[str, float] | None:
         """Run the updates that are due; every ``report_every``-th of them also returns :meth:`scalars`."""
@@ -130,7 +144,7 @@ class Learner(ABC):
         """The last update's losses, and where the schedules stand."""
         losses = self._losses.get_loss_stats_dict() if self._losses else {}
         standing = {"learning_rate": self._groups[0][0]["lr"], "updates": float(self.updates)}
-        return losses | standing | {"reward_baseline": self.baseline.mean} | self._exploration()
+        return losses | standing | self.baseline.scalars() | self._exploration()
 
     @abstractmethod
     def _exploration(self) -> dict[str, float]:
@@ -145,7 +159,8 @@ class Learner(ABC):
             "memory": _to_tensors(self.memory.state_dict()),
             "generator": _to_tensors({"rng": generator_state(self.policy.rng)})["rng"],
             "counters": {"stored": self.stored, "updates": self.updates, "fraction": self.fraction},
-            "baseline": {"mean": self.baseline.mean, "count": self.baseline.count},
+            "baseline": self.baseline.state_dict(),
+            "seen": self._seen.state_dict() if self._seen is not None else {},
         }
         return state | {"own": self._own_state()}
 
@@ -159,7 +174,9 @@ class Learner(ABC):
         self.memory.load_state_dict(_to_arrays(state["memory"]))
         restore_generator(self.policy.rng, _to_arrays({"rng": state["generator"]})["rng"])
         self.stored, self.updates = state["counters"]["stored"], state["counters"]["updates"]
-        self.baseline.mean, self.baseline.count = state["baseline"]["mean"], state["baseline"]["count"]
+        self.baseline.load_state_dict(state["baseline"])
+        if self._seen is not None:
+            self._seen.load_state_dict(state["seen"])
         self._load_own(state["own"])
         self.progress(state["counters"]["fraction"])
 
@@ -256,12 +273,10 @@ class A2CLearner(Learner):
         return {"entropy_weight": self.algorithm.ent_coef}
 
     def _own_state(self) -> dict[str, float]:
-        scale = self.algorithm.ret_rms
-        return {"mean": float(scale.mean), "var": float(scale.var), "count": scale.count}
+        return {}
 
     def _load_own(self, state: dict[str, float]) -> None:
-        scale = self.algorithm.ret_rms
-        scale.mean, scale.var, scale.count = state["mean"], state["var"], state["count"]
+        """Tianshou's own state holds all."""
 
 
 def _memory(setup: Setup, length: int) -> LockstepBuffer:

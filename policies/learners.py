@@ -21,12 +21,12 @@ from policies.algorithms import (
     LeanDDPG,
     LeanDQN,
     NoisyPolicy,
-    RewardBaseline,
     SamplingPolicy,
 )
 from policies.learner import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
 from policies.networks import ActionValueCritic, Actor, Architecture, GaussianActor, ValueCritic, build
 from policies.options import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
+from policies.running import ReturnScale, RewardBaseline
 
 
 def _build_dqn(setup: Setup) -> Learner:
@@ -34,7 +34,7 @@ def _build_dqn(setup: Setup) -> Learner:
     _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
     network = _actor("q", setup)
     policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
-    baseline = RewardBaseline(o.center_rewards)
+    baseline = _baseline(setup)
     algorithm = LeanDQN(
         policy=policy,
         optim=_adam(o.lr),
@@ -52,11 +52,13 @@ def _build_ddpg(setup: Setup) -> Learner:
     _need(isinstance(setup.action_space, Box), f"ddpg needs a box of actions, this seat has {setup.action_space}")
     network = _actor("deterministic", setup)
     policy = NoisyPolicy(rng=setup.rng, actor=network, action_space=setup.action_space)
-    baseline = RewardBaseline(o.center_rewards)
+    baseline = _baseline(setup)
     algorithm = LeanDDPG(
         policy=policy,
         policy_optim=_adam(o.lr),
-        critic=ActionValueCritic(setup.observation, network.architecture.actions, o.hidden).to(setup.device),
+        critic=ActionValueCritic(
+            setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
+        ).to(setup.device),
         critic_optim=_adam(o.critic_lr),
         tau=o.tau,
         gamma=o.gamma,
@@ -78,15 +80,14 @@ def _build_a2c(setup: Setup) -> Learner:
         nn.init.constant_(network.log_sd, math.log(o.initial_sd))
     dist: Callable[..., Distribution] = _gaussian if isinstance(setup.action_space, Box) else _categorical
     policy = SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space)
-    baseline = RewardBaseline(o.center_rewards)
+    baseline = _baseline(setup)
     algorithm = LeanA2C(
         policy=policy,
-        critic=ValueCritic(setup.observation, o.hidden).to(setup.device),
+        critic=ValueCritic(setup.observation, o.hidden, o.normalize_observations).to(setup.device),
         optim=_adam(o.lr),
         vf_coef=o.value,
         gae_lambda=o.gae_lambda,
         gamma=o.gamma,
-        return_scaling=o.scale_returns,
         normalize_advantages=o.normalize_advantages,
         baseline=baseline,
     )
@@ -170,10 +171,20 @@ def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
 def _actor(kind: str, setup: Setup) -> Actor:
     space = setup.action_space
     actions = int(space.n) if isinstance(space, Discrete) else space.shape[0]
-    hidden = setup.options.hidden
-    return build(Architecture(kind=kind, observation=setup.observation, actions=actions, hidden=hidden)).to(
-        setup.device
+    o = setup.options
+    network = Architecture(
+        kind=kind,
+        observation=setup.observation,
+        actions=actions,
+        hidden=o.hidden,
+        normalize=o.normalize_observations,
     )
+    return build(network).to(setup.device)
+
+
+def _baseline(setup: Setup) -> RewardBaseline:
+    o = setup.options
+    return RewardBaseline(o.center_rewards, scale=ReturnScale(setup.rows, o.gamma) if o.normalize_returns else None)
 
 
 def _replay_length(setup: Setup) -> int:

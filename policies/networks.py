@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
 from torch import Tensor, nn
 
+from policies.normalizer import Normalizer
+
 LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
@@ -25,6 +27,7 @@ class Architecture(BaseModel):
     """What it takes to rebuild an actor: JSON-able through pydantic's ``model_dump`` and ``model_validate``.
 
     ``kind``: a key of :data:`ACTORS`. ``observation``: F. ``actions``: K of a discrete actor, A of a box actor.
+    ``normalize``: whether it holds a :class:`~policies.normalizer.Normalizer` of its observations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +36,7 @@ class Architecture(BaseModel):
     observation: PositiveInt
     actions: PositiveInt
     hidden: tuple[PositiveInt, ...] = (64, 64)
+    normalize: bool = False
 
     @field_validator("kind")
     @classmethod
@@ -43,10 +47,13 @@ class Architecture(BaseModel):
 
 
 class Perceptron(nn.Module):
-    """Linear layers with ReLU between: (B, inputs) -> (B, outputs)."""
+    """Linear layers with ReLU between, behind a normalizer where there is one: (B, inputs) -> (B, outputs)."""
 
-    def __init__(self, inputs: int, outputs: int, hidden: tuple[int, ...], last_gain: float = 1.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, hidden: tuple[int, ...], last_gain: float = 1.0, normalize: bool = False
+    ) -> None:
         super().__init__()
+        self.normalizer = Normalizer(inputs) if normalize else None
         sizes = (inputs, *hidden, outputs)
         self._run = tuple(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.layers = nn.ModuleList(self._run)
@@ -60,6 +67,8 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         *inner, last = self._run
+        if self.normalizer is not None:
+            x = self.normalizer(x)
         for layer in inner:
             x = torch.relu(nn.functional.linear(x, layer.weight, layer.bias))
         return nn.functional.linear(x, last.weight, last.bias)
@@ -75,7 +84,13 @@ class Actor(nn.Module, ABC):
     def __init__(self, architecture: Architecture, last_gain: float = 1.0) -> None:
         super().__init__()
         self.architecture = architecture
-        self.body = Perceptron(architecture.observation, architecture.actions, architecture.hidden, last_gain)
+        a = architecture
+        self.body = Perceptron(a.observation, a.actions, a.hidden, last_gain, a.normalize)
+
+    @property
+    def normalizer(self) -> Normalizer | None:
+        """What brings its observations to one scale, where there is one."""
+        return self.body.normalizer
 
     @abstractmethod
     def greedy(self, obs: Tensor) -> Tensor:
@@ -173,9 +188,9 @@ class DeterministicActor(Actor):
 class ValueCritic(nn.Module):
     """(B, F) -> the value V (B, 1) of a state."""
 
-    def __init__(self, observation: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, observation: int, hidden: tuple[int, ...], normalize: bool = False) -> None:
         super().__init__()
-        self.body = Perceptron(observation, 1, hidden)
+        self.body = Perceptron(observation, 1, hidden, normalize=normalize)
 
     def forward(self, obs: Tensor | NDArray[Any]) -> Tensor:
         value: Tensor = self.body(self.body.tensor(obs))
@@ -185,12 +200,16 @@ class ValueCritic(nn.Module):
 class ActionValueCritic(nn.Module):
     """(B, F), (B, A) -> the value Q (B, 1) of a state and an action."""
 
-    def __init__(self, observation: int, actions: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, observation: int, actions: int, hidden: tuple[int, ...], normalize: bool = False) -> None:
         super().__init__()
+        self.normalizer = Normalizer(observation) if normalize else None
         self.body = Perceptron(observation + actions, 1, hidden)
 
     def forward(self, obs: Tensor | NDArray[Any], action: Tensor | NDArray[Any], info: Any = None) -> Tensor:
-        value: Tensor = self.body(torch.cat((self.body.tensor(obs), self.body.tensor(action)), dim=1))
+        seen = self.body.tensor(obs)
+        if self.normalizer is not None:
+            seen = self.normalizer(seen)
+        value: Tensor = self.body(torch.cat((seen, self.body.tensor(action)), dim=1))
         return value
 
 

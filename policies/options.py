@@ -34,6 +34,12 @@ class LearnerOptions(BaseModel):
     )
     gamma: float = Field(0.98, ge=0, lt=1, description="discount factor per period")
     center_rewards: bool = Field(True, description="subtract the running mean reward from rewards before learning")
+    normalize_returns: bool = Field(
+        False, description="divide rewards by the running standard deviation of their discounted sums before learning"
+    )
+    normalize_observations: bool = Field(
+        False, description="give each observed number mean 0 and sd 1, as seen so far; saved with the network"
+    )
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
 
     @model_validator(mode="after")
@@ -118,7 +124,6 @@ class A2COptions(LearnerOptions):
     batch_size: PositiveInt | None = Field(
         512, description="transitions per gradient step, unless a segment has fewer; null: the whole segment"
     )
-    scale_returns: bool = Field(False, description="divide the critic's returns by their running standard deviation")
     normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
     initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")
 

@@ -1,0 +1,68 @@
+"""Observations brought to one scale inside a network, so that a saved seller carries the scale with it.
+
+A learner's networks share one :class:`Normalizer`. :class:`Moments` are what its learner has seen, in 64 bits; the
+network gets them rounded to 32. Dimensions: M rows, B rows of a batch, F observation features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CLIP = 10.0  # standard deviations
+EPSILON = 1e-8
+
+
+class Normalizer(nn.Module):
+    """(B, F) -> (x - mean) / sqrt(variance), within ±:data:`CLIP`; leaves x as it is until :meth:`set` is called."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("variance", torch.ones(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) * torch.rsqrt(self.variance + EPSILON)).clamp(-CLIP, CLIP)
+
+    def set(self, moments: Moments) -> None:
+        """Take over what has been seen."""
+        self.mean.copy_(moments.mean)
+        self.variance.copy_(moments.variance)
+
+
+class Moments:
+    """Mean and variance (F,) of all rows seen, by the parallel algorithm of Chan, Golub and LeVeque (1983)."""
+
+    def __init__(self, features: int, device: torch.device) -> None:
+        self.count = 0
+        self.mean, self.variance = (
+            make(features, dtype=torch.float64, device=device) for make in (torch.zeros, torch.ones)
+        )
+
+    def see(self, x: Tensor) -> None:
+        """Take in rows (M, F)."""
+        variance, mean = torch.var_mean(x.double(), dim=0, correction=0)
+        total, away = self.count + len(x), mean - self.mean
+        old, new = self.count / total, len(x) / total
+        self.mean = self.mean + away * new
+        self.variance = self.variance * old + variance * new + away.square() * (old * new)
+        self.count = total
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """What has been seen."""
+        return {"count": self.count, "mean": self.mean.cpu(), "variance": self.variance.cpu()}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+        self.count = int(state["count"])
+        self.mean, self.variance = (torch.as_tensor(state[k]).to(self.mean.device) for k in ("mean", "variance"))
+
+
+def share(root: nn.Module, normalizer: Normalizer) -> None:
+    """Let every network under ``root`` use the one normalizer, target networks too: they lag in weights only."""
+    for module in root.modules():
+        if module._modules.get("normalizer") is not None:
+            module.normalizer = normalizer
