@@ -10,27 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from market.errors import Refusal
 from market.spec import MarketSpec, Model, parse_model, read_yaml
-
-
-def _number(value: object) -> object:
-    """YAML reads 3e6 as text, and yes as true, which passes for 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError("must be a number") from None
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10**15)]
-Rows = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65_536)]
-Periods = Annotated[int, BeforeValidator(_number), Field(ge=0)]
+from policies.numbers import Count, Periods, Rows, number
+from policies.selfplay_options import Independent, SelfPlayOptions, parse_mode
 
 
 class Training(Model):
@@ -52,10 +37,10 @@ class Evaluation(Model):
     """
 
     episodes: Count = 4096
-    precision: Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)] = 0.005
+    precision: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.005
     warm_up: Periods = 10
-    salvage: Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)] = 1.0
-    risk_level: Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)] = 0.05
+    salvage: Annotated[float, BeforeValidator(number), Field(ge=0, le=1)] = 1.0
+    risk_level: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.05
     line_ups: tuple[Any, ...] = ()
     competitors: tuple[Any, ...] = ()
     panel: tuple[Any, ...] = ()
@@ -67,6 +52,7 @@ class RunConfig(Model):
     market: MarketSpec
     seats: dict[str, Any] = Field(default_factory=dict)
     learners: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    selfplay: SerializeAsAny[SelfPlayOptions] = Independent()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
@@ -100,6 +86,8 @@ def parse_run(data: object, where: str) -> RunConfig:
     """Build a configuration from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
     if isinstance(data, dict) and "market" in data:
         data = data | {"market": MarketSpec.parse(data["market"], f"{where}: market")}
+    if isinstance(data, dict) and data.get("selfplay") is not None:
+        data = data | {"selfplay": parse_mode(data["selfplay"], f"{where}: selfplay")}
     try:
         return parse_model(RunConfig, data, where)
     except Refusal as problem:

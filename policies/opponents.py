@@ -86,9 +86,9 @@ class Judge:
             return [self._rules(against, "--against")]
         if against == "panel":
             listed = settings.panel or (STOCKED_PANEL if stocked else MADE_PANEL)
-            return self._parse(listed, "evaluation.panel")
+            return self.parse(listed, "evaluation.panel")
         listed = settings.line_ups or (STOCKED_LINE_UPS if stocked else MADE_LINE_UPS)
-        return self._parse(listed, "evaluation.line_ups")
+        return self.parse(listed, "evaluation.line_ups")
 
     def _only_one(self, against: str | None) -> list[Rules]:
         """A monopoly has no rivals; the line-up that it is given plays nowhere."""
@@ -99,7 +99,7 @@ class Judge:
     def competitors(self) -> list[Rules]:
         """The fixed competitors tried in the judged seat; defaults that make no sense here are left out."""
         if self.config.evaluation.competitors:
-            return self._parse(self.config.evaluation.competitors, "evaluation.competitors")
+            return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
         usable = []
         for text in STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS:
             try:
@@ -108,7 +108,8 @@ class Judge:
                 continue
         return usable
 
-    def _parse(self, listed: Any, where: str) -> list[Rules]:
+    def parse(self, listed: Any, where: str) -> list[Rules]:
+        """Rules that can play every seat, from a configuration's list."""
         return [self._rules(item, f"{where}.{k}") for k, item in enumerate(listed)]
 
     def _rules(self, item: Any, where: str) -> Rules:

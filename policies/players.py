@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from gymnasium.spaces import Discrete
+import numpy as np
+from gymnasium.spaces import Box, Discrete
 
 from market.batch import MarketBatch
 from market.decisions import Decisions
@@ -40,8 +41,12 @@ def learner_name(player: Any, where: str) -> str | None:
     return None
 
 
-def make_learner(config: RunConfig, seat: int, player: Any, device: str, seed: int) -> tuple[Learner, Decisions]:
+def make_learner(
+    config: RunConfig, seat: int, player: Any, device: str, seed: int, seats: int = 1, extra: int = 0
+) -> tuple[Learner, Decisions]:
     """The learner of a seat's entry, with the options of ``learners.NAME`` and the seat's own on top.
+
+    It plays ``seats`` seats of every row, and sees ``extra`` numbers in [0, 1] after the market's observation.
 
     Raises :class:`Refusal` with the key's path when options or the seat's decisions do not suit the learner.
     """
@@ -59,15 +64,23 @@ def make_learner(config: RunConfig, seat: int, player: Any, device: str, seed: i
         learner = build_learner(
             name,
             options,
-            observation_space=MarketBatch(config.market, 1).observation_space,
+            observation_space=_seen(config, extra),
             action_space=decisions.space,
-            rows=config.training.markets,
+            rows=config.training.markets * seats,
             device=device,
             seed=seed,
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise Refusal(f"{where}: {error}") from None
     return learner, decisions
+
+
+def _seen(config: RunConfig, extra: int) -> Box:
+    space = MarketBatch(config.market, 1).observation_space
+    low, high = (
+        np.concatenate([bound, np.full(extra, end, np.float32)]) for bound, end in ((space.low, 0), (space.high, 1))
+    )
+    return Box(low, high)
 
 
 def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:

@@ -6,6 +6,8 @@ their first episode staggered, so that at any time the rows are in all phases of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +19,25 @@ from market.decisions import Decisions, order_quantity
 from market.layout import Floats
 from market.spec import MarketSpec
 from policies.learner import Learner
+from policies.mode import Mode
 from policies.seeds import row_seed
 from policies.seller import Memory, Seller, look, reset_rows
 
 
+class SeatPlayer(ABC):
+    """What sits in a seat: decides for all rows, and is told which rows begin an episode."""
+
+    @abstractmethod
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Prices (M,) and quantities to order (M,), given what all seats see (M, N, F)."""
+
+    @abstractmethod
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Rows (M,) whose episode begins anew."""
+
+
 @dataclass
-class LearnerSeat:
+class LearnerSeat(SeatPlayer):
     """A seat whose player learns."""
 
     learner: Learner
@@ -40,7 +55,7 @@ class LearnerSeat:
 
 
 @dataclass
-class FixedSeat:
+class FixedSeat(SeatPlayer):
     """A seat whose player follows rules."""
 
     seller: Seller
@@ -56,25 +71,31 @@ class FixedSeat:
         self.memory = reset_rows(self.seller, self.memory, rows)
 
 
-class SelfPlay:
+Player = tuple[Learner, Decisions] | SeatPlayer | Seller
+
+
+def _seated(player: Player, markets: int) -> SeatPlayer:
+    if isinstance(player, SeatPlayer):
+        return player
+    return LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
+
+
+class SelfPlay(Mode):
     """Learners and fixed competitors in one market of M parallel rows.
 
     Args:
         spec: the market.
-        players: one per seat, a learner with its encoding of decisions or a fixed competitor.
+        players: one per seat, a learner with its encoding of decisions, a fixed competitor, or what sits there.
         markets: M.
         budget: seller-periods after which schedules (exploration, step size) have run their course.
-        seed: of the run; training rows get a stream of their own.
+        seed: of the run; training rows get a stream of their own, ``first_row`` is where in it they begin.
     """
 
     def __init__(
-        self, spec: MarketSpec, players: list[tuple[Learner, Decisions] | Seller], markets: int, budget: int, seed: int
+        self, spec: MarketSpec, players: Sequence[Player], markets: int, budget: int, seed: int, first_row: int = 0
     ) -> None:
-        self.batch = MarketBatch(spec, markets, row_seed(seed, "train"))
-        self.seats = [
-            LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
-            for player in players
-        ]
+        self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
+        self.seats = [_seated(player, markets) for player in players]
         self.budget, self.done = budget, 0
         self._first_cut = np.arange(markets) * spec.horizon // markets
         self.batch.reset()
@@ -85,10 +106,11 @@ class SelfPlay:
         """The learner of each seat that has one."""
         return {seat: player.learner for seat, player in enumerate(self.seats) if isinstance(player, LearnerSeat)}
 
-    @property
-    def fraction(self) -> float:
-        """How much of the budget is done, 0 to 1."""
-        return min(self.done / self.budget, 1.0)
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+        player = self.seats[seat]
+        assert isinstance(player, LearnerSeat)
+        return player.decisions
 
     def play_period(self) -> dict[int, dict[str, float]]:
         """One period in every row; returns what learners reported of updates, by seat."""
@@ -99,6 +121,7 @@ class SelfPlay:
         batch.step(price, quantity)
         following = batch.observe().copy()
         cut = self._cut_rows()
+        self._watch(cut)
         reports = self._learn(observation, following, cut)
         self._observation = self._begin_episodes(cut) if cut.any() else following
         self.done += batch.reward.size
@@ -109,13 +132,18 @@ class SelfPlay:
         first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
         return np.asarray(self.batch.truncated | first)
 
+    def _watch(self, cut: NDArray[np.bool_]) -> None:
+        """Told of every period, and of the rows (M,) whose episode it ends, before they begin anew."""
+
     def _learn(
         self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
     ) -> dict[int, dict[str, float]]:
         reports = {}
-        for seat, learner in self.learners.items():
-            player = self.seats[seat]
-            assert isinstance(player, LearnerSeat) and player.action is not None
+        for seat, player in enumerate(self.seats):
+            if not isinstance(player, LearnerSeat):
+                continue
+            learner = player.learner
+            assert player.action is not None
             reward = self.batch.reward[:, seat]
             learner.progress(self.fraction)
             learner.remember(observation[:, seat], player.action, reward, following[:, seat], cut)

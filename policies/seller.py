@@ -38,6 +38,11 @@ class View:
     period: NDArray[np.int64]  # (M,) 0 .. T - 1
     noise: NDArray[np.uint64]  # (M,) random bits of (row seed, episode, period, seat), for rules that randomise
 
+    def take(self, rows: NDArray[np.intp]) -> View:
+        """The same of some rows only, as copies."""
+        some: dict[str, Any] = {name: None if array is None else array[rows] for name, array in vars(self).items()}
+        return View(**some)
+
 
 class Seller(Protocol):
     """Decides for one seat in M markets at once. Holds no state of its own: ``memory`` is arrays over M."""

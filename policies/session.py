@@ -10,20 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from market.decisions import Decisions
 from market.errors import Refusal
 from market.layout import Floats, Record
 from market.metrics import episode_profit
-from policies.checkpoint import SavedSeller, finite, save_seller
+from policies.checkpoint import finite, save_seller
 from policies.config import RunConfig
-from policies.fixed import parse_rules
-from policies.frozen import default_player
-from policies.learner import Learner
+from policies.modes import make_mode
 from policies.opponents import Judge
-from policies.players import check_learners, learner_name, make_learner
+from policies.players import check_learners
 from policies.rehearsal import Rehearsal
+from policies.seats import Seats
 from policies.seeds import row_seed
-from policies.selfplay import SelfPlay
 from policies.seller import Seller
 from policies.simulate import play
 from policies.trained import TrainedSeller
@@ -42,13 +39,11 @@ class Training:
         self.config, self.spec, self.seed = config, config.market, seed
         self.judge = Judge(config, seed)
         check_learners(config)
+        self.seats = Seats(config, self.judge, seed, device)
         self._refuse_fixed_only()
         self.judge.check()
-        self.encodings: dict[int, str] = {}
-        self.learner_names: dict[int, str] = {}
-        players = [self._player(seat, device) for seat in range(len(self.spec.sellers))]
-        settings = config.training
-        self.play = SelfPlay(self.spec, players, settings.markets, settings.budget, seed)
+        self.play = make_mode(self.seats)
+        self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
         self.references: list[Seller] | None = None
         self.rehearsal: Rehearsal | None = None
@@ -57,30 +52,17 @@ class Training:
 
     def _refuse_fixed_only(self) -> None:
         """Before anything is searched, since that takes a while."""
-        players = {name: self.config.seats.get(name, default_player(self.spec)) for name in self.spec.names}
-        if not any(learner_name(player, f"seats.{name}") for name, player in players.items()):
+        if not self.seats.learning:
             raise Refusal("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
-
-    def _player(self, seat: int, device: str) -> tuple[Learner, Decisions] | Seller:
-        name = self.spec.names[seat]
-        player = self.config.seats.get(name, default_player(self.spec))
-        chosen = learner_name(player, f"seats.{name}")
-        if chosen is None:
-            return self.judge.fixed(parse_rules(player, f"seats.{name}", self.spec), seat)
-        learner, decisions = make_learner(self.config, seat, player, device, self.seed * 1_000 + seat)
-        self.encodings[seat], self.learner_names[seat] = decisions.encoding, chosen
-        return learner, decisions
 
     def greedy(self, seat: int) -> TrainedSeller:
         """The seat's learner as it would play now, without exploration."""
-        return TrainedSeller(self.play.learners[seat].network, Decisions(self.spec, seat, self.encodings[seat]))
+        return TrainedSeller(self.play.network(seat), self.play.decisions(seat))
 
     def sellers(self) -> list[Seller]:
         """Every seat's player as it would play now."""
-        return [
-            self.greedy(seat) if seat in self.learner_names else player.seller  # type: ignore[union-attr]
-            for seat, player in enumerate(self.play.seats)
-        ]
+        seats = range(len(self.spec.sellers))
+        return [self.greedy(seat) if seat in self.learner_names else self.seats.fixed[seat] for seat in seats]
 
     def rehearse(self) -> Record:
         """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
@@ -117,8 +99,8 @@ class Training:
 
     def keep(self, folder: Path, scores: dict[int, float]) -> None:
         """Save every learner's latest policy, and its best when ``scores`` say that it is."""
-        for seat, learner in self.play.learners.items():
-            if not finite(learner.network.state_dict()):
+        for seat in self.learner_names:
+            if not finite(self.play.network(seat).state_dict()):
                 name = self.spec.names[seat]
                 raise Refusal(
                     f"seats.{name}: {self.learner_names[seat]} diverged, its weights are not finite; lower lr"
@@ -128,20 +110,9 @@ class Training:
             if score > self.best.get(seat, -np.inf) or seat not in self.best:
                 self.best[seat] = score
                 self._save(folder, seat, score, "best")
+        self.play.write(folder)
 
     def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
-        learner, name = self.play.learners[seat], self.spec.names[seat]
-        save_seller(
-            SavedSeller(
-                path=folder / "checkpoints" / f"{name}.{which}.pt",
-                seller=name,
-                seat=seat,
-                encoding=self.encodings[seat],
-                learner=self.learner_names[seat],
-                trained=self.play.done,
-                score=score,
-                architecture=learner.architecture,
-                weights=learner.network.state_dict(),
-                market=self.spec,
-            )
-        )
+        path = folder / "checkpoints" / f"{self.spec.names[seat]}.{which}.pt"
+        network, decisions = self.play.network(seat), self.play.decisions(seat)
+        save_seller(self.seats.saved(seat, decisions, network, self.play.done, score, path))

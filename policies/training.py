@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from market.equilibrium import reward_scales
 from market.errors import Refusal
 from market.metrics import summary
 from market.render import draw_episode
@@ -96,7 +97,7 @@ def fill(training: Training, order: TrainOrder, device: str, folder: Path, conso
     """Everything that a run's folder holds, first what tells of the run and what can be judged already."""
     config = training.config
     facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
-    describe(folder, config, order.command, facts | {"reward_scale": training.play.batch.reward_scale.tolist()})
+    describe(folder, config, order.command, facts | {"reward_scale": reward_scales(config.market).tolist()})
     training.keep(folder, {})
     title = f"[bold]{config.market.name}[/]: {describe_seats(training)}; networks on {device_name(device)}"
     console.print(title, highlight=False)
@@ -184,6 +185,8 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     scores = training.scores()
     for seat, score in scores.items():
         tracker.scalars("evaluation", step, spec.names[seat], {"profit_against_fixed": score})
+    for seller, own in training.play.figures().items():
+        tracker.scalars(training.config.selfplay.mode, step, seller, own)
     training.keep(folder, scores)
 
 
@@ -219,7 +222,11 @@ def record_results(training: Training, tracker: Tracker, comparisons: list[Compa
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]
-    options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed}
+    options: dict[str, Any] = {
+        "market": training.spec.name,
+        "seed": training.seed,
+        "selfplay": training.config.selfplay.mode,
+    }
     options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
     options |= training.config.training.model_dump()
     options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}

@@ -1,0 +1,228 @@
+"""League play: each learner in a market of its own, against rivals drawn from a pool for every row and episode.
+
+Prioritised fictitious self-play (Vinyals et al. 2019): the pool holds the learners as they are now, past snapshots of
+all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.pfsp``). A fixed
+share of rows meets each kind; which rivals a row has changes only when its episode ends.
+
+Dimensions: M rows of each learner, N sellers, R rows whose episode ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.decisions import Decisions
+from market.layout import Floats
+from policies.learner import Learner
+from policies.mode import Mode
+from policies.pfsp import Ratings, weights
+from policies.pool import Kind, Pool
+from policies.rivals import DrawnMarket, Members
+from policies.runs import write_json
+from policies.seats import Seats
+from policies.seeds import rival_draws
+from policies.selfplay_options import League as Options
+from policies.seller import Seller
+from policies.trained import TrainedSeller
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STOCKED = (
+    "nash+base_stock",
+    "undercut+base_stock",
+    "cost_plus+base_stock",
+    "collusive+base_stock",
+    "random+base_stock",
+)
+MADE = ("nash", "undercut", "cost_plus", "collusive", "random")
+DISTANCES = 20  # snapshots of a run by default
+GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
+    """Which kind of rival each row meets, an index of :data:`KINDS` (M,): always the same.
+
+    Kinds are spread evenly over rows, and so over the phases of an episode (multiples of the golden ratio modulo 1).
+    """
+    at = np.modf(np.arange(rows) * GOLDEN)[0]
+    return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
+
+
+class Meetings:
+    """Whom one learner meets: draws by its own ratings. Satisfies :class:`policies.rivals.Draws`."""
+
+    def __init__(self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any) -> None:
+        self.pool, self.seat, self.drawn, self.options, self.rng = pool, seat, drawn, options, rng
+        self.kinds = kinds_of_rows(rows, options)
+        self.ratings = Ratings(options.memory)
+
+    def chances(self, seat: int, kind: Kind) -> tuple[list[int], Floats]:
+        """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
+        members, o = self.pool.of(seat, kind), self.options
+        scores = self.ratings.scores(members, o.measure == "margin")
+        return members, weights(scores, o.hardness, o.uniform)
+
+    def draw(self, rows: NDArray[np.intp]) -> Members:
+        """Rivals (R, N) for rows that begin an episode, each seat by itself; until there are snapshots, learners."""
+        found = np.full((len(rows), len(self.pool.spec.sellers)), -1, np.int64)
+        uniform = self.rng.random((len(rows), len(self.drawn)))
+        for column, seat in enumerate(self.drawn):
+            for index, kind in enumerate(KINDS):
+                own = np.flatnonzero(self.kinds[rows] == index)
+                if not len(own):
+                    continue
+                members, chances = self.chances(seat, kind if self.pool.of(seat, kind) else "current")
+                at = np.searchsorted(np.cumsum(chances), uniform[own, column], side="right")
+                found[own, seat] = np.array(members)[np.minimum(at, len(members) - 1)]
+        return found
+
+    def ended(self, members: Members, profit: Floats, length: Floats) -> None:
+        """Rate everybody who was met."""
+        for seat in self.drawn:
+            for number in np.unique(members[:, seat]):
+                met = members[:, seat] == number
+                self.ratings.see(int(number), profit[met, self.seat], profit[met, seat], length[met])
+
+    def seller(self, number: int) -> Seller:
+        """The seller of a member."""
+        return self.pool.members[number].seller
+
+
+class League(Mode):
+    """One :class:`~policies.rivals.DrawnMarket` a learner, and the pool that all of them draw from.
+
+    ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
+    """
+
+    def __init__(self, options: Options, seats: Seats) -> None:
+        seats.need_learners(2, "league")
+        config = seats.config
+        self.options, self.seats, self.spec = options, seats, seats.spec
+        self.budget, self.done = config.training.budget, 0
+        self.distance = options.distance or max(1, self.budget // DISTANCES)
+        self.pool = Pool(self.spec)
+        self.players = {seat: seats.learner(seat) for seat in seats.learning}
+        self.rng = rival_draws(seats.seed)
+        self._add_present()
+        self.meetings: dict[int, Meetings] = {}
+        self.markets: dict[int, DrawnMarket] = {}
+        for place, seat in enumerate(self.players):
+            self._seat(seat, place * config.training.markets)
+
+    def _add_present(self) -> None:
+        """The learners as they are, and the fixed competitors: made anew in every process."""
+        for seat, (learner, decisions) in self.players.items():
+            name = self.spec.names[seat]
+            self.pool.add(seat, "current", f"{name} (learning)", TrainedSeller(learner.network, decisions))
+        listed = self.options.competitors or (STOCKED if self.spec.stocked else MADE)
+        for rules in self.seats.judge.parse(listed, "selfplay.competitors") if self.options.fixed else ():
+            for seat in self.players:
+                self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+
+    def _seat(self, seat: int, first_row: int) -> None:
+        drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
+        meetings = Meetings(self.pool, seat, drawn, self.options, settings.markets, self.rng)
+        # a market counts all its seats, the league those of learners only: their fractions must agree
+        budget = self.budget * len(self.spec.sellers) // len(self.players)
+        self.meetings[seat] = meetings
+        self.markets[seat] = DrawnMarket(
+            self.spec,
+            seat,
+            self.players[seat],
+            drawn,
+            self.seats.fixed,
+            meetings,
+            settings.markets,
+            budget,
+            self.seats.seed,
+            first_row,
+        )
+
+    @property
+    def learners(self) -> dict[int, Learner]:
+        """By seat."""
+        return {seat: learner for seat, (learner, _) in self.players.items()}
+
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+        return self.players[seat][1]
+
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row of every learner's market; snapshots are taken where they are due."""
+        reports: dict[int, dict[str, float]] = {}
+        before = self.done
+        for market in self.markets.values():
+            reports |= market.play_period()
+            self.done += market.batch.markets
+        if self.done // self.distance > before // self.distance:
+            self._take_snapshots()
+        return reports
+
+    def _take_snapshots(self) -> None:
+        for seat, (learner, decisions) in self.players.items():
+            path = Path(f"snapshot of {self.spec.names[seat]}")
+            saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
+            self.pool.add_snapshot(saved)
+            if len(self.pool.of(seat, "snapshot")) > self.options.pool:
+                self.pool.evict(self._leaves(seat), self.options.pool)
+        self.pool.drop({number for market in self.markets.values() for number in market.playing()})
+        for meetings in self.meetings.values():
+            meetings.ratings.forget(set(self.pool.members))
+
+    def _leaves(self, seat: int) -> int:
+        """The snapshot that goes; never the newest, which nobody has met."""
+        *others, _ = self.pool.of(seat, "snapshot")
+        if self.options.evict == "oldest":
+            return others[0]
+        total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.meetings.items() if k != seat], axis=0)
+        return others[int(np.argmin(total[:-1]))]
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
+        return {self.spec.names[seat]: self._figures(meetings) for seat, meetings in self.meetings.items()}
+
+    def _figures(self, meetings: Meetings) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for kind in KINDS:
+            numbers = [n for seat in meetings.drawn for n in self.pool.of(seat, kind)]
+            known = [one for n in numbers if (one := meetings.ratings.of.get(n)) is not None]
+            if known:
+                found[f"{kind}_profit"] = float(np.mean([one.own for one in known]))
+                found[f"{kind}_worst_profit"] = min(one.own for one in known)
+                found[f"{kind}_margin"] = float(np.mean([one.own - one.theirs for one in known]))
+            if len(numbers) > 1:
+                found[f"{kind}_largest_weight"] = max(
+                    float(meetings.chances(seat, kind)[1].max()) for seat in meetings.drawn
+                )
+        return found
+
+    def write(self, folder: Path) -> None:
+        """``pool/*.pt`` and ``league.json``: every member, what each learner earned against it, and its weight."""
+        self.pool.write(folder)
+        table = [row for seat, meetings in self.meetings.items() for row in self._table(seat, meetings)]
+        write_json(folder / "league.json", {"step": self.done, "snapshots_every": self.distance, "meetings": table})
+
+    def _table(self, seat: int, meetings: Meetings) -> list[dict[str, Any]]:
+        rows = []
+        for rival in meetings.drawn:
+            for kind in KINDS:
+                for number, chance in (
+                    zip(*meetings.chances(rival, kind), strict=True) if self.pool.of(rival, kind) else ()
+                ):
+                    rated = meetings.ratings.of.get(number)
+                    rows.append(
+                        {
+                            "learner": self.spec.names[seat],
+                            "seat": self.spec.names[rival],
+                            "kind": kind,
+                            "member": self.pool.members[number].label,
+                            "weight": float(chance),
+                            "profit": rated.own if rated else None,
+                            "its_profit": rated.theirs if rated else None,
+                            "episodes": rated.episodes if rated else 0.0,
+                        }
+                    )
+        return rows

@@ -1,0 +1,49 @@
+"""What every way of self-play offers to the run that drives it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from market.decisions import Decisions
+from policies.learner import Learner
+from policies.networks import Actor
+
+
+class Mode(ABC):
+    """Learners at play, one period at a time.
+
+    ``budget`` and ``done`` count seller-periods (one seller, one period, one row).
+    """
+
+    budget: int
+    done: int
+
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is done, 0 to 1."""
+        return min(self.done / self.budget, 1.0)
+
+    @property
+    @abstractmethod
+    def learners(self) -> dict[int, Learner]:
+        """The learner of each seat that has one; seats may share one."""
+
+    @abstractmethod
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row; returns what learners reported of updates, by seat."""
+
+    @abstractmethod
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+
+    def network(self, seat: int) -> Actor:
+        """Whose greedy action stands for the seat of a learner now."""
+        return self.learners[seat].network
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """What the mode itself has to report now, by seller's name and by name of the figure."""
+        return {}
+
+    def write(self, folder: Path) -> None:  # noqa: B027, since most modes keep nothing there
+        """Bring what the mode keeps in a run's folder up to date."""

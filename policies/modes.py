@@ -1,0 +1,34 @@
+"""The table of self-play modes: a new one is a class of options, a :class:`~policies.mode.Mode` and an entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from policies.league import League
+from policies.mode import Mode
+from policies.seats import Seats
+from policies.selfplay import SelfPlay
+from policies.selfplay_options import Independent, SelfPlayOptions
+from policies.selfplay_options import League as LeagueOptions
+from policies.selfplay_options import Shared as SharedOptions
+from policies.shared import SharedPlay
+
+
+def _independent(options: Independent, seats: Seats) -> Mode:
+    settings = seats.config.training
+    players = [seats.learner(k) if k in seats.learning else seats.fixed[k] for k in range(len(seats.spec.sellers))]
+    return SelfPlay(seats.spec, players, settings.markets, settings.budget, seats.seed)
+
+
+BUILDERS: dict[type[SelfPlayOptions], Callable[[Any, Seats], Mode]] = {
+    Independent: _independent,
+    SharedOptions: SharedPlay,
+    LeagueOptions: League,
+}
+
+
+def make_mode(seats: Seats) -> Mode:
+    """The mode that a run's configuration asks for; raise :class:`Refusal` with the key's path when it cannot be."""
+    options = seats.config.selfplay
+    return BUILDERS[type(options)](options, seats)

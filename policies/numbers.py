@@ -1,0 +1,24 @@
+"""Whole numbers as people write them in a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+
+def number(value: object) -> object:
+    """YAML reads 3e6 as text, and yes as true, which passes for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("must be a number") from None
+    return value
+
+
+Count = Annotated[int, BeforeValidator(number), Field(ge=1, le=10**15)]
+Rows = Annotated[int, BeforeValidator(number), Field(ge=1, le=65_536)]
+Periods = Annotated[int, BeforeValidator(number), Field(ge=0)]
