@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from policies.memory import LockstepBuffer
 from policies.networks import Perceptron, ValueCritic
 from policies.running import RewardBaseline
+from policies.targets import advantages, replay_targets
+from policies.tensor_memory import TensorMemory
 
 
 @dataclass(kw_only=True)
@@ -107,9 +109,11 @@ class _Lean:
         for optim in self._optimizers:
             optim._max_grad_norm = options.max_grad_norm
 
-    def _prepared(self, buffer: ReplayBuffer, sample_size: int) -> Any:
+    def _prepared(self, buffer: ReplayBuffer | TensorMemory, sample_size: int) -> Any:
         if not self.policy.is_within_training_step:  # type: ignore[attr-defined]
             raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        if isinstance(buffer, TensorMemory):
+            return self._preprocess_batch(Batch(), buffer, buffer.sample_indices(sample_size))  # type: ignore[attr-defined]
         batch, indices = buffer.sample(sample_size)
         return self._preprocess_batch(batch, buffer, indices)  # type: ignore[attr-defined]
 
@@ -125,11 +129,13 @@ class _LeanReplay(_Lean):
     def _value(self, obs_next: Tensor) -> Tensor:
         """The target's value (B,) of observations (B, F)."""
 
-    def update(self, buffer: ReplayBuffer, sample_size: int) -> Any:
+    def update(self, buffer: ReplayBuffer | TensorMemory, sample_size: int) -> Any:
         """One batch, one gradient step a network."""
         return self._update_with_batch(self._prepared(buffer, sample_size))  # type: ignore[attr-defined]
 
-    def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
+    def _preprocess_batch(self, batch: Any, buffer: Any, indices: Any) -> Any:
+        if isinstance(buffer, TensorMemory):
+            return self._on_device(batch, buffer, indices)
         path = [indices]
         for _ in range(self.periods - 1):
             path.append(buffer.next(path[-1]))
@@ -152,6 +158,15 @@ class _LeanReplay(_Lean):
             "act": torch.as_tensor(batch.act, device=q.device),
             "returns": tensor(returns),
         }
+        batch.__dict__.update(fields)
+        return batch
+
+    @torch.no_grad()
+    def _on_device(self, batch: Any, memory: TensorMemory, index: Tensor) -> Any:
+        learned: Any = self.baseline.learned
+        taken, returns = replay_targets(memory, index, self.periods, self.gamma, learned, self._value)
+        count = len(index)
+        fields = {"obs": taken.seen("obs", count), "act": taken["act"][:count], "returns": returns.float()[:, None]}
         batch.__dict__.update(fields)
         return batch
 
@@ -245,11 +260,13 @@ class LeanA2C(_Lean, A2C):
         self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
         self.baseline, self.normalize_advantages = baseline, normalize_advantages
 
-    def update(self, buffer: ReplayBuffer, batch_size: int | None, repeat: int) -> Any:
+    def update(self, buffer: ReplayBuffer | TensorMemory, batch_size: int | None, repeat: int) -> Any:
         """All that the buffer holds, ``repeat`` times, in minibatches."""
         return self._update_with_batch(self._prepared(buffer, 0), batch_size, repeat)
 
-    def _preprocess_batch(self, batch: Any, buffer: ReplayBuffer, indices: NDArray[np.int64]) -> Any:
+    def _preprocess_batch(self, batch: Any, buffer: Any, indices: Any) -> Any:
+        if isinstance(buffer, TensorMemory):
+            return self._on_device(batch, buffer, indices)
         _, critic = self._networks
         tensor = critic.body.tensor
         batch.__dict__.update(obs=tensor(batch.obs), rew=self.baseline.learned(batch.rew))
@@ -262,6 +279,21 @@ class LeanA2C(_Lean, A2C):
             advantage = (advantage - advantage.mean()) / (advantage.std() + self._eps)
         batch.__dict__.update(returns=tensor(returns), adv=tensor(advantage))
         batch.__dict__["act"] = torch.as_tensor(batch.act, device=batch.obs.device)
+        return batch
+
+    @torch.no_grad()
+    def _on_device(self, batch: Any, memory: TensorMemory, index: Tensor) -> Any:
+        _, critic = self._networks
+        taken, learned, shape = memory.take(index), cast(Any, self.baseline.learned), (memory.rows, -1)
+        obs = taken.seen("obs")
+        value, value_next = critic(torch.cat((obs, taken.seen("obs_next")))).view(2, *shape)
+        reward, ends = learned(taken["rew"]).view(shape), taken.ends.view(shape)
+        advantage = advantages(reward, value, value_next, ends, self.gamma, self.gae_lambda)
+        returns = (advantage + value).flatten()
+        if self.normalize_advantages:
+            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + self._eps)
+        fields = {"obs": obs, "act": taken["act"], "returns": returns.float(), "adv": advantage.flatten().float()}
+        batch.__dict__.update(fields)
         return batch
 
     def _update_with_batch(self, batch: Any, batch_size: int | None, repeat: int) -> Any:

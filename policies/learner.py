@@ -42,6 +42,7 @@ from policies.networks import Actor, Architecture
 from policies.normalizer import Moments, share
 from policies.running import RewardBaseline
 from policies.schedules import anneal
+from policies.tensor_memory import TensorMemory
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Learner(ABC):
     """One seat's learner in M rows. Built by :func:`build_learner`."""
 
     algorithm: Any
-    memory: ReplayBuffer
+    memory: ReplayBuffer | TensorMemory
 
     def __init__(self, setup: Setup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int) -> None:
         self.options, self.rows = setup.options, setup.rows
@@ -106,7 +107,7 @@ class Learner(ABC):
         truncated: NDArray[np.bool_],
     ) -> None:
         """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
-        if isinstance(self.memory, LockstepBuffer):
+        if isinstance(self.memory, LockstepBuffer | TensorMemory):
             self.memory.store(obs, action, reward, obs_next, truncated)
         else:
             never = np.zeros_like(truncated)
@@ -118,7 +119,8 @@ class Learner(ABC):
 
     def _see(self, obs: NDArray[np.float32]) -> None:
         if self._seen is not None and self.network.normalizer is not None:
-            self._seen.see(self.network.body.tensor(obs))
+            device = isinstance(self.memory, TensorMemory)
+            self._seen.see(self.memory.latest("obs") if device else self.network.body.tensor(obs))  # type: ignore[union-attr]
             self.network.normalizer.set(self._seen)
 
     def learn(self) -> dict[str, float] | None:
@@ -152,8 +154,8 @@ class Learner(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly: tensors and plain values only, so it loads without pickle."""
-        if not isinstance(self.memory, LockstepBuffer):
-            raise TypeError(f"only a LockstepBuffer can be saved, not {type(self.memory).__name__}")
+        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
+            raise TypeError(f"only a memory of the learner's own can be saved, not {type(self.memory).__name__}")
         state = {
             "algorithm": copy.deepcopy(self.algorithm.state_dict()),
             "memory": _to_tensors(self.memory.state_dict()),
@@ -166,8 +168,8 @@ class Learner(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken, in a learner built with the same arguments."""
-        if not isinstance(self.memory, LockstepBuffer):
-            raise TypeError(f"only a LockstepBuffer can be loaded, not {type(self.memory).__name__}")
+        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
+            raise TypeError(f"only a memory of the learner's own can be loaded, not {type(self.memory).__name__}")
         # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
         self.algorithm.load_state_dict(copy.deepcopy(state["algorithm"]))
         self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
@@ -279,10 +281,14 @@ class A2CLearner(Learner):
         """Tianshou's own state holds all."""
 
 
-def _memory(setup: Setup, length: int) -> LockstepBuffer:
+def _memory(setup: Setup, length: int) -> LockstepBuffer | TensorMemory:
     discrete = isinstance(setup.action_space, Discrete)
     shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
-    return LockstepBuffer(length, setup.rows, setup.observation, shape, kind, setup.memory_seed)  # type: ignore[arg-type]
+    sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed)
+    wanted = setup.options.memory
+    if wanted == "device" or (wanted == "auto" and setup.device.type != "cpu"):
+        return TensorMemory(*sizes, setup.device)  # type: ignore[call-arg]
+    return LockstepBuffer(*sizes)
 
 
 def _to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tianshou.data import Batch, ReplayBuffer
 
 Indices = NDArray[np.int64]
+Incoming = dict[str, NDArray[Any]]
 _MASK64 = (1 << 64) - 1
 
 
@@ -108,9 +109,7 @@ class LockstepBuffer(ReplayBuffer):
         terminated: NDArray[np.bool_] | None = None,
     ) -> None:
         """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), flags (M,)."""
-        for name, incoming in (("obs", obs), ("act", act), ("rew", rew), ("obs_next", obs_next)):
-            if not np.isfinite(incoming).all():
-                _refuse(name, incoming)
+        refuse_infinite({"obs": obs, "act": act, "rew": rew, "obs_next": obs_next})
         slot, arrays = self._insertion_idx, self._arrays
         ended = truncated if terminated is None else truncated | terminated
         arrays["obs"][:, slot] = obs
@@ -231,7 +230,9 @@ class LockstepBuffer(ReplayBuffer):
         restore_generator(self.rng, state["generator"])
 
 
-def _refuse(name: str, incoming: NDArray[Any]) -> None:
-    finite = np.isfinite(incoming).reshape(len(incoming), -1).all(1)
-    row = int(np.flatnonzero(~finite)[0])
-    raise ValueError(f"NaN or infinity in {name} of row {row}: nothing was stored")
+def refuse_infinite(incoming: Incoming) -> None:
+    """Raise ValueError where a field has NaN or infinity, before anything is stored."""
+    for name, array in incoming.items():
+        if not np.isfinite(array).all():
+            row = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))[0])
+            raise ValueError(f"NaN or infinity in {name} of row {row}: nothing was stored")

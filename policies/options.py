@@ -40,6 +40,9 @@ class LearnerOptions(BaseModel):
     normalize_observations: bool = Field(
         False, description="give each observed number mean 0 and sd 1, as seen so far; saved with the network"
     )
+    memory: Literal["auto", "numpy", "device"] = Field(
+        "auto", description="where transitions lie: device: as tensors where the networks are; auto: device on a GPU"
+    )
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
 
     @model_validator(mode="after")

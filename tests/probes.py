@@ -22,11 +22,12 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def make(name: str, seed: int = 0, rows: int = ROWS, **changes: Any) -> Learner:
+def make(name: str, seed: int = 0, rows: int = ROWS, device: str = "cpu", **changes: Any) -> Learner:
     """A small learner on :data:`SPACES`."""
     options = BUILDERS[name].options(**{"hidden": (8,)} | SMALL[name] | changes)
     seen = Box(-np.inf, np.inf, (FEATURES,), np.float32)
-    return build_learner(name, options, observation_space=seen, action_space=SPACES[name], rows=rows, seed=seed)
+    spaces = {"observation_space": seen, "action_space": SPACES[name]}
+    return build_learner(name, options, rows=rows, device=device, seed=seed, **spaces)
 
 
 def transitions(period: int, rows: int = ROWS, scale: float = 1.0) -> dict[str, Any]:
