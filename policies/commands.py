@@ -77,6 +77,41 @@ def _train(args: argparse.Namespace) -> None:
     train(TrainOrder(*given, command=args.typed))
 
 
+# ------------------------------------------------------------------------------------------------ tune
+
+
+def _add_tune(tune: argparse.ArgumentParser) -> None:
+    tune.set_defaults(work=_tune)
+    tune.add_argument(
+        "configs", type=Path, nargs="+", metavar="CONFIG", help="YAML files; tune: lists what is searched"
+    )
+    tune.add_argument(
+        "--trials", type=count, required=True, metavar="N", help="trials, those of earlier calls included"
+    )
+    tune.add_argument("--seeds", type=count, default=1, metavar="K", help="training seeds a trial (default 1)")
+    tune.add_argument("--over-seeds", choices=("mean", "worst"), default="mean", help="what counts of them")
+    tune.add_argument("--score", choices=("best", "last"), default="best", help="which evaluation of a run counts")
+    tune.add_argument("--learner", metavar="NAME", help="this learner in every learning seat, and only its options")
+    tune.add_argument("--budget", type=count, metavar="N", help="seller-periods of a run (default: the config's)")
+    tune.add_argument("--batch", type=count, default=8, help="trials suggested at a time (default 8)")
+    _seed(tune, "suggestions, and the first of training")
+    tune.add_argument("--processes", type=count, help="worker processes (default: cores)")
+    _device(tune)
+    _settings(tune)
+    tune.add_argument("--name", help="name of the folder (default: from the configs; the same call goes on)")
+    _runs(tune)
+    tune.add_argument("--storage", metavar="URL", help="Optuna's store (default: study.db in the folder)")
+
+
+def _tune(args: argparse.Namespace) -> None:
+    from policies.tune import tune
+    from policies.tune_folder import TuneOrder
+
+    names = ("trials", "seeds", "seed", "over_seeds", "score", "learner", "batch", "budget", "processes", "device")
+    given = {name: getattr(args, name) for name in (*names, "name", "runs", "storage")}
+    tune(TuneOrder(tuple(args.configs), **given, changes=tuple(args.set), command=args.typed))
+
+
 # ------------------------------------------------------------------------------------------------ evaluate
 
 
@@ -293,6 +328,7 @@ def _bench(args: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, tuple[Add, str]] = {
     "train": (_add_train, "train the learners of a configuration against each other"),
+    "tune": (_add_tune, "search options of the learners with Optuna"),
     "evaluate": (_add_evaluate, "judge a seller against fixed competitors on the same customers"),
     "report": (_add_report, "write one HTML page about a run"),
     "tournament": (_add_tournament, "play every policy against every other; payoffs, ranks, equilibria"),

@@ -16,6 +16,7 @@ from market.errors import Refusal
 from market.spec import MarketSpec, Model, parse_model, read_yaml
 from policies.numbers import Count, Periods, Rows, number
 from policies.selfplay_options import Independent, SelfPlayOptions, parse_mode
+from policies.space import Dimension, flatten
 
 
 class Training(Model):
@@ -55,6 +56,7 @@ class RunConfig(Model):
     selfplay: SerializeAsAny[SelfPlayOptions] = Independent()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(default_factory=dict)
 
     @field_validator("seats")
     @classmethod
@@ -78,7 +80,7 @@ class RunConfig(Model):
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""
-        data = self.model_dump(mode="json", exclude_none=True)
+        data = self.model_dump(mode="json", exclude_none=True, exclude=None if self.tune else {"tune"})
         return data | {"market": self.market.dump()}
 
 
