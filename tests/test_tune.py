@@ -159,6 +159,7 @@ def test_hparams_hold_every_trials_options_beside_its_objective(straight: Path) 
         assert len(events.Scalars("tune/objective")) == int(row["rungs"])
 
 
+@pytest.mark.slow
 def test_processes_and_interruptions_change_nothing(straight: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """Two processes; stopped when the first trial of the second batch is done, then gone on with."""
     from policies import tune as module
@@ -233,9 +234,9 @@ class _Renumbered(Listener):
         self._listener.refused(self._number, problem)
 
 
-def studied(path: Path, seed: int, engine: Any, trials: int = 40) -> Study:
+def studied(seed: int, engine: Any, trials: int = 40) -> Study:
     space = search_space({"duopoly": load_run(DUOPOLY, ("tune.learners.dqn.lr={log: [1e-6, 1]}",))})
-    study = open_study(f"sqlite:///{path}", "s", space, seed, 8, 4, {"learners.dqn.lr": 0.5})
+    study = open_study("sqlite:///:memory:", "s", space, seed, 8, 4, {"learners.dqn.lr": 0.5})
     setup = Setup((), (0,), 4, False, False, "cpu")
     search(study, setup, trials, engine, lambda trial, rung: None, lambda trial, outcome: None)
     return study
@@ -247,19 +248,19 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_suggestions_depend_on_the_seed_and_not_on_the_order_in_which_trials_end(tmp_path: Path) -> None:
+def test_suggestions_depend_on_the_seed_and_not_on_the_order_in_which_trials_end() -> None:
     with open_engine(1) as engine:
-        one, other = studied(tmp_path / "a", 0, engine), studied(tmp_path / "c", 1, engine)
-    backwards = studied(tmp_path / "b", 0, Backwards())
+        one, other = studied(0, engine), studied(1, engine)
+    backwards = studied(0, Backwards())
     assert outcomes(one) == outcomes(backwards) != outcomes(other)
     best = best_of(outcomes(one))
     assert best is not None and best.value is not None and best.value > -0.05
 
 
 @pytest.mark.usefixtures("fake")
-def test_pruned_are_those_below_the_median_of_trials_finished_in_earlier_batches(tmp_path: Path) -> None:
+def test_pruned_are_those_below_the_median_of_trials_finished_in_earlier_batches() -> None:
     with open_engine(1) as engine:
-        found = outcomes(studied(tmp_path / "a", 0, engine))
+        found = outcomes(studied(0, engine))
     assert found[5].state == "refused" and "contradict" in found[5].problem
     for one in found:
         before = [o for o in found if o.number < one.number // 8 * 8 and o.state == "done"]
