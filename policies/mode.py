@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 from market.decisions import Decisions
 from policies.learner import Learner
@@ -47,3 +48,11 @@ class Mode(ABC):
 
     def write(self, folder: Path) -> None:  # noqa: B027, since most modes keep nothing there
         """Bring what the mode keeps in a run's folder up to date."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as :mod:`policies.plain` says."""
+        raise NotImplementedError(type(self).__name__)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a mode made with the same arguments."""
+        raise NotImplementedError(type(self).__name__)

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from market.batch import MarketBatch
 from market.decisions import Decisions, order_quantity
+from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
 from policies.learner import Learner
 from policies.mode import Mode
+from policies.plain import to_arrays, to_tensors
 from policies.seeds import row_seed
 from policies.seller import Memory, Seller, look, reset_rows
 
@@ -34,6 +37,14 @@ class SeatPlayer(ABC):
     @abstractmethod
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Rows (M,) whose episode begins anew."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the player's future depends on, as :mod:`policies.plain` says."""
+        raise NotImplementedError(type(self).__name__)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass
@@ -53,6 +64,16 @@ class LearnerSeat(SeatPlayer):
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Learners keep nothing from one episode to the next."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """The learner's state, and the action that it is about to remember."""
+        action = None if self.action is None else torch.from_numpy(self.action.copy())
+        return {"learner": self.learner.state_dict(), "action": action}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.learner.load_state_dict(state["learner"])
+        self.action = None if state["action"] is None else state["action"].numpy().copy()
+
 
 @dataclass
 class FixedSeat(SeatPlayer):
@@ -69,6 +90,14 @@ class FixedSeat(SeatPlayer):
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Put the memory of rows that begin an episode back to the start."""
         self.memory = reset_rows(self.seller, self.memory, rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the seller remembers of the running episodes."""
+        return {"memory": to_tensors(self.memory)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.memory = to_arrays(state["memory"])
 
 
 Player = tuple[Learner, Decisions] | SeatPlayer | Seller
@@ -156,3 +185,25 @@ class SelfPlay(Mode):
         for player in self.seats:
             player.restart(cut)
         return self.batch.observe().copy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as :mod:`policies.plain` says."""
+        return {
+            "done": self.done,
+            "market": to_tensors(self.batch.save()),
+            "observation": torch.from_numpy(self._observation.copy()),
+            "seats": [player.state_dict() for player in self.seats],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a loop made with the same arguments.
+
+        Raises :class:`~market.errors.Refusal` when the state is of another market.
+        """
+        if len(state["seats"]) != len(self.seats):
+            raise Refusal(f"saved loop: {len(state['seats'])} seats do not fit the {len(self.seats)} of this market")
+        self.batch.load(to_arrays(state["market"], like=self.batch.save()))
+        self._observation = state["observation"].numpy().copy()
+        for player, saved in zip(self.seats, state["seats"], strict=True):
+            player.load_state_dict(saved)
+        self.done = state["done"]

@@ -1,0 +1,33 @@
+"""Arrays as tensors and back: what is saved holds tensors and plain values only, so that it loads without pickle.
+
+Every loop, seat and learner offers ``state_dict()`` and ``load_state_dict(state)``: nested dicts and lists of tensors,
+numbers, text, true, false and None. The tensors are copies: what is saved does not change when its owner goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """Copies of arrays by name; a record of float64 fields gets them as a last dimension."""
+    return {name: torch.from_numpy(np.array(_flat(array), order="C")) for name, array in arrays.items()}
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any]:
+    return array if array.dtype.names is None else array.view(np.float64).reshape(*array.shape, -1)
+
+
+def to_arrays(tensors: Mapping[str, Tensor], like: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
+    """Copies of tensors by name, as records where the arrays of the same name in ``like`` are."""
+    arrays = {name: np.array(tensor.cpu().numpy()) for name, tensor in tensors.items()}
+    for name, array in (like or {}).items():
+        if name in arrays and array.dtype.names is not None:
+            arrays[name] = arrays[name].view(array.dtype)[..., 0]
+    return arrays
