@@ -180,6 +180,10 @@ class League(Mode):
         total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.meetings.items() if k != seat], axis=0)
         return others[int(np.argmin(total[:-1]))]
 
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By learner, each in its own market."""
+        return {seat: market.earned()[seat] for seat, market in self.markets.items()}
+
     def figures(self) -> dict[str, dict[str, float]]:
         """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
         return {self.spec.names[seat]: self._figures(meetings) for seat, meetings in self.meetings.items()}

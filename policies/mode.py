@@ -42,6 +42,10 @@ class Mode(ABC):
         """Whose greedy action stands for the seat of a learner now."""
         return self.learners[seat].network
 
+    @abstractmethod
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By seat, the means of ``profit`` and ``objective`` while exploring since last asked, money a period."""
+
     def figures(self) -> dict[str, dict[str, float]]:
         """What the mode itself has to report now, by seller's name and by name of the figure."""
         return {}

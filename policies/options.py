@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from policies.objectives import Reward, Risk
+
 ENDS_ABOVE_ZERO = "must be above 0 for an exponential schedule, which never reaches 0"
 
 
@@ -43,6 +45,10 @@ class LearnerOptions(BaseModel):
     memory: Literal["auto", "numpy", "device"] = Field(
         "auto", description="where transitions lie: device: as tensors where the networks are; auto: device on a GPU"
     )
+    reward: Reward = Field(
+        "own", description="what is maximised: own profit, minus_best_rival, or {own: w}, the rest the market's total"
+    )
+    risk: Risk | None = Field(None, description="{cvar: 0.1, weight: 1}: aversion to the lower tail; null: the mean")
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
 
     @model_validator(mode="after")
@@ -50,6 +56,11 @@ class LearnerOptions(BaseModel):
         if self.lr_schedule == "exponential" and not self.lr_final:
             raise ValueError(f"lr_final {ENDS_ABOVE_ZERO}")
         return self
+
+    @property
+    def plain(self) -> bool:
+        """Whether mean profit is all that the learner is after."""
+        return self.reward == "own" and self.risk is None
 
 
 class ReplayOptions(LearnerOptions):

@@ -56,6 +56,9 @@ def make_learner(
     where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
     builder = BUILDERS[name]
     options = parse_model(builder.options, {**config.learners.get(name, {}), **own}, where)
+    if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
+        place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
+        raise Refusal(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
     wanted = config.market.sellers[seat].actions
     decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
     _refuse_large_grid(config, seat, decisions)
@@ -81,6 +84,15 @@ def _seen(config: RunConfig, extra: int) -> Box:
         np.concatenate([bound, np.full(extra, end, np.float32)]) for bound, end in ((space.low, 0), (space.high, 1))
     )
     return Box(low, high)
+
+
+def after_profit(config: RunConfig, player: Any) -> Any:
+    """A seat's entry for the same learner when it is to want its own mean profit and nothing else."""
+    name = learner_name(player, "seats")
+    own = player if isinstance(player, dict) else {"learner": name}
+    if {"reward", "risk"} & (config.learners.get(name or "", {}).keys() | own.keys()):
+        return {**own, "reward": "own", "risk": None}
+    return player
 
 
 def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:

@@ -16,7 +16,7 @@ from policies.checkpoint import SavedSeller, finite
 from policies.config import RunConfig
 from policies.interrupt import raise_swallowed
 from policies.learner import Learner
-from policies.players import learner_name, make_learner
+from policies.players import after_profit, learner_name, make_learner
 from policies.seeds import row_seed
 from policies.selfplay import SelfPlay
 from policies.seller import Seller
@@ -45,7 +45,8 @@ class ResponseTraining:
     """A learner in ``seat``, everybody else as ``rivals`` (one a seat, its own not used) for the whole run.
 
     Args:
-        player: the seat's entry as in a configuration: a learner's name, or one with options.
+        player: the seat's entry as in a configuration: a learner's name, or one with options, of which ``reward`` and
+            ``risk`` do not count: a best response is one in mean profit.
         budget: seller-periods, all seats counted as in self-play.
         seed: of network, exploration and customers.
 
@@ -58,7 +59,9 @@ class ResponseTraining:
     ) -> None:
         self.config, self.seat, self.rivals, self.seed = config, seat, rivals, seed
         self.name = learner_name(player, f"seats.{config.market.names[seat]}") or ""
-        self.learner, self.decisions = make_learner(config, seat, player, device, seed * 1_000 + seat)
+        self.learner, self.decisions = make_learner(
+            config, seat, after_profit(config, player), device, seed * 1_000 + seat
+        )
         players: list[tuple[Learner, Decisions] | Seller] = [
             (self.learner, self.decisions) if k == seat else rival for k, rival in enumerate(rivals)
         ]

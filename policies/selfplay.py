@@ -1,7 +1,8 @@
 """The lockstep loop: all seats act, the market steps, every learner remembers and learns.
 
-All learners learn at the same time, each from its own seat's rewards; fixed competitors sit beside them. Rows begin
-their first episode staggered, so that at any time the rows are in all phases of an episode.
+All learners learn at the same time, each from what its own seat is rewarded for (``policies.rewards``); fixed
+competitors sit beside them. Rows begin their first episode staggered, so that at any time the rows are in all phases
+of an episode.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from market.spec import MarketSpec
 from policies.learner import Learner
 from policies.mode import Mode
 from policies.plain import to_arrays, to_tensors
+from policies.rewards import Tally, objective
 from policies.seeds import row_seed
 from policies.seller import Memory, Seller, look, reset_rows
 
@@ -126,6 +128,8 @@ class SelfPlay(Mode):
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
         self.seats = [_seated(player, markets) for player in players]
         self.budget, self.done = budget, 0
+        self.tally = Tally(len(self.seats))
+        self.rewards: dict[int, Floats] = {}
         self._first_cut = np.arange(markets) * spec.horizon // markets
         self.batch.reset()
         self._observation = self.batch.observe().copy()
@@ -147,7 +151,7 @@ class SelfPlay(Mode):
         price, quantity = np.empty_like(batch.reward), np.empty_like(batch.reward)
         for seat, player in enumerate(self.seats):
             price[:, seat], quantity[:, seat] = player.act(batch, seat, observation)
-        batch.step(price, quantity)
+        self._reward(batch.step(price, quantity)["profit"])
         following = batch.observe().copy()
         cut = self._cut_rows()
         self._watch(cut)
@@ -161,6 +165,18 @@ class SelfPlay(Mode):
         first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
         return np.asarray(self.batch.truncated | first)
 
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By seat, what it earned while exploring and was rewarded for, since last asked."""
+        return self.tally.take()
+
+    def _reward(self, profit: Floats) -> None:
+        """Work out what each learner is rewarded with (M,), of the period's profits (M, N)."""
+        wanted = {seat: learner.options.reward for seat, learner in self.learners.items()}
+        minded = {seat: objective(profit, seat, reward) for seat, reward in wanted.items() if reward != "own"}
+        self.tally.add(profit, minded)
+        own, scale = self.batch.reward, self.batch.reward_scale
+        self.rewards = {seat: minded[seat] / scale[seat] if seat in minded else own[:, seat] for seat in wanted}
+
     def _watch(self, cut: NDArray[np.bool_]) -> None:
         """Told of every period, and of the rows (M,) whose episode it ends, before they begin anew."""
 
@@ -173,9 +189,8 @@ class SelfPlay(Mode):
                 continue
             learner = player.learner
             assert player.action is not None
-            reward = self.batch.reward[:, seat]
             learner.progress(self.fraction)
-            learner.remember(observation[:, seat], player.action, reward, following[:, seat], cut)
+            learner.remember(observation[:, seat], player.action, self.rewards[seat], following[:, seat], cut)
             if report := learner.learn():
                 reports[seat] = report
         return reports
@@ -193,6 +208,7 @@ class SelfPlay(Mode):
             "market": to_tensors(self.batch.save()),
             "observation": torch.from_numpy(self._observation.copy()),
             "seats": [player.state_dict() for player in self.seats],
+            "tally": self.tally.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -206,4 +222,5 @@ class SelfPlay(Mode):
         self._observation = state["observation"].numpy().copy()
         for player, saved in zip(self.seats, state["seats"], strict=True):
             player.load_state_dict(saved)
+        self.tally.load_state_dict(state["tally"])
         self.done = state["done"]

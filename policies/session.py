@@ -19,6 +19,7 @@ from policies.modes import make_mode
 from policies.opponents import Judge
 from policies.players import check_learners
 from policies.rehearsal import Rehearsal
+from policies.rewards import standing
 from policies.seats import Seats
 from policies.seeds import row_seed
 from policies.seller import Seller
@@ -45,6 +46,7 @@ class Training:
         self.play = make_mode(self.seats)
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
+        self.earned: dict[int, float] = {}
         self.references: list[Seller] | None = None
         self.rehearsal: Rehearsal | None = None
         self.complete = False
@@ -79,7 +81,10 @@ class Training:
         return Rehearsal(profit / (self.spec.horizon - settings.warm_up), price, episodes, known, ends)
 
     def scores(self) -> dict[int, float]:
-        """Each learner's mean profit per period against the first line-up of fixed competitors."""
+        """Each learner's standing against the first line-up of fixed competitors, money per period.
+
+        That is what it is rewarded for: mean profit, unless its options say otherwise. Mean profits are in ``earned``.
+        """
         if self.references is None:
             self.references = self._references()
         settings, scores = self.config.evaluation, {}
@@ -87,8 +92,10 @@ class Training:
             seats = [self.greedy(seat) if k == seat else rival for k, rival in enumerate(self.references)]
             episodes = self.config.training.evaluation_episodes
             ledger = play(self.spec, seats, markets=episodes, seed=row_seed(self.seed, "select"))
-            profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage)[:, seat]
-            scores[seat] = float(profit.mean()) / (self.spec.horizon - settings.warm_up)
+            earned = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage)[:, seat]
+            self.earned[seat] = float(earned.mean()) / (self.spec.horizon - settings.warm_up)
+            options = self.play.learners[seat].options
+            scores[seat] = standing(options, seat, ledger["profit"][settings.warm_up :], earned)
         return scores
 
     def _references(self) -> list[Seller]:
@@ -98,7 +105,7 @@ class Training:
         return [self.greedy(k) if only and k in self.learner_names else self.judge.fixed(line_up, k) for k in seats]
 
     def keep(self, folder: Path, scores: dict[int, float]) -> None:
-        """Save every learner's latest policy, and its best when ``scores`` say that it is."""
+        """Save every learner's latest policy, and its best when ``scores`` say that it is, with the profit it made."""
         for seat in self.learner_names:
             if not finite(self.play.network(seat).state_dict()):
                 name = self.spec.names[seat]
@@ -106,10 +113,11 @@ class Training:
                     f"seats.{name}: {self.learner_names[seat]} diverged, its weights are not finite; lower lr"
                 )
             score = scores.get(seat, -np.inf)
-            self._save(folder, seat, score, "latest")
+            profit = self.earned[seat] if seat in scores else score
+            self._save(folder, seat, profit, "latest")
             if score > self.best.get(seat, -np.inf) or seat not in self.best:
                 self.best[seat] = score
-                self._save(folder, seat, score, "best")
+                self._save(folder, seat, profit, "best")
         self.play.write(folder)
 
     def _save(self, folder: Path, seat: int, score: float, which: str) -> None:

@@ -114,7 +114,7 @@ class SharedPlay(SelfPlay):
         sharing = self.sharing
         assert sharing.action is not None
         seen, then = sharing.stacked(observation), sharing.stacked(following)
-        reward = self.batch.reward[:, sharing.seats].T.reshape(-1)
+        reward = np.concatenate([self.rewards[seat] for seat in sharing.seats])
         sharing.learner.progress(self.fraction)
         sharing.learner.remember(seen, sharing.action, reward, then, np.tile(cut, len(sharing.seats)))
         if report := sharing.learner.learn():

@@ -20,7 +20,15 @@ from torch.utils.tensorboard import SummaryWriter
 
 MARKET = "(market)"  # no seller can have this name
 CHARTS = {
-    "Result": ["profit", "profit_against_fixed", "profit_gain", "revenue", "market_share", "hhi"],
+    "Result": [
+        "profit",
+        "profit_against_fixed",
+        "objective_against_fixed",
+        "profit_gain",
+        "revenue",
+        "market_share",
+        "hhi",
+    ],
     "Decisions": ["price", "price_volatility", "price_changes", "ordered", "on_hand"],
     "Service": [
         *("stockout_rate", "fill_rate", "cycle_service_level", "sold", "lost"),
@@ -33,7 +41,18 @@ CHARTS = {
         *("maximum_drawdown", "drawdown_length", "probability_of_loss"),
     ],
 }
-LEARNING = ["loss", "actor_loss", "critic_loss", "mean_q", "entropy", "epsilon", "noise", "learning_rate"]
+LEARNING = [
+    "profit",
+    "objective",
+    "loss",
+    "actor_loss",
+    "critic_loss",
+    "mean_q",
+    "entropy",
+    "epsilon",
+    "noise",
+    "learning_rate",
+]
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 
 
@@ -113,7 +132,14 @@ def layout(tags: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
     charts = {group: [f"evaluation/{metric}" for metric in metrics] for group, metrics in CHARTS.items()}
     charts["Learning"] = [f"training/{metric}" for metric in LEARNING]
     return {
-        group: {tag.split("/")[1].replace("_", " "): ["Multiline", [f"^{tag}$"]] for tag in wanted if tag in known}
+        group: {_title(tag): ["Multiline", [f"^{tag}$"]] for tag in wanted if tag in known}
         for group, wanted in charts.items()
         if known.intersection(wanted)
     }
+
+
+def _title(tag: str) -> str:
+    """The chart's title; what is earned while exploring is told from what evaluation shows."""
+    phase, metric = tag.split("/")
+    words = metric.replace("_", " ")
+    return f"{words} in training" if phase == "training" and metric in LEARNING[:2] else words

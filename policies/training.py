@@ -161,6 +161,8 @@ def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar)
         bar.advance_to(training.play.done)
     for seat, report in reports.items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], report)
+    for seat, earned in training.play.earned().items():
+        tracker.scalars("training", training.play.done, training.spec.names[seat], earned)
     speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
     tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
     return set(reports)
@@ -184,7 +186,10 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
     scores = training.scores()
     for seat, score in scores.items():
-        tracker.scalars("evaluation", step, spec.names[seat], {"profit_against_fixed": score})
+        reached = {"profit_against_fixed": training.earned[seat]}
+        if not training.play.learners[seat].options.plain:
+            reached["objective_against_fixed"] = score
+        tracker.scalars("evaluation", step, spec.names[seat], reached)
     for seller, own in training.play.figures().items():
         tracker.scalars(training.config.selfplay.mode, step, seller, own)
     training.keep(folder, scores)
