@@ -2,7 +2,8 @@
 
 Shuffle one group of the observation among the situations, leave the rest, and see by how much the policy's price and
 order-up-to level move on average (after Breiman 2001; scikit-learn's ``permutation_importance``). This is importance
-for the decision, not for profit. Dimensions: D situations, F observation features, G groups.
+for the decision, not for profit. What a seller remembers of earlier periods is a group of its own. Dimensions: D
+situations, F observation features, G groups.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 from market.layout import Floats
 from market.observation import feature_list
 from market.spec import MarketSpec
-from policies.seller import View
+from policies.seller import Memory, View
 from policies.situations import Situations, level_wanted, views
 from policies.trained import TrainedSeller
 
 REPEATS = 5
 MOST = 4000  # situations asked about
+MEMORY = "what it remembers"
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,13 @@ def _group(spec: MarketSpec, seat: int, name: str) -> str:
 
 
 class _Shuffled:
-    """The policy as a scikit-learn estimator over (D, G) row numbers: of each group, whose features are shown."""
+    """The policy as a scikit-learn estimator over (D, G) row numbers: of each group, whose features are shown.
 
-    def __init__(self, seller: TrainedSeller, view: View, parts: list[list[int]]) -> None:
-        self.seller, self.view, self.parts = seller, view, parts
+    ``parts``: the columns of each group; None of the memory's.
+    """
+
+    def __init__(self, seller: TrainedSeller, view: View, memory: Memory, parts: list[list[int] | None]) -> None:
+        self.seller, self.view, self.memory, self.parts = seller, view, memory, parts
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Nothing is fitted; scikit-learn asks for the method."""
@@ -79,11 +84,14 @@ class _Shuffled:
 
     def predict(self, X: NDArray[np.int64]) -> Floats:
         """Price and level (D, 2)."""
-        observation = self.view.observation.copy()
+        observation, memory = self.view.observation.copy(), self.memory
         for group, columns in enumerate(self.parts):
-            observation[:, columns] = self.view.observation[X[:, [group]], columns]
+            if columns is None:
+                memory = {name: array[X[:, group]] for name, array in self.memory.items()}
+            else:
+                observation[:, columns] = self.view.observation[X[:, [group]], columns]
         view = replace(self.view, observation=observation)
-        return np.stack([self.seller.act(view, {})[0], level_wanted(self.seller, view, {})], axis=1)
+        return np.stack([self.seller.act(view, memory)[0], level_wanted(self.seller, view, memory)], axis=1)
 
 
 def _minus_change(estimator: _Shuffled, X: NDArray[np.int64], y: Floats) -> Mapping[str, float]:
@@ -92,24 +100,33 @@ def _minus_change(estimator: _Shuffled, X: NDArray[np.int64], y: Floats) -> Mapp
 
 
 def importances(
-    spec: MarketSpec, seller: TrainedSeller, situations: Situations, seat: int, seed: int = 0
+    spec: MarketSpec,
+    seller: TrainedSeller,
+    situations: Situations,
+    seat: int,
+    memory: Memory | None = None,
+    seed: int = 0,
 ) -> list[Importance]:
     """How much each group of features moves the decisions of a learned seller, largest first; groups that never
-    vary are left out. Deterministic in ``seed``, which shuffles.
+    vary are left out. Deterministic in ``seed``, which shuffles. ``memory``: what it remembered, arrays over D; None for
+    one that remembers nothing.
 
     Example: a policy that posts 1 + 0.5 x (own last price, in its unit of -1 to 1) where half of the situations have
     -1 and half 1: shuffled, half of them see the other value and move by 1, so 0.5; every other group 0.
     """
     from sklearn.inspection import permutation_importance
 
-    chosen = situations.at(np.linspace(0, len(situations) - 1, min(MOST, len(situations))).astype(int))
+    rows_asked = np.linspace(0, len(situations) - 1, min(MOST, len(situations))).astype(int)
+    chosen, remembered = situations.at(rows_asked), {name: array[rows_asked] for name, array in (memory or {}).items()}
     view = _one_view(spec, chosen, seat)
-    varying = {
+    varying: dict[str, list[int] | None] = {
         name: columns for name, columns in groups(spec, seat).items() if np.ptp(view.observation[:, columns], 0).any()
     }
+    if any((array != array[0]).any() for array in remembered.values()):
+        varying[MEMORY] = None
     if not varying:
         return []
-    policy = _Shuffled(seller, view, list(varying.values()))
+    policy = _Shuffled(seller, view, remembered, list(varying.values()))
     rows = np.repeat(np.arange(len(chosen))[:, None], len(varying), axis=1)
     found = permutation_importance(
         policy, rows, policy.predict(rows), scoring=_minus_change, n_repeats=REPEATS, random_state=seed

@@ -37,9 +37,11 @@ from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
 from policies.algorithms import Losses
+from policies.frames import FrameStack
 from policies.memory import LockstepBuffer, generator_state, restore_generator
 from policies.networks import Actor, Architecture
 from policies.normalizer import Moments, share
+from policies.recall import Frames
 from policies.running import RewardBaseline
 from policies.schedules import anneal
 from policies.tensor_memory import TensorMemory
@@ -50,7 +52,7 @@ class Setup:
     """What a builder is given."""
 
     options: Any
-    observation: int
+    observation: int  # numbers that the networks are shown: W
     action_space: Box | Discrete
     rows: int
     device: torch.device
@@ -73,6 +75,7 @@ class Learner(ABC):
         self._seen = Moments(setup.observation, setup.device) if network.normalizer is not None else None
         if network.normalizer is not None:
             share(algorithm, network.normalizer)
+        self.frames = FrameStack(network.recall, setup.rows) if isinstance(network.recall, Frames) else None
         self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
         self.stored, self.updates, self.fraction = 0, 0, 0.0
         self._losses: Losses | None = None
@@ -88,11 +91,21 @@ class Learner(ABC):
         return self.network.architecture
 
     @abstractmethod
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+        """Actions for what the networks are shown (M, W): the observations, or stacks of them."""
+
     def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
         """Actions for observations (M, F), as they are to be remembered: int64 (M,), or float32 (M, A).
 
-        A Gaussian head's actions may lie outside [-1, 1]: clip them where they are carried out.
+        A Gaussian head's actions may lie outside [-1, 1]: clip them where they are carried out. A learner with a
+        memory takes the observations into it, so every period is shown once, and :meth:`restart` tells of cuts.
         """
+        return self._act(obs if self.frames is None else self.frames.push(obs), explore)
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Forget what lies before now in the rows (M,) whose episode begins anew."""
+        if self.frames is not None:
+            self.frames.restart(rows)
 
     @abstractmethod
     def _learn(self) -> bool:
@@ -107,6 +120,8 @@ class Learner(ABC):
         truncated: NDArray[np.bool_],
     ) -> None:
         """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
+        if self.frames is not None:
+            obs, obs_next = self.frames.shown, self.frames.following(obs_next)
         if isinstance(self.memory, LockstepBuffer | TensorMemory):
             self.memory.store(obs, action, reward, obs_next, truncated)
         else:
@@ -162,6 +177,7 @@ class Learner(ABC):
             "generator": _to_tensors({"rng": generator_state(self.policy.rng)})["rng"],
             "counters": {"stored": self.stored, "updates": self.updates, "fraction": self.fraction},
             "baseline": self.baseline.state_dict(),
+            "frames": self.frames.state_dict() if self.frames is not None else {},
             "seen": self._seen.state_dict() if self._seen is not None else {},
         }
         return state | {"own": self._own_state()}
@@ -177,6 +193,8 @@ class Learner(ABC):
         restore_generator(self.policy.rng, _to_arrays({"rng": state["generator"]})["rng"])
         self.stored, self.updates = state["counters"]["stored"], state["counters"]["updates"]
         self.baseline.load_state_dict(state["baseline"])
+        if self.frames is not None:
+            self.frames.load_state_dict(state["frames"])
         if self._seen is not None:
             self._seen.load_state_dict(state["seen"])
         self._load_own(state["own"])
@@ -194,9 +212,9 @@ class Learner(ABC):
 class ReplayLearner(Learner):
     """A learner with a replay buffer: one update per ``batch_size / replay_ratio`` transitions after the warm-up."""
 
-    def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
         with torch.no_grad():
-            action: NDArray[Any] = self.network.greedy(self.network.body.tensor(obs)).cpu().numpy()
+            action: NDArray[Any] = self.network.greedy(self.network.body.tensor(seen)).cpu().numpy()
         if not explore:
             return action
         with policy_within_training_step(self.policy):
@@ -252,12 +270,12 @@ class DDPGLearner(ReplayLearner):
 class A2CLearner(Learner):
     """Draws from its own distribution, learns from each segment once it is full, then forgets it."""
 
-    def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
         network: Any = self.network
         with torch.no_grad():
             if explore:
-                return np.asarray(network.sample(obs, self.policy.rng))
-            return np.asarray(network.greedy(network.body.tensor(obs)).cpu().numpy())
+                return np.asarray(network.sample(seen, self.policy.rng))
+            return np.asarray(network.greedy(network.body.tensor(seen)).cpu().numpy())
 
     def _learn(self) -> bool:
         if len(self.memory) < self.options.segment * self.rows:

@@ -140,7 +140,7 @@ def build_learner(
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = Setup(
         options=options,
-        observation=observation_space.shape[0],  # type: ignore[index]
+        observation=observation_space.shape[0] * options.stack,  # type: ignore[index, attr-defined]
         action_space=action_space,  # type: ignore[arg-type]
         rows=rows,
         device=torch.device(device),
@@ -174,10 +174,11 @@ def _actor(kind: str, setup: Setup) -> Actor:
     o = setup.options
     network = Architecture(
         kind=kind,
-        observation=setup.observation,
+        observation=setup.observation // o.stack,
         actions=actions,
         hidden=o.hidden,
         normalize=o.normalize_observations,
+        stack=o.stack,
     )
     return build(network).to(setup.device)
 

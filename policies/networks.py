@@ -1,8 +1,9 @@
 """Networks of learned sellers, plain torch: a saved seller is a state_dict and an :class:`Architecture`, nothing more.
 
 Dimensions: B rows of a batch (M when the market asks), F observation features, K discrete actions, A components of
-a box action. Every actor's ``forward(obs, state, info)`` returns ``(output, state)``, which is all that Tianshou's
-policies ask of a network; nothing here is recurrent, so ``state`` passes through.
+a box action. An actor's ``recall`` makes what its body sees (B, W) of observations and of what it remembers
+(:mod:`policies.recall`); of one that remembers nothing, W = F. All other methods of an actor take what the body sees.
+``forward(seen, state, info)`` returns ``(output, state)``, which is all that Tianshou's policies ask of a network.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
 
 from policies.normalizer import Normalizer
+from policies.recall import CellKind, make_recall
+from policies.seller import Memory
 
 LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -27,7 +30,8 @@ class Architecture(BaseModel):
     """What it takes to rebuild an actor: JSON-able through pydantic's ``model_dump`` and ``model_validate``.
 
     ``kind``: a key of :data:`ACTORS`. ``observation``: F. ``actions``: K of a discrete actor, A of a box actor.
-    ``normalize``: whether it holds a :class:`~policies.normalizer.Normalizer` of its observations.
+    ``normalize``: whether it holds a :class:`~policies.normalizer.Normalizer` of its observations. ``cell``,
+    ``cell_size``: of a recurrent network, its kind and units. ``stack``: how many of the last observations it sees.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +41,9 @@ class Architecture(BaseModel):
     actions: PositiveInt
     hidden: tuple[PositiveInt, ...] = (64, 64)
     normalize: bool = False
+    cell: CellKind = "none"
+    cell_size: PositiveInt = 64
+    stack: PositiveInt = 1
 
     @field_validator("kind")
     @classmethod
@@ -44,6 +51,12 @@ class Architecture(BaseModel):
         if kind not in ACTORS:
             raise ValueError(f"unknown network {kind!r}: must be one of {', '.join(ACTORS)}")
         return kind
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Architecture:
+        if self.cell != "none" and self.stack > 1:
+            raise ValueError("a network has either a recurrent cell or a stack of observations")
+        return self
 
 
 class Perceptron(nn.Module):
@@ -85,20 +98,21 @@ class Actor(nn.Module, ABC):
         super().__init__()
         self.architecture = architecture
         a = architecture
-        self.body = Perceptron(a.observation, a.actions, a.hidden, last_gain, a.normalize)
+        self.recall = make_recall(a.observation, a.cell, a.cell_size, a.stack, a.normalize)
+        self.body = Perceptron(self.recall.width, a.actions, a.hidden, last_gain, a.normalize and a.cell == "none")
 
     @property
     def normalizer(self) -> Normalizer | None:
         """What brings its observations to one scale, where there is one."""
-        return self.body.normalizer
+        return self.recall.normalizer or self.body.normalizer
 
     @abstractmethod
     def greedy(self, obs: Tensor) -> Tensor:
-        """The action without exploration: (B, F) -> int64 (B,) or float32 (B, A) in [-1, 1]."""
+        """The action without exploration: (B, W) -> int64 (B,) or float32 (B, A) in [-1, 1]."""
 
 
 class QNetwork(Actor):
-    """(B, F) -> the value Q (B, K) of each discrete action."""
+    """(B, W) -> the value Q (B, K) of each discrete action."""
 
     def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
         return self.body(self.body.tensor(obs)), state
@@ -109,7 +123,7 @@ class QNetwork(Actor):
 
 
 class CategoricalActor(Actor):
-    """(B, F) -> unnormalised log-probabilities (B, K) of discrete actions; nearly uniform at first."""
+    """(B, W) -> unnormalised log-probabilities (B, K) of discrete actions; nearly uniform at first."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture, last_gain=0.01)
@@ -136,7 +150,7 @@ class CategoricalActor(Actor):
 
 
 class GaussianActor(Actor):
-    """(B, F) -> mean (B, A), unbounded, and standard deviation (B, A), the same in every state.
+    """(B, W) -> mean (B, A), unbounded, and standard deviation (B, A), the same in every state.
 
     Actions are stored as drawn and clipped to [-1, 1] only when carried out.
     """
@@ -171,7 +185,7 @@ class GaussianActor(Actor):
 
 
 class DeterministicActor(Actor):
-    """(B, F) -> action (B, A) in [-1, 1] through tanh; near the middle at first."""
+    """(B, W) -> action (B, A) in [-1, 1] through tanh; near the middle at first."""
 
     max_action = 1.0
 
@@ -227,9 +241,29 @@ def build(architecture: Architecture) -> Actor:
 
 
 @torch.no_grad()
+def decide(network: nn.Module, obs: NDArray[np.float32], memory: Memory) -> tuple[NDArray[Any], Memory]:
+    """The actions without exploration for observations (M, F), and what to remember, arrays over M.
+
+    Actions are int64 (M,), or float32 (M, A) in [-1, 1]. ``memory`` is as :func:`empty_memory` makes it.
+    """
+    actor = _actor(network)
+    state = {name: torch.as_tensor(array, device=actor.body.device) for name, array in memory.items()}
+    seen, state = actor.recall(actor.body.tensor(obs), state)
+    action: NDArray[Any] = actor.greedy(seen).cpu().numpy()
+    return action, {name: tensor.cpu().numpy() for name, tensor in state.items()}
+
+
+def empty_memory(network: nn.Module, rows: int) -> Memory:
+    """What a network remembers when an episode begins, arrays over M = ``rows``."""
+    return {name: tensor.numpy() for name, tensor in _actor(network).recall.start(rows).items()}
+
+
 def greedy(network: nn.Module, obs: NDArray[np.float32]) -> NDArray[Any]:
-    """The actions without exploration for observations (M, F): int64 (M,), or float32 (M, A) in [-1, 1]."""
+    """As :func:`decide`, in the first period of an episode."""
+    return decide(network, obs, empty_memory(network, len(obs)))[0]
+
+
+def _actor(network: nn.Module) -> Actor:
     if not isinstance(network, Actor):
-        raise TypeError(f"greedy() needs an actor made by build(), not {type(network).__name__}")
-    action: NDArray[Any] = network.greedy(network.body.tensor(obs)).cpu().numpy()
-    return action
+        raise TypeError(f"needs an actor made by build(), not {type(network).__name__}")
+    return network

@@ -49,6 +49,12 @@ class LearnerOptions(BaseModel):
         "own", description="what is maximised: own profit, minus_best_rival, or {own: w}, the rest the market's total"
     )
     risk: Risk | None = Field(None, description="{cvar: 0.1, weight: 1}: aversion to the lower tail; null: the mean")
+    stack: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="observations that the networks see, of the last periods; before an episode's first, its first",
+    )
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
 
     @model_validator(mode="after")

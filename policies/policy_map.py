@@ -1,7 +1,7 @@
 """What a policy does, drawn: its price and order-up-to level over its inventory position and the lowest rival price.
 
-Everything else that the seller sees stands at a typical value, the median of what it met in greedy play. Where there
-is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
+Everything else that the seller sees stands at a typical value, the median of what it met in greedy play; what a seller
+remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
 Y values up, V situations met, N sellers.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 
 from market.layout import Floats
 from market.spec import MarketSpec
-from policies.seller import Seller
-from policies.situations import Situations, Watched, ask, typical, watch
+from policies.seller import Memory, Seller
+from policies.situations import Situations, Watched, ask, typical, typical_memory, watch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,8 @@ class PolicyMap:
 
     ``price`` (Y, X), money per unit. ``level`` (Y, X), units: the inventory position after ordering, NaN where nothing
     is ordered, None where there is no stock. ``met`` (V, 2): across and up of situations met in greedy play.
-    ``widths``: of the seat's ranges of prices and of levels, so that colours do not magnify trifles.
+    ``widths``: of the seat's ranges of prices and of levels, so that colours do not magnify trifles. ``memory``: what
+    of the seller's memory is shown, in words; empty where it remembers nothing.
     """
 
     policy: str
@@ -58,6 +59,7 @@ class PolicyMap:
     level: Floats | None
     met: Floats
     widths: tuple[float, float]
+    memory: str = ""
 
     @property
     def panels(self) -> list[tuple[str, Floats, float]]:
@@ -98,15 +100,24 @@ def policy_map(
     """
     across, up = axes(watched, seat, columns, rows)
     grid = _grid(watched, seat, across, up)
-    memory = {name: np.repeat(typical(array)[None], len(grid), 0) for name, array in watched.memories[seat].items()}
-    if set(memory) != set(seller.start(1)):
-        memory = seller.start(len(grid))
+    memory, words = _remembered(seller, watched.memories[seat], len(grid))
     price, order = ask(watched.spec, seller, grid, seat, memory)
     shape = (1 if up is None else len(up.values), len(across.values))
     level = np.where(order > 0, grid.position(seat) + order, np.nan).reshape(shape) if watched.spec.stocked else None
     own = watched.spec.sellers[seat]
     widths = own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]
-    return PolicyMap(policy, across, up, price.reshape(shape), level, _met(watched, seat, across, up), widths)
+    return PolicyMap(policy, across, up, price.reshape(shape), level, _met(watched, seat, across, up), widths, words)
+
+
+def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
+    """A typical one of the memories met, in all of ``rows``, and in words; an empty one where the met ones do not fit."""
+    fresh = seller.start(1)
+    if not fresh:
+        return fresh, ""
+    fits = {name: array.shape[1:] for name, array in met.items()} == {n: array.shape[1:] for n, array in fresh.items()}
+    one = typical_memory(seller, met) if fits else fresh
+    words = "its memory is a typical one of those met" if fits else "as in the first period of an episode"
+    return {name: np.repeat(array, rows, 0) for name, array in one.items()}, words
 
 
 def axes(watched: Watched, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
@@ -228,7 +239,8 @@ def draw_policy_map(policy: PolicyMap) -> Figure:
     figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     figure.subplots_adjust(left=0.13 / len(panels), right=1 - 0.13 / len(panels), bottom=0.14, top=0.83, wspace=0.24)
-    figure.suptitle(f"Policy of {policy.policy}", x=0.02, ha="left", color=INK, fontweight="bold")
+    words = f" ({policy.memory})" if policy.memory else ""
+    figure.suptitle(f"Policy of {policy.policy}{words}", x=0.02, ha="left", color=INK, fontweight="bold")
     drawn = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes_, panel in zip(drawn, panels, strict=True):
         _draw_panel(axes_, policy, *panel)

@@ -66,7 +66,8 @@ def _mind(spec: MarketSpec, player: Player, watched: Watched, seed: int) -> Mind
     reference = None if other is None else policy_map(other[0], other[1], watched, seat)
     chart = policy_map(player.label, seller, watched, seat)
     told, deeper = imitate(seller, watched, seat, DEPTH), imitate(seller, watched, seat, DEEPER)
-    return Mind(player, chart, reference, told, deeper, importances(spec, seller, watched.situations, seat, seed))
+    reasons = importances(spec, seller, watched.situations, seat, watched.memories[seat], seed)
+    return Mind(player, chart, reference, told, deeper, reasons)
 
 
 def minds_section(page: Page, run: Run, minds: list[Mind]) -> None:
@@ -135,10 +136,11 @@ def fidelity_note(spec: MarketSpec, mind: Mind) -> str:
     if kept.order_close is not None:
         close += f"; order within 5 % of the mean inventory position after ordering: {_percent(kept.order_close)}"
         r2 += f", of the order {_r2(kept.order_r2)}"
-    return (
+    text = (
         f"{close}; {r2} (1 is perfect, 0 no better than the mean). A decision tree of depth {told.depth} imitates the "
         f"policy; it was grown on {told.grown_on:,} situations and is measured on {told.held_out:,} of other episodes."
     )
+    return f"{text} The policy remembers earlier periods, which the sentences leave out." if mind.chart.memory else text
 
 
 def _percent(share: float) -> str:

@@ -38,6 +38,8 @@ def map_chart(policy: PolicyMap, reference: PolicyMap | None, title: str) -> Cha
     if policy.up is not None:
         _colour_axes(figure, shown, across)
     note = "Everything else it sees stands at its median in greedy play. "
+    if policy.memory:
+        note += f"What it does depends on earlier periods too: {policy.memory}. "
     if policy.up is not None:
         note += "Dots are situations that were met: far from them the map says what the policy would do, not what it learned. "
     if policy.level is not None:

@@ -49,6 +49,8 @@ def deep_config(config: RunConfig, learner: str, gamma: float, budget: int | Non
     """The configuration with ``learner`` in every seat, on the seats' grids, at the tabular sellers' discount factor."""
     grids = [seller.model_copy(update={"actions": "grid"}) for seller in config.market.sellers]
     options = {**config.learners.get(learner, {}), "gamma": gamma}
+    if options.get("recurrent", "none") != "none" or options.get("stack", 1) != 1:
+        raise Refusal(f"learners.{learner}: sellers that remember have no table of last prices; use --seeds 0")
     training = config.training.model_copy(update={"budget": budget or config.training.budget})
     return config.model_copy(
         update={

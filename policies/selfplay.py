@@ -64,7 +64,8 @@ class LearnerSeat(SeatPlayer):
         return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
-        """Learners keep nothing from one episode to the next."""
+        """What the learner remembers does not reach from one episode into the next."""
+        self.learner.restart(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The learner's state, and the action that it is about to remember."""

@@ -168,3 +168,16 @@ def typical(values: NDArray[Any]) -> NDArray[Any]:
     1, 2, 2, 7: 2; 0, 1: 1.
     """
     return np.asarray(np.sort(values, axis=0)[len(values) // 2])
+
+
+def typical_memory(seller: Seller, memory: Memory) -> Memory:
+    """What a seller typically remembers, of memories met (arrays over D): one entry.
+
+    Of rules the median of each array. A network's numbers mean something together only: of these the memory that was
+    met nearest to their mean (Euclidean distance).
+    """
+    if not isinstance(seller, TrainedSeller) or not memory:
+        return {name: typical(array)[None] for name, array in memory.items()}
+    flat = np.concatenate([array.reshape(len(array), -1).astype(float) for array in memory.values()], axis=1)
+    nearest = int(((flat - flat.mean(axis=0)) ** 2).sum(axis=1).argmin())
+    return {name: array[[nearest]] for name, array in memory.items()}

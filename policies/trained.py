@@ -10,12 +10,12 @@ from market.decisions import Decisions, order_quantity
 from market.layout import Floats
 from market.spec import MarketSpec
 from policies.lens import Lens
-from policies.networks import greedy
+from policies.networks import decide, empty_memory
 from policies.seller import Memory, View
 
 
 class TrainedSeller:
-    """Plays a network's greedy action. Satisfies :class:`policies.seller.Seller`; it remembers nothing.
+    """Plays a network's greedy action. Satisfies :class:`policies.seller.Seller`; it remembers what its network does.
 
     Args:
         network: as ``policies.networks.build`` makes it.
@@ -28,13 +28,13 @@ class TrainedSeller:
         self.network, self.decisions, self.lenses = network, decisions, lenses
 
     def start(self, markets: int) -> Memory:
-        """Nothing to remember."""
-        return {}
+        """What its network remembers when an episode begins: nothing, unless it is recurrent or stacks observations."""
+        return empty_memory(self.network, markets)
 
     def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
         """Price (M,) and quantity (M,) of the greedy action."""
-        price, quantity = carry_out(self.decisions, greedy(self.network, self.seen(view)), view)
-        return price, quantity, memory
+        action, memory = decide(self.network, self.seen(view), memory)
+        return *carry_out(self.decisions, action, view), memory
 
     def seen(self, view: View) -> NDArray[np.float32]:
         """What the network is shown of a view, (M, F of the market that it learned in)."""
