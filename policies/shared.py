@@ -67,7 +67,9 @@ class SharedSeat(SeatPlayer):
         return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
-        """Learners keep nothing from one episode to the next."""
+        """Told of all seats at once: rows are those of the market, for every seat that shares."""
+        if self.seat == self.sharing.seats[0]:
+            self.sharing.learner.restart(np.tile(rows, len(self.sharing.seats)))
 
 
 class SharedPlay(SelfPlay):

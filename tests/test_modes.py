@@ -123,8 +123,8 @@ def test_independent_play_is_the_loop_that_it_was() -> None:
 # ------------------------------------------------------------------------------------------------------------ shared
 
 
-@pytest.mark.parametrize("name", ["dqn", "ddpg", "a2c"])
-def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: str) -> None:
+@pytest.mark.parametrize("name", ["dqn", "ddpg", "a2c", {"learner": "ddpg", "stack": 3}])
+def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) -> None:
     """A learner of 2 x M rows driven by hand, on a batch of the same seed, seat a's rows above seat b's: bit for bit."""
     one = config(name, name, "undercut", selfplay={"mode": "shared", "seats": ["b", "a"]})
     shared = play(one, 40)
@@ -151,6 +151,7 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: str) ->
         if cut.any():
             batch.reset(rows=np.flatnonzero(cut))
             rival.restart(cut)
+            learner.restart(np.concatenate([cut, cut]))
     assert learner.updates > 0 and learner.stored == 2 * 40 * ROWS
     assert same(network_weights(shared), network_weights(fresh))
 
