@@ -23,6 +23,7 @@ from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
 from tianshou.data import Batch, ReplayBuffer
 from torch import Tensor, nn
 
+from policies.descent import Descent
 from policies.memory import LockstepBuffer
 from policies.networks import Perceptron, ValueCritic
 from policies.running import RewardBaseline
@@ -108,6 +109,8 @@ class _Lean:
         self.value_loss = value_loss(options)
         for optim in self._optimizers:
             optim._max_grad_norm = options.max_grad_norm
+            if Descent.suits(optim):
+                optim.step = Descent(optim).step
 
     def _prepared(self, buffer: ReplayBuffer | TensorMemory, sample_size: int) -> Any:
         if not self.policy.is_within_training_step:  # type: ignore[attr-defined]
@@ -223,7 +226,6 @@ class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never
         pairs = self._lagged_networks._lagged_network_pairs
         self._targets: list[Tensor] = [p for pair in pairs for p in pair.target.parameters()]
         self._sources: list[Tensor] = [p for pair in pairs for p in pair.source.parameters()]
-        self._actor_weights = list(actor.parameters())
 
     def _value(self, obs_next: Tensor) -> Tensor:
         value: Tensor = self._critic_old[0](obs_next, torch.tanh(self._bodies[1](obs_next)))
@@ -241,12 +243,7 @@ class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never
         actor_loss = -self.critic(batch.obs, torch.tanh(output)).mean()
         if self.saturation:
             actor_loss = actor_loss + self.saturation * torch.relu(output.abs() - STRAIGHT).square().mean()
-        # as policy_optim.step(), but without gradients for the critic's weights, which nobody uses
-        self.policy_optim._optim.zero_grad()
-        actor_loss.backward(inputs=self._actor_weights)
-        if (norm := self.policy_optim._max_grad_norm) is not None:
-            nn.utils.clip_grad_norm_(self._actor_weights, norm)
-        self.policy_optim._optim.step()
+        self.policy_optim.step(actor_loss)
         self._update_lagged_network_weights()
         q = q.detach().mean()
         return Losses(tensors={"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach(), "mean_q": q})

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from market.errors import Refusal
-from policies import bench_work
+from policies import bench_profile, bench_work
 from policies.bench_work import COPIES, PLENTY, Work
 from policies.judge import terminal
 from policies.runs import write_json
@@ -50,7 +50,9 @@ FIGURES: dict[str, Figure] = {
     "orange_juice": Figure("step, observe, reset of configs/orange_juice.yaml", 2e6, bench_work.orange_juice),
     "parallel_env": Figure("one PettingZoo market of 2 sellers", 50e3, bench_work.parallel_market),
     "supersuit": Figure(f"the same, {COPIES} copies through concat_vec_envs_v1", None, bench_work.supersuit),
-    "training": Figure("DQN, A2C and DDPG learn at once", 80e3, bench_work.training),
+    "training": Figure("DQN, A2C and DDPG learn at once", 120e3, bench_work.training),
+    "training_device": Figure("the same, memories on the learners' device", None, lambda: bench_work.on_device(False)),
+    "training_large": Figure("the same, many markets and large batches", None, lambda: bench_work.on_device(True)),
     "tianshou_aec": Figure("2 DQN sellers on Tianshou's multi-agent route", None, bench_work.tianshou_aec),
 }
 
@@ -70,8 +72,12 @@ def measure(work: Work, seconds: float) -> dict[str, Any]:
     return result | {"repeats": len(speeds), "note": work.note()}
 
 
-def run_bench(seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None) -> dict[str, Any]:
+def run_bench(
+    seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None, profile: bool = False
+) -> dict[str, Any]:
     """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
+
+    ``profile``: where the time of training goes, in place of the figures.
 
     Raises:
         Refusal: an unknown key, no time, or a file that cannot be written, before anything is measured.
@@ -83,11 +89,17 @@ def run_bench(seconds: float = 3.0, only: Sequence[str] | None = None, json: Pat
         _refuse_unwritable(json)
     console = terminal()
     report: dict[str, Any] = {"machine": machine()}
-    for key in keys:
-        report[key] = _measure_one(key, seconds, console)
-    report["machine"]["load_average_after"] = _load()
-    report["ratios"] = ratios(report)
-    show(report, console)
+    if profile:
+        report["profile"] = bench_profile.measure(seconds)
+        report["machine"]["load_average_after"] = _load()
+        bench_profile.show(report["profile"], console)
+        show_machine(report["machine"], console)
+    else:
+        for key in keys:
+            report[key] = _measure_one(key, seconds, console)
+        report["machine"]["load_average_after"] = _load()
+        report["ratios"] = ratios(report)
+        show(report, console)
     if json is not None:
         write_json(json, report)
     return report
@@ -168,7 +180,11 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
         console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
-    about = report["machine"]
+    show_machine(report["machine"], console)
+
+
+def show_machine(about: dict[str, Any], console: Console) -> None:
+    """What it was measured on."""
     console.print(
         f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "
         f"after; {about['threads']['market']} threads for the market, 1 for torch; python {about['python']}",

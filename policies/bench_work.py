@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from market.env import parallel_env
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
+
+if TYPE_CHECKING:
+    from policies.selfplay import SelfPlay
 
 MARKETS, TRAINING_MARKETS, COPIES = 1024, 256, 16
 BATCH, REPLAY_RATIO, HIDDEN, BUFFER = 256, 0.5, (64, 64), 200_000
@@ -135,32 +138,74 @@ def supersuit(steps: int = 100) -> Work:
 # ----------------------------------------------------------------------------------------------------- training
 
 
-def training(markets: int = TRAINING_MARKETS, periods: int = 50) -> Work:
-    """Whole periods of self-play, updates included, past the warm-up: exploration, step, memory, learning."""
+LARGE = 4096  # markets, and transitions a batch, of the figure for large batches
+
+
+class Trained(NamedTuple):
+    """How the three learners of :data:`PLAYERS` are set up."""
+
+    markets: int = TRAINING_MARKETS
+    batch: int = BATCH
+    buffer: int = BUFFER
+    memory: str = "auto"
+    device: str = "cpu"
+
+
+USUAL = Trained()
+
+
+def training_loop(setup: Trained) -> SelfPlay:
+    """DQN, A2C and DDPG in one market of equal sellers, as they are set up."""
     import torch
 
     from policies.learners import BUILDERS, build_learner
     from policies.selfplay import SelfPlay
 
-    torch.set_num_threads(1)
+    if setup.device == "cpu":
+        torch.set_num_threads(1)
     spec = bench_market(len(PLAYERS))
     seen, players = MarketBatch(spec).observation_space, []
     for seat, (name, encoding) in enumerate(PLAYERS):
-        options: dict[str, Any] = {"hidden": HIDDEN, "batch_size": BATCH}
+        options: dict[str, Any] = {"hidden": HIDDEN, "batch_size": setup.batch, "memory": setup.memory}
         if "replay_ratio" in BUILDERS[name].options.model_fields:
-            options |= {"replay_ratio": REPLAY_RATIO, "buffer": BUFFER, "warm_up": 0}
+            options |= {"replay_ratio": REPLAY_RATIO, "buffer": setup.buffer, "warm_up": 0}
         decisions, chosen = Decisions(spec, seat, encoding), BUILDERS[name].options(**options)
         spaces: dict[str, Any] = {"observation_space": seen, "action_space": decisions.space}
-        players.append((build_learner(name, chosen, **spaces, rows=markets, seed=seat), decisions))
-    loop = SelfPlay(spec, list(players), markets, 10**9, 0)
+        learner = build_learner(name, chosen, **spaces, rows=setup.markets, device=setup.device, seed=seat)
+        players.append((learner, decisions))
+    return SelfPlay(spec, list(players), setup.markets, 10**9, 0)
 
-    def play() -> tuple[int, float]:
-        begun, before = time.perf_counter(), loop.done
-        for _ in range(periods):
-            loop.play_period()
-        return loop.done - before, time.perf_counter() - begun
 
-    return Work(play)
+def training(periods: int = 50, setup: Trained = USUAL) -> Work:
+    """Whole periods of self-play, updates included, past the warm-up: exploration, step, memory, learning."""
+    loop = training_loop(setup)
+    return Work(lambda: play(loop, periods), lambda: f"{setup.markets:,} markets, batches of {setup.batch:,}")
+
+
+def play(loop: SelfPlay, periods: int) -> tuple[int, float]:
+    """So many periods: seller-periods, and the seconds until all of them are worked off, by a GPU too."""
+    begun, before = time.perf_counter(), loop.done
+    for _ in range(periods):
+        loop.play_period()
+    _finish()
+    return loop.done - before, time.perf_counter() - begun
+
+
+def _finish() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def on_device(large: bool) -> Work:
+    """The same with memories on the learners' device, a GPU where there is one."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sizes: dict[str, Any] = {"markets": LARGE, "batch": LARGE, "buffer": 64 * LARGE} if large else {}
+    work = training(20 if large else 50, Trained(memory="device", device=device, **sizes))
+    return Work(work.round, lambda: f"on {device}; {work.note()}")
 
 
 def tianshou_aec(markets: int = TRAINING_MARKETS) -> Work:

@@ -83,7 +83,7 @@ class Perceptron(nn.Module):
         if self.normalizer is not None:
             x = self.normalizer(x)
         for layer in inner:
-            x = torch.relu(nn.functional.linear(x, layer.weight, layer.bias))
+            x = torch.relu_(nn.functional.linear(x, layer.weight, layer.bias))
         return nn.functional.linear(x, last.weight, last.bias)
 
     def tensor(self, x: Tensor | NDArray[Any]) -> Tensor:

@@ -17,11 +17,12 @@ from market.errors import Refusal
 from market.metrics import summary
 from policies import bench, bench_work
 from policies.bench import FIGURES, measure, ratios, run_bench
-from policies.bench_work import BatchWork, Work, bench_market
+from policies.bench_work import BatchWork, Trained, Work, bench_market
 from policies.cli import main
+from policies.tensor_memory import TensorMemory
 
 KEYS = ["batch", "batch_stockouts", "batch_full", "orange_juice"]
-KEYS += ["parallel_env", "supersuit", "training", "tianshou_aec"]
+KEYS += ["parallel_env", "supersuit", "training", "training_device", "training_large", "tianshou_aec"]
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +105,21 @@ def test_environment_rounds_count_every_sellers_period(prepare: Any, counted: in
 
 
 def test_training_rounds_count_all_learners() -> None:
-    work = bench_work.training(markets=64, periods=12)
+    work = bench_work.training(periods=12, setup=Trained(markets=64))
     assert [work.round()[0] for _ in range(2)] == [64 * 3 * 12] * 2
+
+
+def test_device_rounds_have_their_memories_on_the_learners_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_work, "LARGE", 512)
+    made: list[Any] = []
+    build = bench_work.training_loop
+    monkeypatch.setattr(bench_work, "training_loop", lambda setup: made.append(build(setup)) or made[-1])
+    for large, rows in ((False, bench_work.TRAINING_MARKETS), (True, 512)):
+        played, seconds = bench_work.on_device(large).round()
+        assert played == rows * 3 * (20 if large else 50) and seconds > 0
+        learners = list(made[-1].learners.values())
+        assert all(isinstance(learner.memory, TensorMemory) for learner in learners)
+        assert {learner.options.batch_size for learner in learners} == {rows}
 
 
 def test_the_yardstick_plays_and_learns_what_it_says() -> None:
@@ -140,7 +154,7 @@ def test_ratios_are_of_what_was_measured() -> None:
 
     assert ratios({"batch": speed(40e6), "orange_juice": speed(None)}) == {"batch:wanted": 2.0}
     both = ratios({"training": speed(120e3), "tianshou_aec": speed(4e3)})
-    assert both == {"training:wanted": 1.5, "training:tianshou_aec": 30.0}
+    assert both == {"training:wanted": 1.0, "training:tianshou_aec": 30.0}
 
 
 @pytest.fixture
@@ -163,8 +177,8 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         expected = None if key == "orange_juice" else 1e3 * (k + 1)
         assert report[key]["seller_periods_per_second"] == expected
     assert "configs/orange_juice.yaml is not in this folder" in report["orange_juice"]["note"]
-    assert report["ratios"]["training:tianshou_aec"] == pytest.approx(7 / 8)
-    assert "training : tianshou_aec = 0.9" in printed
+    assert report["ratios"]["training:tianshou_aec"] == pytest.approx(7 / 10)
+    assert "training : tianshou_aec = 0.7" in printed
     machine = report["machine"]
     assert machine["cores"] >= 1 and machine["threads"]["torch"] == 1
     assert {"numpy", "numba", "torch", "tianshou"} <= set(machine["versions"])
