@@ -121,7 +121,7 @@ class _Lean:
         return self._preprocess_batch(batch, buffer, indices)  # type: ignore[attr-defined]
 
 
-class _LeanReplay(_Lean):
+class LeanReplay(_Lean):
     """n-step targets that gather only what they need; the arithmetic is Tianshou's own ``_nstep_return``."""
 
     gamma: float
@@ -130,7 +130,7 @@ class _LeanReplay(_Lean):
 
     @abstractmethod
     def _value(self, obs_next: Tensor) -> Tensor:
-        """The target's value (B,) of observations (B, F)."""
+        """The target's value (B,), or values (B, Q), of observations (B, F)."""
 
     def update(self, buffer: ReplayBuffer | TensorMemory, sample_size: int) -> Any:
         """One batch, one gradient step a network."""
@@ -147,7 +147,7 @@ class _LeanReplay(_Lean):
         tensor = self._bodies[0].tensor
         with torch.no_grad():
             q = self._value(tensor(buffer.obs_next.take(last, axis=0)))
-        target = q.cpu().numpy().reshape(-1, 1) * ~buffer.terminated[last][:, None]
+        target = q.cpu().numpy().reshape(len(last), -1) * ~buffer.terminated[last][:, None]
         returns = _nstep_return(
             self.baseline.learned(buffer.rew[index]).ravel(),
             _ends(buffer, index.ravel()),
@@ -169,7 +169,11 @@ class _LeanReplay(_Lean):
         learned: Any = self.baseline.learned
         taken, returns = replay_targets(memory, index, self.periods, self.gamma, learned, self._value)
         count = len(index)
-        fields = {"obs": taken.seen("obs", count), "act": taken["act"][:count], "returns": returns.float()[:, None]}
+        fields = {
+            "obs": taken.seen("obs", count),
+            "act": taken["act"][:count],
+            "returns": returns.float().view(count, -1),
+        }
         batch.__dict__.update(fields)
         return batch
 
@@ -180,7 +184,7 @@ def _ends(buffer: ReplayBuffer, index: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(buffer.done[index] | np.isin(index, buffer.unfinished_index()))
 
 
-class LeanDQN(_LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is never None here
+class LeanDQN(LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is never None here
     """Tianshou's DQN, the same numbers in fewer calls."""
 
     def __init__(self, *, baseline: RewardBaseline, **options: Any) -> None:
@@ -208,7 +212,7 @@ class LeanDQN(_LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is ne
 STRAIGHT = 1.5  # tanh is 0.91 there
 
 
-class LeanDDPG(_LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never None here
+class LeanDDPG(LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never None here
     """Tianshou's DDPG, the same numbers (targets' rounding apart) in fewer calls.
 
     ``saturation`` weighs a penalty on the actor's outputs before tanh, the squared excess of their size over

@@ -24,14 +24,18 @@ from policies.algorithms import (
     SamplingPolicy,
 )
 from policies.learner import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
-from policies.networks import ActionValueCritic, Actor, Architecture, GaussianActor, ValueCritic, build
+from policies.networks import ActionValueCritic, Actor, Architecture, GaussianActor, ValueCritic, build, tail_emphasis
 from policies.options import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
+from policies.quantile import LeanQRDQN, QuantilePolicy
 from policies.running import ReturnScale, RewardBaseline
+from policies.shortfall import RiskBaseline
 
 
 def _build_dqn(setup: Setup) -> Learner:
     o = setup.options
     _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
+    if o.learned_quantiles is not None:
+        return _build_quantile_dqn(setup, o.learned_quantiles)
     network = _actor("q", setup)
     policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
     baseline = _baseline(setup)
@@ -42,6 +46,27 @@ def _build_dqn(setup: Setup) -> Learner:
         n_step_return_horizon=o.n_step,
         target_update_freq=o.target_update,
         is_double=o.double,
+        baseline=baseline,
+    )
+    return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
+
+
+def _build_quantile_dqn(setup: Setup, quantiles: int) -> Learner:
+    o = setup.options
+    network = _actor("quantile", setup, quantiles)
+    if o.risk is not None:
+        network.emphasis.copy_(tail_emphasis(quantiles, o.risk.cvar, o.risk.weight))  # type: ignore[operator]
+    policy = QuantilePolicy(rng=setup.rng, model=network, action_space=setup.action_space)
+    baseline = RewardBaseline(o.center_rewards, scale=_scale(setup))
+    algorithm = LeanQRDQN(
+        policy=policy,
+        optim=_adam(o.lr),
+        gamma=o.gamma,
+        num_quantiles=quantiles,
+        n_step_return_horizon=o.n_step,
+        target_update_freq=o.target_update,
+        double=o.double,
+        kappa=o.kappa,
         baseline=baseline,
     )
     return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
@@ -168,7 +193,7 @@ def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
         _need(isinstance(actions, Discrete) and actions.start == 0, f"actions must be Discrete from 0, not {actions}")
 
 
-def _actor(kind: str, setup: Setup) -> Actor:
+def _actor(kind: str, setup: Setup, quantiles: int = 1) -> Actor:
     space = setup.action_space
     actions = int(space.n) if isinstance(space, Discrete) else space.shape[0]
     o = setup.options
@@ -179,13 +204,20 @@ def _actor(kind: str, setup: Setup) -> Actor:
         hidden=o.hidden,
         normalize=o.normalize_observations,
         stack=o.stack,
+        quantiles=quantiles,
     )
     return build(network).to(setup.device)
 
 
 def _baseline(setup: Setup) -> RewardBaseline:
     o = setup.options
-    return RewardBaseline(o.center_rewards, scale=ReturnScale(setup.rows, o.gamma) if o.normalize_returns else None)
+    if o.risk is not None:
+        return RiskBaseline(o.risk, o.center_rewards, scale=_scale(setup))
+    return RewardBaseline(o.center_rewards, scale=_scale(setup))
+
+
+def _scale(setup: Setup) -> ReturnScale | None:
+    return ReturnScale(setup.rows, setup.options.gamma) if setup.options.normalize_returns else None
 
 
 def _replay_length(setup: Setup) -> int:

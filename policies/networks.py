@@ -32,6 +32,7 @@ class Architecture(BaseModel):
     ``kind``: a key of :data:`ACTORS`. ``observation``: F. ``actions``: K of a discrete actor, A of a box actor.
     ``normalize``: whether it holds a :class:`~policies.normalizer.Normalizer` of its observations. ``cell``,
     ``cell_size``: of a recurrent network, its kind and units. ``stack``: how many of the last observations it sees.
+    ``quantiles``: Q of each action's return, of a network that has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Architecture(BaseModel):
     cell: CellKind = "none"
     cell_size: PositiveInt = 64
     stack: PositiveInt = 1
+    quantiles: PositiveInt = 1
 
     @field_validator("kind")
     @classmethod
@@ -99,7 +101,8 @@ class Actor(nn.Module, ABC):
         self.architecture = architecture
         a = architecture
         self.recall = make_recall(a.observation, a.cell, a.cell_size, a.stack, a.normalize)
-        self.body = Perceptron(self.recall.width, a.actions, a.hidden, last_gain, a.normalize and a.cell == "none")
+        outputs, own_scale = a.actions * a.quantiles, a.normalize and a.cell == "none"
+        self.body = Perceptron(self.recall.width, outputs, a.hidden, last_gain, own_scale)
 
     @property
     def normalizer(self) -> Normalizer | None:
@@ -120,6 +123,39 @@ class QNetwork(Actor):
     def greedy(self, obs: Tensor) -> Tensor:
         q: Tensor = self.body(obs)
         return q.argmax(dim=1)
+
+
+class QuantileNetwork(Actor):
+    """(B, W) -> Q quantiles (B, K, Q) of each discrete action's return, at levels (i + 1/2) / Q.
+
+    ``emphasis`` (Q,): the weights by which quantiles make an action's value, saved with the network.
+    """
+
+    emphasis: Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        self.register_buffer("emphasis", torch.full((architecture.quantiles,), 1 / architecture.quantiles))
+
+    def quantiles(self, obs: Tensor) -> Tensor:
+        """Of what the body sees (B, W): (B, K, Q)."""
+        found: Tensor = self.body(obs)
+        return found.view(len(obs), self.architecture.actions, -1)
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
+        return self.quantiles(self.body.tensor(obs)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        return (self.quantiles(obs) @ self.emphasis).argmax(dim=1)
+
+
+def tail_emphasis(quantiles: int, level: float, weight: float) -> Tensor:
+    """Weights (Q,) of quantiles for (1 - weight) x mean + weight x CVaR at ``level``; each stands for 1 / Q.
+
+    Of 4 quantiles at level 0.375 the lowest counts in full and the second half: (2/3, 1/3, 0, 0) with weight 1.
+    """
+    tail = (level * quantiles - torch.arange(quantiles)).clamp(0, 1) / (level * quantiles)
+    return weight * tail + (1 - weight) / quantiles
 
 
 class CategoricalActor(Actor):
@@ -229,6 +265,7 @@ class ActionValueCritic(nn.Module):
 
 ACTORS: dict[str, Callable[[Architecture], Actor]] = {
     "q": QNetwork,
+    "quantile": QuantileNetwork,
     "categorical": CategoricalActor,
     "gaussian": GaussianActor,
     "deterministic": DeterministicActor,

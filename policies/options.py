@@ -68,6 +68,11 @@ class LearnerOptions(BaseModel):
         """Whether mean profit is all that the learner is after."""
         return self.reward == "own" and self.risk is None
 
+    @property
+    def learned_quantiles(self) -> int | None:
+        """How many quantiles are learned of each action's return; None: only the mean."""
+        return None
+
 
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
@@ -98,6 +103,26 @@ class DQNOptions(ReplayOptions):
     epsilon_final: float = Field(0.02, ge=0, le=1, description="the same from epsilon_fraction of the run on")
     epsilon_fraction: float = Field(0.5, gt=0, le=1, description="fraction of the run over which epsilon falls")
     epsilon_schedule: Literal["linear", "exponential"] = Field("linear", description="how epsilon falls")
+    quantiles: int | None = Field(
+        None, ge=2, le=1000, description="quantiles learned of each action's return; null: its mean, or 32 with risk"
+    )
+    kappa: float = Field(
+        0.1, ge=0, description="error up to which the quantiles' loss is quadratic, in rewards; 1 as published"
+    )
+
+    @property
+    def learned_quantiles(self) -> int | None:
+        """How many quantiles are learned of each action's return; None: only the mean."""
+        return 32 if self.quantiles is None and self.risk is not None else self.quantiles
+
+    @model_validator(mode="after")
+    def _reaches_the_tail(self) -> DQNOptions:
+        if self.risk is not None and (self.learned_quantiles or 0) * self.risk.cvar < 1:
+            raise ValueError(
+                f"quantiles {self.learned_quantiles} are too few for the tail of risk.cvar {self.risk.cvar}: must be at "
+                "least 1 / cvar"
+            )
+        return self
 
     @model_validator(mode="after")
     def _falls(self) -> DQNOptions:

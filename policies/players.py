@@ -62,7 +62,7 @@ def make_learner(
     wanted = config.market.sellers[seat].actions
     decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
     _refuse_large_grid(config, seat, decisions)
-    _refuse_large_network(options.hidden, where)
+    _refuse_large_network(options.hidden, _outputs(decisions, options.learned_quantiles), where)
     try:
         learner = build_learner(
             name,
@@ -103,10 +103,15 @@ def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> No
         )
 
 
-def _refuse_large_network(hidden: tuple[int, ...], where: str) -> None:
+def _outputs(decisions: Decisions, quantiles: int | None) -> int:
+    return int(decisions.space.n) * quantiles if isinstance(decisions.space, Discrete) and quantiles else 1
+
+
+def _refuse_large_network(hidden: tuple[int, ...], outputs: int, where: str) -> None:
     """Before memory is taken: the first layers of a network that does not fit may fill the machine."""
-    if sum(one * next_one for one, next_one in pairwise((1, *hidden, 1))) > MOST_WEIGHTS:
-        raise Refusal(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights")
+    if sum(one * next_one for one, next_one in pairwise((1, *hidden, outputs))) > MOST_WEIGHTS:
+        why = f" with its {outputs:,} outputs (actions x quantiles)" if outputs > 1 else ""
+        raise Refusal(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights{why}")
 
 
 def check_learners(config: RunConfig) -> None:

@@ -19,9 +19,9 @@ Learned = Callable[[Tensor], Tensor]  # rewards as they come from the market -> 
 def replay_targets(
     memory: TensorMemory, index: Tensor, periods: int, gamma: float, learned: Learned, value: Callable[[Tensor], Tensor]
 ) -> tuple[Transitions, Tensor]:
-    """The transitions at ``index`` (B,), followed by others, and their n-step returns (B,) in 64 bits.
+    """The transitions at ``index`` (B,), followed by others, and their n-step returns (B,) or (B, Q) in 64 bits.
 
-    ``value``: of next observations (B, F), by the target network.
+    ``value``: (B,) or (B, Q) of next observations (B, F), by the target network.
     """
     along = memory.following(index, periods)
     taken = memory.take(along.flatten())
@@ -35,12 +35,13 @@ def replay_targets(
 
 
 def n_step_return(reward: Tensor, ends: Tensor, value: Tensor, gamma: float) -> Tensor:
-    """Rewards (N, B) discounted until the first period that ends, and from there on ``value`` (B,): (B,)."""
+    """Rewards (N, B) discounted until the first period that ends, and from there on ``value`` (B,) or (B, Q), as is returned."""
     returns, discount = torch.zeros_like(reward[0]), torch.ones_like(reward[0])
     for n in range(len(reward) - 1, -1, -1):
         returns = reward[n] + gamma * returns.masked_fill(ends[n], 0.0)
         discount = gamma * discount.masked_fill(ends[n], 1.0)
-    return value.double() * discount + returns
+    shape = (-1, *[1] * (value.ndim - 1))
+    return value.double() * discount.view(shape) + returns.view(shape)
 
 
 def advantages(
