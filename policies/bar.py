@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +22,27 @@ from rich.progress import (
 
 REFRESH = 0.2
 LINES = 10
+
+
+class RunBar(Protocol):
+    """What a training run tells of its progress, as a context manager."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+
+    def phase(self, name: str) -> None:
+        """Name what goes on now."""
+
+    def advance_to(self, done: int) -> None:
+        """Show that ``done`` seller-periods are behind us."""
+
+
+MakeBar = Callable[[Console, int], RunBar]
 
 
 class TrainingBar:

@@ -64,6 +64,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/orange_juice.yaml")
     train.add_argument("--budget", type=count, metavar="N", help="seller-periods to train for (default: the config's)")
     _seed(train, "the run")
+    train.add_argument("--seeds", type=count, metavar="K", help="train this many seeds, from --seed on, in parallel")
+    train.add_argument("--processes", type=count, help="worker processes for --seeds (default: cores)")
     _device(train)
     _settings(train)
     train.add_argument("--name", help="name of the run's folder (default: config, seed and time)")
@@ -74,7 +76,13 @@ def _train(args: argparse.Namespace) -> None:
     from policies.training import TrainOrder, train
 
     given = (args.config, args.budget, args.seed, args.device, tuple(args.set), args.name, args.runs)
-    train(TrainOrder(*given, command=args.typed))
+    order = TrainOrder(*given, command=args.typed)
+    if args.seeds is None:
+        train(order)
+    else:
+        from policies.train_seeds import train_seeds
+
+        train_seeds(order, args.seeds, args.processes)
 
 
 # ------------------------------------------------------------------------------------------------ tune

@@ -36,7 +36,9 @@ class Listener:
 
 
 class Engine(Protocol):
-    """Carries out tasks."""
+    """Carries out tasks. ``remote``: perhaps where the files of the one who asks cannot be seen."""
+
+    remote: bool
 
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """Carry out all tasks, in whatever order; returns when the last is done.
@@ -49,6 +51,8 @@ class Engine(Protocol):
 
 class Here:
     """Carries out tasks in this process, one after another."""
+
+    remote = False
 
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """See :class:`Engine`."""

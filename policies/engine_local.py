@@ -40,6 +40,8 @@ class Local:
     They are spawned, since a process forked after numba's threads have run dies.
     """
 
+    remote = False
+
     def __init__(self, processes: int) -> None:
         self._most = processes
         self._workers: dict[Connection, SpawnProcess] = {}

@@ -17,6 +17,7 @@ from market.errors import Refusal
 from policies.checkpoint import SavedSeller, load_seller
 from policies.config import RunConfig, load_run
 
+SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 
@@ -85,6 +86,14 @@ def write_json(path: Path, content: Any) -> None:
 def is_run(path: Path) -> bool:
     """Whether ``path`` is a run's folder rather than a configuration."""
     return path.is_dir()
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """The runs in a folder of several seeds, by seed; none where it is no such folder."""
+    if not (folder / SEEDS).is_file():
+        return []
+    found = [path.parent for path in folder.glob("seed-*/config.yaml")]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def open_run(folder: Path) -> RunConfig:

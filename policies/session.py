@@ -13,6 +13,7 @@ import numpy as np
 from market.errors import Refusal
 from market.layout import Floats, Record
 from market.metrics import episode_profit
+from policies.bar import MakeBar, TrainingBar
 from policies.checkpoint import finite, save_seller
 from policies.config import RunConfig
 from policies.modes import make_mode
@@ -50,6 +51,7 @@ class Training:
         self.references: list[Seller] | None = None
         self.rehearsal: Rehearsal | None = None
         self.complete = False
+        self.bar: MakeBar = TrainingBar
         self.episode: dict[str, Floats] = {}
 
     def _refuse_fixed_only(self) -> None:

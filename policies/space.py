@@ -7,30 +7,19 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from market.spec import Model
+from policies.numbers import number
 
 WAYS = ("range", "log", "choice")
 
 
-def _number(value: object) -> object:
-    """YAML reads 1e-4 as text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            raise ValueError("must be a number") from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")  # noqa: TRY004
-    return value
-
-
 def _scalar(value: object) -> object:
     try:
-        return _number(value)
+        return number(value)
     except ValueError:
         return value
 
 
-Number = Annotated[int | float, BeforeValidator(_number)]
+Number = Annotated[int | float, BeforeValidator(number)]
 Ends = tuple[Number, Number]
 
 

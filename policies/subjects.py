@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from market.spec import MarketSpec
 from policies.config import RunConfig, load_run
 from policies.fixed import Rules, parse_rules
 from policies.rule import place
-from policies.runs import is_run, open_run, saved_sellers
+from policies.runs import is_run, open_run, saved_sellers, seed_folders
 from policies.seller import Seller
 
 MOST_NAMED = 5
@@ -59,6 +59,7 @@ class Subjects:
 
 def find_subjects(order: JudgeOrder) -> Subjects:
     """Who is judged, in which seats of which market; raises :class:`Refusal` where they do not go together."""
+    order = replace(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
         raise Refusal(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")

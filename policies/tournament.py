@@ -14,6 +14,8 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.config import RunConfig
+from policies.engine import cores
+from policies.engines import open_engine
 from policies.interrupt import careful
 from policies.judge import refuse_unwritable, terminal
 from policies.runs import write_json
@@ -64,7 +66,7 @@ def _carry_out(
     if not folder.exists():
         begin(folder, inputs, found_levels(config, policies, order.seed, console), policies)
     setup = set_up(order, config, policies, folder)
-    _play(setup, line_ups, order.processes or _cores(), console)
+    _play(setup, folder, line_ups, order.processes or cores(), console)
     profits = {line_up: read_cell(folder, line_up, order.episodes) for line_up in line_ups.cells}
     missing = [line_up for line_up, profit in profits.items() if profit is None]
     if missing:
@@ -124,12 +126,8 @@ def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy])
 # ------------------------------------------------------------------------------------------------ playing and writing
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _play(setup: Setup, line_ups: Plan, processes: int, console: Console) -> None:
-    todo = [one for one in line_ups.cells if read_cell(setup.folder, one, setup.episodes) is None]
+def _play(setup: Setup, folder: Path, line_ups: Plan, processes: int, console: Console) -> None:
+    todo = [one for one in line_ups.cells if read_cell(folder, one, setup.episodes) is None]
     whole = len(line_ups.cells)
     if len(todo) < whole:
         left = f"going on with {len(todo)}" if todo else "nothing left to play"
@@ -137,8 +135,11 @@ def _play(setup: Setup, line_ups: Plan, processes: int, console: Console) -> Non
     if not todo:
         return
     periods = setup.episodes * setup.spec.horizon * len(setup.spec.sellers)
-    with CellsBar(console, whole, whole - len(todo), periods) as bar:
-        play_all(setup, todo, processes, bar.finished)
+    with (
+        open_engine(min(processes, len(todo))) as engine,
+        CellsBar(console, whole, whole - len(todo), periods) as bar,
+    ):
+        play_all(setup, folder, todo, engine, bar.finished)
 
 
 def _interrupted(folder: Path, line_ups: Plan) -> str:

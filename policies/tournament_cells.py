@@ -1,4 +1,6 @@
-"""One cell of a tournament: a line-up played on the tournament's customers, and its file. Runs in worker processes.
+"""One cell of a tournament: a line-up played on the tournament's customers, and its file.
+
+Playing is work for an engine (:mod:`policies.engine`), perhaps on another machine; files are of the one who asked.
 
 torch is imported only where a learned policy plays. Dimensions: E episodes, N sellers.
 """
@@ -6,6 +8,7 @@ torch is imported only where a learned policy plays. Dimensions: E episodes, N s
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from market.batch import MarketBatch
 from market.layout import Floats
 from market.metrics import episode_profit
 from market.spec import MarketSpec
+from policies.engine import Say
 from policies.fixed import compose, parse_rules
 from policies.seeds import row_seed
 from policies.seller import Seller
@@ -31,16 +35,40 @@ COUNTED = ("profit", "on_hand_left", "on_order")
 
 
 @dataclass(frozen=True)
+class Learned:
+    """A saved seller's file: its name in messages, and its content."""
+
+    name: str
+    content: bytes
+
+    @staticmethod
+    def read(path: Path) -> Learned:
+        """The file at ``path``."""
+        return Learned(path.name, path.read_bytes())
+
+    def load(self) -> SavedSeller:
+        """The saved seller; raises :class:`Refusal` for foreign bytes."""
+        import torch
+
+        from policies.checkpoint import load_seller
+
+        torch.set_num_threads(1)
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / self.name
+            path.write_bytes(self.content)
+            return load_seller(path)
+
+
+@dataclass(frozen=True)
 class Setup:
-    """What a worker needs to know. ``policies``: rules' texts by seat with their levels found, or a saved seller."""
+    """What all cells share. ``policies``: rules' texts by seat with their levels found, or a saved seller."""
 
     spec: MarketSpec
-    policies: tuple[dict[int, str] | Path, ...]
+    policies: tuple[dict[int, str] | Learned, ...]
     episodes: int
     seed: int
     warm_up: int
     salvage: float
-    folder: Path
 
 
 def seat_of(saved: SavedSeller, spec: MarketSpec, seat: int) -> Seller:
@@ -61,10 +89,6 @@ class Player:
         self._sellers: dict[tuple[int, int], Seller] = {}
         self._saved: dict[int, SavedSeller] = {}
         self._batches: dict[int, MarketBatch] = {}
-
-    def finish(self, line_up: LineUp) -> None:
-        """Play a cell and keep it in its file."""
-        write_cell(self.setup.folder, line_up, self.profit(line_up))
 
     def profit(self, line_up: LineUp) -> Floats:
         """Profit per period of each episode as evaluation counts it, (E, N), on the same customers for every line-up."""
@@ -93,15 +117,23 @@ class Player:
                 self._sellers[at] = seat_of(self._load(policy, entry), self.setup.spec, seat)
         return self._sellers[at]
 
-    def _load(self, policy: int, path: Path) -> SavedSeller:
+    def _load(self, policy: int, entry: Learned) -> SavedSeller:
         if policy not in self._saved:
-            import torch
-
-            from policies.checkpoint import load_seller
-
-            torch.set_num_threads(1)
-            self._saved[policy] = load_seller(path)
+            self._saved[policy] = entry.load()
         return self._saved[policy]
+
+
+class _Known:
+    """The player of the last tournament that this process played in."""
+
+    player: Player | None = None
+
+
+def play_cell(setup: Setup, line_up: LineUp, say: Say) -> Floats:
+    """The work of one cell: profit per period of each episode, (E, N)."""
+    if _Known.player is None or _Known.player.setup != setup:
+        _Known.player = Player(setup)
+    return _Known.player.profit(line_up)
 
 
 # ------------------------------------------------------------------------------------------------ files

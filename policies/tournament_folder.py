@@ -19,7 +19,7 @@ from policies.bar import progress
 from policies.config import RunConfig
 from policies.opponents import Judge
 from policies.runs import choose_folder, write_json
-from policies.tournament_cells import Setup
+from policies.tournament_cells import Learned, Setup
 from policies.tournament_entries import Policy, differences
 from policies.tournament_plan import Plan
 
@@ -138,11 +138,9 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
     settings, names = config.evaluation, config.market.names
     levels = about(folder)["levels"]
     entries = tuple(
-        folder / "sellers" / f"{number}.pt"
+        Learned.read(folder / "sellers" / f"{number}.pt")
         if policy.saved is not None
         else {seat: levels[number - 1][names[seat]] for seat in policy.seats}
         for number, policy in enumerate(policies, 1)
     )
-    return Setup(
-        config.market, entries, order.episodes, order.seed, settings.warm_up, settings.salvage, folder.absolute()
-    )
+    return Setup(config.market, entries, order.episodes, order.seed, settings.warm_up, settings.salvage)

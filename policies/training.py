@@ -15,8 +15,8 @@ from market.equilibrium import reward_scales
 from market.errors import Refusal
 from market.metrics import summary
 from market.render import draw_episode
-from policies.bar import TrainingBar
-from policies.config import load_run
+from policies.bar import MakeBar, RunBar, TrainingBar
+from policies.config import RunConfig, load_run
 from policies.evaluation import Comparison
 from policies.fixed import parse_rules
 from policies.frozen import default_player
@@ -35,7 +35,7 @@ PICTURES = 5
 
 @dataclass(frozen=True)
 class TrainOrder:
-    """What `bazaar train` was asked."""
+    """What `bazaar train` was asked; ``given``: the configuration, where it has been read and changed already."""
 
     config: Path
     budget: int | None = None
@@ -45,6 +45,7 @@ class TrainOrder:
     name: str | None = None
     runs: Path = Path("runs")
     command: str = ""
+    given: RunConfig | None = None
 
 
 def pick_device(wanted: str) -> str:
@@ -65,15 +66,16 @@ def device_name(device: str) -> str:
     return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu (1 torch thread)"
 
 
-def train(order: TrainOrder, console: Console | None = None) -> Path:
-    """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable."""
+def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
+    """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable. ``bar`` shows the progress."""
     console = console or terminal()
     folder = choose_folder(order.runs, order.name, order.config, order.seed)
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
-    config = load_run(order.config, changes)
+    config = order.given or load_run(order.config, changes)
     device = pick_device(order.device)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = Training(config, order.seed, device)
+    training.bar = bar
     try:
         with careful():
             make_folder(folder)
@@ -130,7 +132,7 @@ def describe_seats(training: Training) -> str:
 def learn(training: Training, folder: Path, tracker: Tracker, console: Console) -> None:
     """Play and learn for the whole budget, evaluating at even distances, first before anything is learned."""
     settings, reported = training.config.training, set[int]()
-    with TrainingBar(console, settings.budget) as bar:
+    with training.bar(console, settings.budget) as bar:
         bar.phase("setting up")
         assess(training, folder, tracker)
         show(training, folder, tracker)
@@ -151,7 +153,7 @@ def learn(training: Training, folder: Path, tracker: Tracker, console: Console) 
     training.complete = True
 
 
-def practise(training: Training, until: int, tracker: Tracker, bar: TrainingBar) -> set[int]:
+def practise(training: Training, until: int, tracker: Tracker, bar: RunBar) -> set[int]:
     """Play periods until ``until`` seller-periods are done; record what the learners last reported, return who did."""
     reports: dict[int, dict[str, float]] = {}
     begun, first = time.perf_counter(), training.play.done

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from market.metrics import episode_profit
+from policies.checkpoint import finite
 from policies.config import RunConfig, parse_run
 from policies.engine import Say
 from policies.fixed import compose, parse_rules
@@ -82,8 +83,8 @@ class Pair:
         while self.training.play.done < until and not self.diverged:
             self.training.play.play_period()
             raise_swallowed()
-        weights = [one.network.state_dict().values() for one in self.training.play.learners.values()]
-        self.diverged |= not all(bool(tensor.isfinite().all()) for some in weights for tensor in some)
+        play = self.training.play
+        self.diverged |= not all(finite(play.network(seat).state_dict()) for seat in self.training.learner_names)
         if not self.diverged:
             self._take(self.training.scores(), last)
         return NOTHING_EARNED if self.diverged else float(np.mean(list(self.gain.values())))

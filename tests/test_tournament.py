@@ -27,7 +27,7 @@ from untrained_run import untrained_run
 from market.errors import Refusal
 from market.metrics import episode_profit
 from market.spec import MarketSpec
-from policies import tournament_workers
+from policies import engine_local
 from policies.fixed import parse_rules
 from policies.runs import saved_sellers
 from policies.search import build
@@ -505,13 +505,13 @@ def test_a_worker_ended_from_outside_is_a_message_and_finished_cells_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = an_order(a_config(tmp_path, {}, {}), tmp_path, processes=2)
-    begun = tournament_workers.get_context("spawn").Process.start
+    begun = engine_local.get_context("spawn").Process.start
 
     def start_and_kill(process: Any) -> None:
         begun(process)
         os.kill(process.pid, signal.SIGKILL)
 
-    context = tournament_workers.get_context("spawn")
+    context = engine_local.get_context("spawn")
     with monkeypatch.context() as patch:
         patch.setattr(type(context.Process(target=print)), "start", start_and_kill)
         with pytest.raises(Refusal, match="a worker process was ended from outside"):

@@ -214,6 +214,8 @@ def bowl(setup: Setup, task: tuple[int, dict[str, Any]], say: Say) -> dict[str, 
 class Backwards:
     """An engine that carries out the last task first."""
 
+    remote = False
+
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         with open_engine(1) as engine:
             for number in reversed(range(len(tasks))):
