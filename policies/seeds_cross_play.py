@@ -48,15 +48,16 @@ class CrossPlay:
     def facts(self) -> dict[str, Any]:
         """Plain data for JSON; what is undefined is None."""
         seats = [
-            {"seat": seat, "profit": _plain(profit), "delta": _plain(self.delta[seat])}
-            | {
-                name: value
-                for kind in ("profit", "delta")
-                for name, value in _gap_facts(getattr(self, kind)[seat], kind)
-            }
+            {"seat": seat, "profit": _plain(profit), "delta": _plain(self.delta[seat])} | _gap_facts(profit)
             for seat, profit in self.profit.items()
         ]
-        return {"seeds": list(self.seeds), "checkpoint": "latest", "episodes": self.episodes, "seats": seats}
+        about = {"seeds": list(self.seeds), "checkpoint": "latest", "episodes": self.episodes}
+        return about | {"delta": _gap_facts(self.mean_delta), "seats": seats}
+
+    @property
+    def mean_delta(self) -> Floats:
+        """The market's profit gain (K x K), the mean over who of the row's seed is among the column's."""
+        return np.asarray(np.mean(list(self.delta.values()), axis=0), np.float64)
 
 
 def gap(matrix: Floats) -> Interval:
@@ -153,11 +154,11 @@ class _Keeps(Listener):
         self._told(self._cells[task])
 
 
-def _gap_facts(matrix: Floats, kind: str) -> list[tuple[str, float | None]]:
+def _gap_facts(matrix: Floats) -> dict[str, float | None]:
     found, own = gap(matrix), np.eye(len(matrix), dtype=bool)
     values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
     values |= {"gap_low": found.low, "gap_high": found.high}
-    return [(f"{kind}_{name}", _number(value)) for name, value in values.items()]
+    return {name: _number(value) for name, value in values.items()}
 
 
 def _number(value: Any) -> float | None:

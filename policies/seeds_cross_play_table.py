@@ -20,9 +20,9 @@ def print_cross_play(found: CrossPlay, period: str, console: Console) -> None:
     for seat, profit in found.profit.items():
         console.print(_matrix(seat, found, profit, found.delta[seat]))
         console.print(_words(seat, profit, period), highlight=False, markup=False, soft_wrap=True)
-        if np.isfinite(found.delta[seat]).all():
-            console.print(_gain_words(found.delta[seat]), highlight=False, markup=False, soft_wrap=True)
         console.print()
+    if np.isfinite(found.mean_delta).all():
+        console.print(_gain_words(found.mean_delta) + "\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def _matrix(seat: str, found: CrossPlay, profit: Floats, delta: Floats) -> Table:
@@ -51,4 +51,8 @@ def _words(seat: str, profit: Floats, period: str) -> str:
 def _gain_words(delta: Floats) -> str:
     interval = gap(delta)
     ends = f" [{interval.low:+.2f}, {interval.high:+.2f}]" if np.isfinite(interval.low) else ""
-    return f"The market's profit gain is higher by {interval.value:+.2f}{ends} among those who learned together."
+    own = np.eye(len(delta), dtype=bool)
+    return (
+        f"The market's profit gain is {delta[own].mean():.2f} among those who learned together, "
+        f"{delta[~own].mean():.2f} with one stranger: {interval.value:+.2f}{ends}."
+    )
