@@ -180,8 +180,9 @@ class CategoricalActor(Actor):
     @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
         """Actions (M,) drawn by inverting the cumulative distribution, with one uniform number a row."""
-        p = torch.softmax(self.body(self.body.tensor(obs)), dim=1).cumsum(1).cpu().numpy()
-        drawn: NDArray[np.int64] = (p < rng.random((len(p), 1), np.float32) * p[:, -1:]).sum(1)
+        p = torch.softmax(self.body(self.body.tensor(obs)), dim=1).cumsum(1)
+        uniform = self.body.tensor(rng.random((len(p), 1), np.float32))
+        drawn: NDArray[np.int64] = (p < uniform * p[:, -1:]).sum(1).cpu().numpy()
         return drawn
 
 
@@ -214,8 +215,8 @@ class GaussianActor(Actor):
     @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Actions (M, A), unclipped."""
-        mean: NDArray[np.float32] = self.body(self.body.tensor(obs)).cpu().numpy()
-        sd = self.log_sd.exp().cpu().numpy()
+        both: NDArray[np.float32] = torch.cat((self.body(self.body.tensor(obs)), self.log_sd.exp()[None])).cpu().numpy()
+        mean, sd = both[:-1], both[-1]
         drawn: NDArray[np.float32] = np.add(mean, sd * rng.standard_normal(mean.shape, np.float32), dtype=np.float32)
         return drawn
 

@@ -232,6 +232,15 @@ def test_nothing_is_read_back_while_remembering_and_updating(
             learner.scalars()
 
 
+@pytest.mark.parametrize("explore", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_actions_come_back_in_one_copy(name: str, explore: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, copies, plain = make(name, memory="device"), [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(1) or plain(tensor))
+    learner.act(transitions(0)["obs"], explore)
+    assert copies == [1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_many_markets_and_large_batches(name: str) -> None:
     rows = 4096
