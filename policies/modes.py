@@ -7,8 +7,10 @@ from typing import Any
 
 from policies.league import League
 from policies.mode import Mode
+from policies.psro import PSRO
 from policies.seats import Seats
 from policies.selfplay import SelfPlay
+from policies.selfplay_options import PSRO as PSROOptions
 from policies.selfplay_options import Independent, SelfPlayOptions
 from policies.selfplay_options import League as LeagueOptions
 from policies.selfplay_options import Shared as SharedOptions
@@ -25,6 +27,7 @@ BUILDERS: dict[type[SelfPlayOptions], Callable[[Any, Seats], Mode]] = {
     Independent: _independent,
     SharedOptions: SharedPlay,
     LeagueOptions: League,
+    PSROOptions: PSRO,
 }
 
 
