@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from market.decisions import Decisions
 from market.layout import Floats
 from policies.learner import Learner
+from policies.memory import generator_state, restore_generator
 from policies.mode import Mode
 from policies.pfsp import Ratings, weights
 from policies.pool import Kind, Pool
@@ -230,3 +232,22 @@ class League(Mode):
                         }
                     )
         return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Pool, ratings, who plays in every row, markets with learners, and the generator of draws."""
+        return {
+            "done": self.done,
+            "pool": self.pool.state_dict(),
+            "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.meetings.items()},
+            "generator": torch.from_numpy(generator_state(self.rng)),
+            "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.done = state["done"]
+        self.pool.load_state_dict(state["pool"])
+        for seat, meetings in self.meetings.items():
+            meetings.ratings.load_state_dict(state["ratings"][str(seat)])
+            self.markets[seat].load_state_dict(state["markets"][str(seat)])
+        restore_generator(self.rng, state["generator"].numpy())

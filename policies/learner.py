@@ -200,6 +200,15 @@ class Learner(ABC):
         self._load_own(state["own"])
         self.progress(state["counters"]["fraction"])
 
+    def take_over(self, other: Learner) -> None:
+        """Begin with the weights, optimisers and running scales of a learner built alike; the memory stays its own."""
+        self.algorithm.load_state_dict(copy.deepcopy(other.algorithm.state_dict()))
+        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+        self.baseline.load_state_dict(copy.deepcopy(other.baseline.state_dict()))
+        if self._seen is not None and other._seen is not None:
+            self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))
+        self.progress(self.fraction)
+
     @abstractmethod
     def _own_state(self) -> dict[str, float]:
         """Counters of the algorithm that its own ``state_dict()`` leaves out."""

@@ -130,7 +130,7 @@ class PSRO(Mode):
         """A new learner, on the weights and optimisers of the seat's last one if it is to start warm."""
         learner, decisions = self.seats.learner(seat, number=self.round)
         if last is not None and self.options.warm_start:
-            learner.algorithm.load_state_dict(copy.deepcopy(last[0].algorithm.state_dict()))
+            learner.take_over(last[0])
         return learner, decisions
 
     def play_period(self) -> dict[int, dict[str, float]]:
@@ -194,6 +194,10 @@ class PSRO(Mode):
         network: Any = chosen.seller
         return network.network  # type: ignore[no-any-return]
 
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By learner, each in its own market, in the present round."""
+        return {seat: market.earned()[seat] for seat, market in self.markets.items()}
+
     def figures(self) -> dict[str, dict[str, float]]:
         """Of the last round: what each response gained, the bound on NashConv, and the pool's size."""
         if not self.rounds:
@@ -224,7 +228,7 @@ class PSRO(Mode):
             "rounds": copy.deepcopy(self.rounds),
             "pool": self.pool.state_dict(),
             "game": self.game.state_dict(),
-            "generator": torch.from_numpy(generator_state(self.rng).view(np.int64)),
+            "generator": torch.from_numpy(generator_state(self.rng)),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
         }
 
@@ -238,7 +242,7 @@ class PSRO(Mode):
         self.round = state["round"]
         for seat, market in self.markets.items():
             market.load_state_dict(state["markets"][str(seat)])
-        restore_generator(self.rng, state["generator"].numpy().view(np.uint64))
+        restore_generator(self.rng, state["generator"].numpy())
 
 
 def _entry(member: Member, weight: float) -> dict[str, Any]:

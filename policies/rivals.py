@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from market.batch import MarketBatch
@@ -17,6 +16,7 @@ from market.decisions import Decisions
 from market.layout import Floats
 from market.spec import MarketSpec
 from policies.learner import Learner
+from policies.plain import to_arrays, to_tensors
 from policies.selfplay import Player, SeatPlayer, SelfPlay
 from policies.seller import Memory, Seller, look
 
@@ -88,17 +88,11 @@ class DrawnSeat(SeatPlayer):
 
     def state_dict(self) -> dict[str, Any]:
         """The memories of the members that play, by number."""
-        return {
-            str(number): {name: torch.from_numpy(array.copy()) for name, array in memory.items()}
-            for number, memory in self.memories.items()
-        }
+        return {str(number): to_tensors(memory) for number, memory in self.memories.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back :meth:`state_dict`, the members being those of then."""
-        self.memories = {
-            int(number): {name: tensor.numpy().copy() for name, tensor in memory.items()}
-            for number, memory in state.items()
-        }
+        self.memories = {int(number): to_arrays(memory) for number, memory in state.items()}
         self._groups = []
 
 
@@ -149,3 +143,14 @@ class DrawnMarket(SelfPlay):
             if isinstance(seat, DrawnSeat)
             for number in np.unique(self.members[:, seat.seat])
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """As the base's, with who plays in each row and what it has earned so far."""
+        own = {"members": self.members, "earned": self._earned, "played": self._played}
+        return super().state_dict() | {"drawn": to_tensors(own)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back :meth:`state_dict`; the pool must hold its members already."""
+        own = to_arrays(state["drawn"])
+        self.members[:], self._earned[:], self._played[:] = own["members"], own["earned"], own["played"]
+        super().load_state_dict(state)

@@ -71,6 +71,22 @@ class SharedSeat(SeatPlayer):
         if self.seat == self.sharing.seats[0]:
             self.sharing.learner.restart(np.tile(rows, len(self.sharing.seats)))
 
+    def state_dict(self) -> dict[str, Any]:
+        """The learner's state and what it decided last, kept by the first seat that shares."""
+        if self.seat != self.sharing.seats[0]:
+            return {}
+        action = self.sharing.action
+        return {
+            "learner": self.sharing.learner.state_dict(),
+            "action": None if action is None else torch.from_numpy(action.copy()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        if state:
+            self.sharing.learner.load_state_dict(state["learner"])
+            self.sharing.action = None if state["action"] is None else state["action"].numpy().copy()
+
 
 class SharedPlay(SelfPlay):
     """Self-play in which some seats share a learner; others may have learners of their own."""

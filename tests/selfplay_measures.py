@@ -126,6 +126,18 @@ def nash_conv(run: Trained, budget: int, seed: int = 0) -> float:
     return float(np.sum(gains) / np.sum(present))
 
 
+ALL_DQN = {
+    "duopoly": ("seats.right=dqn",),
+    "orange_juice": (
+        "seats.minute_maid=dqn",
+        "seats.tropicana=dqn",
+        "market.sellers.minute_maid.grid={prices: 13, levels: 13}",
+        "market.sellers.tropicana.grid={prices: 13, levels: 13}",
+    ),
+}
+
+
 def with_mode(name: str, mode: str, budget: int, *changes: str) -> RunConfig:
-    """A configuration of the repository in one mode."""
-    return load_run(CONFIGS / f"{name}.yaml", [f"selfplay={mode}", f"training.budget={budget}", *changes])
+    """A configuration of the repository in one mode, DQN in every seat: sharing needs one kind of learner."""
+    changed = [f"selfplay={mode}", f"training.budget={budget}", *ALL_DQN[name], *changes]
+    return load_run(CONFIGS / f"{name}.yaml", changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from conftest import a_market
 from numpy.typing import NDArray
+from test_selfplay_state import equal
 
 from market.decisions import order_quantity
 from market.errors import Refusal
@@ -357,3 +359,37 @@ def test_what_a_league_leaves_in_a_runs_folder(tmp_path: Path) -> None:
     assert {row["member"] for row in table if row["kind"] == "snapshot"} <= {path.stem for path in files}
     figures = mode.figures()
     assert figures["a"]["fixed_worst_profit"] <= figures["a"]["fixed_profit"]
+
+
+# ------------------------------------------------------------------------------------------------------------- state
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return dict(torch.load(file, weights_only=True))
+
+
+STATES: dict[str, Any] = {
+    "shared": (("dqn", "dqn", "undercut"), {"mode": "shared", "seats": ["a", "b"]}),
+    "shared with a2c beside": (("ddpg", "a2c", "ddpg"), {"mode": "shared", "seats": ["a", "c"], "indicator": True}),
+    "league": (("dqn", "ddpg", "undercut"), {"mode": "league", "distance": 400, "pool": 2}),
+    "psro": (("dqn", "ddpg", "a2c"), {"mode": "psro", "rounds": 9, "episodes": 2, "start": ["nash", "cost_plus"]}),
+    "psro from scratch": (("dqn", "ddpg"), {"mode": "psro", "rounds": 9, "episodes": 2, "warm_start": False}),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("periods", [0, 29])
+def test_a_mode_goes_on_from_its_state_as_if_it_had_not_stopped(name: str, periods: int) -> None:
+    players, selfplay = STATES[name]
+    one = config(*players, selfplay=selfplay, budget=9_000)
+    first = play(one, periods)
+    state = through_a_file(first.state_dict())
+    again = Training(one, 0, "cpu").play
+    again.load_state_dict(state)
+    assert equal(again.state_dict(), state)
+    for _ in range(45):
+        assert first.play_period() == again.play_period()
+    assert equal(again.state_dict(), first.state_dict()) and not equal(first.state_dict(), state)
