@@ -51,8 +51,8 @@ FIGURES: dict[str, Figure] = {
     "parallel_env": Figure("one PettingZoo market of 2 sellers", 50e3, bench_work.parallel_market),
     "supersuit": Figure(f"the same, {COPIES} copies through concat_vec_envs_v1", None, bench_work.supersuit),
     "training": Figure("DQN, A2C and DDPG learn at once", 120e3, bench_work.training),
-    "training_device": Figure("the same, memories on the learners' device", None, lambda: bench_work.on_device(False)),
-    "training_large": Figure("the same, many markets and large batches", None, lambda: bench_work.on_device(True)),
+    "training_gpu": Figure("the same, networks and memories on a GPU", None, bench_work.on_gpu),
+    "training_large": Figure("the same, many markets and large batches", None, bench_work.large),
     "tianshou_aec": Figure("2 DQN sellers on Tianshou's multi-agent route", None, bench_work.tianshou_aec),
 }
 

@@ -198,13 +198,21 @@ def _finish() -> None:
         torch.cuda.synchronize()
 
 
-def on_device(large: bool) -> Work:
-    """The same with memories on the learners' device, a GPU where there is one."""
+def on_gpu() -> Work:
+    """The same with everything that learns on a GPU; Refusal where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Refusal("torch finds no CUDA device")
+    return training(setup=Trained(device="cuda"))
+
+
+def large() -> Work:
+    """Many markets and large batches, on a GPU where there is one."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sizes: dict[str, Any] = {"markets": LARGE, "batch": LARGE, "buffer": 64 * LARGE} if large else {}
-    work = training(20 if large else 50, Trained(memory="device", device=device, **sizes))
+    work = training(20, Trained(LARGE, LARGE, 64 * LARGE, device=device))
     return Work(work.round, lambda: f"on {device}; {work.note()}")
 
 

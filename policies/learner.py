@@ -312,10 +312,9 @@ def _memory(setup: Setup, length: int) -> LockstepBuffer | TensorMemory:
     discrete = isinstance(setup.action_space, Discrete)
     shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
     sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed)
-    wanted = setup.options.memory
-    if wanted == "device" or (wanted == "auto" and setup.device.type != "cpu"):
-        return TensorMemory(*sizes, setup.device)  # type: ignore[call-arg]
-    return LockstepBuffer(*sizes)
+    if setup.options.memory == "numpy":
+        return LockstepBuffer(*sizes)
+    return TensorMemory(*sizes, setup.device)  # type: ignore[call-arg]
 
 
 def _to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:

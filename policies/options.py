@@ -43,7 +43,9 @@ class LearnerOptions(BaseModel):
         False, description="give each observed number mean 0 and sd 1, as seen so far; saved with the network"
     )
     memory: Literal["auto", "numpy", "device"] = Field(
-        "auto", description="where transitions lie: device: as tensors where the networks are; auto: device on a GPU"
+        "auto",
+        description="where transitions lie: numpy: as arrays, Tianshou's way; device: as tensors where the networks are; "
+        "auto: device, which was the faster by 2 to 8 % on a CPU too",
     )
     reward: Reward = Field(
         "own", description="what is maximised: own profit, minus_best_rival, or {own: w}, the rest the market's total"

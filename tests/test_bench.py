@@ -22,7 +22,7 @@ from policies.cli import main
 from policies.tensor_memory import TensorMemory
 
 KEYS = ["batch", "batch_stockouts", "batch_full", "orange_juice"]
-KEYS += ["parallel_env", "supersuit", "training", "training_device", "training_large", "tianshou_aec"]
+KEYS += ["parallel_env", "supersuit", "training", "training_gpu", "training_large", "tianshou_aec"]
 
 
 @pytest.fixture(autouse=True)
@@ -109,17 +109,22 @@ def test_training_rounds_count_all_learners() -> None:
     assert [work.round()[0] for _ in range(2)] == [64 * 3 * 12] * 2
 
 
-def test_device_rounds_have_their_memories_on_the_learners_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_rounds_have_as_many_markets_as_transitions_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_work, "LARGE", 512)
     made: list[Any] = []
     build = bench_work.training_loop
     monkeypatch.setattr(bench_work, "training_loop", lambda setup: made.append(build(setup)) or made[-1])
-    for large, rows in ((False, bench_work.TRAINING_MARKETS), (True, 512)):
-        played, seconds = bench_work.on_device(large).round()
-        assert played == rows * 3 * (20 if large else 50) and seconds > 0
-        learners = list(made[-1].learners.values())
-        assert all(isinstance(learner.memory, TensorMemory) for learner in learners)
-        assert {learner.options.batch_size for learner in learners} == {rows}
+    played, seconds = bench_work.large().round()
+    assert played == 512 * 3 * 20 and seconds > 0
+    learners = list(made[0].learners.values())
+    assert all(isinstance(learner.memory, TensorMemory) for learner in learners)
+    assert {learner.options.batch_size for learner in learners} == {512}
+
+
+def test_the_gpu_figure_is_skipped_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = run_bench(0.01, ["training_gpu"])["training_gpu"]
+    assert report["seller_periods_per_second"] is None and "torch finds no CUDA device" in report["note"]
 
 
 def test_the_yardstick_plays_and_learns_what_it_says() -> None:

@@ -279,7 +279,7 @@ STOCK = {LeanDQN: StockDQN, LeanDDPG: StockDDPG, LeanA2C: StockA2C}
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize("seat", list(SEATS))
 def test_trimmed_updates_give_stock_numbers(seat: str, n_step: int) -> None:
-    changes: dict[str, Any] = {"center_rewards": False, "report_every": 1}
+    changes: dict[str, Any] = {"center_rewards": False, "report_every": 1, "memory": "numpy"}
     changes |= {"saturation": 0.0} if seat == "ddpg" else {}
     if seat.startswith("a2c"):  # one minibatch, since stock Tianshou shuffles by numpy's global generator
         changes |= {"normalize_advantages": False, "batch_size": None}
@@ -300,7 +300,7 @@ def test_trimmed_updates_give_stock_numbers(seat: str, n_step: int) -> None:
 def test_learns_the_same_from_the_stock_buffer(seat: str) -> None:
     """With the sampled indices equal, Tianshou's buffer and ours give the same bits."""
     changes: dict[str, Any] = {"segment": 10, "batch_size": None} if seat.startswith("a2c") else {"n_step": 3}
-    ours = make(seat, **changes)
+    ours = make(seat, memory="numpy", **changes)
     assert isinstance(ours.memory, LockstepBuffer)
     stock = make(seat, buffer=VectorReplayBuffer(ours.memory.maxsize, ROWS), **changes)
     stock.memory.sample_indices = LockstepBuffer.sample_indices.__get__(ours.memory)  # type: ignore[method-assign]

@@ -17,7 +17,6 @@ from market.decisions import order_quantity
 from market.errors import Refusal
 from policies.config import RunConfig, parse_run
 from policies.league import KINDS, League, kinds_of_rows
-from policies.memory import LockstepBuffer
 from policies.pfsp import Ratings, ease, weights
 from policies.rivals import DrawnSeat
 from policies.selfplay import SelfPlay
@@ -161,8 +160,8 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) ->
 def test_the_indicator_tells_the_seat_and_saved_sellers_need_none() -> None:
     mode = play(config("ddpg", "ddpg", selfplay={"mode": "shared", "indicator": True}), 30)
     learner = mode.learners[0]
-    assert isinstance(learner.memory, LockstepBuffer)
-    seen = learner.memory._arrays["obs"][:, :30]
+    memory: Any = learner.memory
+    seen = memory.state_dict()["obs"]
     assert (seen[:ROWS, :, -2:] == (1, 0)).all() and (seen[ROWS:, :, -2:] == (0, 1)).all()
     observation = mode.batch.observe()[:, 0]
     for which in range(2):

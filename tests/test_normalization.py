@@ -106,7 +106,7 @@ def test_a_saved_seller_carries_its_scale(tmp_path: Path) -> None:
     assert saved.architecture.normalize
     seller, learner = saved.sit(config.market), training.play.learners[0]
     memory: Any = learner.memory
-    obs = memory.obs[memory.sample_indices(0)]
+    obs = memory.take(memory.sample_indices(0)).seen("obs").numpy()
     mean, var = (saved.weights[f"body.normalizer.{k}"].numpy() for k in ("mean", "variance"))
     assert mean == pytest.approx(obs.mean(0, np.float64), abs=1e-5)
     assert var == pytest.approx(obs.var(0, np.float64), rel=1e-4, abs=1e-9)
@@ -136,7 +136,7 @@ def test_updates_learn_from_rewards_so_divided(name: str, center: bool) -> None:
     options: dict[str, Any] = {"center_rewards": center, "lr": 1e-2}
     options |= {"gae_lambda": 0.9} if name == "a2c" else {"n_step": 3}
     ours = feed(make(name, normalize_returns=True, **options), 5, learn=False)
-    plain = feed(make(name, **options), 5, learn=False)
+    plain = feed(make(name, memory="numpy", **options), 5, learn=False)
     sd = ours.baseline.scale.sd  # type: ignore[union-attr]
     assert ours.scalars()["return_sd"] == sd > 1.2
     plain_memory: Any = plain.memory

@@ -20,7 +20,6 @@ from market.spec import MarketSpec
 from policies.fixed import compose, parse_rules
 from policies.learner import Learner
 from policies.learners import BUILDERS, build_learner
-from policies.memory import LockstepBuffer
 from policies.seeds import row_seed
 from policies.selfplay import FixedSeat, SelfPlay
 from policies.seller import Seller, View, look, reset_rows
@@ -190,9 +189,8 @@ def test_what_learners_remember_is_what_happened() -> None:
     spec, periods = market(3), 30
     names = ("dqn", "ddpg", "dqn")
     one = play(loop(spec, [learner(spec, seat, name) for seat, name in enumerate(names)]), periods)
-    memories = [one.learners[seat].memory for seat in range(3)]
-    assert all(isinstance(memory, LockstepBuffer) for memory in memories)
-    kept = [{k: v[:, :periods] for k, v in memory._arrays.items()} for memory in memories]
+    memories: list[Any] = [one.learners[seat].memory for seat in range(3)]
+    kept = [memory.state_dict() for memory in memories]
     encodings = [Decisions(spec, seat, ENCODING[name]) for seat, name in enumerate(names)]
     batch = MarketBatch(spec, ROWS, row_seed(SEED, "train"))
     batch.reset()
@@ -223,9 +221,8 @@ def test_first_episodes_are_staggered_and_later_ones_whole() -> None:
         first = row * HORIZON // ROWS or HORIZON
         assert np.flatnonzero(ended[:, row]).tolist() == list(range(first - 1, len(ended), HORIZON))
     assert len(set(one.batch.state.period.tolist())) == ROWS
-    memory = one.learners[1].memory
-    assert isinstance(memory, LockstepBuffer)
-    assert np.array_equal(memory._arrays["truncated"][:, : len(ended)], ended.T)
+    memory: Any = one.learners[1].memory
+    assert np.array_equal(memory.state_dict()["truncated"], ended.T)
 
 
 # ------------------------------------------------------------------------------------------------------ who learns
@@ -328,5 +325,6 @@ def test_made_to_order_sellers_learn_prices() -> None:
         one.play_period()
         ledger = one.batch.ledger
         assert np.array_equal(ledger["ordered"], ledger["sold"]) and not ledger["lost"].any()
-    assert one.learners[0].memory.act.shape[1:] == (1,)
+    memory: Any = one.learners[0].memory
+    assert memory.latest("act").shape[1:] == (1,)
     assert all(not same(before[seat], weights(player)) for seat, player in one.learners.items())
