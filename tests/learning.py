@@ -43,10 +43,10 @@ def monopoly(learner: str, budget: int, **grid: int) -> RunConfig:
 
 
 def average_profit(config: RunConfig, seller: TrainedSeller) -> tuple[float, float]:
-    """Mean profit per period in one long episode a row, after a warm-up, and its standard error."""
-    spec = config.market.model_copy(update={"horizon": 1050})
+    """Mean profit per period in one long episode a row, after a warm-up, both whole weeks, and its standard error."""
+    spec = config.market.model_copy(update={"horizon": 1064})
     ledger = play(spec, [seller], markets=512, seed=FRESH, fields=("profit",))
-    means = ledger["profit"][50:, :, 0].mean(axis=0)
+    means = ledger["profit"][56:, :, 0].mean(axis=0)
     return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
