@@ -101,3 +101,8 @@ def _days(spec: MarketSpec, grid: bool) -> list[Chain]:
         day = spec.model_copy(update={"customers": today})
         chains.append(build_chain(day, 0, np.array([seller.first_price]), prices, levels)[0])
     return chains
+
+
+def budget_of(name: str) -> int:
+    """Seller-periods of a run in a market of :data:`MARKETS`, or in one of Zipkin's (``"penalty lead_time"``)."""
+    return 4_000_000

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policies.config import RunConfig, load_run
+from policies.config import RunConfig
 from policies.evaluation import best_fixed, compare, difference
+from policies.seller import Seller
 from policies.session import Training
 from policies.simulate import play
 from policies.trained import TrainedSeller
@@ -42,7 +43,7 @@ def monopoly(learner: str, budget: int, **grid: int) -> RunConfig:
     return load_run(CONFIGS / "monopoly.yaml", changes + [f"market.sellers.shop.grid.{k}={v}" for k, v in grid.items()])
 
 
-def average_profit(config: RunConfig, seller: TrainedSeller) -> tuple[float, float]:
+def average_profit(config: RunConfig, seller: Seller) -> tuple[float, float]:
     """Mean profit per period in one long episode a row, after a warm-up, both whole weeks, and its standard error."""
     spec = config.market.model_copy(update={"horizon": 1064})
     ledger = play(spec, [seller], markets=512, seed=FRESH, fields=("profit",))
