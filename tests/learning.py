@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policies.config import RunConfig
+from policies.config import RunConfig, load_run
 from policies.evaluation import best_fixed, compare, difference
 from policies.seller import Seller
 from policies.session import Training
