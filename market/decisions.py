@@ -50,6 +50,11 @@ class Decisions:
         else:
             raise Refusal(f"{place}: actions must be box or grid, got {self.encoding!r}")
 
+    @property
+    def axes(self) -> tuple[int, int] | None:
+        """Prices x levels of a grid; None in the Box."""
+        return (len(self.prices), len(self.levels)) if self.encoding == "grid" else None
+
     def decode(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
         """Actions (M,) on a grid or (M, 1 or 2) in the Box to prices (M,) and order-up-to levels (M,).
 

@@ -59,6 +59,7 @@ class Setup:
     rng: np.random.Generator  # for exploration
     memory_seed: int
     buffer: ReplayBuffer | None
+    grid: tuple[int, int] | None = None  # prices x levels of discrete actions
 
 
 class Learner(ABC):

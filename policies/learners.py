@@ -36,7 +36,7 @@ def _build_dqn(setup: Setup) -> Learner:
     _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
     if o.learned_quantiles is not None:
         return _build_quantile_dqn(setup, o.learned_quantiles)
-    network = _actor("q", setup)
+    network = _actor("q", setup, axes=setup.grid if o.axes else None)
     policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
     baseline = _baseline(setup)
     algorithm = LeanDQN(
@@ -145,6 +145,7 @@ def build_learner(
     device: str = "cpu",
     seed: int = 0,
     buffer: ReplayBuffer | None = None,
+    grid: tuple[int, int] | None = None,
 ) -> Learner:
     """Make a learner for one seat.
 
@@ -156,6 +157,7 @@ def build_learner(
         rows: M.
         device: where networks live and updates run.
         seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
+        grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
         buffer: a buffer to use in place of the learner's own, with room for M rows.
     """
     _need(name in BUILDERS, f"unknown learner {name!r}: must be one of {', '.join(BUILDERS)}")
@@ -172,6 +174,7 @@ def build_learner(
         rng=np.random.Generator(np.random.PCG64(explore)),
         memory_seed=memory,
         buffer=buffer,
+        grid=grid,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init >> 1)
@@ -193,7 +196,7 @@ def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
         _need(isinstance(actions, Discrete) and actions.start == 0, f"actions must be Discrete from 0, not {actions}")
 
 
-def _actor(kind: str, setup: Setup, quantiles: int = 1) -> Actor:
+def _actor(kind: str, setup: Setup, quantiles: int = 1, axes: tuple[int, int] | None = None) -> Actor:
     space = setup.action_space
     actions = int(space.n) if isinstance(space, Discrete) else space.shape[0]
     o = setup.options
@@ -205,6 +208,7 @@ def _actor(kind: str, setup: Setup, quantiles: int = 1) -> Actor:
         normalize=o.normalize_observations,
         stack=o.stack,
         quantiles=quantiles,
+        axes=axes,
     )
     return build(network).to(setup.device)
 

@@ -32,7 +32,8 @@ class Architecture(BaseModel):
     ``kind``: a key of :data:`ACTORS`. ``observation``: F. ``actions``: K of a discrete actor, A of a box actor.
     ``normalize``: whether it holds a :class:`~policies.normalizer.Normalizer` of its observations. ``cell``,
     ``cell_size``: of a recurrent network, its kind and units. ``stack``: how many of the last observations it sees.
-    ``quantiles``: Q of each action's return, of a network that has them.
+    ``quantiles``: Q of each action's return, of a network that has them. ``axes``: prices x levels of a grid whose
+    values are sums of parts (:class:`GridPerceptron`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class Architecture(BaseModel):
     cell_size: PositiveInt = 64
     stack: PositiveInt = 1
     quantiles: PositiveInt = 1
+    axes: tuple[PositiveInt, PositiveInt] | None = None
 
     @field_validator("kind")
     @classmethod
@@ -58,6 +60,12 @@ class Architecture(BaseModel):
     def _one_memory(self) -> Architecture:
         if self.cell != "none" and self.stack > 1:
             raise ValueError("a network has either a recurrent cell or a stack of observations")
+        return self
+
+    @model_validator(mode="after")
+    def _a_grid(self) -> Architecture:
+        if self.axes is not None and (self.kind != "q" or self.axes[0] * self.axes[1] != self.actions):
+            raise ValueError(f"axes {self.axes} are of a q network of {self.axes[0] * self.axes[1]} actions")
         return self
 
 
@@ -93,6 +101,24 @@ class Perceptron(nn.Module):
         return torch.as_tensor(x, dtype=torch.float32, device=self.device)
 
 
+class GridPerceptron(Perceptron):
+    """Values (B, K) of a grid of P prices x J levels, K = P J, each a sum: state + price + level + joint part.
+
+    What is learned of one action tells of all with its price, and of all with its level. State and advantage apart:
+    Wang et al. (2016), dueling networks; a part for each branch of a decision: Tavakoli et al. (2018).
+
+    Example: 2 x 2, state 1, price parts (0, 2), level parts (0, 3), joint parts 0: values 1, 4, 3, 6.
+    """
+
+    def __init__(self, inputs: int, axes: tuple[int, int], hidden: tuple[int, ...], normalize: bool = False) -> None:
+        self._parts = (1, *axes, axes[0] * axes[1])
+        super().__init__(inputs, sum(self._parts), hidden, normalize=normalize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, price, level, joint = super().forward(x).split(self._parts, dim=1)
+        return joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
+
+
 class Actor(nn.Module, ABC):
     """An actor's trunk and what all actors share."""
 
@@ -116,6 +142,12 @@ class Actor(nn.Module, ABC):
 
 class QNetwork(Actor):
     """(B, W) -> the value Q (B, K) of each discrete action."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        a = architecture
+        if a.axes is not None:
+            self.body = GridPerceptron(self.recall.width, a.axes, a.hidden, a.normalize and a.cell == "none")
 
     def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
         return self.body(self.body.tensor(obs)), state

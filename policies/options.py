@@ -100,6 +100,10 @@ class DQNOptions(ReplayOptions):
     double: bool = Field(
         True, description="choose the next action by the online network, value it by the target network"
     )
+    axes: bool = Field(
+        True,
+        description="values are a state's part + a price's + a level's + a joint part, unless quantiles are learned",
+    )
     target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
     epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")
     epsilon_final: float = Field(0.02, ge=0, le=1, description="the same from epsilon_fraction of the run on")

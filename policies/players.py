@@ -72,6 +72,7 @@ def make_learner(
             rows=config.training.markets * seats,
             device=device,
             seed=seed,
+            grid=decisions.axes,
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise Refusal(f"{where}: {error}") from None
