@@ -115,7 +115,7 @@ class GridPerceptron(Perceptron):
         super().__init__(inputs, sum(self._parts), hidden, normalize=normalize)
 
     def forward(self, x: Tensor) -> Tensor:
-        state, price, level, joint = super().forward(x).split(self._parts, dim=1)
+        state, price, level, joint = torch.split(super().forward(x), list(self._parts), dim=1)
         return joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
 
 

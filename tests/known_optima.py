@@ -50,10 +50,15 @@ MARKETS: dict[str, dict[str, Any]] = {
 
 
 def zipkin_market(penalty: int, lead_time: int) -> dict[str, Any]:
-    """Everyone wants a unit, nothing is charged for it, and what is lost costs the penalty: profit = - cost."""
+    """Everyone wants a unit, nothing is charged for it, and what is lost costs the penalty: profit = - cost.
+
+    Levels reach three standard deviations above the mean demand of lead time + 1 periods; rewards are about -1.
+    """
+    mean = 5 * (lead_time + 1)
+    top = round(mean + 3 * mean**0.5)
     shop = {"name": "shop", "quality": 0, "unit_cost": 0, "holding_cost": 1, "stockout_cost": penalty}
-    shop |= {"prices": [0, 0], "lead_time": lead_time, "order_up_to": [0, 40], "stock": 10, "reward_scale": 1}
-    shop |= {"grid": {"prices": 1, "levels": 41}}
+    shop |= {"prices": [0, 0], "lead_time": lead_time, "order_up_to": [0, top], "stock": 10, "reward_scale": 5}
+    shop |= {"grid": {"prices": 1, "levels": top + 1}}
     return {"horizon": 100, "price_sensitivity": 1.0, "outside": "none", "customers": {"rate": 5}, "sellers": [shop]}
 
 
