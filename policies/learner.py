@@ -291,10 +291,14 @@ class A2CLearner(Learner):
         if len(self.memory) < self.options.segment * self.rows:
             return False
         with policy_within_training_step(self.policy):
-            self._losses = self.algorithm.update(self.memory, self.options.batch_size, self.options.repeat)
+            self._losses = self._update()
         self.memory.reset(keep_statistics=True)
         self.updates += 1
         return True
+
+    def _update(self) -> Losses:
+        losses: Losses = self.algorithm.update(self.memory, self.options.batch_size, self.options.repeat)
+        return losses
 
     def _explore_at(self, fraction: float) -> None:
         self.algorithm.ent_coef = anneal("linear", self.options.entropy, self.options.entropy_final, fraction)

@@ -27,6 +27,9 @@ from policies.learner import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
 from policies.networks import ActionValueCritic, Actor, Architecture, GaussianActor, ValueCritic, build, tail_emphasis
 from policies.options import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
 from policies.quantile import LeanQRDQN, QuantilePolicy
+from policies.recurrent import RecurrentA2CLearner, RecurrentDQNLearner
+from policies.recurrent_a2c import RecurrentA2C, RecurrentCritic
+from policies.recurrent_dqn import RecurrentDQN
 from policies.running import ReturnScale, RewardBaseline
 from policies.shortfall import RiskBaseline
 
@@ -39,16 +42,19 @@ def _build_dqn(setup: Setup) -> Learner:
     network = _actor("q", setup, axes=setup.grid if o.axes else None)
     policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
     baseline = _baseline(setup)
-    algorithm = LeanDQN(
-        policy=policy,
-        optim=_adam(o.lr),
-        gamma=o.gamma,
-        n_step_return_horizon=o.n_step,
-        target_update_freq=o.target_update,
-        is_double=o.double,
-        baseline=baseline,
-    )
-    return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
+    shared: dict[str, Any] = {
+        "policy": policy,
+        "optim": _adam(o.lr),
+        "gamma": o.gamma,
+        "n_step_return_horizon": o.n_step,
+        "target_update_freq": o.target_update,
+        "is_double": o.double,
+        "baseline": baseline,
+    }
+    if o.recurrent == "none":
+        return DQNLearner(setup, LeanDQN(**shared), network, baseline, _replay_length(setup))
+    algorithm = RecurrentDQN(burn_in=o.burn_in, sequence=o.sequence, **shared)
+    return RecurrentDQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
 
 
 def _build_quantile_dqn(setup: Setup, quantiles: int) -> Learner:
@@ -106,17 +112,22 @@ def _build_a2c(setup: Setup) -> Learner:
     dist: Callable[..., Distribution] = _gaussian if isinstance(setup.action_space, Box) else _categorical
     policy = SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space)
     baseline = _baseline(setup)
-    algorithm = LeanA2C(
-        policy=policy,
-        critic=ValueCritic(setup.observation, o.hidden, o.normalize_observations).to(setup.device),
-        optim=_adam(o.lr),
-        vf_coef=o.value,
-        gae_lambda=o.gae_lambda,
-        gamma=o.gamma,
-        normalize_advantages=o.normalize_advantages,
-        baseline=baseline,
-    )
-    return A2CLearner(setup, algorithm, network, baseline, o.segment)
+    shared: dict[str, Any] = {
+        "policy": policy,
+        "optim": _adam(o.lr),
+        "vf_coef": o.value,
+        "gae_lambda": o.gae_lambda,
+        "gamma": o.gamma,
+        "normalize_advantages": o.normalize_advantages,
+        "baseline": baseline,
+    }
+    sizes = o.hidden, o.normalize_observations
+    if o.recurrent == "none":
+        critic = ValueCritic(setup.observation, *sizes).to(setup.device)
+        return A2CLearner(setup, LeanA2C(critic=critic, **shared), network, baseline, o.segment)
+    recalling = RecurrentCritic(setup.observation, o.recurrent, o.recurrent_size, *sizes).to(setup.device)
+    algorithm = RecurrentA2C(rows=setup.rows, critic=recalling, **shared)
+    return RecurrentA2CLearner(setup, algorithm, network, baseline, o.segment)
 
 
 class Builder(NamedTuple):
@@ -164,6 +175,8 @@ def build_learner(
     expected = BUILDERS[name].options
     _need(isinstance(options, expected), f"{name} takes {expected.__name__}, not {type(options).__name__}")
     _check_spaces(observation_space, action_space)
+    remembers = getattr(options, "recurrent", "none") != "none"
+    _need(not remembers or buffer is None, "a recurrent learner keeps sequences and takes no other buffer")
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = Setup(
         options=options,
@@ -209,6 +222,8 @@ def _actor(kind: str, setup: Setup, quantiles: int = 1, axes: tuple[int, int] | 
         stack=o.stack,
         quantiles=quantiles,
         axes=axes,
+        cell=getattr(o, "recurrent", "none"),
+        cell_size=getattr(o, "recurrent_size", 64),
     )
     return build(network).to(setup.device)
 
@@ -229,6 +244,9 @@ def _replay_length(setup: Setup) -> int:
     length = int(o.buffer // setup.rows)
     message = f"a buffer of {o.buffer} keeps {length} periods of {setup.rows} rows: must be more than n_step {o.n_step}"
     _need(length > o.n_step, message)
+    if getattr(o, "recurrent", "none") != "none":
+        needed = o.burn_in + o.sequence
+        _need(length >= needed, f"{message.split(':')[0]}: must be burn_in + sequence, {needed}, or more")
     return length
 
 

@@ -76,6 +76,21 @@ class LearnerOptions(BaseModel):
         return None
 
 
+class RecurrentOptions(LearnerOptions):
+    """What learners share whose networks can be recurrent."""
+
+    recurrent: Literal["none", "gru", "lstm"] = Field(
+        "none", description="a cell beside the observation, in every network, that carries what was seen before"
+    )
+    recurrent_size: PositiveInt = Field(64, description="units of the cell")
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> RecurrentOptions:
+        if self.recurrent != "none" and self.stack > 1:
+            raise ValueError(f"recurrent {self.recurrent} and stack {self.stack}: a network has one or the other")
+        return self
+
+
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
@@ -94,8 +109,13 @@ class ReplayOptions(LearnerOptions):
         return self
 
 
-class DQNOptions(ReplayOptions):
-    """Deep Q learning on a grid of actions (Mnih et al. 2015)."""
+class DQNOptions(ReplayOptions, RecurrentOptions):
+    """Deep Q learning on a grid of actions (Mnih et al. 2015); from sequences where it is recurrent."""
+
+    sequence: PositiveInt = Field(16, description="recurrent only: consecutive periods that are learned from at once")
+    burn_in: int = Field(
+        8, ge=0, description="recurrent only: periods before a sequence that bring the cell up to date, nothing else"
+    )
 
     double: bool = Field(
         True, description="choose the next action by the online network, value it by the target network"
@@ -138,6 +158,16 @@ class DQNOptions(ReplayOptions):
             raise ValueError(f"epsilon_final {ENDS_ABOVE_ZERO}")
         return self
 
+    @model_validator(mode="after")
+    def _holds_a_sequence(self) -> DQNOptions:
+        if self.recurrent != "none" and self.learned_quantiles is not None:
+            raise ValueError(
+                f"recurrent {self.recurrent}: quantiles and risk are learned without a cell only; use stack"
+            )
+        if self.recurrent != "none" and self.batch_size < self.sequence:
+            raise ValueError(f"batch_size {self.batch_size} must not be below sequence {self.sequence}, when recurrent")
+        return self
+
 
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
@@ -162,7 +192,7 @@ class DDPGOptions(ReplayOptions):
         return self
 
 
-class A2COptions(LearnerOptions):
+class A2COptions(RecurrentOptions):
     """Advantage actor-critic (Mnih et al. 2016): a Gaussian head on a box, a categorical one on a grid."""
 
     segment: PositiveInt = Field(10, description="periods of all rows per update")
