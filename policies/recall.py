@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,9 @@ class Cell(Recall):
         self.normalizer = Normalizer(observation) if normalize else None
         self.units, self.names = units, ("hidden", "cell") if kind == "lstm" else ("hidden",)
         self.cell = CELLS[kind](observation, units)
+        if kind == "lstm":
+            with torch.no_grad():  # forget little at first (Jozefowicz, Zaremba & Sutskever 2015)
+                self.cell.bias_ih[units : 2 * units].fill_(1.0)
 
     def start(self, rows: int, device: torch.device | None = None) -> State:
         return {name: torch.zeros((rows, self.units), device=device) for name in self.names}
@@ -115,7 +118,7 @@ class Cell(Recall):
         return torch.cat((seen, after["hidden"]), dim=-1), after
 
 
-CELLS: dict[str, Callable[[int, int], nn.Module]] = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
+CELLS: dict[str, Callable[[int, int], Any]] = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
 def make_recall(observation: int, cell: CellKind, units: int, stack: int, normalize: bool) -> Recall:

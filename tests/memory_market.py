@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, poisson
 
+from market.batch import MarketBatch
 from market.layout import Floats
+from market.spec import MarketSpec
 from policies.config import RunConfig, parse_run
 from policies.seller import Memory, View
 
@@ -41,6 +43,18 @@ MARKET: dict[str, Any] = {
     ],
 }
 
+# Nothing that the seller does today moves tomorrow's demand, so a long horizon of values only adds noise.
+SHARED: dict[str, dict[str, Any]] = {
+    "dqn": {"gamma": 0.8, "n_step": 1},
+    "a2c": {"gamma": 0.8},
+    "ddpg": {"gamma": 0.8},
+}
+WITH: dict[str, list[dict[str, Any]]] = {
+    "dqn": [{"recurrent": "gru"}, {"recurrent": "lstm"}],
+    "a2c": [{"recurrent": "gru"}, {"recurrent": "lstm"}],
+    "ddpg": [{"stack": 8}],
+}
+
 
 def memory_run(learner: str, budget: int, **options: Any) -> RunConfig:
     """The market with one learner."""
@@ -62,15 +76,21 @@ def stationary() -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def full_information(price: Floats) -> float:
-    """The most that a seller who saw xi could earn a period at the given prices: nothing that it does moves xi."""
-    profit = (price[:, None] - COST) * RATE * buying(price)
-    return float(profit.max(axis=0) @ stationary())
+def full_information_on(spec: MarketSpec, price: Floats, episodes: int, seed: int, warm_up: int) -> Floats:
+    """The most that a seller who saw xi could earn a period, in the mean of each episode (M,): nothing moves xi."""
+    batch = MarketBatch(spec, episodes, seed)
+    batch.reset()
+    xi = batch.tape.xi[:, warm_up:, 0]
+    most = np.zeros_like(xi)
+    for p in price:
+        most = np.maximum(most, (p - COST) * RATE / (1 + np.exp(-(QUALITY - SENSITIVITY * p + xi))))
+    return np.asarray(most.mean(axis=1))
 
 
-def best_constant(price: Floats) -> float:
-    """The most that one price for ever earns a period."""
-    return float(((price - COST) * RATE * (buying(price) @ stationary())).max())
+def best_constant(price: Floats) -> tuple[float, float]:
+    """The price that earns most for ever, and what it earns a period."""
+    profit = (price - COST) * RATE * (buying(price) @ stationary())
+    return float(price[profit.argmax()]), float(profit.max())
 
 
 class Filter:

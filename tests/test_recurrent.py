@@ -346,7 +346,7 @@ def remembered_share(learner: Any, discrete: bool, periods: int, rows: int = 32)
 
 TASK: dict[str, dict[str, Any]] = {
     "dqn": {"batch_size": 128, "sequence": 8, "burn_in": 4, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 5e-3, "buffer": 10_000, "n_step": 1},
-    "a2c": {"segment": 8, "batch_size": 64, "lr": 1e-2, "gamma": 0.0, "entropy": 0.01, "repeat": 2},
+    "a2c": {"segment": 8, "batch_size": 256, "lr": 3e-3, "gamma": 0.0, "entropy": 0.03, "repeat": 4},
     "ddpg": {"batch_size": 128, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 2e-3, "critic_lr": 5e-3, "buffer": 10_000},
 }  # fmt: skip
 
@@ -370,7 +370,7 @@ def task_learner(name: str, seed: int, **memory: Any) -> Any:
     ],
 )
 def test_what_was_seen_two_periods_ago_is_remembered_by_those_that_can(name: str, memory: dict[str, Any]) -> None:
-    discrete, periods = name != "ddpg", 800 if name == "a2c" else 400
+    discrete, periods = name != "ddpg", 1200 if name == "a2c" else 400
     shares = [remembered_share(task_learner(name, seed, **memory), discrete, periods) for seed in range(3)]
     without = remembered_share(task_learner(name, 0), discrete, periods)
     print(name, memory, shares, without)
