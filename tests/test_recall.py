@@ -242,7 +242,7 @@ def test_the_typical_memory_is_one_that_was_met() -> None:
 
 
 def stacked(name: str, seed: int = 0, **changes: Any) -> Any:
-    return probes.make(name, seed, stack=3, **changes)
+    return probes.make(name, seed, stack=3, memory="device", **changes)
 
 
 def feed(learner: Any, periods: int, start: int = 0, learn: bool = True) -> list[dict[str, Any]]:
@@ -264,9 +264,8 @@ def feed(learner: Any, periods: int, start: int = 0, learn: bool = True) -> list
 def test_a_learner_stores_the_stacks_that_it_was_shown(name: str) -> None:
     learner = stacked(name, **({"segment": 40} if name == "a2c" else {}))
     told = feed(learner, 30, learn=False)
-    obs, following = (
-        np.asarray(learner.memory[:].__dict__[k]).reshape(probes.ROWS, 30, -1) for k in ("obs", "obs_next")
-    )
+    taken = learner.memory.take(learner.memory.sample_indices(0))
+    obs, following = (taken[name].numpy().reshape(probes.ROWS, 30, -1) for name in ("obs", "obs_next"))
     for row in range(probes.ROWS):
         begun = 0
         for t, one in enumerate(told):
@@ -280,7 +279,9 @@ def test_a_learner_stores_the_stacks_that_it_was_shown(name: str) -> None:
 def test_a_stacked_learner_is_the_plain_one_of_a_market_that_shows_stacks(name: str) -> None:
     """Same first weights, same draws: the same bits."""
     learner = stacked(name, normalize_observations=True)
-    options = BUILDERS[name].options(**{"hidden": (8,)} | probes.SMALL[name] | {"normalize_observations": True})
+    options = BUILDERS[name].options(
+        **{"hidden": (8,)} | probes.SMALL[name] | {"normalize_observations": True, "memory": "device"}
+    )
     wide = Box(-np.inf, np.inf, (3 * probes.FEATURES,), np.float32)
     plain = build_learner(name, options, observation_space=wide, action_space=probes.SPACES[name], rows=probes.ROWS)
     frames, state = Frames(probes.FEATURES, 3), Frames(probes.FEATURES, 3).start(probes.ROWS)
