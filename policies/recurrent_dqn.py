@@ -48,8 +48,9 @@ class RecurrentDQN(LeanDQN):
         with torch.no_grad():
             returns = self._returns(drawn, after)
         self._periodically_update_lagged_network_weights()
-        q = self._pair[0].body(seen).gather(2, drawn.act[self.burn_in :, :, None]).squeeze(2)
-        loss = self.value_loss(q, returns)
+        values = self._pair[0].body(seen.flatten(0, 1))
+        q = values.gather(1, drawn.act[self.burn_in :].reshape(-1, 1)).squeeze(1)
+        loss = self.value_loss(q, returns.flatten())
         self.optim.step(loss)
         return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
 

@@ -33,7 +33,8 @@ def make(name: str, cell: str = "gru", seed: int = 0, **changes: Any) -> Any:
     space = Box(-np.inf, np.inf, (probes.FEATURES,), np.float32)
     options = BUILDERS[name].options(**{"hidden": (8,), "recurrent": cell} | SMALL[name] | changes)
     actions = probes.SPACES[name]
-    return build_learner(name, options, observation_space=space, action_space=actions, rows=ROWS, seed=seed)
+    grid = (2, 2) if name == "dqn" else None
+    return build_learner(name, options, observation_space=space, action_space=actions, rows=ROWS, seed=seed, grid=grid)
 
 
 def transitions(period: int) -> dict[str, Any]:
@@ -161,8 +162,8 @@ def q_values(network: Any, drawn: Sequences, b: int, burn_in: int, burn_gradient
         out, state = step(layer, drawn.obs[t, b], state)
         with torch.no_grad():
             ahead, _ = step(layer, drawn.obs_next[t, b], detached(state))
-            following.append(network.body(torch.cat((drawn.obs_next[t, b], ahead))))
-        now.append(network.body(torch.cat((drawn.obs[t, b], out))))
+            following.append(network.body(torch.cat((drawn.obs_next[t, b], ahead))[None])[0])
+        now.append(network.body(torch.cat((drawn.obs[t, b], out))[None])[0])
     return torch.stack(now[burn_in:]), torch.stack(following[burn_in:])
 
 
