@@ -105,25 +105,36 @@ def trained(config: RunConfig, seed: int, evaluations: int = 10) -> Trained:
     return Trained(training, {seat: seller for seat, (_, seller) in best.items()}, latest)
 
 
-def nash_conv(run: Trained, budget: int, seed: int = 0) -> float:
-    """What responses to the best policies earn more than these, summed over seats, as a share of total profit.
+def nash_conv(run: Trained, sellers: dict[int, Seller], budget: int, seed: int = 0) -> float:
+    """What responses earn more than ``sellers``, summed over seats, as a share of total profit.
 
     A lower bound on NashConv: the best of a trained response and the fixed competitors, none counted below 0.
     """
     config, judge = run.training.config, run.training.judge
-    sellers = [
-        run.best[seat] if seat in run.best else run.training.seats.fixed[seat]
-        for seat in range(len(config.market.sellers))
-    ]
+    line_up = seated(run, sellers)
     present, gains = [], []
-    for seat, seller in enumerate(sellers):
-        present.append(score(config, seat, seller, sellers, seed))
+    for seat, seller in enumerate(line_up):
+        present.append(score(config, seat, seller, line_up, seed))
         responses = [judge.fixed(rules, seat) for rules in judge.competitors()]
-        found = [score(config, seat, one, sellers, seed) for one in responses]
+        found = [score(config, seat, one, line_up, seed) for one in responses]
         player = config.seats[config.market.names[seat]]
-        found.append(ResponseTraining(config, seat, player, sellers, budget, seed, "cpu").run().score)
+        found.append(ResponseTraining(config, seat, player, line_up, budget, seed, "cpu").run().score)
         gains.append(max(0.0, max(found) - present[-1]))
     return float(np.sum(gains) / np.sum(present))
+
+
+def profit_gain(run: Trained, sellers: dict[int, Seller]) -> float:
+    """Delta of the sellers against one another, on the customers kept for choosing."""
+    training = run.training
+    spec, episodes = training.spec, training.config.training.evaluation_episodes
+    ledger = play(spec, seated(run, sellers), markets=episodes, seed=row_seed(training.seed, "select"))
+    return float(training.rehearsed(ledger).gain)
+
+
+def seated(run: Trained, sellers: dict[int, Seller]) -> list[Seller]:
+    """A seller for every seat: these, and the configuration's fixed competitors."""
+    seats = run.training.seats
+    return [sellers[seat] if seat in sellers else seats.fixed[seat] for seat in range(len(seats.spec.sellers))]
 
 
 ALL_DQN = {

@@ -1,0 +1,157 @@
+"""What each way of self-play buys: strangers, exploitability, profit gain. Writes tests/selfplay_table.md.
+
+python tests/selfplay_table.py [--seeds N] [--processes P]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from selfplay_measures import EPISODES, HELD_OUT, Panel, Trained, nash_conv, profit_gain, trained, with_mode
+
+from market.layout import Floats
+from policies.mixture import MixtureSeller
+from policies.psro import PSRO
+from policies.seller import Seller
+from policies.statistics import mean_interval
+
+OUTPUT = Path(__file__).with_suffix(".md")
+MODES = ("independent", "shared", "league", "psro")
+BUDGETS = {"duopoly": 600_000, "orange_juice": 900_000}
+RESPONSE = {"duopoly": 150_000, "orange_juice": 225_000}
+COLUMNS = ("worst case", "mean", "exploitability", "Delta")
+
+
+def mixtures(run: Trained) -> dict[int, Seller] | None:
+    """The equilibrium's mixture of each seat, where the mode has one."""
+    mode = run.training.play
+    if not isinstance(mode, PSRO):
+        return None
+    return {
+        seat: MixtureSeller(*zip(*((one.seller, w) for one, w in mode.members(seat)), strict=True)) for seat in run.best
+    }
+
+
+def measured(panel: Panel, run: Trained, sellers: dict[int, Seller], budget: int, seed: int) -> list[float]:
+    """Worst case and mean over strangers and seats, exploitability, Delta."""
+    relative = panel.relative(sellers)
+    found = [min(relative.values()), float(np.mean(list(relative.values())))]
+    return [*found, nash_conv(run, sellers, budget, seed), profit_gain(run, sellers)]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one run came to: its best policies', and the mixtures' where it has any; seconds of training."""
+
+    best: list[float]
+    mixed: list[float] | None
+    seconds: float
+
+
+@cache
+def panel_of(name: str) -> Panel:
+    """Made once in a process."""
+    return Panel(with_mode(name, "independent", BUDGETS[name]))
+
+
+def one_run(name: str, mode: str, seed: int) -> Found:
+    """Train one seed in one mode and measure it."""
+    begun = time.perf_counter()
+    run = trained(with_mode(name, mode, BUDGETS[name]), seed)
+    seconds, panel, budget = time.perf_counter() - begun, panel_of(name), RESPONSE[name]
+    best, mixed = measured(panel, run, run.best, budget, seed), mixtures(run)
+    found = Found(best, None if mixed is None else measured(panel, run, mixed, budget, seed), seconds)
+    print(name, mode, seed, found, flush=True)
+    return found
+
+
+def rows_of(mode: str, found: Sequence[Found]) -> list[str]:
+    """A row of the best policies, and one of the mixtures where there are any."""
+    seconds = sum(one.seconds for one in found) / len(found)
+    rows = [_row(mode, np.array([one.best for one in found]), f"{seconds:.0f}")]
+    mixed = [one.mixed for one in found if one.mixed is not None]
+    return rows + ([_row(f"{mode}, mixture", np.array(mixed), "")] if mixed else [])
+
+
+def _row(label: str, found: Floats, seconds: str) -> str:
+    formats: list[Callable[[float], str]] = ["{:+.1%}".format, "{:+.1%}".format, "{:.1%}".format, "{:.2f}".format]
+    cells = []
+    for column, text in zip(found.T, formats, strict=True):
+        whole = mean_interval(column)
+        cells.append(f"{text(whole.value)} ({', '.join(text(value) for value in column)})")
+        if len(column) > 2:
+            cells[-1] += f" [{text(whole.low)}, {text(whole.high)}]"
+    return f"| {label} | {' | '.join(cells)} | {seconds} |"
+
+
+def section(name: str, by_mode: Mapping[str, Sequence[Found]]) -> list[str]:
+    """One market's table."""
+    return [
+        f"\n## {name}.yaml, dqn in every seat\n",
+        f"{BUDGETS[name]:,} seller-periods of learners a run, the same for all modes.\n",
+        f"| mode | {' | '.join(COLUMNS)} | seconds of training |",
+        f"| --- | {' | '.join('---' for _ in COLUMNS)} | --- |",
+        *(row for mode, found in by_mode.items() for row in rows_of(mode, found)),
+    ]
+
+
+HOW = f"""
+Every cell: mean over seeds, each seed in round brackets, in square ones the 95 % bootstrap interval over seeds (three
+seeds: wide, and rough). Policies are the best of ten evaluations against the configuration's first line-up; those of
+`psro, mixture` draw a member of the pool for every episode.
+
+- *worst case, mean*: profit of a seat whose rivals all follow the same rules, less that of the best fixed competitor in
+  that seat against them, as a share of it; over all seats and {len(HELD_OUT)} line-ups that no mode trained against and
+  nothing was chosen by: {", ".join(f"`{rules}`" for rules in HELD_OUT)}. {EPISODES} episodes each, the same
+  customers for all.
+- *exploitability*: what the best of a newly trained response (dqn; budget below) and the fixed competitors earns more
+  against the others as they are, summed over seats, as a share of total profit: a lower bound. It is chosen and measured
+  on the same {EPISODES} episodes.
+- *Delta*: profit gain of the sellers against one another, 0 at Nash and 1 at joint-profit prices.
+""".rstrip()
+
+
+def all_runs(seeds: int, processes: int) -> dict[str, dict[str, list[Found]]]:
+    """Every market, mode and seed, in ``processes`` processes; how many changes no figure but the seconds."""
+    tasks = [(name, mode, seed) for name in BUDGETS for seed in range(seeds) for mode in MODES]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        found = dict(zip(tasks, pool.map(one_run, *zip(*tasks, strict=True)), strict=True))
+    return {name: {mode: [found[name, mode, seed] for seed in range(seeds)] for mode in MODES} for name in BUDGETS}
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1)
+    given = parser.parse_args()
+    begun, load = time.perf_counter(), os.getloadavg()[0]
+    found = all_runs(given.seeds, given.processes)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
+    budgets = ", ".join(f"{RESPONSE[name]:,} in {name}" for name in RESPONSE)
+    where = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} at the start"
+    took = f"{(time.perf_counter() - begun) / 60:.0f} minutes in {given.processes} processes"
+    lines = [
+        "# Ways of self-play, measured\n",
+        f"`python tests/selfplay_table.py --seeds {given.seeds}`, {date.today()}, {versions}, {where}; {took}.",
+        HOW,
+        f"- *budget of responses*: {budgets}.",
+        *(line for name, by_mode in found.items() for line in section(name, by_mode)),
+    ]
+    OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
