@@ -44,8 +44,8 @@ def _runs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default runs)")
 
 
-def _checkpoint(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--checkpoint", choices=("best", "latest"), default="best", help="which saved sellers")
+def _checkpoint(command: argparse.ArgumentParser, *more: str) -> None:
+    command.add_argument("--checkpoint", choices=("best", "latest", *more), default="best", help="which saved sellers")
 
 
 def _device(command: argparse.ArgumentParser) -> None:
@@ -209,7 +209,7 @@ def _add_exploit(exploit: argparse.ArgumentParser) -> None:
     _seed(exploit, "training and customers")
     exploit.add_argument("--episodes", type=count, help="episodes judged (default: until precise)")
     _device(exploit)
-    _checkpoint(exploit)
+    _checkpoint(exploit, "mixture")
     _json(exploit, "the figures")
 
 

@@ -13,6 +13,7 @@ from market.errors import Refusal
 from market.spec import MarketSpec
 from policies.config import RunConfig
 from policies.fixed import Rules, parse_rules
+from policies.mixture import load_mixture
 from policies.opponents import Judge
 from policies.runs import open_run, saved_sellers
 from policies.seller import Seller
@@ -62,16 +63,21 @@ class FrozenRun:
 
 
 def frozen_run(folder: Path, checkpoint: str = "best") -> FrozenRun:
-    """Everybody of a run; raise :class:`Refusal` for a folder that is not a run's, or lacks a saved seller."""
+    """Everybody of a run; raise :class:`Refusal` for a folder that is not a run's, or lacks a saved seller.
+
+    ``checkpoint``: ``best``, ``latest``, or ``mixture``, what learners of a ``psro`` run mix in its equilibrium.
+    """
     if not folder.is_dir():
         raise Refusal(f"{folder}: is not a run's folder")
     config = open_run(folder)
-    saved = {one.seat: one for one in saved_sellers(folder, checkpoint).values()}
+    mixed = checkpoint == "mixture"
+    saved = {one.seat: one for one in saved_sellers(folder, "latest" if mixed else checkpoint).values()}
     judge = Judge(config, run_seed(folder))
     run = FrozenRun(folder, config, judge, [], [], [], [])
     for seat, name in enumerate(config.market.names):
         if seat in saved:
-            run.sellers.append(saved[seat].sit(config.market))
+            own = load_mixture(folder, config.market, judge, name) if mixed else saved[seat].sit(config.market)
+            run.sellers.append(own)
             run.rules.append(None)
         else:
             fixed = judge.fixed(_rules(run, seat), seat)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_run import train_small
+from rich.console import Console
+from small_run import small_run, train_small
 
+from market.errors import Refusal
+from policies.exploit import ExploitOrder, exploit
 from policies.frozen import frozen_run
+from policies.mixture import MixtureSeller
 from policies.runs import saved_sellers
 
 CHANGES = {
@@ -39,3 +44,13 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
         rounds = json.loads((folder / "psro.json").read_text())["rounds"]
         conv = last[(last["metric"] == "nash_conv") & (last["seller"] == "(market)")]["value"]
         assert len(rounds) == 2 and conv.item() == rounds[-1]["nash_conv"]
+        mixed = frozen_run(folder, "mixture")
+        assert all(isinstance(seller, MixtureSeller) for seller in mixed.sellers)
+        order = ExploitOrder(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture")
+        found = exploit(order, Console(file=io.StringIO(), width=130))
+        assert [one.seller for one in found] == ["left", "right"] and all(one.bound.value >= 0 for one in found)
+
+
+def test_a_run_in_another_mode_has_no_mixture() -> None:
+    with pytest.raises(Refusal, match=r"psro\.json: holds no mixture of left; runs with selfplay: psro have one"):
+        frozen_run(small_run(), "mixture")
