@@ -21,6 +21,7 @@ from policies.seller import Memory, View
 
 RATE, QUALITY, SENSITIVITY, COST, SD, PERSISTENCE = 3.0, 2.0, 2.0, 1.0, 2.0, 0.98
 PRICES = np.linspace(1.2, 4.0, 8)
+MOST_SOLD = 25  # a day: more are as good as never sold, whatever xi
 HIDDEN = np.linspace(-4.5, 4.5, 121) * SD
 
 MARKET: dict[str, Any] = {
@@ -45,9 +46,9 @@ MARKET: dict[str, Any] = {
 
 # Nothing that the seller does today moves tomorrow's demand, so a long horizon of values only adds noise.
 SHARED: dict[str, dict[str, Any]] = {
-    "dqn": {"gamma": 0.8, "n_step": 1},
-    "a2c": {"gamma": 0.8},
-    "ddpg": {"gamma": 0.8},
+    "dqn": {"gamma": 0.5, "n_step": 1},
+    "a2c": {"gamma": 0.5},
+    "ddpg": {"gamma": 0.5, "replay_ratio": 2.0},
 }
 WITH: dict[str, list[dict[str, Any]]] = {
     "dqn": [{"recurrent": "gru"}, {"recurrent": "lstm"}],
@@ -99,9 +100,12 @@ class Filter:
     It does not try prices in order to learn, so it is a lower bound of what perfect memory earns.
     """
 
+    @np.errstate(under="ignore")
     def __init__(self, price: Floats = PRICES) -> None:
         self.price, self.share = price, buying(price)
         self.profit = (price[:, None] - COST) * RATE * self.share
+        # (P, most units + 1, G): sold units are Poisson, as buyers are drawn from a Poisson number of customers
+        self.likelihood = poisson.pmf(np.arange(MOST_SOLD + 1)[:, None], RATE * self.share[:, None])
         step = norm.pdf((HIDDEN[None] - PERSISTENCE * HIDDEN[:, None]) / (SD * np.sqrt(1 - PERSISTENCE**2)))
         self.moves = step / step.sum(axis=1, keepdims=True)
 
@@ -113,7 +117,7 @@ class Filter:
         """Bayes' rule with last period's sales, a step of xi, then the price that the belief thinks best."""
         posted, belief = memory["posted"], memory["belief"]
         with np.errstate(under="ignore"):
-            told = belief * poisson.pmf(view.sold[:, None], RATE * self.share[posted])
+            told = belief * self.likelihood[posted, np.minimum(view.sold, MOST_SOLD).astype(int)]
             told = told / told.sum(axis=1, keepdims=True) @ self.moves
             belief = np.where(posted[:, None] < 0, belief, told)
             best = (belief @ self.profit.T).argmax(axis=1)

@@ -1,6 +1,6 @@
 """What memory is worth where demand hides a state: learners with it and without, beside bounds. Writes memory_table.md.
 
-python tests/memory_table.py [--seeds N] [--only LEARNER]
+python tests/memory_table.py [--seeds N] [--workers N]
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from importlib import metadata
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from policies.seller import Seller
 from policies.simulate import play
 
 OUTPUT = Path(__file__).with_suffix(".md")
-BUDGET, EPISODES, WARM_UP = 600_000, 2048, 20
+BUDGET, EPISODES, WARM_UP = 400_000, 2048, 20
 FINE = np.linspace(PRICES[0], PRICES[-1], 113)
 
 
@@ -59,37 +62,62 @@ def bounds() -> dict[str, Floats]:
     return found
 
 
-def rows(seeds: int, only: str | None, known: dict[str, Floats]) -> Iterator[str]:
+Task = tuple[str, int, dict[str, Any]]
+
+
+def timed(task: Task) -> tuple[Floats, float]:
+    """What a learner earns, and the seconds of a core that its training and judging took."""
+    np.seterr(under="ignore")
+    learner, seed, options = task
+    begun = time.process_time()
+    return learned(learner, seed, **options), time.process_time() - begun
+
+
+def rows(seeds: int, workers: int, known: dict[str, Floats]) -> Iterator[str]:
     """A line for each learner and kind of memory."""
-    for learner in WITH if only is None else [only]:
-        where = "grid" if learner == "dqn" else "any price"
-        best, constant = known[f"exact filter, {where}"], known[f"one price for ever, {where}"]
-        begun = time.perf_counter()
-        plain = [learned(learner, seed) for seed in range(seeds)]
-        spent = (time.perf_counter() - begun) / seeds
-        for options in WITH[learner]:
-            begun = time.perf_counter()
-            with_it = [learned(learner, seed, **options) for seed in range(seeds)]
-            gain = np.array([float((a - b).mean()) for a, b in zip(with_it, plain, strict=True)])
-            kept = [float((np.mean(group) - constant.mean()) / (best - constant).mean()) for group in (plain, with_it)]
-            words = " ".join(f"{one:+.4f}" for one in gain)
-            kind = ", ".join(f"{key} {value}" for key, value in options.items())
-            yield (
-                f"| {learner}, {kind} | {np.mean(plain):.4f} | {np.mean(with_it):.4f} | {words} | {gain.mean():+.4f} ± "
-                f"{half_width(gain):.4f} ({gain.mean() / np.mean(plain):+.1%}) | {kept[0]:.0%} -> {kept[1]:.0%} | "
-                f"{spent:.0f}, {(time.perf_counter() - begun) / seeds:.0f} |"
-            )
+    cases = [(learner, options) for learner, kinds in WITH.items() for options in ({}, *kinds)]
+    tasks: list[Task] = [(learner, seed, options) for learner, options in cases for seed in range(seeds)]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        results = pool.map(timed, tasks)
+        plain: list[tuple[Floats, float]] = []
+        for learner, options in cases:
+            found = list(islice(results, seeds))
+            if not options:
+                plain = found
+                continue
+            yield row(learner, options, plain, found, known)
+
+
+def row(
+    learner: str,
+    options: dict[str, Any],
+    plain: list[tuple[Floats, float]],
+    recalling: list[tuple[Floats, float]],
+    known: dict[str, Floats],
+) -> str:
+    """One line: the learner without memory and with it, all seeds."""
+    where = "grid" if learner == "dqn" else "any price"
+    best, constant = known[f"exact filter, {where}"], known[f"one price for ever, {where}"]
+    gain = np.array([float((a - b).mean()) for (a, _), (b, _) in zip(recalling, plain, strict=True)])
+    means = [float(np.mean([values for values, _ in group])) for group in (plain, recalling)]
+    kept = [(mean - constant.mean()) / (best - constant).mean() for mean in means]
+    spent = [np.mean([seconds for _, seconds in group]) for group in (plain, recalling)]
+    words, kind = " ".join(f"{one:+.4f}" for one in gain), ", ".join(f"{key} {value}" for key, value in options.items())
+    return (
+        f"| {learner}, {kind} | {means[0]:.4f} | {means[1]:.4f} | {words} | {gain.mean():+.4f} ± {half_width(gain):.4f} "
+        f"({gain.mean() / means[0]:+.1%}) | {kept[0]:.0%} -> {kept[1]:.0%} | {spent[0]:.0f}, {spent[1]:.0f} |"
+    )
 
 
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only")
+    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     np.seterr(under="ignore")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
-    command = f"python tests/memory_table.py --seeds {given.seeds}"
+    command = f"python tests/memory_table.py --seeds {given.seeds} --workers {given.workers}"
     about = f"`{command}`, {date.today()}, {versions}, Python {platform.python_version()}, {os.cpu_count()} cores, "
     known, shock = bounds(), MARKET["demand_shock"]
     lines = [
@@ -99,7 +127,7 @@ def main() -> None:
             f"One seller posts prices to {MARKET['customers']['rate']:g} potential customers a day; a demand shock to utility "
             f"(sd {shock['common']:g}, AR(1) with persistence {shock['persistence']:g}) is never seen. Profit a day over "
             f"{EPISODES:,} episodes of {MARKET['horizon']} days, the first {WARM_UP} not counted, the same customers for all. "
-            f"{BUDGET:,} seller-periods a run, best of 20 evaluations, gamma .8 (nothing done today moves tomorrow's demand).\n"
+            f"{BUDGET:,} seller-periods a run, best of 20 evaluations, gamma .5 (nothing done today moves tomorrow's demand).\n"
         ),
         "| bound | profit a day |",
         "| --- | --- |",
@@ -109,14 +137,13 @@ def main() -> None:
             "The filter knows the market and keeps the exact posterior of the shock, but tries no price in order to learn. "
             "Gain kept: how far a learner comes from one price for ever (0 %) to the filter (100 %), without memory -> with.\n"
         ),
-        "| learner, memory | without | with | gain on the same customers, by seed | mean gain, 95 % interval over seeds | gain kept | seconds a run |",
+        "| learner, memory | without | with | gain on the same customers, by seed | mean gain, 95 % interval over seeds | gain kept | core seconds a run |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row in rows(given.seeds, given.only, known):
-        print(row, flush=True)
-        lines.append(row)
-    if given.only is None:
-        OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for line in rows(given.seeds, given.workers, known):
+        print(line, flush=True)
+        lines.append(line)
+    OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
