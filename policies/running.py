@@ -48,7 +48,7 @@ class ReturnScale:
         """Go on where :meth:`state_dict` was taken."""
         s = self.statistics
         s.mean, s.var, s.count = state["mean"], state["var"], state["count"]
-        self.returns = state["returns"].numpy().copy()
+        self.returns = state["returns"].cpu().numpy().copy()
 
 
 class RewardBaseline:
