@@ -1,4 +1,4 @@
-"""Tianshou's policies and algorithms, trimmed: the same numbers in fewer calls, each with random generators of its own.
+"""Tianshou's algorithms, trimmed: the same numbers in fewer calls, each with random generators of its own.
 
 ``tests/test_learners.py`` compares them with the stock classes. Dimensions: M rows, F observation features, A
 components of a box action, B rows of a batch.
@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 from tianshou.algorithm.algorithm_base import TrainingStats, _nstep_return
 from tianshou.algorithm.modelfree.a2c import A2C
-from tianshou.algorithm.modelfree.ddpg import DDPG, ContinuousDeterministicPolicy
-from tianshou.algorithm.modelfree.dqn import DQN, DiscreteQLearningPolicy
-from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
+from tianshou.algorithm.modelfree.ddpg import DDPG
+from tianshou.algorithm.modelfree.dqn import DQN
 from tianshou.data import Batch, ReplayBuffer
 from torch import Tensor, nn
 
@@ -40,48 +39,6 @@ class Losses(TrainingStats):
     def get_loss_stats_dict(self) -> dict[str, float]:
         """Name -> value."""
         return {name: float(tensor) for name, tensor in self.tensors.items()}
-
-
-class EpsilonGreedyPolicy(DiscreteQLearningPolicy[Any]):
-    """Tianshou's, with a random generator of its own in place of numpy's global one."""
-
-    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
-        super().__init__(**options)
-        self.rng = rng
-        self.actions = int(self.action_space.n)  # type: ignore[attr-defined]
-
-    def add_exploration_noise(self, act: Any, batch: Any) -> Any:
-        """Replace each action (M,) by a uniform one with probability epsilon."""
-        eps = self.eps_training if self.is_within_training_step else self.eps_inference
-        random = self.rng.integers(0, self.actions, len(act))
-        return np.where(self.rng.random(len(act)) < eps, random, act)
-
-
-class NoisyPolicy(ContinuousDeterministicPolicy):
-    """Tianshou's, with Gaussian noise from a generator of its own; actions stay in [-1, 1], as they are carried out."""
-
-    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
-        super().__init__(**options, action_scaling=False, action_bound_method=None)
-        self.rng, self.noise = rng, 0.0
-
-    def add_exploration_noise(self, act: Any, batch: Any) -> Any:
-        """Actions (M, A) plus noise, clipped."""
-        return np.clip(act + np.float32(self.noise) * self.rng.standard_normal(act.shape, np.float32), -1.0, 1.0)
-
-
-class SamplingPolicy(ProbabilisticActorPolicy):
-    """Tianshou's, drawing actions from a random generator of its own in place of torch's global one."""
-
-    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
-        super().__init__(**options, action_scaling=False, action_bound_method=None)
-        self.rng = rng
-
-    def forward(self, batch: Any, state: Any = None) -> Any:
-        """Actions for a batch of observations, as Tianshou's Collector asks for them."""
-        actor: Any = self.actor
-        output, hidden = actor(batch.obs, state=state, info=batch.info)
-        act = torch.as_tensor(actor.sample(batch.obs, self.rng))
-        return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
 
 
 ValueLoss = Callable[[Tensor, Tensor], Tensor]

@@ -15,14 +15,8 @@ from tianshou.data import ReplayBuffer
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
-from policies.algorithms import (
-    EpsilonGreedyPolicy,
-    LeanA2C,
-    LeanDDPG,
-    LeanDQN,
-    NoisyPolicy,
-    SamplingPolicy,
-)
+from policies.algorithms import LeanA2C, LeanDDPG, LeanDQN
+from policies.exploration import EpsilonGreedyPolicy, NoisyPolicy, SamplingPolicy
 from policies.learner import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
 from policies.networks import ActionValueCritic, Actor, Architecture, GaussianActor, ValueCritic, build, tail_emphasis
 from policies.options import A2COptions, DDPGOptions, DQNOptions, LearnerOptions

@@ -17,7 +17,8 @@ import torch
 from tianshou.algorithm.modelfree.qrdqn import QRDQN
 from torch import Tensor, nn
 
-from policies.algorithms import EpsilonGreedyPolicy, LeanReplay, Losses
+from policies.algorithms import LeanReplay, Losses
+from policies.exploration import EpsilonGreedyPolicy
 from policies.networks import QuantileNetwork
 from policies.running import RewardBaseline
 
