@@ -7,8 +7,8 @@ description and weights, and the market and seat it was trained for.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from market.decisions import Decisions
 from market.errors import Refusal
 from market.observation import feature_list
 from market.spec import MarketSpec, Model, parse_model
+from policies import disk
 from policies.lens import Lens
 from policies.networks import Architecture, build
 from policies.trained import TrainedSeller
@@ -114,12 +115,9 @@ def save_seller(saved: SavedSeller) -> None:
         "weights": {name: tensor.detach().cpu().contiguous() for name, tensor in saved.weights.items()},
     }
     content["digest"] = _digest(content)
-    aside = saved.path.with_suffix(".part")
-    with open(aside, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, saved.path)
+    file = io.BytesIO()  # torch itself writes to a full disk without saying which file
+    torch.save(content, file)
+    disk.replace(saved.path, file.getvalue())
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def _json(command: argparse.ArgumentParser, what: str) -> None:
 
 def _add_train(train: argparse.ArgumentParser) -> None:
     train.set_defaults(work=_train)
-    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/orange_juice.yaml")
+    train.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="YAML file, as configs/orange_juice.yaml")
     train.add_argument("--budget", type=count, metavar="N", help="seller-periods to train for (default: the config's)")
     _seed(train, "the run")
     train.add_argument("--seeds", type=count, metavar="K", help="train this many seeds, from --seed on, in parallel")
@@ -70,19 +70,22 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     _settings(train)
     train.add_argument("--name", help="name of the run's folder (default: config, seed and time)")
     _runs(train)
+    train.set_defaults(seed=None, device=None, runs=None)  # so that --resume sees which were given
+    train.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, killed or cut off"
+    )
+    train.add_argument(
+        "--checkpoint-every", type=seconds, metavar="SECONDS", help="keep the whole run this often (default 60)"
+    )
+    train.add_argument(
+        "--on-nan", choices=("stop", "rollback"), help="a learner diverged: stop (default), or go back at half its lr"
+    )
 
 
 def _train(args: argparse.Namespace) -> None:
-    from policies.training import TrainOrder, train
+    from policies.train_command import train_command
 
-    given = (args.config, args.budget, args.seed, args.device, tuple(args.set), args.name, args.runs)
-    order = TrainOrder(*given, command=args.typed)
-    if args.seeds is None:
-        train(order)
-    else:
-        from policies.train_seeds import train_seeds
-
-        train_seeds(order, args.seeds, args.processes)
+    train_command(args)
 
 
 # ------------------------------------------------------------------------------------------------ tune

@@ -20,8 +20,13 @@ AGAIN = 0.05  # seconds
 SHOW_CURSOR = b"\x1b[?25h"
 
 
+class Stopped(KeyboardInterrupt):
+    """Raised where the program chose to look: nothing was left half done."""
+
+
 class _State:
     careful = False
+    deferred = False
     seen = False
 
 
@@ -46,15 +51,28 @@ def careful() -> Iterator[None]:
         _State.careful = before
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Within, the first Ctrl-C waits for :func:`raise_swallowed`, so that what runs is finished; a second does not."""
+    before, _State.deferred = _State.deferred, True
+    try:
+        yield
+    finally:
+        _State.deferred = before
+
+
 def raise_swallowed() -> None:
-    """Raise the interruption that some library has swallowed, if one has."""
+    """Raise the interruption that some library has swallowed, or that was deferred, if one has come."""
     if _State.seen:
-        raise KeyboardInterrupt
+        raise Stopped
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
     if _State.careful:
+        waits = _State.deferred and not _State.seen
         _State.seen = True
+        if waits:
+            return
         raise KeyboardInterrupt
     if sys.stdout.isatty():
         os.write(1, SHOW_CURSOR)

@@ -78,7 +78,7 @@ class Learner(ABC):
             share(algorithm, network.normalizer)
         self.frames = FrameStack(network.recall, setup.rows) if isinstance(network.recall, Frames) else None
         self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
-        self.stored, self.updates, self.fraction = 0, 0, 0.0
+        self.stored, self.updates, self.fraction, self.rate = 0, 0, 0.0, 1.0
         self._losses: Losses | None = None
         self._groups = [(group, group["lr"]) for group in self._param_groups()]
         self.progress(0.0)
@@ -151,8 +151,13 @@ class Learner(ABC):
         self.fraction = min(max(fraction, 0.0), 1.0)
         factor = anneal(self.options.lr_schedule, 1.0, self.options.lr_final, self.fraction)
         for group, lr in self._groups:
-            group["lr"] = lr * factor
+            group["lr"] = lr * factor * self.rate
         self._explore_at(self.fraction)
+
+    def slow_down(self, rate: float) -> None:
+        """Multiply all step sizes by ``rate`` from now on, in place of the factor of an earlier call."""
+        self.rate = rate
+        self.progress(self.fraction)
 
     @abstractmethod
     def _explore_at(self, fraction: float) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 import yaml
 
 from market.errors import Refusal
+from policies import disk
 from policies.checkpoint import SavedSeller, load_seller
 from policies.config import RunConfig, load_run
 
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
+ABOUT = "run.json"
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 
@@ -58,16 +60,21 @@ def _taken(folder: Path) -> Refusal:
 def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any]) -> None:
     """Write the resolved configuration and the run's command, versions, seed and device."""
     text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    disk.replace(folder / "config.yaml", text.encode())
     about = {
         "command": command,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": dict(_versions(PACKAGES)),
+        "versions": versions(),
         **facts,
     }
-    write_json(folder / "run.json", about)
+    write_json(folder / ABOUT, about)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a run's bits."""
+    return dict(_versions(PACKAGES))
 
 
 def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -80,7 +87,25 @@ def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read."""
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout is written to, not replaced
+        path.write_text(text, encoding="utf-8")
+    else:
+        disk.replace(path, text.encode())
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; empty where it cannot be read."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def add_about(folder: Path, **facts: Any) -> None:
+    """Add to what ``run.json`` says."""
+    write_json(folder / ABOUT, read_about(folder) | facts)
 
 
 def is_run(path: Path) -> bool:

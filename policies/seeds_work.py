@@ -16,6 +16,7 @@ from rich.console import Console
 
 from policies.config import parse_run
 from policies.engine import Say
+from policies.run_state import FOLDER as STATE
 
 EVERY = 0.5  # seconds between two messages
 
@@ -82,7 +83,8 @@ class Changed:
 
     def __call__(self) -> Files:
         found: Files = {}
-        for path in sorted(path for path in self._folder.rglob("*") if path.is_file()):
+        own = self._folder / STATE  # of use only where the run goes on
+        for path in sorted(p for p in self._folder.rglob("*") if p.is_file() and own not in p.parents):
             name, about = path.relative_to(self._folder).as_posix(), path.stat()
             if self._known.get(name) != (about.st_mtime_ns, about.st_size):
                 self._known[name] = (about.st_mtime_ns, about.st_size)

@@ -7,8 +7,10 @@ that neither training nor the final table uses: in self-play the rivals change, 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from market.errors import Refusal
 from market.layout import Floats, Record
@@ -78,9 +80,11 @@ class Training:
         settings, episodes = self.config.evaluation, ledger.shape[1]
         profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
         price = ledger["price"][settings.warm_up :].mean(axis=(0, 1))
+        return self._beside_ends(profit / (self.spec.horizon - settings.warm_up), price, episodes)
+
+    def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> Rehearsal:
         known = self.judge.references
-        ends = known.ends(row_seed(self.seed, "select"), episodes)
-        return Rehearsal(profit / (self.spec.horizon - settings.warm_up), price, episodes, known, ends)
+        return Rehearsal(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
 
     def scores(self) -> dict[int, float]:
         """Each learner's standing against the first line-up of fixed competitors, money per period.
@@ -126,3 +130,19 @@ class Training:
         path = folder / "checkpoints" / f"{self.spec.names[seat]}.{which}.pt"
         network, decisions = self.play.network(seat), self.play.decisions(seat)
         save_seller(self.seats.saved(seat, decisions, network, self.play.done, score, path))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as :mod:`policies.plain` says."""
+        last = self.rehearsal
+        figures = ("profit", "price")
+        kept = None if last is None else {name: torch.from_numpy(getattr(last, name).copy()) for name in figures}
+        episodes = 0 if last is None else last.episodes
+        about = {"best": dict(self.best), "complete": self.complete, "rehearsal": kept, "episodes": episodes}
+        return about | {"play": self.play.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a training made with the same arguments."""
+        self.play.load_state_dict(state["play"])
+        self.best, self.complete, kept = dict(state["best"]), state["complete"], state["rehearsal"]
+        if kept is not None:
+            self.rehearsal = self._beside_ends(kept["profit"].numpy(), kept["price"].numpy(), state["episodes"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,24 @@ from rich.console import Console
 
 from market.equilibrium import reward_scales
 from market.errors import Refusal
-from market.metrics import summary
-from market.render import draw_episode
-from policies.bar import MakeBar, RunBar, TrainingBar
+from policies.bar import MakeBar, TrainingBar
 from policies.config import RunConfig, load_run
+from policies.divergence import Diverged
 from policies.evaluation import Comparison
 from policies.fixed import parse_rules
 from policies.frozen import default_player
-from policies.interrupt import careful, raise_swallowed
+from policies.interrupt import Stopped, careful
 from policies.judge import judge_all, terminal
-from policies.policy_map import training_maps
+from policies.keeper import Keeper, Keeping
+from policies.learning import learn
 from policies.rehearsal import print_rehearsal
-from policies.runs import choose_folder, describe, make_folder, saved_sellers, write_json
+from policies.run_lock import locked
+from policies.run_state import RunState
+from policies.runs import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training
 from policies.table import comparison_rows
 from policies.tracking import MARKET, Tracker
-
-# Of a run, beside the one before anything is learned: drawing takes longer than an evaluation.
-PICTURES = 5
+from policies.written import muted_writer_threads
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TrainOrder:
     runs: Path = Path("runs")
     command: str = ""
     given: RunConfig | None = None
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 def pick_device(wanted: str) -> str:
@@ -76,48 +79,94 @@ def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = Trai
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = Training(config, order.seed, device)
     training.bar = bar
-    try:
-        with careful():
-            make_folder(folder)
-            fill(training, order, device, folder, console)
-    except KeyboardInterrupt:
-        with careful():
-            raise KeyboardInterrupt(_interrupted(training, folder)) from None
+    with careful(), disk_errors(folder):
+        make_folder(folder)
+        with locked(folder):
+            facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
+            facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.keeping.on_nan}
+            describe(folder, config, order.command, facts)
+            carry_on(training, folder, order.keeping, console)
+    return folder
+
+
+def carry_on(
+    training: Training, folder: Path, keeping: Keeping, console: Console, state: dict[str, Any] | None = None
+) -> None:
+    """Train and judge from the start, or from a ``state`` of the whole run, to the end."""
+    title = (
+        f"[bold]{training.spec.name}[/]: {describe_seats(training)}; networks on {device_name(training.seats.device)}"
+    )
+    console.print(title, highlight=False)
+    mark = state["tracker"] if state else None
+    with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
+        keeper = Keeper(training, tracker, folder, keeping, console)
+        try:
+            if state is None:
+                training.keep(folder, {})
+                tracker.text("config", training.config.dump())
+            else:
+                keeper.restore(state)
+            learn(keeper, console)
+            judge_at_the_end(training, tracker, folder, console)
+        except KeyboardInterrupt as stop:
+            with careful():
+                raise KeyboardInterrupt(_interrupted(keeper, isinstance(stop, Stopped))) from None
+    add_about(folder, finished=datetime.now().astimezone().isoformat(timespec="seconds"))
+    RunState(folder).forget()
+    say_what_next(folder, console)
+
+
+def judge_at_the_end(training: Training, tracker: Tracker, folder: Path, console: Console) -> None:
+    """The final tables, on screen and in the run's files."""
+    if training.rehearsal is not None:
+        print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
+    record_results(training, tracker, final_judgement(training, folder, console))
+
+
+def say_what_next(folder: Path, console: Console) -> None:
+    """Where the run is, and which commands read it."""
     again = f"bazaar evaluate {shlex.quote(str(folder))}"
     page = f"bazaar report {shlex.quote(str(folder))}"
-    charts = f"bazaar board {shlex.quote(str(order.runs))}"
+    charts = f"bazaar board {shlex.quote(str(folder.parent))}"
     console.print(
         f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-    return folder
 
 
-def fill(training: Training, order: TrainOrder, device: str, folder: Path, console: Console) -> None:
-    """Everything that a run's folder holds, first what tells of the run and what can be judged already."""
-    config = training.config
-    facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
-    describe(folder, config, order.command, facts | {"reward_scale": reward_scales(config.market).tolist()})
-    training.keep(folder, {})
-    title = f"[bold]{config.market.name}[/]: {describe_seats(training)}; networks on {device_name(device)}"
-    console.print(title, highlight=False)
-    with Tracker(folder, config.market.names) as tracker:
-        tracker.text("config", config.dump())
-        learn(training, folder, tracker, console)
-        if training.rehearsal is not None:
-            print_rehearsal(training.rehearsal, config.market, config.evaluation, console)
-        comparisons = final_judgement(training, folder, console)
-        record_results(training, tracker, comparisons)
-
-
-def _interrupted(training: Training, folder: Path) -> str:
-    """Keep what was learned since the last evaluation, unscored, and say where it is."""
-    if not training.complete:
-        training.keep(folder, {})
+def _interrupted(keeper: Keeper, between_periods: bool) -> str:
+    """Keep what was learned since the last evaluation, unscored, and say where it is and how to go on."""
+    training, folder = keeper.training, shlex.quote(str(keeper.folder))
+    if between_periods and not training.complete:
+        try:
+            keeper.save()
+            training.keep(keeper.folder, {})
+        except Diverged as problem:
+            return f"interrupted: {problem}; bazaar train --resume {folder} goes on from step {keeper.step}"
     what = "the final table is missing, all else" if training.complete else "what was learned"
-    return f"interrupted: {what} is in {folder}; bazaar evaluate {folder} judges it"
+    onward = "begins it again" if keeper.step is None else f"goes on from step {keeper.step}"
+    return (
+        f"interrupted: {what} is in {keeper.folder}; bazaar train --resume {folder} {onward}, "
+        f"bazaar evaluate {folder} judges it as it is"
+    )
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a :class:`Refusal` that names the file and what to do."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = f"{error.filename or folder}: cannot be written or read ({error.strerror or error})"
+        onward = "its last good checkpoint" if RunState(folder).files() else "the beginning"
+        raise Refusal(
+            f"{what}; make room, or allow it to be written, then bazaar train --resume {shlex.quote(str(folder))} goes "
+            f"on from {onward}"
+        ) from None
 
 
 def describe_seats(training: Training) -> str:
@@ -127,84 +176,6 @@ def describe_seats(training: Training) -> str:
         rules = training.config.seats.get(name, default_player(spec))
         players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
-
-
-def learn(training: Training, folder: Path, tracker: Tracker, console: Console) -> None:
-    """Play and learn for the whole budget, evaluating at even distances, first before anything is learned."""
-    settings, reported = training.config.training, set[int]()
-    with training.bar(console, settings.budget) as bar:
-        bar.phase("setting up")
-        assess(training, folder, tracker)
-        show(training, folder, tracker)
-        pictured = 0
-        for k in range(1, settings.evaluations + 1):
-            until = settings.budget * k // settings.evaluations
-            if until <= training.play.done:
-                continue
-            bar.phase("learning")
-            reported |= practise(training, until, tracker, bar)
-            bar.phase("evaluating")
-            assess(training, folder, tracker)
-            if k * PICTURES // settings.evaluations > pictured:
-                pictured = k * PICTURES // settings.evaluations
-                show(training, folder, tracker)
-            if reported == set(training.learner_names):
-                tracker.arrange()
-    training.complete = True
-
-
-def practise(training: Training, until: int, tracker: Tracker, bar: RunBar) -> set[int]:
-    """Play periods until ``until`` seller-periods are done; record what the learners last reported, return who did."""
-    reports: dict[int, dict[str, float]] = {}
-    begun, first = time.perf_counter(), training.play.done
-    while training.play.done < until:
-        reports |= training.play.play_period()
-        raise_swallowed()
-        bar.advance_to(training.play.done)
-    for seat, report in reports.items():
-        tracker.scalars("training", training.play.done, training.spec.names[seat], report)
-    for seat, earned in training.play.earned().items():
-        tracker.scalars("training", training.play.done, training.spec.names[seat], earned)
-    speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
-    tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
-    return set(reports)
-
-
-def assess(training: Training, folder: Path, tracker: Tracker) -> None:
-    """Evaluate as the run goes: metrics and pictures of self-play, scores against fixed competitors, checkpoints."""
-    spec, step = training.spec, training.play.done
-    ledger, settings = training.rehearse(), training.config.evaluation
-    counted = ledger[settings.warm_up :]
-    figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=settings.risk_level)
-    for seat, name in enumerate(spec.names):
-        tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
-        tracker.histogram(step, name, "price", counted["price"][:, :, seat])
-        tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
-    training.rehearsal = rehearsal = training.rehearsed(ledger)
-    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": rehearsal.gain}
-    tracker.scalars("evaluation", step, MARKET, total)
-    for name, gain in zip(spec.names, rehearsal.seat_gains, strict=True):
-        tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
-    training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
-    scores = training.scores()
-    for seat, score in scores.items():
-        reached = {"profit_against_fixed": training.earned[seat]}
-        if not training.play.learners[seat].options.plain:
-            reached["objective_against_fixed"] = score
-        tracker.scalars("evaluation", step, spec.names[seat], reached)
-    for seller, own in training.play.figures().items():
-        tracker.scalars(training.config.selfplay.mode, step, seller, own)
-    training.keep(folder, scores)
-
-
-def show(training: Training, folder: Path, tracker: Tracker) -> None:
-    """Pictures of the policies as they are now: one episode of self-play, and each learner's policy map."""
-    spec, step = training.spec, training.play.done
-    picture = draw_episode(spec, training.episode)
-    picture.savefig(folder / "episode.png")
-    tracker.figure(step, "episode", picture)
-    for name, policy in training_maps(spec, training.sellers(), list(training.learner_names)).items():
-        tracker.figure(step, f"policy/{name}", policy)
 
 
 def final_judgement(training: Training, folder: Path, console: Console) -> list[Comparison]:

@@ -22,6 +22,7 @@ def test_the_folder_holds_what_its_readme_lists(a_run: Path) -> None:
         "episode.png",
         "metrics.csv",
         "checkpoints",
+        "state",
         "evaluation.json",
         "seller_left",
         "seller_right",

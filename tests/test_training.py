@@ -13,7 +13,7 @@ from rich.console import Console
 from small_run import ROOT, small_run, train_small
 
 from market.errors import Refusal
-from policies import training
+from policies import learning
 from policies.bar import TrainingBar, progress
 from policies.cli import main
 from policies.runs import saved_sellers
@@ -89,11 +89,15 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "assess", stop)
+    monkeypatch.setattr(learning, "assess", stop)
     assert main(["train", str(ROOT / "configs" / "duopoly.yaml"), "--runs", str(tmp_path), "--name", "cut"]) == 130
     assert list(saved_sellers(tmp_path / "cut")) == ["left", "right"]
     said = capsys.readouterr().err
-    assert said == f"interrupted: what was learned is in {tmp_path}/cut; bazaar evaluate {tmp_path}/cut judges it\n"
+    run = tmp_path / "cut"
+    assert said == (
+        f"interrupted: what was learned is in {run}; bazaar train --resume {run} begins it again, "
+        f"bazaar evaluate {run} judges it as it is\n"
+    )
 
 
 def test_a_learner_that_diverged_is_named_and_its_last_good_policy_kept(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""From the words of `bazaar train` to a new run, or to one that goes on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from market.errors import Refusal
+from policies.keeper import Keeping
+from policies.resume import ResumeOrder, resume
+from policies.training import TrainOrder, train
+
+DECIDED = ("config", "seed", "seeds", "processes", "device", "set", "name", "runs")
+
+
+def train_command(args: argparse.Namespace) -> None:
+    """Carry out `bazaar train`, with or without ``--resume``."""
+    keeping = {"every": args.checkpoint_every, "on_nan": args.on_nan}
+    given = {name: value for name, value in keeping.items() if value is not None}
+    if args.resume is not None:
+        refuse_contradictions(args)
+        resume(ResumeOrder(args.resume, **given))
+        return
+    if args.config is None:
+        raise Refusal("the following arguments are required: CONFIG (or --resume RUN)")
+    order = new_order(args, Keeping(**given))
+    if args.seeds is None:
+        train(order)
+    else:
+        from policies.train_seeds import train_seeds
+
+        train_seeds(order, args.seeds, args.processes)
+
+
+def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:
+    """What a new run is to be."""
+    chosen: dict[str, Any] = {
+        name: getattr(args, name) for name in ("seed", "device") if getattr(args, name) is not None
+    }
+    return TrainOrder(
+        args.config,
+        args.budget,
+        changes=tuple(args.set),
+        name=args.name,
+        runs=args.runs or Path("runs"),
+        command=args.typed,
+        keeping=keeping,
+        **chosen,
+    )
+
+
+def refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raise :class:`Refusal` for options that a run which goes on has decided already."""
+    for name in DECIDED:
+        if getattr(args, name) not in (None, []):
+            what = "CONFIG" if name == "config" else f"--{name}"
+            raise Refusal(f"{what}: a run that goes on has its own settings, seed and device; --resume goes without it")
+    if args.budget is not None:
+        raise Refusal(
+            "--budget: a run that goes on keeps its budget, since step sizes and exploration are functions of the share "
+            "of it that is done: with another one the run so far would have been another"
+        )
