@@ -1,0 +1,70 @@
+"""What risk aversion buys: the same learner neutral and averse, on the same customers.
+
+Dimensions: E episodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from learning import FRESH, train_best
+
+from market.layout import Floats
+from market.metrics import episode_profit
+from market.risk import conditional_value_at_risk
+from policies.config import RunConfig, load_run
+from policies.simulate import play
+from policies.trained import TrainedSeller
+
+MARKET = Path(__file__).with_name("cold_snap.yaml")
+RISK = {"cvar": 0.05}
+LEVEL = 0.05
+EPISODES = 4096
+RESAMPLED = 2000
+
+
+def configuration(learner: str, averse: bool, **changes: object) -> RunConfig:
+    """The market of cold snaps with one learner in it."""
+    config = load_run(MARKET, [f"seats.merchant={learner}", *(f"{key}={value}" for key, value in changes.items())])
+    options = {"risk": RISK} if averse else {}
+    return config.model_copy(update={"learners": {learner: options}})
+
+
+def earned(config: RunConfig, seller: TrainedSeller) -> Floats:
+    """Profit a period of each episode (E,), on customers that no run has seen."""
+    spec, settings = config.market, config.evaluation
+    ledger = play(spec, [seller], markets=EPISODES, seed=FRESH, fields=("profit", "on_hand_left", "on_order"))
+    profit = episode_profit(ledger, spec, settings.warm_up, settings.salvage)[:, 0]
+    return np.asarray(profit / (spec.horizon - settings.warm_up))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A neutral and an averse seller in the same episodes (E,), and bounds of averse less neutral, 95 %."""
+
+    neutral: Floats
+    averse: Floats
+
+    def bounds(self, tail: bool) -> tuple[float, float]:
+        """Of the difference in mean profit, or in CVaR; by resampling episodes, both sellers' together."""
+        rng = np.random.default_rng(0)
+        found = []
+        for _ in range(RESAMPLED):
+            drawn = rng.integers(0, len(self.neutral), len(self.neutral))
+            pair = self.averse[drawn], self.neutral[drawn]
+            one, other = (conditional_value_at_risk(p, LEVEL) if tail else p.mean() for p in pair)
+            found.append(float(one) - float(other))
+        low, high = np.quantile(found, [0.025, 0.975])
+        return float(low), float(high)
+
+
+def trained_pair(learner: str, seed: int) -> Pair:
+    """Train both and play them."""
+    profits = []
+    for averse in (False, True):
+        config = configuration(learner, averse)
+        (seller,) = train_best(config, seed).values()
+        profits.append(earned(config, seller))
+    return Pair(*profits)
