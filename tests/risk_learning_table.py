@@ -49,7 +49,7 @@ def main() -> None:
     budget = configuration("dqn", False).training.budget
     lines = [
         "# Risk aversion, measured\n",
-        f"`python tests/risk_learning_table.py --seeds {seeds}`, {made}, load {load:.1f} at the start.\n",
+        f"`python tests/risk_learning_table.py --seeds {seeds} --processes {options.processes}`, {made}, load {load:.1f} at the start.\n",
         f"tests/cold_snap.yaml, {budget:,} seller-periods a run, best of {EVALUATIONS} evaluations by the seller's own",
         f"objective. Neutral: the defaults; averse: `risk: {{cvar: {RISK['cvar']}}}` beside them. Money a day, means over",
         f"{EPISODES} episodes that both sellers play on the same customers; 95 % intervals by resampling episodes.\n",
