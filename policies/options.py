@@ -82,7 +82,7 @@ class RecurrentOptions(LearnerOptions):
     recurrent: Literal["none", "gru", "lstm"] = Field(
         "none", description="a cell beside the observation, in every network, that carries what was seen before"
     )
-    recurrent_size: PositiveInt = Field(64, description="units of the cell")
+    recurrent_size: PositiveInt = Field(64, le=4096, description="units of the cell")
 
     @model_validator(mode="after")
     def _one_memory(self) -> RecurrentOptions:
