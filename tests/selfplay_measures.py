@@ -149,6 +149,6 @@ ALL_DQN = {
 
 
 def with_mode(name: str, mode: str, budget: int, *changes: str) -> RunConfig:
-    """A configuration of the repository in one mode, DQN in every seat: sharing needs one kind of learner."""
-    changed = [f"selfplay={mode}", f"training.budget={budget}", *ALL_DQN[name], *changes]
-    return load_run(CONFIGS / f"{name}.yaml", changed)
+    """A configuration of the repository in one mode; with DQN in every seat where seats share, the others as it is."""
+    alike = ALL_DQN[name] if mode == "shared" else ()
+    return load_run(CONFIGS / f"{name}.yaml", [f"selfplay={mode}", f"training.budget={budget}", *alike, *changes])

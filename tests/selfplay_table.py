@@ -99,7 +99,7 @@ def _row(label: str, found: Floats, seconds: str) -> str:
 def section(name: str, by_mode: Mapping[str, Sequence[Found]]) -> list[str]:
     """One market's table."""
     return [
-        f"\n## {name}.yaml, dqn in every seat\n",
+        f"\n## {name}.yaml\n",
         f"{BUDGETS[name]:,} seller-periods of learners a run, the same for all modes.\n",
         f"| mode | {' | '.join(COLUMNS)} | seconds of training |",
         f"| --- | {' | '.join('---' for _ in COLUMNS)} | --- |",
@@ -108,6 +108,8 @@ def section(name: str, by_mode: Mapping[str, Sequence[Found]]) -> list[str]:
 
 
 HOW = f"""
+Learners are the configuration's; seats that share need the same, so `shared` has dqn in every seat.
+
 Every cell: mean over seeds, each seed in round brackets, in square ones the 95 % bootstrap interval over seeds (three
 seeds: wide, and rough). Policies are the best of ten evaluations against the configuration's first line-up; those of
 `psro, mixture` draw a member of the pool for every episode.
@@ -116,7 +118,7 @@ seeds: wide, and rough). Policies are the best of ten evaluations against the co
   that seat against them, as a share of it; over all seats and {len(HELD_OUT)} line-ups that no mode trained against and
   nothing was chosen by: {", ".join(f"`{rules}`" for rules in HELD_OUT)}. {EPISODES} episodes each, the same
   customers for all.
-- *exploitability*: what the best of a newly trained response (dqn; budget below) and the fixed competitors earns more
+- *exploitability*: what the best of a newly trained response (the seat's learner; budget below) and the fixed competitors earns more
   against the others as they are, summed over seats, as a share of total profit: a lower bound. It is chosen and measured
   on the same {EPISODES} episodes.
 - *Delta*: profit gain of the sellers against one another, 0 at Nash and 1 at joint-profit prices.
