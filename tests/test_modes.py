@@ -374,6 +374,10 @@ STATES: dict[str, Any] = {
     "shared": (("dqn", "dqn", "undercut"), {"mode": "shared", "seats": ["a", "b"]}),
     "shared with a2c beside": (("ddpg", "a2c", "ddpg"), {"mode": "shared", "seats": ["a", "c"], "indicator": True}),
     "league": (("dqn", "ddpg", "undercut"), {"mode": "league", "distance": 400, "pool": 2}),
+    "league with memories": (
+        ({"learner": "a2c", "recurrent": "gru"}, {"learner": "ddpg", "stack": 3}),
+        {"mode": "league", "distance": 400, "pool": 2},
+    ),
     "psro": (("dqn", "ddpg", "a2c"), {"mode": "psro", "rounds": 9, "episodes": 2, "start": ["nash", "cost_plus"]}),
     "psro from scratch": (("dqn", "ddpg"), {"mode": "psro", "rounds": 9, "episodes": 2, "warm_start": False}),
 }
