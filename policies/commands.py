@@ -52,6 +52,11 @@ def _device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks live")
 
 
+def _ray(command: argparse.ArgumentParser) -> None:
+    what = "run tasks on Ray: auto (the one that runs here, else a new one on this machine), or a cluster's address"
+    command.add_argument("--ray", metavar="auto|ADDRESS", help=what)
+
+
 def _json(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help=f"write {what} as JSON")
 
@@ -66,6 +71,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     _seed(train, "the run")
     train.add_argument("--seeds", type=count, metavar="K", help="train this many seeds, from --seed on, in parallel")
     train.add_argument("--processes", type=count, help="worker processes for --seeds (default: cores)")
+    _ray(train)
     _device(train)
     _settings(train)
     train.add_argument("--name", help="name of the run's folder (default: config, seed and time)")
@@ -107,6 +113,7 @@ def _add_tune(tune: argparse.ArgumentParser) -> None:
     tune.add_argument("--batch", type=count, default=8, help="trials suggested at a time (default 8)")
     _seed(tune, "suggestions, and the first of training")
     tune.add_argument("--processes", type=count, help="worker processes (default: cores)")
+    _ray(tune)
     _device(tune)
     _settings(tune)
     tune.add_argument("--name", help="name of the folder (default: from the configs; the same call goes on)")
@@ -119,7 +126,7 @@ def _tune(args: argparse.Namespace) -> None:
     from policies.tune_folder import TuneOrder
 
     names = ("trials", "seeds", "seed", "over_seeds", "score", "learner", "batch", "budget", "processes", "device")
-    given = {name: getattr(args, name) for name in (*names, "name", "runs", "storage")}
+    given = {name: getattr(args, name) for name in (*names, "ray", "name", "runs", "storage")}
     tune(TuneOrder(tuple(args.configs), **given, changes=tuple(args.set), command=args.typed))
 
 
@@ -187,6 +194,7 @@ def _add_tournament(tournament: argparse.ArgumentParser) -> None:
     tournament.add_argument("--name", help="name of the folder (default: from the entries; the same call goes on)")
     _runs(tournament)
     tournament.add_argument("--processes", type=count, help="worker processes (default: cores)")
+    _ray(tournament)
     tournament.add_argument("--most-cells", type=count, help="line-ups played before they are only sampled")
     _json(tournament, "the results")
 
@@ -195,7 +203,7 @@ def _tournament(args: argparse.Namespace) -> None:
     from policies.tournament import run_tournament
     from policies.tournament_folder import TournamentOrder
 
-    names = ("config", "episodes", "seed", "checkpoint", "name", "runs", "processes", "most_cells", "json")
+    names = ("config", "episodes", "seed", "checkpoint", "name", "runs", "processes", "ray", "most_cells", "json")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     run_tournament(TournamentOrder(tuple(args.entries), **given))
 

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from policies.engine import Engine, Here
+from policies.engine import Engine, Here, cores
 from policies.engine_local import Local
 
 
 @contextmanager
-def open_engine(processes: int) -> Iterator[Engine]:
-    """An engine with so many processes, which end with it; one process is this one."""
-    if processes == 1:
+def open_engine(processes: int | None, tasks: int, ray: str | None = None) -> Iterator[Engine]:
+    """An engine for so many tasks at a time; its processes end with it.
+
+    Args:
+        processes: how many (default: this machine's cores, or all that Ray has); one process is this one.
+        ray: ``auto``, or the address of a Ray; None: processes of this machine.
+    """
+    if ray is not None:
+        from policies.engine_ray import open_ray
+
+        with open_ray(ray, processes) as engine:
+            yield engine
+        return
+    wanted = min(processes or cores(), tasks)
+    if wanted == 1:
         yield Here()
         return
-    engine = Local(processes)
+    local = Local(wanted)
     try:
-        yield engine
+        yield local
     finally:
-        engine.close()
+        local.close()

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.config import RunConfig
-from policies.engine import cores
 from policies.engines import open_engine
 from policies.interrupt import careful
 from policies.judge import refuse_unwritable, terminal
@@ -66,7 +65,7 @@ def _carry_out(
     if not folder.exists():
         begin(folder, inputs, found_levels(config, policies, order.seed, console), policies)
     setup = set_up(order, config, policies, folder)
-    _play(setup, folder, line_ups, order.processes or cores(), console)
+    _play(setup, folder, line_ups, order, console)
     profits = {line_up: read_cell(folder, line_up, order.episodes) for line_up in line_ups.cells}
     missing = [line_up for line_up, profit in profits.items() if profit is None]
     if missing:
@@ -126,7 +125,7 @@ def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy])
 # ------------------------------------------------------------------------------------------------ playing and writing
 
 
-def _play(setup: Setup, folder: Path, line_ups: Plan, processes: int, console: Console) -> None:
+def _play(setup: Setup, folder: Path, line_ups: Plan, order: TournamentOrder, console: Console) -> None:
     todo = [one for one in line_ups.cells if read_cell(folder, one, setup.episodes) is None]
     whole = len(line_ups.cells)
     if len(todo) < whole:
@@ -136,7 +135,7 @@ def _play(setup: Setup, folder: Path, line_ups: Plan, processes: int, console: C
         return
     periods = setup.episodes * setup.spec.horizon * len(setup.spec.sellers)
     with (
-        open_engine(min(processes, len(todo))) as engine,
+        open_engine(order.processes, len(todo), order.ray) as engine,
         CellsBar(console, whole, whole - len(todo), periods) as bar,
     ):
         play_all(setup, folder, todo, engine, bar.finished)

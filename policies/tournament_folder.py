@@ -33,7 +33,7 @@ class TournamentOrder:
     """What `bazaar tournament` was asked. An entry that is a folder is a run, any other is rules.
 
     ``config`` is needed where only rules are given; ``name`` defaults to one made of what is played; ``processes`` to
-    the cores; ``most_cells`` bounds line-ups of three and more seats.
+    the cores; ``ray``: the address of a Ray, or auto; ``most_cells`` bounds line-ups of three and more seats.
     """
 
     entries: tuple[str, ...]
@@ -44,6 +44,7 @@ class TournamentOrder:
     name: str | None = None
     runs: Path = Path("runs")
     processes: int | None = None
+    ray: str | None = None
     most_cells: int = MOST_CELLS
     json: Path | None = None
 

@@ -11,7 +11,7 @@ from policies.keeper import Keeping
 from policies.resume import ResumeOrder, resume
 from policies.training import TrainOrder, train
 
-DECIDED = ("config", "seed", "seeds", "processes", "device", "set", "name", "runs")
+DECIDED = ("config", "seed", "seeds", "processes", "ray", "device", "set", "name", "runs")
 
 
 def train_command(args: argparse.Namespace) -> None:
@@ -28,9 +28,9 @@ def train_command(args: argparse.Namespace) -> None:
     if args.seeds is None:
         train(order)
     else:
-        from policies.train_seeds import train_seeds
+        from policies.train_seeds import Means, train_seeds
 
-        train_seeds(order, args.seeds, args.processes)
+        train_seeds(order, args.seeds, Means(args.processes, args.ray))
 
 
 def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:

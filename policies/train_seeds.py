@@ -13,7 +13,7 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.config import RunConfig, load_run
-from policies.engine import Listener, cores
+from policies.engine import Listener
 from policies.engines import open_engine
 from policies.interrupt import careful
 from policies.judge import JudgeOrder, judge, terminal
@@ -30,7 +30,15 @@ CROSS_PLAY = "cross_play.json"
 DONE = "done"
 
 
-def train_seeds(order: TrainOrder, seeds: int, processes: int | None = None, console: Console | None = None) -> Path:
+@dataclass(frozen=True)
+class Means:
+    """How runs are carried out: ``processes`` (default: cores), or on the Ray at an address or ``auto``."""
+
+    processes: int | None = None
+    ray: str | None = None
+
+
+def train_seeds(order: TrainOrder, seeds: int, means: Means, console: Console | None = None) -> Path:
     """Train with seeds ``order.seed`` and following; returns the folder of all, with a run's folder for each.
 
     A seed that fails is reported and the others go on.
@@ -49,7 +57,7 @@ def train_seeds(order: TrainOrder, seeds: int, processes: int | None = None, con
     try:
         with careful():
             folder.mkdir(parents=True)
-            _carry_out(order, config, numbers, min(processes or cores(), seeds), folder, console)
+            _carry_out(order, config, numbers, means, folder, console)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(folder)) from None
     return folder
@@ -104,10 +112,10 @@ class _Runs(Listener):
 
 
 def _carry_out(
-    order: TrainOrder, config: RunConfig, seeds: list[int], processes: int, folder: Path, console: Console
+    order: TrainOrder, config: RunConfig, seeds: list[int], means: Means, folder: Path, console: Console
 ) -> None:
     facts = {"command": order.command, "config": str(order.config)}
-    with open_engine(processes) as engine:
+    with open_engine(means.processes, len(seeds), means.ray) as engine:
         place = None if engine.remote else str(folder)
         setup = SeedsSetup(str(order.config), config.dump(), order.device, order.command, place)
         with SeedsBar(console, seeds, config.training.budget) as bar:

@@ -15,7 +15,6 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import URL
 
-from policies.engine import cores
 from policies.engines import open_engine
 from policies.interrupt import careful
 from policies.judge import terminal
@@ -68,7 +67,7 @@ def _carry_out(order: TuneOrder, study: Study, setup: Setup, folder: Path, conso
 
     try:
         with (
-            open_engine(min(order.processes or cores(), order.batch)) as engine,
+            open_engine(order.processes, order.batch, order.ray) as engine,
             TrialsBar(console, order.trials, len(before), setup.rungs, best.value if best else None) as bar,
         ):
             search(study, setup, order.trials, engine, bar.moved, told)

@@ -33,7 +33,8 @@ class TuneOrder:
 
     ``trials`` are all of the study, those of earlier calls among them; each is trained with ``seeds`` seeds and counts
     their mean, or the ``worst``; of a training run the ``best`` evaluation counts, or the ``last``. ``learner`` sits in
-    every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store.
+    every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store;
+    ``ray``: the address of a Ray, or auto.
     """
 
     configs: tuple[Path, ...]
@@ -46,6 +47,7 @@ class TuneOrder:
     batch: int = BATCH
     budget: int | None = None
     processes: int | None = None
+    ray: str | None = None
     device: str = "auto"
     changes: tuple[str, ...] = ()
     name: str | None = None

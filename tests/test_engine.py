@@ -71,7 +71,7 @@ def always_dies(shared: Path, task: int, say: Say) -> None:
 
 @pytest.fixture(scope="module", params=[1, 2])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with open_engine(request.param) as made:
+    with open_engine(request.param, 4) as made:
         yield made
 
 
@@ -91,12 +91,12 @@ def test_a_refusal_stops_all_or_is_that_tasks_own_matter(engine: Engine) -> None
 
 
 def test_a_failure_is_told_with_its_place() -> None:
-    with open_engine(2) as engine, pytest.raises(RuntimeError, match=r"(?s)task 1 failed.*1 // \(task - 1\)"):
+    with open_engine(2, 4) as engine, pytest.raises(RuntimeError, match=r"(?s)task 1 failed.*1 // \(task - 1\)"):
         engine.run(broken, None, [0, 1], Kept())
 
 
 def test_processes_serve_one_round_after_another_and_end_with_the_engine() -> None:
-    with open_engine(2) as engine:
+    with open_engine(2, 4) as engine:
         first, second = Kept(), Kept()
         engine.run(own_process, None, [0, 1, 2, 3], first)
         engine.run(own_process, None, [0, 1, 2, 3], second)
@@ -109,13 +109,13 @@ def test_processes_serve_one_round_after_another_and_end_with_the_engine() -> No
 
 def test_a_task_whose_process_is_killed_is_begun_again(tmp_path: Path) -> None:
     kept = Kept()
-    with open_engine(2) as engine:
+    with open_engine(2, 4) as engine:
         engine.run(dies_at_first, tmp_path, [0, 1, 2], kept)
     assert kept.results == {0: 0, 1: 10, 2: 20}
     assert kept.heard.count((1, 1)) == 2 and kept.heard.count((0, 0)) == 1
 
 
 def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
-    with open_engine(2) as engine, pytest.raises(Refusal, match="ended from outside"):
+    with open_engine(2, 4) as engine, pytest.raises(Refusal, match="ended from outside"):
         engine.run(always_dies, tmp_path / "log", [0], Kept())
     assert (tmp_path / "log").read_text().count("tried") == RETRIES + 1

@@ -30,7 +30,7 @@ from policies.seeds_cross_play import gap
 from policies.seeds_work import SeedsSetup, run_name
 from policies.simulate import play
 from policies.subjects import JudgeOrder, find_subjects
-from policies.train_seeds import train_seeds
+from policies.train_seeds import Means, train_seeds
 from policies.training import TrainOrder
 
 
@@ -46,7 +46,7 @@ def metrics(run: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_seeds(order(tmp_path_factory.mktemp("seeds")), 2, 2, Console(quiet=True))
+    return train_seeds(order(tmp_path_factory.mktemp("seeds")), 2, Means(2), Console(quiet=True))
 
 
 def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> None:
@@ -124,7 +124,7 @@ def all_fail(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
 def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", one_fails)
     console = Console(record=True, width=150, file=io.StringIO())
-    folder = train_seeds(order(tmp_path), 3, 1, console)
+    folder = train_seeds(order(tmp_path), 3, Means(1), console)
     assert "seed 1 failed: seats.left: dqn diverged; it is left out of what follows" in console.export_text()
     states = json.loads((folder / "seeds.json").read_text())["seeds"]
     assert states == {"0": "done", "1": "failed: seats.left: dqn diverged", "2": "done"}
@@ -136,13 +136,13 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
 def test_where_all_seeds_fail_that_is_the_message(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", all_fail)
     with pytest.raises(Refusal, match=r"seed 0 failed: seats\.left: dqn diverged\nseed 1 failed"):
-        train_seeds(order(tmp_path), 2, 1, Console(quiet=True))
+        train_seeds(order(tmp_path), 2, Means(1), Console(quiet=True))
 
 
 def test_nothing_is_written_for_a_configuration_that_cannot_be_trained(tmp_path: Path) -> None:
     wrong = TrainOrder(DUOPOLY, changes=("learners.dqn.gamma=2",), name="seeds", runs=tmp_path)
     with pytest.raises(Refusal, match="learners.dqn.gamma"):
-        train_seeds(wrong, 2, 2, Console(quiet=True))
+        train_seeds(wrong, 2, Means(2), Console(quiet=True))
     assert not list(tmp_path.iterdir())
 
 

@@ -217,7 +217,7 @@ class Backwards:
     remote = False
 
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
-        with open_engine(1) as engine:
+        with open_engine(1, 1) as engine:
             for number in reversed(range(len(tasks))):
                 engine.run(work, shared, [tasks[number]], _Renumbered(listener, number))
 
@@ -251,7 +251,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_suggestions_depend_on_the_seed_and_not_on_the_order_in_which_trials_end() -> None:
-    with open_engine(1) as engine:
+    with open_engine(1, 1) as engine:
         one, other = studied(0, engine), studied(1, engine)
     backwards = studied(0, Backwards())
     assert outcomes(one) == outcomes(backwards) != outcomes(other)
@@ -261,7 +261,7 @@ def test_suggestions_depend_on_the_seed_and_not_on_the_order_in_which_trials_end
 
 @pytest.mark.usefixtures("fake")
 def test_pruned_are_those_below_the_median_of_trials_finished_in_earlier_batches() -> None:
-    with open_engine(1) as engine:
+    with open_engine(1, 1) as engine:
         found = outcomes(studied(0, engine))
     assert found[5].state == "refused" and "contradict" in found[5].problem
     for one in found:
