@@ -1,7 +1,7 @@
 """Tasks on Ray: on this machine, or on a cluster whose nodes have this package installed.
 
-A local Ray listens on the loopback address only, without dashboard or usage statistics, and ends with the engine, its
-files too. Ray begins a task again whose process was lost. What tasks say goes through an actor, the desk, where they
+A local Ray listens on the loopback address only, with a token of its own, without dashboard or usage statistics, and
+ends with the engine, its files too. Ray begins a task again whose process was lost. What tasks say goes through an actor, the desk, where they
 wait for the answer: whether a task goes on is decided where it was asked for, whatever the timing.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 import traceback
@@ -24,10 +25,8 @@ from policies.interrupt import raise_swallowed
 
 AUTO = "auto"
 WAIT = 0.2  # seconds between two looks at who is done
-# Before Ray is imported: no reports home, and tasks see the GPUs that there are.
+# No reports home, and tasks see the GPUs that there are.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-# What Ray reads, whatever the system, to use the loopback address for a Ray of one machine.
-ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
@@ -39,7 +38,7 @@ def open_ray(address: str, processes: int | None) -> Iterator[Engine]:
 
     Raises :class:`Refusal` where Ray is not installed or cannot be reached.
     """
-    for name, value in (ENVIRONMENT | (ONE_MACHINE if address == AUTO else {})).items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -64,6 +63,10 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
         if address != AUTO:
             reason = str(problem).split("\n")[0]
             raise Refusal(f"--ray {address}: cannot be reached ({reason}); auto starts a Ray on this machine") from None
+    if not any(name.startswith("RAY_AUTH_") for name in os.environ):  # else Ray writes a token into the user's home
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # The loopback address, as Ray does on other systems; its variable is read when Tianshou imports Ray, too early.
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     place = tempfile.mkdtemp(prefix="ray-")
     ray.init(
         address="local",
@@ -114,9 +117,8 @@ class OnRay:
         except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
             raise lost() from None
         except self._ray.exceptions.RayTaskError as problem:
-            raise Refusal(
-                f"--ray: its processes cannot do the tasks; is this bazaar installed there? ({problem.cause})"
-            )
+            said = "its processes cannot do the tasks; is this bazaar installed there?"
+            raise Refusal(f"--ray: {said} ({problem.cause})") from None
         if kind == "failed":
             raise RuntimeError(f"task {number} failed in its process:\n{content}")
         if kind == "refused":
