@@ -53,7 +53,7 @@ def _device(command: argparse.ArgumentParser) -> None:
 
 
 def _ray(command: argparse.ArgumentParser) -> None:
-    what = "run tasks on Ray: auto (the one that runs here, else a new one on this machine), or a cluster's address"
+    what = "run tasks on Ray: auto (RAY_ADDRESS, else a new one on this machine), or an address"
     command.add_argument("--ray", metavar="auto|ADDRESS", help=what)
 
 

@@ -31,7 +31,7 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZE
 
 @contextmanager
 def open_ray(address: str, processes: int | None) -> Iterator[Engine]:
-    """An engine on the Ray at ``address``; ``auto``: the one that runs here, else one that is started for this.
+    """An engine on the Ray at ``address``; ``auto``: that of ``RAY_ADDRESS``, else one that is started here for this.
 
     Args:
         processes: tasks at a time (default: as many as Ray has cores for); of a Ray started here also its cores.
@@ -54,15 +54,19 @@ def open_ray(address: str, processes: int | None) -> Iterator[Engine]:
 
 
 def _connect(ray: Any, address: str, processes: int | None) -> str | None:
-    """Join a Ray, or start one; returns the folder of one that was started."""
+    """Join a Ray, or start one; returns the folder of one that was started.
+
+    Whatever else runs on this machine is left alone: another command's own Ray is found there, and ends with it.
+    """
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        ray.init(address=address, **quiet)
-        return None
-    except (ConnectionError, ValueError, RuntimeError) as problem:
-        if address != AUTO:
+    address = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
+    if address != AUTO:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as problem:
             reason = str(problem).split("\n")[0]
             raise Refusal(f"--ray {address}: cannot be reached ({reason}); auto starts a Ray on this machine") from None
+        return None
     if not any(name.startswith("RAY_AUTH_") for name in os.environ):  # else Ray writes a token into the user's home
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # The loopback address, as Ray does on other systems; its variable is read when Tianshou imports Ray, too early.
