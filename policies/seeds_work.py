@@ -16,6 +16,7 @@ from rich.console import Console
 
 from policies.config import parse_run
 from policies.engine import Say
+from policies.keeper import Keeping
 from policies.run_state import FOLDER as STATE
 
 EVERY = 0.5  # seconds between two messages
@@ -32,6 +33,7 @@ class SeedsSetup:
     device: str
     command: str
     folder: str | None
+    keeping: Keeping
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, say: Say, files: Callable[[
         name=run_name(seed),
         runs=runs,
         command=setup.command,
+        keeping=setup.keeping,
         given=parse_run(setup.config, setup.path),
     )
     train(order, Console(quiet=True), lambda console, budget: Messenger(say, files))

@@ -117,7 +117,7 @@ def _carry_out(
     facts = {"command": order.command, "config": str(order.config)}
     with open_engine(means.processes, len(seeds), means.ray) as engine:
         place = None if engine.remote else str(folder)
-        setup = SeedsSetup(str(order.config), config.dump(), order.device, order.command, place)
+        setup = SeedsSetup(str(order.config), config.dump(), order.device, order.command, place, order.keeping)
         with SeedsBar(console, seeds, config.training.budget) as bar:
             runs = _Runs(folder, seeds, facts, bar)
             runs.write()
