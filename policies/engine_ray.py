@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import traceback
 from collections import deque
@@ -24,6 +25,7 @@ from policies.engine import RETRIES, Engine, Listener, Work, lost
 from policies.interrupt import raise_swallowed
 
 AUTO = "auto"
+PATIENCE = 10.0  # seconds
 WAIT = 0.2  # seconds between two looks at who is done
 # No reports home, and tasks see the GPUs that there are.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -61,6 +63,7 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS", AUTO) if address == AUTO else address
     if address != AUTO:
+        _refuse_unreachable(address)
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as problem:
@@ -80,6 +83,17 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
         **quiet,
     )
     return place
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Before Ray tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise Refusal(f"--ray {address}: must be auto or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as problem:
+        raise Refusal(f"--ray {address}: cannot be reached ({problem}); auto starts a Ray on this machine") from None
 
 
 class OnRay:

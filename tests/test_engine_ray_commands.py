@@ -23,13 +23,18 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-mar
 pytestmark = pytest.mark.slow
 
 
+def named(run: Path) -> set[str]:
+    """Files by name, but for events, whose names tell the time, and what serves only to go on with the run."""
+    files = (path.relative_to(run) for path in run.rglob("*") if path.is_file())
+    return {str(path) for path in files if "tfevents" not in path.name and path.parts[0] != "state"}
+
+
 def test_seeds_on_ray_are_the_runs_that_they_are_alone(tmp_path: Path) -> None:
     """Files come back as bytes: what the run leaves is what it leaves here, figures and weights to the bit."""
     order = TrainOrder(DUOPOLY, device="cpu", changes=SMALL, name="seeds", runs=tmp_path)
     folder = train_seeds(order, 2, Means(2, "auto"), Console(quiet=True))
     assert metrics(folder / "seed-0") == metrics(small_run())
-    names = {path.name for path in small_run().rglob("*") if "tfevents" not in path.name}
-    assert {path.name for path in (folder / "seed-0").rglob("*") if "tfevents" not in path.name} == names
+    assert named(folder / "seed-0") == named(small_run())
     for path in (small_run() / "checkpoints").iterdir():
         assert (folder / "seed-0" / "checkpoints" / path.name).read_bytes() == path.read_bytes()
     here = [len(list(run.rglob("events.out.tfevents.*"))) for run in (small_run(), folder / "seed-1")]
