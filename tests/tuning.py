@@ -1,0 +1,99 @@
+"""The recorded search for the learners' defaults: one set over markets with known optima. Writes tests/tuning.md.
+
+python tests/tuning.py FOLDER [--trials N] [--budget N] [--processes N]
+
+Writes the configurations, with what is searched, into FOLDER, and runs `bazaar tune` on all of them for each learner
+in turn; the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+from known_optima import MARKETS
+
+OUTPUT = Path(__file__).with_suffix(".md")
+SEARCHED = ("lead_time_3", "seasonal", "log_overdispersed")
+REPLAY = {"batch_size": {"choice": [256, 512, 1024]}, "replay_ratio": {"choice": [0.5, 1.0, 2.0]}}
+STEPS = {"lr": {"log": [3e-4, 3e-3]}, "lr_final": {"choice": [0.02, 0.1]}}
+SPACE = {
+    "dqn": REPLAY | STEPS | {"n_step": {"choice": [1, 3, 5]}, "epsilon_final": {"choice": [0.01, 0.02, 0.05]}},
+    "ddpg": REPLAY | STEPS | {"tau": {"log": [0.005, 0.05]}, "noise_final": {"choice": [0.02, 0.05]}},
+    "a2c": STEPS | {"segment": {"choice": [5, 10, 20]}, "gae_lambda": {"choice": [0.9, 0.95]}},
+}
+
+
+def write_configs(folder: Path) -> list[Path]:
+    """One YAML file a market, all learners' spaces in each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tune = {f"learners.{name}.{key}": values for name, space in SPACE.items() for key, values in space.items()}
+    paths = []
+    for market in SEARCHED:
+        shop = MARKETS[market]["sellers"][0] | {"grid": {"prices": 11, "levels": 12}}
+        content = {
+            "market": MARKETS[market] | {"name": market, "sellers": [shop]},
+            "seats": {"shop": "dqn"},
+            "tune": tune,
+        }
+        paths.append(folder / f"{market}.yaml")
+        text = yaml.safe_dump(yaml.safe_load(yaml.safe_dump(_plain(content))), sort_keys=False)
+        paths[-1].write_text(text, encoding="utf-8")
+    return paths
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def command(learner: str, given: argparse.Namespace) -> list[str]:
+    """What is run for one learner, from within the folder."""
+    files = [f"{market}.yaml" for market in SEARCHED]
+    options = ["--learner", learner, "--trials", given.trials, "--budget", given.budget, "--processes", given.processes]
+    return ["bazaar", "tune", *files, *map(str, options), "--name", f"defaults-{learner}"]
+
+
+def table(learner: str, folder: Path, typed: list[str]) -> list[str]:
+    """All trials of one learner's search, best first."""
+    with open(folder / "runs" / f"defaults-{learner}" / "trials.csv", newline="", encoding="utf-8") as file:
+        trials = list(csv.DictReader(file))
+    keys = [key for key in trials[0] if key.startswith("learners.")]
+    lines = [f"## {learner}\n", f"`{' '.join(typed)}`\n", f"| trial | state | objective | {' | '.join(keys)} |"]
+    lines.append(f"| --- | --- | --- |{' --- |' * len(keys)}")
+    for trial in sorted(trials, key=lambda row: -float(row["value"] or "-inf")):
+        value = f"{float(trial['value']):+.2%}" if trial["value"] else "-"
+        cells = [trial["trial"], trial["state"], value, *(trial[key] for key in keys)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Search and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--budget", type=int, default=1_000_000)
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    write_configs(given.folder)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "optuna"))
+    lines = ["# The search for the defaults\n", f"`python tests/tuning.py`, {date.today()}, {versions}. The objective:"]
+    lines += ["profit over that of the best fixed competitor's rules, mean over the three markets, best of the run's"]
+    lines += ["evaluations; trial 0 is what the defaults were before the search.\n"]
+    for learner in SPACE:
+        typed = command(learner, given)
+        subprocess.run([sys.executable, "-m", "policies.cli", *typed[1:]], check=True, cwd=given.folder)
+        lines += table(learner, given.folder, typed)
+    OUTPUT.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
