@@ -68,8 +68,8 @@ def table(learner: str, folder: Path, typed: list[str]) -> list[str]:
     keys = [key for key in trials[0] if key.startswith("learners.")]
     lines = [f"## {learner}\n", f"`{' '.join(typed)}`\n", f"| trial | state | objective | {' | '.join(keys)} |"]
     lines.append(f"| --- | --- | --- |{' --- |' * len(keys)}")
-    for trial in sorted(trials, key=lambda row: -float(row["value"] or "-inf")):
-        value = f"{float(trial['value']):+.2%}" if trial["value"] else "-"
+    for trial in sorted(trials, key=lambda row: -float(row["objective"] or "-inf")):
+        value = f"{float(trial['objective']):+.2%}" if trial["objective"] else "-"
         cells = [trial["trial"], trial["state"], value, *(trial[key] for key in keys)]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
