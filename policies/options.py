@@ -18,7 +18,7 @@ class LearnerOptions(BaseModel):
 
     hidden: tuple[PositiveInt, ...] = Field((64, 64), description="units of each hidden layer, of every network")
     lr: float = Field(1e-3, gt=0, description="Adam's step size at the start")
-    lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
+    lr_final: float = Field(0.02, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
     lr_schedule: Literal["constant", "linear", "cosine", "exponential"] = Field(
         "linear", description="how the step size goes from lr to lr_final over the run; constant stays at lr"
     )
@@ -94,9 +94,13 @@ class RecurrentOptions(LearnerOptions):
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
-    n_step: PositiveInt = Field(3, description="periods of real rewards in a return before the target network's value")
-    batch_size: PositiveInt = Field(256, description="transitions per update")
-    replay_ratio: float = Field(0.5, gt=0, description="transitions drawn per transition stored")
+    n_step: PositiveInt = Field(
+        1,
+        description="periods of real rewards in a return before the target network's value; each further one brings "
+        "in the losses of exploration",
+    )
+    batch_size: PositiveInt = Field(1024, description="transitions per update")
+    replay_ratio: float = Field(2.0, gt=0, description="transitions drawn per transition stored")
     buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
     warm_up: int = Field(5_000, ge=0, description="transitions stored before the first update")
 
@@ -172,9 +176,6 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
-    n_step: PositiveInt = Field(
-        1, description="as DQN's; each further period brings the noise's own losses into returns"
-    )
     critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
     tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")

@@ -110,4 +110,4 @@ def _days(spec: MarketSpec, grid: bool) -> list[Chain]:
 
 def budget_of(name: str) -> int:
     """Seller-periods of a run in a market of :data:`MARKETS`, or in one of Zipkin's (``"penalty lead_time"``)."""
-    return 4_000_000
+    return 3_000_000
