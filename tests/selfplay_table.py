@@ -29,7 +29,7 @@ from policies.statistics import mean_interval
 
 OUTPUT = Path(__file__).with_suffix(".md")
 MODES = ("independent", "shared", "league", "psro")
-BUDGETS = {"duopoly": 600_000, "orange_juice": 900_000}
+BUDGETS = {"duopoly": 600_000, "orange_juice": 1_200_000}
 RESPONSE = {"duopoly": 150_000, "orange_juice": 225_000}
 COLUMNS = ("worst case", "mean", "exploitability", "Delta")
 
