@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import a_market
+from test_readme import blocks
 
 from market.batch import MarketBatch
 from market.decisions import Decisions, order_quantity
@@ -17,27 +18,7 @@ from market.shared_env import SharedVectorEnv
 from market.spec import MarketSpec
 
 ROOT = Path(__file__).parents[1]
-SNIPPET = """
-from tianshou.algorithm import DQN
-from tianshou.algorithm.modelfree.dqn import DiscreteQLearningPolicy
-from tianshou.algorithm.optim import AdamOptimizerFactory
-from tianshou.data import Collector, VectorReplayBuffer
-from tianshou.trainer import OffPolicyTrainerParams
-from tianshou.utils.net.common import Net
-
-from market.shared_env import SharedVectorEnv
-
-envs = SharedVectorEnv("configs/duopoly.yaml", copies=8, actions="grid")   # 16 environments: one a seat
-net = Net(state_shape=envs.observation_space.shape, action_shape=envs.action_space.n, hidden_sizes=[64, 64])
-policy = DiscreteQLearningPolicy(model=net, action_space=envs.action_space, eps_training=0.1)
-algorithm = DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.98)
-collector = Collector(algorithm, envs, VectorReplayBuffer(16_000, len(envs)), exploration_noise=True)
-options = OffPolicyTrainerParams(
-    training_collector=collector, max_epochs=1, epoch_num_steps=4_000, collection_step_num_env_steps=len(envs),
-    update_step_num_gradient_steps_per_sample=1 / len(envs), batch_size=64, verbose=False, show_progress=False,
-)
-print(algorithm.run_training(options).update_step, "updates")
-"""
+(SNIPPET,) = (block for block in blocks("python") if "SharedVectorEnv" in block)
 
 
 def test_tianshous_stock_trainer_trains_one_policy_for_all_seats() -> None:
