@@ -94,11 +94,7 @@ class RecurrentOptions(LearnerOptions):
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
-    n_step: PositiveInt = Field(
-        1,
-        description="periods of real rewards in a return before the target network's value; each further one brings "
-        "in the losses of exploration",
-    )
+    n_step: PositiveInt = Field(2, description="periods of real rewards in a return before the target network's value")
     batch_size: PositiveInt = Field(1024, description="transitions per update")
     replay_ratio: float = Field(2.0, gt=0, description="transitions drawn per transition stored")
     buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
@@ -121,6 +117,7 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
         8, ge=0, description="recurrent only: periods before a sequence that bring the cell up to date, nothing else"
     )
 
+    lr: float = Field(2e-3, gt=0, description="Adam's step size at the start")
     double: bool = Field(
         True, description="choose the next action by the online network, value it by the target network"
     )
@@ -176,6 +173,9 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
+    n_step: PositiveInt = Field(
+        1, description="as DQN's; each further period brings the noise's own losses into returns"
+    )
     critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
     tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")

@@ -108,6 +108,6 @@ def _days(spec: MarketSpec, grid: bool) -> list[Chain]:
     return chains
 
 
-def budget_of(name: str) -> int:
-    """Seller-periods of a run in a market of :data:`MARKETS`, or in one of Zipkin's (``"penalty lead_time"``)."""
-    return 3_000_000
+def budget_of(learner: str) -> int:
+    """Seller-periods of a run: DQN values hundreds of decisions, and takes longer to tell them apart."""
+    return 5_000_000 if learner == "dqn" else 2_500_000

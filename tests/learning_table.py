@@ -43,7 +43,7 @@ def measure(case: Case) -> Result:
     """Train and judge one (market, learner, seed)."""
     name, learner, seed = case
     market = MARKETS[name] if name in MARKETS else zipkin_market(*map(int, name.split()))
-    config = run_of(market, learner, budget_of(name))
+    config = run_of(market, learner, budget_of(learner))
     begun = time.perf_counter()
     (seller,) = train_best(config, seed).values()
     seconds = time.perf_counter() - begun

@@ -47,7 +47,7 @@ def test_the_discount_costs_next_to_nothing() -> None:
 @pytest.mark.parametrize("market", MARKETS)
 def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learner: str) -> None:
     """One seed: the worst of several must reach 97 % and their median 99 %, as the table shows."""
-    config = run_of(MARKETS[market], learner, budget_of(market))
+    config = run_of(MARKETS[market], learner, budget_of(learner))
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
     assert mean > 0.97 * optimal_averages(market)[1]
@@ -56,7 +56,7 @@ def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learn
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 4, lead_time: int = 4) -> None:
-    config = run_of(zipkin_market(penalty, lead_time), learner, budget_of(f"{penalty} {lead_time}"))
+    config = run_of(zipkin_market(penalty, lead_time), learner, budget_of(learner))
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
     assert -mean < 1.04 * ZIPKIN[penalty, lead_time]

@@ -56,7 +56,13 @@ class StockQRDQN(LeanQRDQN):
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.filterwarnings("ignore:Using a target size")  # stock Tianshou silences it when it is made
 def test_trimmed_updates_give_stock_numbers(n_step: int) -> None:
-    changes: dict[str, Any] = {"quantiles": 8, "kappa": 1.0, "n_step": n_step, "center_rewards": False}
+    changes: dict[str, Any] = {
+        "quantiles": 8,
+        "kappa": 1.0,
+        "n_step": n_step,
+        "center_rewards": False,
+        "memory": "numpy",
+    }
     lean, stock = make("dqn", **changes), make("dqn", **changes)
     stock.algorithm.__class__ = StockQRDQN
     run(lean, "dqn", 60)
