@@ -184,7 +184,8 @@ class League(Mode):
 
     def earned(self) -> dict[int, dict[str, float]]:
         """By learner, each in its own market."""
-        return {seat: market.earned()[seat] for seat, market in self.markets.items()}
+        figures = {seat: market.earned().get(seat) for seat, market in self.markets.items()}
+        return {seat: found for seat, found in figures.items() if found is not None}
 
     def figures(self) -> dict[str, dict[str, float]]:
         """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""

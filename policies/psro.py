@@ -195,8 +195,9 @@ class PSRO(Mode):
         return network.network  # type: ignore[no-any-return]
 
     def earned(self) -> dict[int, dict[str, float]]:
-        """By learner, each in its own market, in the present round."""
-        return {seat: market.earned()[seat] for seat, market in self.markets.items()}
+        """By learner, each in its own market, in the present round; nothing where that has just begun."""
+        figures = {seat: market.earned().get(seat) for seat, market in self.markets.items()}
+        return {seat: found for seat, found in figures.items() if found is not None}
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Of the last round: what each response gained, the bound on NashConv, and the pool's size."""

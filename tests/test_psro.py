@@ -216,3 +216,14 @@ def test_what_a_round_found_is_reported() -> None:
     figures = mode.figures()
     assert figures["(market)"]["round"] == 2 and figures["(market)"]["nash_conv"] == mode.rounds[-1]["nash_conv"]
     assert set(figures) == {"a", "b", "(market)"}
+
+
+def test_a_round_that_has_just_begun_has_earned_nothing_yet() -> None:
+    """An evaluation may fall on the first moment of a round, before its markets have played a period."""
+    mode = Training(duopoly(rounds=2), 0, "cpu").play
+    assert isinstance(mode, PSRO) and mode.earned() == {}
+    while mode.round == 0:
+        mode.play_period()
+    assert mode.earned() == {}
+    mode.play_period()
+    assert set(mode.earned()) == {0, 1} and mode.earned() == {}
