@@ -46,9 +46,9 @@ MARKET: dict[str, Any] = {
 
 # Nothing that the seller does today moves tomorrow's demand, so a long horizon of values only adds noise.
 SHARED: dict[str, dict[str, Any]] = {
-    "dqn": {"gamma": 0.5, "n_step": 1},
-    "a2c": {"gamma": 0.5},
-    "ddpg": {"gamma": 0.5, "replay_ratio": 2.0},
+    "dqn": {"gamma": 0.5, "n_step": 1, "batch_size": 256, "replay_ratio": 0.5, "lr": 1e-3, "lr_final": 0.1},
+    "a2c": {"gamma": 0.5, "lr_final": 0.1},
+    "ddpg": {"gamma": 0.5, "batch_size": 256, "replay_ratio": 2.0, "lr_final": 0.1},
 }
 WITH: dict[str, list[dict[str, Any]]] = {
     "dqn": [{"recurrent": "gru"}, {"recurrent": "lstm"}],

@@ -20,6 +20,13 @@ from policies.trained import TrainedSeller
 
 MARKET = Path(__file__).with_name("cold_snap.yaml")
 RISK = {"cvar": 0.05}
+# Both sellers of a pair learn with these, which the table was made with, whatever the defaults are by now.
+SMALL_BATCHES = {"batch_size": 256, "replay_ratio": 0.5, "lr_final": 0.1}
+SHARED: dict[str, dict[str, object]] = {
+    "dqn": SMALL_BATCHES | {"lr": 1e-3, "n_step": 3},
+    "ddpg": SMALL_BATCHES,
+    "a2c": {"lr_final": 0.1},
+}
 LEVEL = 0.05
 EPISODES = 4096
 RESAMPLED = 2000
@@ -28,7 +35,7 @@ RESAMPLED = 2000
 def configuration(learner: str, averse: bool, **changes: object) -> RunConfig:
     """The market of cold snaps with one learner in it."""
     config = load_run(MARKET, [f"seats.merchant={learner}", *(f"{key}={value}" for key, value in changes.items())])
-    options = {"risk": RISK} if averse else {}
+    options = SHARED[learner] | ({"risk": RISK} if averse else {})
     return config.model_copy(update={"learners": {learner: options}})
 
 

@@ -346,9 +346,9 @@ def remembered_share(learner: Any, discrete: bool, periods: int, rows: int = 32)
 
 
 TASK: dict[str, dict[str, Any]] = {
-    "dqn": {"batch_size": 128, "sequence": 8, "burn_in": 4, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 5e-3, "buffer": 10_000, "n_step": 1},
-    "a2c": {"segment": 8, "batch_size": 256, "lr": 3e-3, "gamma": 0.0, "entropy": 0.03, "repeat": 4},
-    "ddpg": {"batch_size": 128, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 2e-3, "critic_lr": 5e-3, "buffer": 10_000},
+    "dqn": {"batch_size": 128, "sequence": 8, "burn_in": 4, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 5e-3, "buffer": 10_000, "n_step": 1, "lr_final": 0.1},
+    "a2c": {"segment": 8, "batch_size": 256, "lr": 3e-3, "gamma": 0.0, "entropy": 0.03, "repeat": 4, "lr_final": 0.1},
+    "ddpg": {"batch_size": 128, "warm_up": 500, "replay_ratio": 4.0, "gamma": 0.0, "lr": 2e-3, "critic_lr": 5e-3, "buffer": 10_000, "lr_final": 0.1},
 }  # fmt: skip
 
 

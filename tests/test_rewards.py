@@ -183,7 +183,9 @@ def learned_prices(reward: Any, seed: int) -> list[float]:
         {
             "market": market_of_two().dump(),
             "seats": {"a": "a2c", "b": "a2c"},
-            "learners": {"a2c": {"reward": reward, "gamma": 0.0, "hidden": [32], "lr": 5e-3, "entropy": 0}},
+            "learners": {
+                "a2c": {"reward": reward, "gamma": 0.0, "hidden": [32], "lr": 5e-3, "lr_final": 0.1, "entropy": 0}
+            },
             "training": {"budget": 400_000, "markets": 64, "evaluation_episodes": 8},
             "evaluation": {"warm_up": 0},
         },
