@@ -55,7 +55,7 @@ def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 4, lead_time: int = 4) -> None:
+def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 9, lead_time: int = 4) -> None:
     config = run_of(zipkin_market(penalty, lead_time), learner, budget_of(learner))
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
