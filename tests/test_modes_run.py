@@ -31,7 +31,7 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
     run = frozen_run(folder)
     assert run.config.selfplay.mode == mode and None not in run.learners
     assert json.loads((folder / "evaluation.json").read_text())
-    rows = pd.read_csv(folder / "metrics.csv")
+    rows = pd.read_csv(folder / "metrics.csv", float_precision="round_trip")
     own = rows[rows["phase"] == mode]
     if mode == "shared":
         assert own.empty and not (folder / "pool").exists()

@@ -33,7 +33,7 @@ def test_a_reward_by_hand() -> None:
 @given(
     st.lists(st.integers(-50, 50), min_size=1, max_size=40),
     st.floats(0.05, 1.0),
-    st.floats(0.0, 1.0),
+    st.integers(0, 100).map(lambda percent: percent / 100),
     st.integers(-60, 60),
 )
 def test_the_mean_is_cvar_where_v_is_the_quantile_and_less_elsewhere(

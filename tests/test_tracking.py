@@ -100,7 +100,7 @@ def test_the_layout_leaves_out_what_a_market_does_not_have() -> None:
 
 
 def test_metrics_csv_holds_the_same_scalars(boards: dict[str, Any], a_run: Path) -> None:
-    metrics = pd.read_csv(a_run / "metrics.csv")
+    metrics = pd.read_csv(a_run / "metrics.csv", float_precision="round_trip")
     assert list(metrics.columns) == ["step", "phase", "seller", "metric", "value"]
     assert metrics.notna().all().all() and metrics["value"].dtype == "float64" and metrics["step"].dtype == "int64"
     for (seller, phase, metric), rows in metrics.groupby(["seller", "phase", "metric"]):

@@ -27,7 +27,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 def metrics(run: Path) -> pd.DataFrame:
-    rows = pd.read_csv(run / "metrics.csv")
+    rows = pd.read_csv(run / "metrics.csv", float_precision="round_trip")
     return rows[rows["metric"] != "seller_periods_per_second"].reset_index(drop=True)
 
 
