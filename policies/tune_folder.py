@@ -152,8 +152,8 @@ def _refuse_nothing_earned(case: Case, setup: Setup) -> None:
         for seller, profit in zip(
             config.market.names, reference_profit(config, case.sellers(config), seed), strict=True
         ):
-            if profit <= 0:
+            if not profit:
                 raise Refusal(
-                    f"{case.name}: {case.references[0]} earns {profit:.4g} a period in the seat of {seller}, so nothing "
+                    f"{case.name}: {case.references[0]} earns exactly 0 in the seat of {seller}, so nothing "
                     "is measured by it; choose other evaluation.line_ups"
                 )

@@ -67,7 +67,7 @@ def reference_profit(config: RunConfig, sellers: Sequence[Seller], seed: int) ->
 
 @dataclass
 class Pair:
-    """One configuration with one seed in training; ``gain`` of a seat: its score over the reference's, less 1."""
+    """One configuration with one seed in training; ``gain`` of a seat: score less reference, over its size."""
 
     training: Training
     reference: list[float]
@@ -91,7 +91,7 @@ class Pair:
 
     def _take(self, scores: dict[int, float], last: bool) -> None:
         for seat, score in scores.items():
-            now = max(score / self.reference[seat] - 1, NOTHING_EARNED)
+            now = max((score - self.reference[seat]) / abs(self.reference[seat]), NOTHING_EARNED)
             self.gain[seat] = now if last else max(now, self.gain.get(seat, now))
 
 

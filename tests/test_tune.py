@@ -119,7 +119,7 @@ def by_hand(seed: int, lr: float, tau: float) -> float:
     rules = dict(enumerate(training.references))
     training.greedy = rules.__getitem__  # type: ignore[method-assign,assignment]
     reference = training.scores()
-    return float(np.mean([max(best[seat] / reference[seat] - 1, -1) for seat in best]))
+    return float(np.mean([max((best[seat] - reference[seat]) / abs(reference[seat]), -1) for seat in best]))
 
 
 @pytest.fixture(scope="module")

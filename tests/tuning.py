@@ -1,6 +1,6 @@
 """The recorded search for the learners' defaults: one set over markets with known optima. Writes tests/tuning.md.
 
-python tests/tuning.py FOLDER [--trials N] [--budget N] [--processes N]
+python tests/tuning.py FOLDER [--processes N]
 
 Writes the configurations, with what is searched, into FOLDER, and runs `bazaar tune` on all of them for each learner
 in turn; the same command goes on where it stopped.
@@ -15,19 +15,28 @@ import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
-from known_optima import MARKETS
+from known_optima import MARKETS, zipkin_market
 
 OUTPUT = Path(__file__).with_suffix(".md")
-SEARCHED = ("lead_time_3", "seasonal", "log_overdispersed")
+FREE = "constant(price=0)+base_stock(level=29)"  # where everyone buys at any price
+SEARCHED = ("lead_time_3", "seasonal", "zipkin_9_4")
 REPLAY = {"batch_size": {"choice": [256, 512, 1024]}, "replay_ratio": {"choice": [0.5, 1.0, 2.0]}}
-STEPS = {"lr": {"log": [3e-4, 3e-3]}, "lr_final": {"choice": [0.02, 0.1]}}
+STEPS = {"lr": {"log": [5e-4, 4e-3]}, "lr_final": {"choice": [0.02, 0.1]}}
 SPACE = {
-    "dqn": REPLAY | STEPS | {"n_step": {"choice": [1, 3, 5]}, "epsilon_final": {"choice": [0.01, 0.02, 0.05]}},
+    "dqn": REPLAY | STEPS | {"n_step": {"choice": [1, 2, 3]}, "target_update": {"choice": [25, 50, 100]}},
     "ddpg": REPLAY | STEPS | {"tau": {"log": [0.005, 0.05]}, "noise_final": {"choice": [0.02, 0.05]}},
     "a2c": STEPS | {"segment": {"choice": [5, 10, 20]}, "gae_lambda": {"choice": [0.9, 0.95]}},
 }
+TRIALS = {"dqn": 16, "ddpg": 10, "a2c": 16}
+BUDGETS = {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": 1_000_000}
+
+
+def market_of(name: str) -> dict[str, Any]:
+    """A market of ``known_optima`` by name."""
+    return zipkin_market(9, 4) if name == "zipkin_9_4" else MARKETS[name]
 
 
 def write_configs(folder: Path) -> list[Path]:
@@ -36,12 +45,9 @@ def write_configs(folder: Path) -> list[Path]:
     tune = {f"learners.{name}.{key}": values for name, space in SPACE.items() for key, values in space.items()}
     paths = []
     for market in SEARCHED:
-        shop = MARKETS[market]["sellers"][0] | {"grid": {"prices": 11, "levels": 12}}
-        content = {
-            "market": MARKETS[market] | {"name": market, "sellers": [shop]},
-            "seats": {"shop": "dqn"},
-            "tune": tune,
-        }
+        content = {"market": market_of(market) | {"name": market}, "seats": {"shop": "dqn"}, "tune": tune}
+        if market.startswith("zipkin"):
+            content["evaluation"] = {"line_ups": [FREE], "competitors": [FREE]}
         paths.append(folder / f"{market}.yaml")
         text = yaml.safe_dump(yaml.safe_load(yaml.safe_dump(_plain(content))), sort_keys=False)
         paths[-1].write_text(text, encoding="utf-8")
@@ -57,7 +63,8 @@ def _plain(value: object) -> object:
 def command(learner: str, given: argparse.Namespace) -> list[str]:
     """What is run for one learner, from within the folder."""
     files = [f"{market}.yaml" for market in SEARCHED]
-    options = ["--learner", learner, "--trials", given.trials, "--budget", given.budget, "--processes", given.processes]
+    options = ["--learner", learner, "--trials", TRIALS[learner], "--budget", BUDGETS[learner]]
+    options += ["--processes", given.processes]
     return ["bazaar", "tune", *files, *map(str, options), "--name", f"defaults-{learner}"]
 
 
@@ -79,14 +86,12 @@ def main() -> None:
     """Search and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--trials", type=int, default=10)
-    parser.add_argument("--budget", type=int, default=1_000_000)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     write_configs(given.folder)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "optuna"))
     lines = ["# The search for the defaults\n", f"`python tests/tuning.py`, {date.today()}, {versions}. The objective:"]
-    lines += ["profit over that of the best fixed competitor's rules, mean over the three markets, best of the run's"]
+    lines += ["profit over that of the best fixed competitor's rules, mean over the markets, best of the run's"]
     lines += ["evaluations; trial 0 is what the defaults were before the search.\n"]
     for learner in SPACE:
         typed = command(learner, given)
