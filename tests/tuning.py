@@ -15,7 +15,7 @@ import sys
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from known_optima import MARKETS, zipkin_market
@@ -25,13 +25,39 @@ FREE = "constant(price=0)+base_stock(level=29)"  # where everyone buys at any pr
 SEARCHED = ("lead_time_3", "seasonal", "zipkin_9_4")
 REPLAY = {"batch_size": {"choice": [256, 512, 1024]}, "replay_ratio": {"choice": [0.5, 1.0, 2.0]}}
 STEPS = {"lr": {"log": [5e-4, 4e-3]}, "lr_final": {"choice": [0.02, 0.1]}}
-SPACE = {
-    "dqn": REPLAY | STEPS | {"n_step": {"choice": [1, 2, 3]}, "target_update": {"choice": [25, 50, 100]}},
-    "ddpg": REPLAY | STEPS | {"tau": {"log": [0.005, 0.05]}, "noise_final": {"choice": [0.02, 0.05]}},
-    "a2c": STEPS | {"segment": {"choice": [5, 10, 20]}, "gae_lambda": {"choice": [0.9, 0.95]}},
-}
-TRIALS = {"dqn": 16, "ddpg": 10, "a2c": 16}
-BUDGETS = {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": 1_000_000}
+OFTEN = {"batch_size": {"choice": [256, 512]}, "replay_ratio": {"choice": [2.0, 4.0]}}
+Space = dict[str, dict[str, list[float]]]
+
+
+class Search(NamedTuple):
+    """Trials and seller-periods a trial of each learner, and what is searched."""
+
+    spaces: dict[str, Space]
+    trials: dict[str, int]
+    budgets: dict[str, int]
+
+
+FIRST = Search(
+    {
+        "dqn": REPLAY | STEPS | {"n_step": {"choice": [1, 2, 3]}, "target_update": {"choice": [25, 50, 100]}},
+        "ddpg": REPLAY | STEPS | {"tau": {"log": [0.005, 0.05]}, "noise_final": {"choice": [0.02, 0.05]}},
+        "a2c": STEPS | {"segment": {"choice": [5, 10, 20]}, "gae_lambda": {"choice": [0.9, 0.95]}},
+    },
+    {"dqn": 16, "ddpg": 10, "a2c": 16},
+    {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": 1_000_000},
+)
+# the first search found updates to matter most, and its best at the most that it allowed: closer around that, and beyond
+SECOND = Search(
+    {
+        "dqn": OFTEN
+        | {"lr": {"log": [1e-3, 3e-3]}, "n_step": {"choice": [2, 3]}, "target_update": {"choice": [25, 50]}},
+        "ddpg": OFTEN
+        | {"lr": {"log": [5e-4, 1e-3]}, "tau": {"log": [0.02, 0.05]}, "noise_final": {"choice": [0.02, 0.05]}},
+    },
+    {"dqn": 10, "ddpg": 8},
+    {"dqn": 1_500_000, "ddpg": 1_000_000},
+)
+SEARCHES = {"first": FIRST, "second": SECOND}
 
 
 def market_of(name: str) -> dict[str, Any]:
@@ -39,10 +65,10 @@ def market_of(name: str) -> dict[str, Any]:
     return zipkin_market(9, 4) if name == "zipkin_9_4" else MARKETS[name]
 
 
-def write_configs(folder: Path) -> list[Path]:
+def write_configs(folder: Path, search: Search) -> list[Path]:
     """One YAML file a market, all learners' spaces in each."""
     folder.mkdir(parents=True, exist_ok=True)
-    tune = {f"learners.{name}.{key}": values for name, space in SPACE.items() for key, values in space.items()}
+    tune = {f"learners.{name}.{key}": values for name, space in search.spaces.items() for key, values in space.items()}
     paths = []
     for market in SEARCHED:
         content = {"market": market_of(market) | {"name": market}, "seats": {"shop": "dqn"}, "tune": tune}
@@ -60,20 +86,20 @@ def _plain(value: object) -> object:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def command(learner: str, given: argparse.Namespace) -> list[str]:
+def command(learner: str, search: Search, processes: int) -> list[str]:
     """What is run for one learner, from within the folder."""
     files = [f"{market}.yaml" for market in SEARCHED]
-    options = ["--learner", learner, "--trials", TRIALS[learner], "--budget", BUDGETS[learner]]
-    options += ["--processes", given.processes]
+    options = ["--learner", learner, "--trials", search.trials[learner], "--budget", search.budgets[learner]]
+    options += ["--processes", processes]
     return ["bazaar", "tune", *files, *map(str, options), "--name", f"defaults-{learner}"]
 
 
-def table(learner: str, folder: Path, typed: list[str]) -> list[str]:
+def table(heading: str, learner: str, folder: Path, typed: list[str]) -> list[str]:
     """All trials of one learner's search, best first."""
     with open(folder / "runs" / f"defaults-{learner}" / "trials.csv", newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     keys = [key for key in trials[0] if key.startswith("learners.")]
-    lines = [f"## {learner}\n", f"`{' '.join(typed)}`\n", f"| trial | state | objective | {' | '.join(keys)} |"]
+    lines = [f"## {heading}\n", f"`{' '.join(typed)}`\n", f"| trial | state | objective | {' | '.join(keys)} |"]
     lines.append(f"| --- | --- | --- |{' --- |' * len(keys)}")
     for trial in sorted(trials, key=lambda row: -float(row["objective"] or "-inf")):
         value = f"{float(trial['objective']):+.2%}" if trial["objective"] else "-"
@@ -88,15 +114,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    write_configs(given.folder)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "optuna"))
     lines = ["# The search for the defaults\n", f"`python tests/tuning.py`, {date.today()}, {versions}. The objective:"]
     lines += ["profit over that of the best fixed competitor's rules, mean over the markets, best of the run's"]
     lines += ["evaluations; trial 0 is what the defaults were before the search.\n"]
-    for learner in SPACE:
-        typed = command(learner, given)
-        subprocess.run([sys.executable, "-m", "policies.cli", *typed[1:]], check=True, cwd=given.folder)
-        lines += table(learner, given.folder, typed)
+    for name, search in SEARCHES.items():
+        folder = given.folder / name
+        write_configs(folder, search)
+        for learner in search.spaces:
+            typed = command(learner, search, given.processes)
+            subprocess.run([sys.executable, "-m", "policies.cli", *typed[1:]], check=True, cwd=folder)
+            lines += table(f"{learner}, {name} search", learner, folder, typed)
     OUTPUT.write_text("\n".join(lines), encoding="utf-8")
 
 
