@@ -45,6 +45,11 @@ class SavedSeller:
     weights: dict[str, torch.Tensor]
     market: MarketSpec
 
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return f"{self.seller} ({self.learner})"
+
     def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> TrainedSeller:
         """Put the policy into a seat of ``spec``.
 

@@ -44,8 +44,9 @@ def _runs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default runs)")
 
 
-def _checkpoint(command: argparse.ArgumentParser, *more: str) -> None:
-    command.add_argument("--checkpoint", choices=("best", "latest", *more), default="best", help="which saved sellers")
+def _checkpoint(command: argparse.ArgumentParser) -> None:
+    what = "which saved sellers: at their best (default) or latest evaluation, or what a psro run mixes in the end"
+    command.add_argument("--checkpoint", choices=("best", "latest", "mixture"), default="best", help=what)
 
 
 def _device(command: argparse.ArgumentParser) -> None:
@@ -220,7 +221,7 @@ def _add_exploit(exploit: argparse.ArgumentParser) -> None:
     _seed(exploit, "training and customers")
     exploit.add_argument("--episodes", type=count, help="episodes judged (default: until precise)")
     _device(exploit)
-    _checkpoint(exploit, "mixture")
+    _checkpoint(exploit)
     _json(exploit, "the figures")
 
 

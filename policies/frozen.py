@@ -13,9 +13,9 @@ from market.errors import Refusal
 from market.spec import MarketSpec
 from policies.config import RunConfig
 from policies.fixed import Rules, parse_rules
-from policies.mixture import load_mixture
 from policies.opponents import Judge
-from policies.runs import open_run, saved_sellers
+from policies.runs import open_run
+from policies.saved_mixture import saved_policies
 from policies.seller import Seller
 
 FOLDER = "analysis"
@@ -70,22 +70,19 @@ def frozen_run(folder: Path, checkpoint: str = "best") -> FrozenRun:
     if not folder.is_dir():
         raise Refusal(f"{folder}: is not a run's folder")
     config = open_run(folder)
-    mixed = checkpoint == "mixture"
-    saved = {one.seat: one for one in saved_sellers(folder, "latest" if mixed else checkpoint).values()}
+    saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
     judge = Judge(config, run_seed(folder))
     run = FrozenRun(folder, config, judge, [], [], [], [])
     for seat, name in enumerate(config.market.names):
         if seat in saved:
-            own = load_mixture(folder, config.market, judge, name) if mixed else saved[seat].sit(config.market)
-            run.sellers.append(own)
+            run.sellers.append(saved[seat].sit(config.market))
             run.rules.append(None)
         else:
             fixed = judge.fixed(_rules(run, seat), seat)
             run.sellers.append(fixed)
             run.rules.append(fixed.rules)
-        one = saved[seat].learner if seat in saved else None
-        run.learners.append(one)
-        run.labels.append(f"{name} ({one or _rules(run, seat).label})")
+        run.learners.append(saved[seat].learner if seat in saved else None)
+        run.labels.append(saved[seat].title if seat in saved else f"{name} ({_rules(run, seat).label})")
     return run
 
 

@@ -5,21 +5,15 @@ Dimensions: M markets side by side, K members.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
-from policies.checkpoint import load_seller
-from policies.fixed import parse_rules
-from policies.opponents import Judge
 from policies.seller import Memory, Seller, View
+from policies.trained import TrainedSeller
 
 UNDRAWN = -1
 
@@ -63,6 +57,13 @@ class MixtureSeller:
                     after[own[short]][rows] = array
         return price, quantity, after
 
+    def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> MixtureSeller:
+        """As :meth:`policies.trained.TrainedSeller.moved`; rules among the members stay as they are."""
+        there = [one.moved(spec, home, seat) if isinstance(one, TrainedSeller) else one for one in self.members]
+        other = MixtureSeller(there, self.weights)
+        other.weights = self.weights  # to the bit, so that every row draws the same member
+        return other
+
     def _drawn(self, noise: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Members (M,) by the noise of an episode's first period, scrambled: rules that randomise use it too."""
         with np.errstate(over="ignore"):
@@ -71,19 +72,3 @@ class MixtureSeller:
         uniform = (bits >> np.uint64(11)).astype(np.float64) / 2.0**53
         at = np.searchsorted(np.cumsum(self.weights), uniform, side="right")
         return np.asarray(np.minimum(at, len(self.weights) - 1), np.int64)
-
-
-def load_mixture(folder: Path, spec: MarketSpec, judge: Judge, seller: str) -> MixtureSeller:
-    """The mixture that a seat of a ``psro`` run came to; raise :class:`Refusal` where the run has none."""
-    path = folder / "psro.json"
-    try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["mixtures"][seller]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise Refusal(f"{path}: holds no mixture of {seller}; runs with selfplay: psro have one") from None
-    seat, members = spec.names.index(seller), list[Seller]()
-    for entry in entries:
-        if "file" in entry:
-            members.append(load_seller(folder / entry["file"]).sit(spec))
-        else:
-            members.append(judge.fixed(parse_rules(entry["rules"], str(path), spec), seat))
-    return MixtureSeller(members, [entry["weight"] for entry in entries])

@@ -30,14 +30,13 @@ from policies.networks import Actor
 from policies.pool import FOLDER, Member, Pool
 from policies.rivals import DrawnMarket, Members
 from policies.runs import write_json
+from policies.saved_mixture import FILE
 from policies.seats import Player, Seats
 from policies.seeds import rival_draws, row_seed
 from policies.selfplay_options import PSRO as Options
 from policies.seller import Seller
 from policies.simulate import play
 from policies.tracking import MARKET
-
-FILE = "psro.json"
 
 
 class MixtureDraws:

@@ -13,7 +13,8 @@ from market.spec import MarketSpec
 from policies.config import RunConfig, load_run
 from policies.fixed import Rules, parse_rules
 from policies.rule import place
-from policies.runs import is_run, open_run, saved_sellers, seed_folders
+from policies.runs import is_run, open_run, seed_folders
+from policies.saved_mixture import saved_policies
 from policies.seller import Seller
 
 MOST_NAMED = 5
@@ -106,15 +107,13 @@ def _of_runs(order: JudgeOrder) -> Subjects:
 
 def _seated(order: JudgeOrder, folder: Path, spec: MarketSpec, moved: bool) -> list[tuple[int, str, Seller]]:
     """The run's sellers: the seat, the name and the policy in it, which sees a market that has ``moved`` adapted."""
-    saved = saved_sellers(folder, order.checkpoint)
+    saved = saved_policies(folder, order.checkpoint)
     if order.seller is not None and order.seller not in saved:
         raise Refusal(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
-    chosen = {order.seller: saved[order.seller]} if order.seller is not None else saved
+    chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
     only = _seats(order, spec) if order.seat else None
     return [
-        (seat, f"{name} ({one.learner})", one.sit(spec, seat, adapt=moved))
-        for name, one in chosen.items()
-        for seat in only or [one.seat]
+        (seat, one.title, one.sit(spec, seat, adapt=moved)) for one in chosen.values() for seat in only or [one.seat]
     ]
 
 

@@ -29,6 +29,7 @@ from policies.tournament_plan import LineUp
 
 if TYPE_CHECKING:
     from policies.checkpoint import SavedSeller
+    from policies.saved_mixture import SavedMixture
 
 MOST_ROWS = 1000  # fewer than those from which a batch would use several threads
 COUNTED = ("profit", "on_hand_left", "on_order")
@@ -36,7 +37,7 @@ COUNTED = ("profit", "on_hand_left", "on_order")
 
 @dataclass(frozen=True)
 class Learned:
-    """A saved seller's file: its name in messages, and its content."""
+    """The file of a saved seller (.pt) or of a mixture (.zip): its name in messages, and its content."""
 
     name: str
     content: bytes
@@ -46,13 +47,16 @@ class Learned:
         """The file at ``path``."""
         return Learned(path.name, path.read_bytes())
 
-    def load(self) -> SavedSeller:
-        """The saved seller; raises :class:`Refusal` for foreign bytes."""
+    def load(self) -> SavedSeller | SavedMixture:
+        """What was saved; raises :class:`Refusal` for foreign bytes."""
         import torch
 
         from policies.checkpoint import load_seller
+        from policies.saved_mixture import unpack
 
         torch.set_num_threads(1)
+        if self.name.endswith(".zip"):
+            return unpack(self.content, self.name)
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / self.name
             path.write_bytes(self.content)
@@ -71,7 +75,7 @@ class Setup:
     salvage: float
 
 
-def seat_of(saved: SavedSeller, spec: MarketSpec, seat: int) -> Seller:
+def seat_of(saved: SavedSeller | SavedMixture, spec: MarketSpec, seat: int) -> Seller:
     """A saved seller in a seat, deciding on its own grid; raises :class:`Refusal` where it does not fit.
 
     Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
@@ -87,7 +91,7 @@ class Player:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self._sellers: dict[tuple[int, int], Seller] = {}
-        self._saved: dict[int, SavedSeller] = {}
+        self._saved: dict[int, SavedSeller | SavedMixture] = {}
         self._batches: dict[int, MarketBatch] = {}
 
     def profit(self, line_up: LineUp) -> Floats:
@@ -117,7 +121,7 @@ class Player:
                 self._sellers[at] = seat_of(self._load(policy, entry), self.setup.spec, seat)
         return self._sellers[at]
 
-    def _load(self, policy: int, entry: Learned) -> SavedSeller:
+    def _load(self, policy: int, entry: Learned) -> SavedSeller | SavedMixture:
         if policy not in self._saved:
             self._saved[policy] = entry.load()
         return self._saved[policy]

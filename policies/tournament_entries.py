@@ -14,7 +14,8 @@ from market.spec import MarketSpec
 from policies.checkpoint import SavedSeller
 from policies.config import RunConfig, load_run
 from policies.fixed import Rules, parse_rules
-from policies.runs import open_run, saved_sellers
+from policies.runs import open_run
+from policies.saved_mixture import SavedMixture, pack, saved_policies
 from policies.tournament_cells import seat_of
 
 # They change how a seat decides or what its reward is divided by, not the market that the others meet.
@@ -32,14 +33,25 @@ class Policy:
     label: str
     seats: tuple[int, ...]
     rules: Rules | None = None
-    saved: SavedSeller | None = None
+    saved: SavedSeller | SavedMixture | None = None
     run: str | None = None
     partners: dict[int, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """What decides how it plays, beside market and seed."""
-        return self.label if self.saved is None else hashlib.sha256(self.saved.path.read_bytes()).hexdigest()
+        return self.label if self.saved is None else hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """A learned policy as one file, which :class:`policies.tournament_cells.Learned` reads."""
+        assert self.saved is not None
+        return pack(self.saved) if isinstance(self.saved, SavedMixture) else self.saved.path.read_bytes()
+
+    @property
+    def suffix(self) -> str:
+        """Of that file's name."""
+        return ".zip" if isinstance(self.saved, SavedMixture) else ".pt"
 
     def describe(self, names: Sequence[str]) -> dict[str, Any]:
         """Plain facts for the results."""
@@ -47,6 +59,7 @@ class Policy:
         if self.saved is None:
             return facts | {"kind": "rules"}
         home = {"run": self.run, "seller": self.saved.seller, "learner": self.saved.learner}
+        facts |= {"mixture": True} if isinstance(self.saved, SavedMixture) else {}
         return facts | {"kind": "learned", **home, "home": names[self.saved.seat], "trained": self.saved.trained}
 
 
@@ -132,9 +145,9 @@ def _of_rules(text: str, number: int, market: MarketSpec) -> Policy:
 
 def _of_run(folder: Path, config: RunConfig, market: MarketSpec, checkpoint: str) -> list[Policy]:
     """A run's learned sellers, each with its training partners."""
-    saved = saved_sellers(folder, checkpoint)
+    saved = saved_policies(folder, checkpoint)
     run = folder.resolve().name
-    seated = {one.seat: f"{run}/{one.seller} ({one.learner})" for one in saved.values()}
+    seated = {one.seat: f"{run}/{one.title}" for one in saved.values()}
     for seat, name in enumerate(market.names):
         if seat not in seated:
             # A run's config names every seat but those that nobody chose; these had the default player.
@@ -155,7 +168,7 @@ def _label(player: Any, where: str, market: MarketSpec) -> str:
         return str(player)
 
 
-def _fitting(saved: SavedSeller, market: MarketSpec) -> tuple[int, ...]:
+def _fitting(saved: SavedSeller | SavedMixture, market: MarketSpec) -> tuple[int, ...]:
     """The seats whose ranges and features are those that the policy was trained with."""
     fitting = []
     for seat in range(len(market.sellers)):

@@ -123,10 +123,10 @@ def begin(folder: Path, inputs: dict[str, Any], levels: list[Any], policies: Seq
         (aside / "sellers").mkdir()
         for number, (policy, said) in enumerate(zip(policies, inputs["policies"], strict=True), 1):
             if policy.saved is not None:
-                content = policy.saved.path.read_bytes()
+                content = policy.content
                 if hashlib.sha256(content).hexdigest() != said["digest"]:
-                    raise Refusal(f"{policy.saved.path}: changed while it was read; call the tournament again")
-                (aside / "sellers" / f"{number}.pt").write_bytes(content)
+                    raise Refusal(f"{policy.run}: changed while it was read; call the tournament again")
+                (aside / "sellers" / f"{number}{policy.suffix}").write_bytes(content)
         write_json(aside / ABOUT, {"inputs": inputs, "levels": levels})
         aside.chmod(0o755)
         aside.rename(folder)
@@ -139,7 +139,7 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
     settings, names = config.evaluation, config.market.names
     levels = about(folder)["levels"]
     entries = tuple(
-        Learned.read(folder / "sellers" / f"{number}.pt")
+        Learned.read(folder / "sellers" / f"{number}{policy.suffix}")
         if policy.saved is not None
         else {seat: levels[number - 1][names[seat]] for seat in policy.seats}
         for number, policy in enumerate(policies, 1)

@@ -17,7 +17,7 @@ MODULES = {
 }
 FOUNDATION = ["errors", "spec", "layout", "kernel", "observation", "decisions", "batch", "env", "interop"]
 WITHOUT_TIANSHOU = ["seller", "fixed", "networks", "evaluation", "judge", "stress", "impulse", "deviate", "strategies"]
-WITHOUT_TIANSHOU += ["tournament", "theory_tables", "report", "policy_map"]
+WITHOUT_TIANSHOU += ["tournament", "theory_tables", "report", "policy_map", "frozen", "subjects", "saved_mixture"]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
 
 

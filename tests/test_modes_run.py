@@ -52,5 +52,5 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
 
 
 def test_a_run_in_another_mode_has_no_mixture() -> None:
-    with pytest.raises(Refusal, match=r"psro\.json: holds no mixture of left; runs with selfplay: psro have one"):
+    with pytest.raises(Refusal, match=r"run: has no mixture, its selfplay is independent; a run with selfplay: psro"):
         frozen_run(small_run(), "mixture")

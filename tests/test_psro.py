@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from market.layout import Floats
 from policies.checkpoint import load_seller
 from policies.config import RunConfig, parse_run
 from policies.empirical import EmpiricalGame
-from policies.mixture import MixtureSeller, load_mixture
+from policies.mixture import MixtureSeller
 from policies.psro import PSRO
+from policies.saved_mixture import as_trained, load_mixture
 from policies.search import build
 from policies.seller import Memory, Seller, View
 from policies.session import Training
@@ -202,13 +204,14 @@ def test_a_runs_folder_gives_its_mixture_back(tmp_path: Path) -> None:
     assert np.array(content["payoffs"]).shape == (2, 3, 3)
     files = [entry["file"] for entry in content["mixtures"]["a"] if "file" in entry]
     assert len(files) == 2 and all(load_seller(tmp_path / file).seller == "a" for file in files)
-    loaded = load_mixture(tmp_path, config.market, mode.seats.judge, "a")
+    home, find = load_seller(tmp_path / files[-1]), as_trained(mode.seats.judge, 0)
+    loaded = load_mixture(tmp_path, home, find).sit(config.market)
     rival = build("constant(price=2)", config.market, 1)
     own = MixtureSeller(*zip(*((one.seller, weight) for one, weight in mode.members(0)), strict=True))
     both = [play(config.market, [one, rival], markets=50)["price"] for one in (loaded, own)]
     assert np.array_equal(*both)
     with pytest.raises(Refusal, match="holds no mixture of c"):
-        load_mixture(tmp_path, config.market, mode.seats.judge, "c")
+        load_mixture(tmp_path, replace(home, seller="c"), find)
 
 
 def test_what_a_round_found_is_reported() -> None:
