@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,13 +20,14 @@ from market.layout import Floats
 from market.metrics import episode_profit
 from policies.cli import main
 from policies.deviate import DeviateOrder, deviate
-from policies.evaluation import Result
 from policies.frozen import frozen_run
 from policies.judge import JudgeOrder, find_subjects, judge
 from policies.mixture import MixtureSeller
 from policies.opponents import Judge
-from policies.saved_mixture import pack, saved_policies, unpack
+from policies.references import silent as quiet
+from policies.saved_mixture import SavedMixture, pack, saved_policies, unpack
 from policies.seeds import row_seed
+from policies.seller import Seller
 from policies.simulate import play
 from policies.tournament import run_tournament, tournament_summary
 from policies.tournament_folder import TournamentOrder
@@ -52,6 +53,11 @@ def weigh(run: Path, seller: str, *weights: float) -> list[dict[str, Any]]:
         member["weight"] = weight
     (run / "psro.json").write_text(json.dumps(content))
     return list(content["mixtures"][seller])
+
+
+def mixture(run: Path, seller: str) -> SavedMixture:
+    """The seller's mixture as it comes from the folder."""
+    return cast(SavedMixture, saved_policies(run, "mixture")[seller])
 
 
 def silent() -> Console:
@@ -84,11 +90,9 @@ def test_all_weight_on_one_member_is_that_member(how: dict[str, Any], run: Path)
 def profits(run: Path, checkpoint: str, episodes: int) -> Floats:
     """Of the left seller against Nash prices, by episode."""
     found = find_subjects(JudgeOrder((run,), seller="left", checkpoint=checkpoint))
-    judged = Judge(found.config, 0)
+    judged, sellers = Judge(found.config, 0), {name: cast(Seller, one) for name, one in found.seats[0].items()}
     (line_up,) = judged.line_ups("nash+base_stock")
-    sellers = {name: one for name, one in found.seats[0].items() if not isinstance(one, dict)}
-    results = judged.compare(0, sellers, line_up, episodes, lambda text, count: None).results  # type: ignore[arg-type]
-    (own,) = [one for one in results if isinstance(one, Result) and one.subject]
+    (own,) = [one for one in judged.compare(0, sellers, line_up, episodes, quiet).results if one.subject]
     return own.profit
 
 
@@ -111,17 +115,15 @@ def test_a_mixture_of_two_earns_what_they_earn_weighted(run: Path) -> None:
 def test_what_is_loaded_earns_what_training_logged(run: Path) -> None:
     """Every line-up of the empirical game is played again, by the sellers as they come from the folder."""
     content, config = json.loads((run / "psro.json").read_text()), frozen_run(run).config
-    pairs = [frozen_run(run, "mixture").sellers[seat] for seat in (0, 1)]
-    for seat, name in enumerate(("left", "right")):
+    for name in ("left", "right"):
         logged = content["rounds"][-1]["weights"][name].values()
-        assert isinstance(pairs[seat], MixtureSeller)
-        assert pairs[seat].weights.tolist() == [weight for weight in logged if weight > 0]  # type: ignore[attr-defined]
+        assert [part.weight for part in mixture(run, name).parts] == [weight for weight in logged if weight > 0]
     settings, seed = config.evaluation, row_seed(frozen_run(run).seed, "select")
     pool: list[list[MixtureSeller]] = [[], []]
     for seat, name in enumerate(("left", "right")):
         for k in range(3):
             weigh(run, name, *np.eye(3)[k])
-            pool[seat].append(saved_policies(run, "mixture")[name].sit(config.market))  # type: ignore[arg-type]
+            pool[seat].append(mixture(run, name).sit(config.market))
     for i, one in enumerate(pool[0]):
         for j, other in enumerate(pool[1]):
             ledger = play(config.market, [one, other], markets=8, seed=seed)
@@ -144,7 +146,7 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     learned = [one for one in facts["policies"] if one["kind"] == "learned"]
     assert [one["label"] for one in learned] == ["psro/left (dqn mixture)", "psro/right (ddpg mixture)"]
     assert all(one["mixture"] for one in learned)
-    payoffs = facts["payoffs"][0 if isinstance(facts["payoffs"], list) else "left"]
+    payoffs = facts["payoffs"]["left"]
     at = payoffs["policies"].index("psro/left (dqn mixture)"), payoffs["rivals"].index("nash+base_stock")
     assert payoffs["mean"][at[0]][at[1]] == pytest.approx(profits(run, "mixture", 64).mean(), rel=1e-12)
     assert sorted(path.name for path in (folder / "sellers").iterdir()) == ["1.zip", "2.zip"]
@@ -156,15 +158,15 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
 
 def test_a_packed_mixture_is_the_same_one(run: Path) -> None:
     weigh(run, "left", 0.3, 0, 0.7)
-    saved = saved_policies(run, "mixture")["left"]
-    content = pack(saved)  # type: ignore[arg-type]
+    saved = mixture(run, "left")
+    content = pack(saved)
     again = unpack(content, "1.zip")
     with pytest.raises(FileNotFoundError):
         pack(again)  # its files are gone, what they held is in memory
     spec = saved.market
     rival = frozen_run(run).sellers[1]
     both = [play(spec, [one.sit(spec), rival], markets=40)["profit"] for one in (saved, again)]
-    assert np.array_equal(*both) and content == pack(saved)  # type: ignore[arg-type]
+    assert np.array_equal(*both) and content == pack(saved)
     for harm in (content[:200], b"no zip", content.replace(b"home.pt", b"hume.pt")):
         with pytest.raises(Refusal):
             unpack(harm, "1.zip")
