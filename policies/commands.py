@@ -78,9 +78,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--name", help="name of the run's folder (default: config, seed and time)")
     _runs(train)
     train.set_defaults(seed=None, device=None, runs=None)  # so that --resume sees which were given
-    train.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, killed or cut off"
-    )
+    train.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, or all --seeds, that were stopped")
     train.add_argument(
         "--checkpoint-every", type=seconds, metavar="SECONDS", help="keep the whole run this often (default 60)"
     )

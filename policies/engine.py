@@ -1,9 +1,10 @@
 """One engine for parallel tasks: training seeds, tuning trials, tournament cells.
 
 A task is plain data; the work on it is a module's function ``work(shared, task, say)``. What is the same for all tasks
-is sent once as ``shared``. While it works it may ``say`` how far it has come, which waits for the answer whether to go
-on; what it returns is the task's result. Results travel through the engine, never through files that both sides must
-see. A task whose process is ended from outside is begun again, so work must be a pure function of its task.
+is sent once as ``shared``. While it works it may ``say`` how far it has come, or ask for something, which waits for the
+answer: whether to go on, or what was asked for. What it returns is the task's result. Results travel through the
+engine, never through files that both sides must see. A task whose process is ended from outside is begun again, so
+work must be a pure function of its task, or find what was done of it and go on to the same end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 from market.errors import Refusal
 
-Say = Callable[[Any], bool]
+Say = Callable[[Any], Any]
 Work = Callable[[Any, Any, Say], Any]
 
 RETRIES = 3
@@ -23,8 +24,11 @@ RETRIES = 3
 class Listener:
     """What the one who asked hears, by the task's number; methods are called in the asking thread, one at a time."""
 
-    def said(self, task: int, what: Any) -> bool:
-        """A task says how far it has come (all of it again after a retry); False asks it to end early."""
+    def said(self, task: int, what: Any) -> Any:
+        """A task says how far it has come (perhaps again after a retry), and hears what is returned.
+
+        False asks it to end early.
+        """
         return True
 
     def finished(self, task: int, result: Any) -> None:
@@ -73,6 +77,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def lost(what: str = "finished tasks are kept: call it again, perhaps with fewer --processes") -> Refusal:
-    """What to say of a task whose process was ended again and again."""
-    return Refusal(f"a worker process was ended from outside {RETRIES + 1} times (out of memory?); {what}")
+class Lost(Refusal):
+    """A task's process was ended from outside again and again."""
+
+    def __init__(self, onward: str = "finished tasks are kept: call it again, perhaps with fewer --processes") -> None:
+        super().__init__(f"a worker process was ended from outside {RETRIES + 1} times (out of memory?); {onward}")

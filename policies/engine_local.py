@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, resource_tracker
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from market.errors import Refusal
-from policies.engine import RETRIES, Listener, Work, lost
+from policies.engine import RETRIES, Listener, Lost, Work
 from policies.interrupt import raise_swallowed
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -97,9 +99,9 @@ class Local:
             _again(number, now)
             return
         if kind == "said":
-            go_on = now.listener.said(number, content)
+            answer = now.listener.said(number, content)
             with suppress(*GONE):
-                line.send(go_on)
+                line.send(answer)
             return
         del now.busy[line]
         _end(kind, content, number, now.listener)
@@ -114,7 +116,7 @@ class Local:
 def _again(number: int, now: _Round) -> None:
     now.losses[number] += 1
     if now.losses[number] > RETRIES:
-        raise lost()
+        raise Lost
     now.waiting.appendleft(number)
 
 
@@ -143,6 +145,7 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 def serve(line: Connection, processes: int) -> None:
     """A worker's life: carry out what comes down the line until it ends."""
+    _end_with_the_one_that_asked()
     share_cores(processes)
     work: Any = None
     shared: Any = None
@@ -155,6 +158,18 @@ def serve(line: Connection, processes: int) -> None:
                 line.send(_outcome(work, shared, content, line))
 
 
+def _end_with_the_one_that_asked() -> None:
+    """However that one ends, and whatever this process is at: nobody is left to hear of it, and its lock is free."""
+    asking = parent_process()
+    if asking is not None:
+
+        def watch(sentinel: int = asking.sentinel) -> None:
+            connection.wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
 def share_cores(processes: int) -> None:
     """Leave the other processes their cores: results do not depend on the number of threads."""
     import numba
@@ -165,9 +180,9 @@ def share_cores(processes: int) -> None:
 
 
 def _outcome(work: Work, shared: Any, task: Any, line: Connection) -> tuple[str, Any]:
-    def say(what: Any) -> bool:
+    def say(what: Any) -> Any:
         line.send(("said", what))
-        return bool(line.recv())
+        return line.recv()
 
     try:
         return "done", work(shared, task, say)

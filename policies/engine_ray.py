@@ -18,10 +18,11 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from market.errors import Refusal
-from policies.engine import RETRIES, Engine, Listener, Work, lost
+from policies.engine import RETRIES, Engine, Listener, Lost, Work
 from policies.interrupt import raise_swallowed
 
 AUTO = "auto"
@@ -126,14 +127,14 @@ class OnRay:
                 self._ray.cancel(one, force=True)
 
     def _hear(self, listener: Listener) -> None:
-        for number, what in self._ray.get(self._desk.hear.remote(WAIT)):
-            self._desk.answer.remote(number, listener.said(number, what))
+        for line, number, what in self._ray.get(self._desk.hear.remote(WAIT)):
+            self._desk.answer.remote(line, listener.said(number, what))
 
     def _end(self, one: Any, number: int, listener: Listener) -> None:
         try:
             kind, content = self._ray.get(one)
         except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
-            raise lost() from None
+            raise Lost from None
         except self._ray.exceptions.RayTaskError as problem:
             said = "its processes cannot do the tasks; is this bazaar installed there?"
             raise Refusal(f"--ray: {said} ({problem.cause})") from None
@@ -146,21 +147,26 @@ class OnRay:
 
 
 class Desk:
-    """Where tasks say how far they are and wait to hear whether to go on; an actor, whose methods run side by side."""
+    """Where tasks say how far they are and wait to hear whether to go on; an actor, whose methods run side by side.
+
+    Every message has a line of its own: what a lost process said is not answered to the one that took its place.
+    """
 
     def __init__(self) -> None:
-        self._told: list[tuple[int, Any]] = []
+        self._told: list[tuple[int, int, Any]] = []
         self._some = asyncio.Event()
-        self._answers: dict[int, asyncio.Future[bool]] = {}
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._lines = count()
 
-    async def tell(self, number: int, what: Any) -> bool:
-        """A task says something; returns whether it is to go on."""
-        self._answers[number] = answer = asyncio.get_running_loop().create_future()
-        self._told.append((number, what))
+    async def tell(self, number: int, what: Any) -> Any:
+        """A task says something; returns what it hears."""
+        line = next(self._lines)
+        self._answers[line] = answer = asyncio.get_running_loop().create_future()
+        self._told.append((line, number, what))
         self._some.set()
-        return bool(await answer)
+        return await answer
 
-    async def hear(self, wait: float) -> list[tuple[int, Any]]:
+    async def hear(self, wait: float) -> list[tuple[int, int, Any]]:
         """What was told since the last call, at the latest after ``wait`` seconds."""
         try:
             await asyncio.wait_for(self._some.wait(), wait)
@@ -170,11 +176,11 @@ class Desk:
         self._some.clear()
         return told
 
-    async def answer(self, number: int, go_on: bool) -> None:
-        """Let a task go on, or end early."""
-        waiting = self._answers.pop(number, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(go_on)
+    async def answer(self, line: int, said: Any) -> None:
+        """Let a task go on, or end early, or have what it asked for."""
+        waiting = self._answers.pop(line)
+        if not waiting.done():
+            waiting.set_result(said)
 
 
 def carry_out(desk: Any, number: int, work: Work, shared: Any, task: Any) -> tuple[str, Any]:
@@ -184,7 +190,7 @@ def carry_out(desk: Any, number: int, work: Work, shared: Any, task: Any) -> tup
 
     numba.set_num_threads(1)  # Ray gives it one core
     try:
-        return "done", work(shared, task, lambda what: bool(ray.get(desk.tell.remote(number, what))))
+        return "done", work(shared, task, lambda what: ray.get(desk.tell.remote(number, what)))
     except Refusal as problem:
         return "refused", str(problem)
     except Exception:  # noqa: BLE001

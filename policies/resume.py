@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import Refusal
+from policies.bar import MakeBar, TrainingBar
 from policies.interrupt import careful
 from policies.judge import terminal
 from policies.keeper import Keeping, OnNan, config_digest
@@ -30,8 +31,8 @@ class ResumeOrder:
     on_nan: OnNan | None = None
 
 
-def resume(order: ResumeOrder, console: Console | None = None) -> Path:
-    """Carry out `bazaar train --resume`; returns the run's folder.
+def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
+    """Carry out `bazaar train --resume`; returns the run's folder. ``bar`` shows the progress.
 
     Raises :class:`Refusal` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
     or is being trained by another process.
@@ -50,6 +51,7 @@ def resume(order: ResumeOrder, console: Console | None = None) -> Path:
         _say(console, f"{folder}: {_standing(state)}")
         _warn_of_versions(about, console)
         training = Training(config, about["seed"], pick_device(_device(about)))
+        training.bar = bar
         past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
         carry_on(training, folder, keeping, console, state)

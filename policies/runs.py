@@ -59,8 +59,7 @@ def _taken(folder: Path) -> Refusal:
 
 def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any]) -> None:
     """Write the resolved configuration and the run's command, versions, seed and device."""
-    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-    disk.replace(folder / "config.yaml", text.encode())
+    write_config(folder / "config.yaml", config)
     about = {
         "command": command,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -70,6 +69,11 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
         **facts,
     }
     write_json(folder / ABOUT, about)
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write a configuration that :func:`policies.config.load_run` reads back."""
+    disk.replace(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True).encode())
 
 
 def versions() -> dict[str, str]:

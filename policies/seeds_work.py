@@ -1,8 +1,7 @@
-"""One training run as a task of an engine: it says how far it is, and sends its files where they are not seen."""
+"""One seed's training run as a task of an engine: it goes on from its last checkpoint, and says how far it is."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -14,101 +13,116 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from market.errors import Refusal
 from policies.config import parse_run
 from policies.engine import Say
-from policies.keeper import Keeping
-from policies.run_state import FOLDER as STATE
+from policies.keeper import SELLERS, Keeping
+from policies.run_lock import wait_until_free
+from policies.runs import ABOUT
+from policies.seeds_files import Changed, Files, run_name, sees
 
 EVERY = 0.5  # seconds between two messages
-
-Files = dict[str, bytes]
+PATIENCE = 20.0  # seconds that the process which trained the run before may take to end
+WIDE = 100_000  # columns: a warning is one line
 
 
 @dataclass(frozen=True)
 class SeedsSetup:
-    """What all seeds share. ``folder``: where runs are written; None where the one who asked cannot see it."""
+    """What all seeds share.
+
+    ``folder``: of all runs, as the one who asked sees it; ``proof``: what is written there, so that whoever else sees
+    a folder at that path knows whether it is the same.
+    """
 
     path: str
     config: dict[str, Any]
     device: str
     command: str
-    folder: str | None
+    folder: str
+    proof: str
     keeping: Keeping
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A task asks for what there is of its run: the answer is :data:`~policies.seeds_files.Files`."""
+
+
+@dataclass(frozen=True)
 class Moved:
-    """How far a run is; ``files`` by path in its folder, as far as they changed since the last message."""
+    """How far a run is; ``files`` of it that changed, where they are not seen; ``warning``, one line."""
 
     done: int
     phase: str
     files: Files = field(default_factory=dict)
-
-
-def run_name(seed: int) -> str:
-    """The folder of a seed's run in that of all."""
-    return f"seed-{seed}"
+    warning: str = ""
 
 
 def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
-    """Train with a seed; returns the files that were not sent before."""
-    if setup.folder is not None:
-        shutil.rmtree(Path(setup.folder) / run_name(seed), ignore_errors=True)  # of a process that was lost
-        _train(setup, seed, Path(setup.folder), say, dict)
+    """Train with a seed, from wherever its run stands; returns the files that were not sent before."""
+    if sees(Path(setup.folder), setup.proof):
+        _train(setup, seed, Path(setup.folder), Messenger(say, lambda all_of_it: {}))
         return {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-        changed = Changed(Path(place) / run_name(seed))
-        _train(setup, seed, Path(place), say, changed)
+        changed = Changed(Path(place) / run_name(seed), say(Wanted()))
+        messenger = Messenger(say, _Sends(changed, setup.keeping.every))
+        try:
+            _train(setup, seed, Path(place), messenger)
+        except Refusal as problem:  # what the run leaves is there to go on from
+            messenger.tell("stopped", changed())
+            raise Refusal(str(problem).replace(place, setup.folder)) from None
         return changed()
 
 
-def _train(setup: SeedsSetup, seed: int, runs: Path, say: Say, files: Callable[[], Files]) -> None:
+def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> None:
+    from policies.resume import ResumeOrder, resume
     from policies.training import TrainOrder, train
 
+    run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
+    if _begun(run):
+        wait_until_free(run, PATIENCE)
+        resume(ResumeOrder(run, setup.keeping.every, setup.keeping.on_nan), console, lambda *_: messenger)
+        return
+    shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
     order = TrainOrder(
         Path(setup.path),
         seed=seed,
         device=setup.device,
-        name=run_name(seed),
+        name=run.name,
         runs=runs,
         command=setup.command,
         keeping=setup.keeping,
         given=parse_run(setup.config, setup.path),
     )
-    train(order, Console(quiet=True), lambda console, budget: Messenger(say, files))
+    train(order, console, lambda *_: messenger)
 
 
-class Changed:
-    """Reads those files of a folder that changed since they were read last."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._known = folder, dict[str, tuple[int, int]]()
-
-    def __call__(self) -> Files:
-        found: Files = {}
-        own = self._folder / STATE  # of use only where the run goes on
-        for path in sorted(p for p in self._folder.rglob("*") if p.is_file() and own not in p.parents):
-            name, about = path.relative_to(self._folder).as_posix(), path.stat()
-            if self._known.get(name) != (about.st_mtime_ns, about.st_size):
-                self._known[name] = (about.st_mtime_ns, about.st_size)
-                found[name] = path.read_bytes()
-        return found
+def _begun(run: Path) -> bool:
+    return (run / ABOUT).exists() or any((run / SELLERS).glob("*"))
 
 
-def write_files(folder: Path, files: Files) -> None:
-    """Write files that a task has sent, each aside and then into place."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.part")
-        aside.write_bytes(content)
-        os.replace(aside, path)
+class _Sends:
+    """Which files go along with a message: states, which may be large, no more often than they must be kept."""
+
+    def __init__(self, changed: Changed, every: float) -> None:
+        self._changed, self._every, self._sent = changed, every, float("-inf")
+
+    def __call__(self, all_of_it: bool) -> Files:
+        states = self._changed.new_state() and time.monotonic() - self._sent >= self._every
+        if not states and not all_of_it:
+            return {}
+        files = self._changed(states)
+        self._sent = time.monotonic() if states else self._sent
+        return files
 
 
 class Messenger:
-    """Stands in for a run's bar: what it is told goes to the one who asked; files go along after each evaluation."""
+    """Stands in for a run's bar: what it is told goes to the one who asked, with the ``files`` that are to go along.
 
-    def __init__(self, say: Say, files: Callable[[], Files]) -> None:
+    ``files`` is asked now and then, and after each evaluation for all that changed.
+    """
+
+    def __init__(self, say: Say, files: Callable[[bool], Files]) -> None:
         self._say, self._files, self._done, self._last, self._phase = say, files, 0, 0.0, ""
 
     def __enter__(self) -> Self:
@@ -118,18 +132,40 @@ class Messenger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._tell("judging", self._files())
+            self.tell("judging", self._files(True))
 
     def phase(self, name: str) -> None:
         """Tell what goes on now."""
-        self._tell(name, self._files() if name == "learning" else {})
+        self.tell(name, self._files(name == "learning"))
 
     def advance_to(self, done: int) -> None:
         """Tell how many seller-periods are behind us, now and then."""
         self._done = done
         if time.monotonic() - self._last > EVERY:
-            self._tell(self._phase, {})
+            self.tell(self._phase, self._files(False))
 
-    def _tell(self, phase: str, files: Files) -> None:
+    def warn(self, line: str) -> None:
+        """Tell what a person should know."""
+        self._say(Moved(self._done, self._phase, warning=line))
+
+    def tell(self, phase: str, files: Files) -> None:
+        """Say it, whenever that was done last."""
         self._phase, self._last = phase, time.monotonic()
         self._say(Moved(self._done, phase, files))
+
+
+class Warnings:
+    """The file behind a run's console: of all that the run prints, its warnings are passed on."""
+
+    def __init__(self, messenger: Messenger) -> None:
+        self._messenger, self._rest = messenger, ""
+
+    def write(self, text: str) -> None:
+        """Take in what is printed."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.startswith("warning: "):
+                self._messenger.warn(line)
+
+    def flush(self) -> None:
+        """Lines are passed on when they are whole."""

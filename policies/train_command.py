@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from market.errors import Refusal
 from policies.keeper import Keeping
 from policies.resume import ResumeOrder, resume
+from policies.runs import SEEDS
 from policies.training import TrainOrder, train
 
 DECIDED = ("config", "seed", "seeds", "processes", "ray", "device", "set", "name", "runs")
+MEANS = ("processes", "ray")  # of several seeds: they change no bit
 
 
 def train_command(args: argparse.Namespace) -> None:
@@ -19,8 +22,7 @@ def train_command(args: argparse.Namespace) -> None:
     keeping = {"every": args.checkpoint_every, "on_nan": args.on_nan}
     given = {name: value for name, value in keeping.items() if value is not None}
     if args.resume is not None:
-        refuse_contradictions(args)
-        resume(ResumeOrder(args.resume, **given))
+        _go_on(args, given)
         return
     if args.config is None:
         raise Refusal("the following arguments are required: CONFIG (or --resume RUN)")
@@ -28,9 +30,22 @@ def train_command(args: argparse.Namespace) -> None:
     if args.seeds is None:
         train(order)
     else:
-        from policies.train_seeds import Means, train_seeds
+        from policies.seeds_course import Means
+        from policies.train_seeds import train_seeds
 
         train_seeds(order, args.seeds, Means(args.processes, args.ray))
+
+
+def _go_on(args: argparse.Namespace, keeping: dict[str, Any]) -> None:
+    several = (args.resume / SEEDS).is_file()
+    refuse_contradictions(args, MEANS if several else ())
+    if not several:
+        resume(ResumeOrder(args.resume, **keeping))
+        return
+    from policies.seeds_course import Means
+    from policies.train_seeds import ResumeSeeds, resume_seeds
+
+    resume_seeds(ResumeSeeds(args.resume, **keeping), Means(args.processes, args.ray))
 
 
 def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:
@@ -50,10 +65,10 @@ def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:
     )
 
 
-def refuse_contradictions(args: argparse.Namespace) -> None:
-    """Raise :class:`Refusal` for options that a run which goes on has decided already."""
+def refuse_contradictions(args: argparse.Namespace, allowed: Sequence[str] = ()) -> None:
+    """Raise :class:`Refusal` for options that a run which goes on has decided already, but for those ``allowed``."""
     for name in DECIDED:
-        if getattr(args, name) not in (None, []):
+        if name not in allowed and getattr(args, name) not in (None, []):
             what = "CONFIG" if name == "config" else f"--{name}"
             raise Refusal(f"{what}: a run that goes on has its own settings, seed and device; --resume goes without it")
     if args.budget is not None:

@@ -2,153 +2,117 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from market.errors import Refusal
-from policies.config import RunConfig, load_run
-from policies.engine import Listener
-from policies.engines import open_engine
+from policies.config import load_run
+from policies.engine import Lost
 from policies.interrupt import careful
-from policies.judge import JudgeOrder, judge, terminal
-from policies.runs import SEEDS, choose_folder, seed_folders, write_json
-from policies.seeds_bar import SeedsBar
-from policies.seeds_cross_play import cross_play
-from policies.seeds_cross_play_table import print_cross_play
-from policies.seeds_work import Moved, SeedsSetup, run_name, work, write_files
+from policies.judge import terminal
+from policies.keeper import Keeping, OnNan
+from policies.run_lock import locked
+from policies.runs import choose_folder, seed_folders
+from policies.seeds_course import Means, carry_out, say
+from policies.seeds_folder import Plan, SeedsFolder, read_folder
 from policies.session import Training
-from policies.tournament_bar import CellsBar
-from policies.training import TrainOrder, pick_device
-
-CROSS_PLAY = "cross_play.json"
-DONE = "done"
-
-
-@dataclass(frozen=True)
-class Means:
-    """How runs are carried out: ``processes`` (default: cores), or on the Ray at an address or ``auto``."""
-
-    processes: int | None = None
-    ray: str | None = None
+from policies.training import TrainOrder, disk_errors, pick_device
 
 
 def train_seeds(order: TrainOrder, seeds: int, means: Means, console: Console | None = None) -> Path:
     """Train with seeds ``order.seed`` and following; returns the folder of all, with a run's folder for each.
 
-    A seed that fails is reported and the others go on.
-
     Raises:
-        Refusal: a configuration that cannot be trained, or no seed finished.
+        Refusal: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
+            those that are whole have been judged.
         KeyboardInterrupt: on Ctrl-C, with what is there: each run as of its last evaluation.
     """
     console = console or terminal()
-    numbers = [order.seed + k for k in range(seeds)]
+    numbers = tuple(order.seed + k for k in range(seeds))
     folder = choose_folder(order.runs, order.name or _name(order, numbers), order.config, order.seed)
     config = load_run(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
-    pick_device(order.device)
-    console.print(f"setting up {config.market.name} ...", highlight=False)
+    found = pick_device(order.device)
+    device = found if means.ray is None else order.device  # Ray's machines may have another than this one
+    say(console, f"setting up {config.market.name} ...")
     Training(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    try:
-        with careful():
-            folder.mkdir(parents=True)
-            _carry_out(order, config, numbers, means, folder, console)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(folder)) from None
+    plan = Plan(config, str(order.config), numbers, device, order.command, order.keeping, means.processes)
+    several = SeedsFolder(folder, plan)
+    with _kept(several):
+        several.make()
+        with locked(folder, ""):
+            carry_out(several, order.keeping, means, console)
     return folder
+
+
+@dataclass(frozen=True)
+class ResumeSeeds:
+    """What `bazaar train --resume` was asked of a folder of several seeds; None: what they were begun with."""
+
+    folder: Path
+    every: float | None = None
+    on_nan: OnNan | None = None
+
+
+def resume_seeds(order: ResumeSeeds, means: Means, console: Console | None = None) -> Path:
+    """Go on with all seeds that are not finished, then judge all; returns the folder of all.
+
+    Raises :class:`Refusal` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
+    process is at it.
+    """
+    console, folder = console or terminal(), order.folder
+    several = read_folder(folder)
+    if several.finished is not None:
+        say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
+        return folder
+    begun = several.plan.keeping
+    keeping = Keeping(begun.every if order.every is None else order.every, order.on_nan or begun.on_nan)
+    means = replace(means, processes=means.processes or several.plan.processes)
+    with _kept(several), locked(folder, ""):
+        say(console, f"{folder}: {_standing(several)}")
+        done = several.done
+        left = [seed for seed in several.plan.seeds if seed not in done]
+        several.resumed.append({"at": datetime.now().astimezone().isoformat(timespec="seconds"), "seeds": left})
+        carry_out(several, keeping, means, console)
+    return folder
+
+
+def _standing(several: SeedsFolder) -> str:
+    done = several.done
+    begun = [seed for seed in several.plan.seeds if seed not in done and several.run(seed).is_dir()]
+    others = [seed for seed in several.plan.seeds if seed not in [*done, *begun]]
+    said = [("done", done), ("to go on", begun), ("to be begun", others)]
+    return "; ".join(f"{what}: {_seeds(which)}" for what, which in said if which)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _name(order: TrainOrder, seeds: Sequence[int]) -> str:
     return f"{order.config.stem}-seeds{seeds[0]}to{seeds[-1]}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _interrupted(folder: Path) -> str:
-    if not folder.is_dir() or not seed_folders(folder):
+@contextmanager
+def _kept(several: SeedsFolder) -> Iterator[None]:
+    """Whatever ends the work, the message says how to go on."""
+    try:
+        with careful(), disk_errors(several.folder, several=True):
+            yield
+    except Lost:
+        raise Lost(f"{several.resume_command()} goes on, perhaps with fewer --processes") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interrupted(several)) from None
+
+
+def _interrupted(several: SeedsFolder) -> str:
+    folder, onward = several.folder, several.resume_command()
+    if not folder.is_dir():
         return "interrupted: nothing was trained yet"
-    return f"interrupted: what was learned is in {folder}; bazaar evaluate {shlex.quote(str(folder))} judges it"
-
-
-@dataclass
-class _Runs(Listener):
-    """Keeps what runs send, and how each of them ended."""
-
-    folder: Path
-    seeds: Sequence[int]
-    facts: dict[str, Any]
-    bar: SeedsBar
-    states: dict[int, str] = field(default_factory=dict)
-
-    def said(self, task: int, what: Any) -> bool:
-        """See :class:`policies.engine.Listener`."""
-        moved: Moved = what
-        seed = self.seeds[task]
-        write_files(self.folder / run_name(seed), moved.files)
-        self.bar.moved(seed, moved.done, moved.phase)
-        return True
-
-    def finished(self, task: int, result: Any) -> None:
-        """See :class:`policies.engine.Listener`."""
-        write_files(self.folder / run_name(self.seeds[task]), result)
-        self._end(task, DONE)
-
-    def refused(self, task: int, problem: Refusal) -> None:
-        """A run that cannot go on says so; the others go on."""
-        self._end(task, f"failed: {problem}")
-
-    def _end(self, task: int, how: str) -> None:
-        self.states[self.seeds[task]] = how
-        self.bar.ended(self.seeds[task], how)
-        self.write()
-
-    def write(self) -> None:
-        """``seeds.json``: which seeds there are, and how each ended."""
-        ended = {str(seed): self.states.get(seed, "not finished") for seed in self.seeds}
-        write_json(self.folder / SEEDS, self.facts | {"seeds": ended})
-
-
-def _carry_out(
-    order: TrainOrder, config: RunConfig, seeds: list[int], means: Means, folder: Path, console: Console
-) -> None:
-    facts = {"command": order.command, "config": str(order.config)}
-    with open_engine(means.processes, len(seeds), means.ray) as engine:
-        place = None if engine.remote else str(folder)
-        setup = SeedsSetup(str(order.config), config.dump(), order.device, order.command, place, order.keeping)
-        with SeedsBar(console, seeds, config.training.budget) as bar:
-            runs = _Runs(folder, seeds, facts, bar)
-            runs.write()
-            engine.run(work, setup, seeds, runs)
-        done = [seed for seed in seeds if runs.states[seed] == DONE]
-        _tell_failures(runs, console)
-        folders = [folder / run_name(seed) for seed in done]
-        judge(JudgeOrder(tuple(folders), json=folder / "evaluation.json"))
-        _meet(folders, done, config, engine, folder, console)
-    again = f"bazaar evaluate {shlex.quote(str(folder))}"
-    charts = f"bazaar board {shlex.quote(str(folder))}"
-    console.print(
-        f"runs: {folder}   judge again: {again}   charts: {charts}", highlight=False, markup=False, soft_wrap=True
-    )
-
-
-def _tell_failures(runs: _Runs, console: Console) -> None:
-    failed = {seed: how for seed, how in runs.states.items() if how != DONE}
-    if len(failed) == len(runs.seeds):
-        raise Refusal("\n".join(f"seed {seed} {how}" for seed, how in failed.items()))
-    for seed, how in failed.items():
-        console.print(f"seed {seed} {how}; it is left out of what follows", highlight=False, markup=False)
-
-
-def _meet(
-    folders: list[Path], seeds: list[int], config: RunConfig, engine: Any, folder: Path, console: Console
-) -> None:
-    market = config.market
-    cells = len(seeds) * (1 + len(market.sellers) * (len(seeds) - 1))
-    with CellsBar(console, cells, 0, market.horizon * len(market.sellers)) as bar:
-        found = cross_play(folders, seeds, engine, bar.finished)
-    if found is not None:
-        print_cross_play(found, market.period, console)
-        write_json(folder / CROSS_PLAY, found.facts())
+    if not seed_folders(folder):
+        return f"interrupted: nothing was trained yet; {onward} begins it again"
+    judged = onward.replace("train --resume", "evaluate", 1)
+    return f"interrupted: what was learned is in {folder}; {onward} goes on, {judged} judges it as it is"

@@ -154,15 +154,18 @@ def _interrupted(keeper: Keeper, between_periods: bool) -> str:
 
 
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a :class:`Refusal` that names the file and what to do."""
+def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
+    """Turn what the disk refuses into a :class:`Refusal` that names the file and what to do.
+
+    ``several``: the folder holds several runs, each with checkpoints of its own.
+    """
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
         what = f"{error.filename or folder}: cannot be written or read ({error.strerror or error})"
-        onward = "its last good checkpoint" if RunState(folder).files() else "the beginning"
+        onward = "its last good checkpoint" if several or RunState(folder).files() else "the beginning"
         raise Refusal(
             f"{what}; make room, or allow it to be written, then bazaar train --resume {shlex.quote(str(folder))} goes "
             f"on from {onward}"

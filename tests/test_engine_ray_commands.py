@@ -13,9 +13,10 @@ from test_tune import order as tune_order
 from test_tune import rows
 
 from market.errors import Refusal
+from policies.seeds_course import Means
 from policies.tournament import run_tournament
 from policies.tournament_folder import TournamentOrder
-from policies.train_seeds import Means, train_seeds
+from policies.train_seeds import train_seeds
 from policies.training import TrainOrder
 from policies.tune import tune
 

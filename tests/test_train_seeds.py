@@ -22,15 +22,17 @@ from small_run import DUOPOLY, ROOT, SMALL, small_run
 
 from market.errors import Refusal
 from market.metrics import episode_profit
-from policies import train_seeds as module
+from policies import seeds_course as module
 from policies.engine import Say
 from policies.runs import saved_sellers
 from policies.seeds import row_seed
+from policies.seeds_course import Means
 from policies.seeds_cross_play import gap
-from policies.seeds_work import SeedsSetup, run_name
+from policies.seeds_files import run_name
+from policies.seeds_work import SeedsSetup
 from policies.simulate import play
 from policies.subjects import JudgeOrder, find_subjects
-from policies.train_seeds import Means, train_seeds
+from policies.train_seeds import train_seeds
 from policies.training import TrainOrder
 
 
@@ -112,7 +114,6 @@ def one_fails(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
     """Finished runs for all seeds but one."""
     if seed == 1:
         raise Refusal("seats.left: dqn diverged")
-    assert setup.folder is not None
     shutil.copytree(small_run(), Path(setup.folder) / run_name(seed))
     return {}
 
@@ -124,13 +125,20 @@ def all_fail(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
 def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", one_fails)
     console = Console(record=True, width=150, file=io.StringIO())
-    folder = train_seeds(order(tmp_path), 3, Means(1), console)
+    with pytest.raises(Refusal) as stop:
+        train_seeds(order(tmp_path), 3, Means(1), console)
+    folder = tmp_path / "seeds"
+    assert str(stop.value) == (
+        f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and judged in {folder}; bazaar train --resume "
+        f"{folder} goes on with what is not, perhaps with --on-nan rollback"
+    )
     assert "seed 1 failed: seats.left: dqn diverged; it is left out of what follows" in console.export_text()
     states = json.loads((folder / "seeds.json").read_text())["seeds"]
     assert states == {"0": "done", "1": "failed: seats.left: dqn diverged", "2": "done"}
     facts = json.loads((folder / "cross_play.json").read_text())
     assert facts["seeds"] == [0, 2]
     assert facts["seats"][0]["gap"] == 0  # copies of one run are no strangers
+    assert "finished" not in json.loads((folder / "seeds.json").read_text())
 
 
 def test_where_all_seeds_fail_that_is_the_message(tmp_path: Path, monkeypatch: Any) -> None:
