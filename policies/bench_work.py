@@ -18,6 +18,7 @@ from market.env import parallel_env
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
+from policies.threads import one_torch_thread
 
 if TYPE_CHECKING:
     from policies.selfplay import SelfPlay
@@ -156,13 +157,12 @@ USUAL = Trained()
 
 def training_loop(setup: Trained) -> SelfPlay:
     """DQN, A2C and DDPG in one market of equal sellers, as they are set up."""
-    import torch
 
     from policies.learners import BUILDERS, build_learner
     from policies.selfplay import SelfPlay
 
     if setup.device == "cpu":
-        torch.set_num_threads(1)
+        one_torch_thread()
     spec = bench_market(len(PLAYERS))
     seen, players = MarketBatch(spec).observation_space, []
     for seat, (name, encoding) in enumerate(PLAYERS):
@@ -218,11 +218,10 @@ def large() -> Work:
 
 def tianshou_aec(markets: int = TRAINING_MARKETS) -> Work:
     """The same market through Tianshou's own multi-agent route, see :mod:`policies.bench_tianshou`."""
-    import torch
 
     from policies.bench_tianshou import StockRoute
 
-    torch.set_num_threads(1)
+    one_torch_thread()
     options: dict[str, Any] = {"hidden": HIDDEN, "batch": BATCH, "replay_ratio": REPLAY_RATIO, "buffer": BUFFER}
     route = StockRoute(bench_market(2), markets=markets, **options)
 

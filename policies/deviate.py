@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from market.errors import Refusal
@@ -28,6 +27,7 @@ from policies.rule import Seat, place
 from policies.runs import write_json
 from policies.search import build
 from policies.seeds import row_seed
+from policies.threads import one_torch_thread
 
 PRICE = re.compile(r"price\s*=\s*(.+)")
 
@@ -98,7 +98,7 @@ def deviate(order: DeviateOrder, console: Console | None = None) -> Response:
     """
     from policies.deviate_view import draw_response, print_response, verdict
 
-    torch.set_num_threads(1)
+    one_torch_thread()
     console = console or terminal()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)

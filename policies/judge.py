@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from market.errors import Refusal
@@ -24,6 +23,7 @@ from policies.runs import write_json
 from policies.seller import Seller
 from policies.subjects import JudgeOrder, Subjects, find_subjects
 from policies.table import comparison_rows, print_comparison
+from policies.threads import one_torch_thread
 
 __all__ = ["JudgeOrder", "Subjects", "find_subjects", "judge", "judge_all", "refuse_unwritable", "terminal"]
 
@@ -71,7 +71,7 @@ class Files:
 def judge(order: JudgeOrder) -> None:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
     # One thread: these networks are small, and with two beside a busy process each call takes many times longer.
-    torch.set_num_threads(1)
+    one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)
     found = find_subjects(order)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from market.errors import Refusal
@@ -27,6 +26,7 @@ from policies.report_sections import (
     spread_section,
 )
 from policies.simulate import rows_at_once
+from policies.threads import one_torch_thread
 
 EPISODES = 256
 DEFAULT = "report.html"
@@ -52,7 +52,7 @@ def report(order: ReportOrder, console: Console | None = None) -> Path:
     Raises:
         Refusal: not a run's folder, no saved sellers, or a file that exists or cannot be written.
     """
-    torch.set_num_threads(1)
+    one_torch_thread()
     console, begun = console or terminal(), time.monotonic()
     out = choose_file(order)
     with progress(console, f"report on {order.run}") as tick:

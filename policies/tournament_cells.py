@@ -25,6 +25,7 @@ from policies.fixed import compose, parse_rules
 from policies.seeds import row_seed
 from policies.seller import Seller
 from policies.simulate import play, rows_at_once
+from policies.threads import one_torch_thread
 from policies.tournament_plan import LineUp
 
 if TYPE_CHECKING:
@@ -49,12 +50,11 @@ class Learned:
 
     def load(self) -> SavedSeller | SavedMixture:
         """What was saved; raises :class:`Refusal` for foreign bytes."""
-        import torch
 
         from policies.checkpoint import load_seller
         from policies.saved_mixture import unpack
 
-        torch.set_num_threads(1)
+        one_torch_thread()
         if self.name.endswith(".zip"):
             return unpack(self.content, self.name)
         with tempfile.TemporaryDirectory() as place:

@@ -31,6 +31,7 @@ from policies.run_state import RunState
 from policies.runs import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.session import Training
 from policies.table import comparison_rows
+from policies.threads import one_torch_thread
 from policies.tracking import MARKET, Tracker
 from policies.written import muted_writer_threads
 
@@ -60,7 +61,7 @@ def pick_device(wanted: str) -> str:
         raise Refusal("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
     device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
     if device == "cpu":
-        torch.set_num_threads(1)
+        one_torch_thread()
     return device
 
 

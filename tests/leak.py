@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from policies.config import RunConfig, load_run
 from policies.session import Training
+from policies.threads import one_torch_thread
 
 DUOPOLY = Path(__file__).parents[1] / "configs" / "duopoly.yaml"
 SAMPLES = 16
@@ -51,7 +51,7 @@ def resident() -> int:
 
 def watch(budget: int, lost: float) -> list[tuple[int, int]]:
     """(seller-periods done, bytes resident) at each sixteenth of the run; ``lost`` bytes a seller-period leak."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     training, hoard, seen = Training(config(), 0, "cpu"), [], []
     training.play.budget = budget
     with tempfile.TemporaryDirectory() as name:

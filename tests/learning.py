@@ -13,6 +13,7 @@ from policies.evaluation import best_fixed, compare, difference
 from policies.seller import Seller
 from policies.session import Training
 from policies.simulate import play
+from policies.threads import one_torch_thread
 from policies.trained import TrainedSeller
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -22,7 +23,7 @@ FRESH = 2**40  # row seeds that no stream of a run uses
 
 def train_best(config: RunConfig, seed: int) -> dict[int, TrainedSeller]:
     """Train on the CPU for the configuration's budget; every learner at its best periodic evaluation, by seat."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     training = Training(config, seed, "cpu")
     best: dict[int, tuple[float, dict[str, torch.Tensor]]] = {}
     budget = config.training.budget

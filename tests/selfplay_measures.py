@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from market.metrics import episode_profit
 from policies.config import RunConfig, load_run
@@ -22,6 +21,7 @@ from policies.seeds import row_seed
 from policies.seller import Seller
 from policies.session import Training
 from policies.simulate import play
+from policies.threads import one_torch_thread
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 HELD_OUT = (
@@ -88,7 +88,7 @@ class Trained:
 
 def trained(config: RunConfig, seed: int, evaluations: int = 10) -> Trained:
     """Train on the CPU for the configuration's budget."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     training, budget = Training(config, seed, "cpu"), config.training.budget
     best: dict[int, tuple[float, Seller]] = {}
     latest: dict[int, Seller] = {}

@@ -23,6 +23,7 @@ from policies.selfplay import SelfPlay
 from policies.selfplay_options import League as LeagueOptions
 from policies.session import Training
 from policies.shared import SharedPlay, without_indicator
+from policies.threads import one_torch_thread
 from policies.trained import TrainedSeller
 
 ROWS, HORIZON = 16, 12
@@ -49,7 +50,7 @@ def config(
 
 
 def play(one: RunConfig, periods: int, seed: int = 0) -> Any:
-    torch.set_num_threads(1)
+    one_torch_thread()
     mode = Training(one, seed, "cpu").play
     for _ in range(periods):
         mode.play_period()

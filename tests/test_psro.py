@@ -27,6 +27,7 @@ from policies.search import build
 from policies.seller import Memory, Seller, View
 from policies.session import Training
 from policies.simulate import play
+from policies.threads import one_torch_thread
 
 # ------------------------------------------------------------------------------------------------ the empirical game
 
@@ -98,7 +99,7 @@ def duopoly(**selfplay: Any) -> RunConfig:
 
 
 def trained(config: RunConfig, seed: int = 0) -> PSRO:
-    torch.set_num_threads(1)
+    one_torch_thread()
     mode = Training(config, seed, "cpu").play
     assert isinstance(mode, PSRO)
     while mode.done < mode.budget:
