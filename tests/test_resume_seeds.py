@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from policies import learning, seeds_course
 from policies.cli import main
 from policies.keeper import Keeping
 from policies.run_lock import locked
+from policies.run_state import RunState
 from policies.seeds_course import Means
 from policies.seeds_files import run_name
 from policies.seeds_folder import read_folder
-from policies.seeds_work import Moved
+from policies.seeds_work import Moved, SeedsSetup
 from policies.session import Training
 from policies.train_seeds import ResumeSeeds, resume_seeds, train_seeds
 from policies.training import TrainOrder
@@ -135,6 +137,46 @@ def test_seeds_cut_off_end_like_those_that_were_not(
     steps = [resumed(folder / run_name(seed)) for seed in SEEDS]
     assert [bool(step and step[0] > 0) for step in steps] == [moment == "first", moment == "second"]
     assert "was finished on" in go_on(folder)
+
+
+def part(patch: pytest.MonkeyPatch) -> None:
+    """Let those who train not see the folder: as on another machine."""
+    patch.setattr(seeds_course, "SeedsSetup", lambda *given: replace(SeedsSetup(*given), proof="of another folder"))
+
+
+def test_where_the_folder_is_not_seen_all_files_come_back_and_the_runs_go_on_from_them(
+    config: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part(monkeypatch)
+    folder = config.parent / "runs" / "apart"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        hears(patch, 1, 3000, cut)
+        begin_seeds(config, folder.name)
+    run = folder / run_name(1)
+    assert len(RunState(run).files()) == 2 and not list(run.rglob("*.part"))
+    assert "done: seed 0; to go on: seed 1" in go_on(folder)
+    assert_all_the_same(folder, whole)
+    assert 0 < resumed(run)[0] <= 3072
+    for seed in SEEDS:
+        assert files(folder / run_name(seed)) == files(whole / run_name(seed))
+
+
+def files(run: Path) -> set[str]:
+    """The names of a run's files, but for events, whose names tell the time."""
+    found = (path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+    return {name for name in found if "tfevents" not in name}
+
+
+@SLOW
+def test_what_a_run_that_stopped_elsewhere_leaves_comes_back_too(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part(monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Refusal) as stop:
+        spoil(patch, 0)
+        begin_seeds(config, "nan-apart", keeping=Keeping(every=1e-9))
+    run = config.parent / "runs" / "nan-apart" / run_name(0)
+    assert f"bazaar train --resume {run} --on-nan rollback" in str(stop.value)
+    state = RunState(run).load(Console(quiet=True))
+    assert state is not None and state["step"] == 29 * 96
 
 
 def kill(run: Path) -> None:
