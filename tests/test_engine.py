@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ import pytest
 from market.errors import Refusal
 from policies.engine import RETRIES, Engine, Listener, Say
 from policies.engines import open_engine
+
+ROOT = Path(__file__).parent.parent
 
 
 class Kept(Listener):
@@ -119,3 +124,24 @@ def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
     with open_engine(2, 4) as engine, pytest.raises(Refusal, match="ended from outside"):
         engine.run(always_dies, tmp_path / "log", [0], Kept())
     assert (tmp_path / "log").read_text().count("tried") == RETRIES + 1
+
+
+def says_who_it_is_and_sleeps(shared: None, task: int, say: Say) -> None:
+    say(os.getpid())
+    time.sleep(300)
+
+
+def test_processes_end_with_the_one_that_asked_even_where_that_one_is_killed() -> None:
+    """At once, in the middle of a task: nobody is left to hear of it, and a run that it trains is free again."""
+    code = "from test_engine import *\nclass Tells(Listener):\n    said = lambda self, task, what: print(what, flush=True)\n"
+    code += "with open_engine(2, 2) as engine: engine.run(says_who_it_is_and_sleeps, None, [0, 1], Tells())"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=paths()) as asking:
+        assert asking.stdout is not None
+        workers = {int(asking.stdout.readline()) for _ in range(2)}
+        asking.kill()
+        rest, _ = asking.communicate(timeout=30)  # returns when the last process that can write to it has ended
+    assert rest == "" and len(workers) == 2 and asking.pid not in workers
+
+
+def paths() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
