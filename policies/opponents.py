@@ -85,10 +85,9 @@ class Judge:
         if against is not None and against != "panel":
             return [self._rules(against, "--against")]
         if against == "panel":
-            listed = settings.panel or (STOCKED_PANEL if stocked else MADE_PANEL)
-            return self.parse(listed, "evaluation.panel")
-        listed = settings.line_ups or (STOCKED_LINE_UPS if stocked else MADE_LINE_UPS)
-        return self.parse(listed, "evaluation.line_ups")
+            return self._listed(settings.panel, STOCKED_PANEL if stocked else MADE_PANEL, "evaluation.panel")
+        usual = STOCKED_LINE_UPS if stocked else MADE_LINE_UPS
+        return self._listed(settings.line_ups, usual, "evaluation.line_ups")
 
     def _only_one(self, against: str | None) -> list[Rules]:
         """A monopoly has no rivals; the line-up that it is given plays nowhere."""
@@ -100,13 +99,26 @@ class Judge:
         """The fixed competitors tried in the judged seat; defaults that make no sense here are left out."""
         if self.config.evaluation.competitors:
             return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
-        usable = []
-        for text in STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS:
-            try:
-                usable.append(self._rules(text, "competitors"))
-            except Refusal:
-                continue
+        usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
+        return self._usable(usual, "competitors")[0]
+
+    def _listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
+        """The configuration's list, or what of the usual one can play here; refused where nothing can."""
+        if given:
+            return self.parse(given, where)
+        usable, problems = self._usable(usual, where)
+        if not usable:
+            raise problems[0]
         return usable
+
+    def _usable(self, listed: Sequence[str], where: str) -> tuple[list[Rules], list[Refusal]]:
+        usable, problems = list[Rules](), list[Refusal]()
+        for k, text in enumerate(listed):
+            try:
+                usable.append(self._rules(text, f"{where}.{k}"))
+            except Refusal as problem:
+                problems.append(problem)
+        return usable, problems
 
     def parse(self, listed: Any, where: str) -> list[Rules]:
         """Rules that can play every seat, from a configuration's list."""

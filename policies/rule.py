@@ -68,12 +68,21 @@ class Seat:
     @cached_property
     def nash(self) -> Floats:
         """Bertrand-Nash prices (N,), money per unit."""
-        return self._within(nash_prices(Logit.of(self.spec)))
+        return self._top if self._captive else self._within(nash_prices(Logit.of(self.spec)))
 
     @cached_property
     def joint(self) -> Floats:
         """Joint-profit prices (N,), money per unit."""
-        return self._within(monopoly_prices(Logit.of(self.spec)))
+        return self._top if self._captive else self._within(monopoly_prices(Logit.of(self.spec)))
+
+    @property
+    def _captive(self) -> bool:
+        """Whether everybody buys from the one seller there is: only its range bounds its best price."""
+        return len(self.spec.sellers) == 1 and self.spec.outside == -math.inf
+
+    @property
+    def _top(self) -> Floats:
+        return np.array([self.seller.prices[1]])
 
     def _within(self, price: Floats) -> Floats:
         low, high = np.array([seller.prices for seller in self.spec.sellers]).T
@@ -84,8 +93,8 @@ class Seat:
         return min(max(price, self.seller.prices[0]), self.seller.prices[1])
 
     def posted(self, price: float) -> Floats:
-        """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`Refusal` where there are none."""
-        prices = self.nash.copy()
+        """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`Refusal` where rivals have none."""
+        prices = self.nash.copy() if self.rivals else np.zeros(1)
         prices[self.index] = price
         return prices
 

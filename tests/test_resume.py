@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from real_runs import assert_the_same, metrics, three_learners
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from policies.keeper import Keeper, Keeping
 from policies.resume import ResumeOrder, resume
 from policies.run_lock import locked
 from policies.run_state import RunState, unpack
+from policies.runs import saved_sellers
 from policies.training import TrainOrder, train
 
 OFTEN = Keeping(every=1e-9)
@@ -119,6 +121,35 @@ def test_a_run_is_cut_off_twice_and_what_it_wrote_in_between_is_not_there_twice(
     go_on(run)
     assert_the_same(run, whole)
     assert len(json.loads((run / "run.json").read_text())["resumed"]) == 3
+
+
+GRU = {"recurrent": "gru", "recurrent_size": 8, "sequence": 6, "burn_in": 3}
+THIRD: dict[str, dict[str, Any]] = {
+    "ddpg": {"learner": "ddpg", "risk": {"cvar": 0.2}, "stack": 3, "normalize_observations": True},
+    "quantile dqn": {"learner": "dqn", "risk": {"cvar": 0.25}, "quantiles": 8},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("third", THIRD)
+def test_recurrent_and_averse_learners_go_on_to_the_same_bits(
+    third: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off in the middle of an episode, of a sequence and of a segment, and once more after going on."""
+    config = three_learners(tmp_path, budget=4_320, a2c={"recurrent": "lstm", "recurrent_size": 8, "segment": 7})
+    data = yaml.safe_load(config.read_text())
+    data["seats"] |= {"a": {"learner": "dqn"} | GRU, "c": THIRD[third]}
+    config.write_text(yaml.safe_dump(data))
+    whole, run = begin(config, "whole", Keeping())[0], tmp_path / "runs" / "cut"
+    for again, call in enumerate((34, 6)):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            killed_at(learning, "play_period", call, patch)
+            go_on(run) if again else begin(config, "cut")
+    assert "goes on from step " in go_on(run)
+    assert json.loads((run / "run.json").read_text())["resumed"][0]["step"] == 33 * 96
+    kinds = {name: one.architecture.cell for name, one in saved_sellers(run).items()}
+    assert kinds == {"a": "gru", "b": "lstm", "c": "none"}
+    assert_the_same(run, whole)
 
 
 @cache
