@@ -94,8 +94,8 @@ class RecurrentOptions(LearnerOptions):
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
-    n_step: PositiveInt = Field(2, description="periods of real rewards in a return before the target network's value")
-    batch_size: PositiveInt = Field(1024, description="transitions per update")
+    n_step: PositiveInt = Field(3, description="periods of real rewards in a return before the target network's value")
+    batch_size: PositiveInt = Field(256, description="transitions per update")
     replay_ratio: float = Field(2.0, gt=0, description="transitions drawn per transition stored")
     buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
     warm_up: int = Field(5_000, ge=0, description="transitions stored before the first update")
@@ -176,11 +176,13 @@ class DDPGOptions(ReplayOptions):
     n_step: PositiveInt = Field(
         1, description="as DQN's; each further period brings the noise's own losses into returns"
     )
+    lr: float = Field(8e-4, gt=0, description="Adam's step size at the start, of the actor")
+    lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
     critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
-    tau: float = Field(0.02, gt=0, le=1, description="fraction of the way that target networks move per update")
+    tau: float = Field(0.04, gt=0, le=1, description="fraction of the way that target networks move per update")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")
     noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
-    noise_final: float = Field(0.05, ge=0, description="the same at noise_fraction of the run and after")
+    noise_final: float = Field(0.02, ge=0, description="the same at noise_fraction of the run and after")
     noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls")
     noise_schedule: Literal["linear", "exponential"] = Field("linear", description="how the noise falls")
 

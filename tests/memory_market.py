@@ -48,7 +48,8 @@ MARKET: dict[str, Any] = {
 SHARED: dict[str, dict[str, Any]] = {
     "dqn": {"gamma": 0.5, "n_step": 1, "batch_size": 256, "replay_ratio": 0.5, "lr": 1e-3, "lr_final": 0.1},
     "a2c": {"gamma": 0.5, "lr_final": 0.1},
-    "ddpg": {"gamma": 0.5, "batch_size": 256, "replay_ratio": 2.0, "lr_final": 0.1},
+    "ddpg": {"gamma": 0.5, "batch_size": 256, "replay_ratio": 2.0, "lr": 1e-3, "lr_final": 0.1}
+    | {"tau": 0.02, "noise_final": 0.05},
 }
 WITH: dict[str, list[dict[str, Any]]] = {
     "dqn": [{"recurrent": "gru"}, {"recurrent": "lstm"}],
