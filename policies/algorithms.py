@@ -152,15 +152,14 @@ class LeanDQN(LeanReplay, DQN[Any]):  # type: ignore[misc]  # sample_size is nev
 
     def _value(self, obs_next: Tensor) -> Tensor:
         online, target = self._bodies
-        q: Tensor = target(obs_next)
         if not self.is_double:
+            q: Tensor = target(obs_next)
             return q.amax(dim=1)
-        best = online(obs_next).argmax(dim=1, keepdim=True)
-        return q.gather(1, best).squeeze(1)
+        return target.at(obs_next, online(obs_next).argmax(dim=1))
 
     def _update_with_batch(self, batch: Any) -> Any:
         self._periodically_update_lagged_network_weights()
-        q = self._bodies[0](batch.obs).gather(1, batch.act.unsqueeze(1)).squeeze(1)
+        q = self._bodies[0].at(batch.obs, batch.act)
         loss = self.value_loss(q, batch.returns.squeeze(1))
         self.optim.step(loss)
         return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})

@@ -89,12 +89,27 @@ class Perceptron(nn.Module):
         return self._run[-1].bias.device
 
     def forward(self, x: Tensor) -> Tensor:
-        *inner, last = self._run
+        last = self._run[-1]
+        return nn.functional.linear(self._inner(x), last.weight, last.bias)
+
+    def _inner(self, x: Tensor) -> Tensor:
         if self.normalizer is not None:
             x = self.normalizer(x)
-        for layer in inner:
+        for layer in self._run[:-1]:
             x = torch.relu_(nn.functional.linear(x, layer.weight, layer.bias))
-        return nn.functional.linear(x, last.weight, last.bias)
+        return x
+
+    def at(self, x: Tensor, index: Tensor) -> Tensor:
+        """One output (B,) a row, ``index`` (B,): as ``forward`` and gather but for rounding, without the other outputs.
+
+        Of the hundreds of values of a grid, learning moves one a transition.
+        """
+        last, rows = self._run[-1], self._rows(index)
+        weight = nn.functional.embedding(rows, last.weight).sum(dim=1)
+        return (self._inner(x) * weight).sum(dim=1) + last.bias[rows].sum(dim=1)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return index.unsqueeze(1)
 
     def tensor(self, x: Tensor | NDArray[Any]) -> Tensor:
         """Observations or actions as float32 on this network's device."""
@@ -117,6 +132,11 @@ class GridPerceptron(Perceptron):
     def forward(self, x: Tensor) -> Tensor:
         state, price, level, joint = torch.split(super().forward(x), list(self._parts), dim=1)
         return joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
+
+    def _rows(self, index: Tensor) -> Tensor:
+        _, prices, levels, _ = self._parts
+        price, level, joint = 1 + index // levels, 1 + prices + index % levels, 1 + prices + levels + index
+        return torch.stack((torch.zeros_like(index), price, level, joint), dim=1)
 
 
 class Actor(nn.Module, ABC):

@@ -56,3 +56,21 @@ def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
 def test_axes_that_do_not_fit_are_refused(kind: str, actions: int) -> None:
     with pytest.raises(ValidationError, match="q network of 6 actions"):
         Architecture(kind=kind, observation=2, actions=actions, axes=(2, 3))
+
+
+@pytest.mark.parametrize("axes", [(2, 3), (1, 4), (5, 1)])
+def test_one_value_alone_is_that_of_all(axes: tuple[int, int]) -> None:
+    """And its gradient is, too: what it does not touch does not move."""
+    body = GridPerceptron(4, axes, (8,))
+    actions = axes[0] * axes[1]
+    seen = torch.randn(3 * actions, 4, generator=torch.Generator().manual_seed(0))
+    index = torch.arange(3 * actions) % actions
+    found, wanted = body.at(seen, index), body(seen).gather(1, index.unsqueeze(1)).squeeze(1)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    parameters = list(body.parameters())
+    for one, other in zip(
+        torch.autograd.grad((found**2).sum(), parameters),
+        torch.autograd.grad((wanted**2).sum(), parameters),
+        strict=True,
+    ):
+        assert torch.allclose(one, other, atol=1e-5)
