@@ -193,7 +193,7 @@ def test_a_worker_that_is_killed_costs_what_came_after_its_last_checkpoint(
         folder, _ = begin_seeds(config, "worker", Means(2))
     assert_all_the_same(folder, whole, figures_are_the_same)
     steps = resumed(folder / run_name(0))
-    assert len(steps) == 1 and 3000 <= steps[0] < 6000 and not resumed(folder / run_name(1))
+    assert len(steps) == 1 and 0 < steps[0] < 6000 and not resumed(folder / run_name(1))
 
 
 def test_a_worker_that_had_not_said_what_its_run_is_begins_it_again(config: Path, monkeypatch: Any) -> None:
