@@ -37,9 +37,9 @@ STOCKED = (
     "undercut+base_stock",
     "cost_plus+base_stock",
     "collusive+base_stock",
-    "random+base_stock",
+    "random(each=episode)+forecast",
 )
-MADE = ("nash", "undercut", "cost_plus", "collusive", "random")
+MADE = ("nash", "undercut", "cost_plus", "collusive", "random(each=episode)")
 DISTANCES = 20  # snapshots of a run by default
 GOLDEN = (np.sqrt(5) - 1) / 2
 

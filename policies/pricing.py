@@ -7,7 +7,7 @@ seat's range that is nearest to it. Dimensions: M markets side by side, N seller
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -215,16 +215,25 @@ class Clearance(PricingRule):
 
 
 class Random(PricingRule):
-    """Uniform over the price range, drawn anew every period from the row's own noise."""
+    """Uniform over the price range, drawn from the row's own noise: anew every period, or once an episode and kept."""
 
     rule = "random"
+    each: Literal["period", "episode"] = Field(default="period", description="how long a price stands")
 
     def usual(self, seat: Seat) -> float:
         return seat.middle
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         low, high = seat.seller.prices
-        return Rule(lambda view, memory: (low + (high - low) * uniform(view), {}))
+        if self.each == "period":
+            return Rule(lambda view, memory: (low + (high - low) * uniform(view), {}))
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            kept = memory["random_price"]
+            price = np.where(np.isnan(kept), low + (high - low) * uniform(view), kept)
+            return price, {"random_price": price}
+
+        return Rule(decide, lambda markets: {"random_price": np.full(markets, np.nan)})
 
 
 class Optimal(PricingRule):

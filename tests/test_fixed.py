@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import ndtri
 
 from market.batch import MarketBatch
@@ -234,6 +235,13 @@ def test_random_prices_are_uniform_and_new_every_period() -> None:
     expected = price.size / 10
     assert ((counts - expected) ** 2 / expected).sum() < 27.9  # chi-square, 9 degrees of freedom, 1 in 1000
     assert len(np.unique(price)) == price.size
+
+
+def test_a_random_price_that_stands_for_an_episode_is_uniform_over_episodes() -> None:
+    spec = duopoly()
+    price = play(spec, [build("random(each=episode)", spec, seat) for seat in (0, 1)], markets=400, seed=3)["price"]
+    assert (price == price[0]).all() and (price[0, :, 0] != price[0, :, 1]).all()
+    assert stats.kstest(price[0].ravel(), stats.uniform(1, 2).cdf).pvalue > 0.001
 
 
 # ------------------------------------------------------------------------------------------ replenishment
