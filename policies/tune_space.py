@@ -45,7 +45,8 @@ def search_space(configs: Mapping[str, RunConfig], learner: str | None = None) -
             option_of(config, path, where)
     if not found:
         of = f" of {learner}" if learner else ""
-        raise Refusal(f"tune: no configuration declares an option{of}, such as tune: {{learners.dqn.lr: {{log: ...}}}}")
+        example = "{learners.dqn.lr: {log: [1e-4, 1e-2]}}"
+        raise Refusal(f"{', '.join(configs)}: tune: declares no option{of} to search, such as {example}")
     return {
         path: _distribution(configs[name], path, one, f"{name}: tune.{path}") for path, (name, one) in found.items()
     }

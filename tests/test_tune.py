@@ -86,7 +86,7 @@ REFUSED = {
     "tune.learners.dqn.n_step={choice: [1, 1.5]}": "tune.learners.dqn.n_step: must be a valid integer",
     "tune.market.horizon={range: [10, 20]}": "must be learners.NAME.OPTION, seats.SELLER.OPTION or training.markets",
     "tune.seats.left.lr={log: [1, 2]}": "seats.left has no learner with options of its own",
-    "tune={}": "no configuration declares an option",
+    "tune={}": "tune: declares no option to search",
 }
 
 
