@@ -210,10 +210,18 @@ class LeanDDPG(LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never 
 
 
 class LeanA2C(_Lean, A2C):
-    """Tianshou's A2C, its log-densities computed directly; shuffles minibatches by a generator of its own."""
+    """Tianshou's A2C, its log-densities computed directly; shuffles minibatches by a generator of its own.
 
-    def __init__(self, *, baseline: RewardBaseline, normalize_advantages: bool, **options: Any) -> None:
+    ``saturation`` weighs a penalty on means outside the range of actions, their squared way out: a policy that was
+    driven out of it early (order nothing, say) draws only actions that are clipped to the same one, and learns nothing
+    any more. 0 is the algorithm as published.
+    """
+
+    def __init__(
+        self, *, baseline: RewardBaseline, normalize_advantages: bool, saturation: float, **options: Any
+    ) -> None:
         super().__init__(**options, max_batchsize=2**31)
+        self.saturation = saturation
         self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
         self.baseline, self.normalize_advantages = baseline, normalize_advantages
 
@@ -268,8 +276,8 @@ class LeanA2C(_Lean, A2C):
 
     def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         actor, critic = self._networks
-        log_p, entropy = actor.evaluate(obs, act)
-        actor_loss = -(log_p * advantage).mean()
+        log_p, entropy, outside = actor.evaluate(obs, act)
+        actor_loss = -(log_p * advantage).mean() + self.saturation * outside
         critic_loss = self.value_loss(critic(obs).squeeze(1), returns)
         self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
         named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}

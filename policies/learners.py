@@ -113,6 +113,7 @@ def _build_a2c(setup: Setup) -> Learner:
         "gae_lambda": o.gae_lambda,
         "gamma": o.gamma,
         "normalize_advantages": o.normalize_advantages,
+        "saturation": o.saturation,
         "baseline": baseline,
     }
     sizes = o.hidden, o.normalize_observations

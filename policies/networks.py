@@ -223,11 +223,11 @@ class CategoricalActor(Actor):
         logits: Tensor = self.body(obs)
         return logits.argmax(dim=1)
 
-    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability (B,) of integer actions (B,), and the mean entropy (), in nats."""
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probability (B,) of integer actions (B,), and the mean entropy (), in nats; 0, as none is out of range."""
         log_p = torch.log_softmax(self.body(obs), dim=1)
         chosen = log_p.gather(1, action.long().unsqueeze(1)).squeeze(1)
-        return chosen, -(log_p.exp() * log_p).sum(1).mean()
+        return chosen, -(log_p.exp() * log_p).sum(1).mean(), torch.zeros_like(chosen[0])
 
     @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -258,11 +258,13 @@ class GaussianActor(Actor):
         mean: Tensor = self.body(obs)
         return mean.clamp(-1.0, 1.0)
 
-    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-density (B,) of unclipped actions (B, A), and the entropy (), in nats."""
-        z = (action - self.body(obs)) * (-self.log_sd).exp()
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-density (B,) of unclipped actions (B, A), entropy (), in nats, and the means' squared way out of range ()."""
+        mean = self.body(obs)
+        z = (action - mean) * (-self.log_sd).exp()
         constant = (self.log_sd + LOG_SQRT_2PI).sum()
-        return -0.5 * z.square().sum(1) - constant, constant + 0.5 * len(self.log_sd)
+        outside = torch.relu(mean.abs() - 1).square().mean()
+        return -0.5 * z.square().sum(1) - constant, constant + 0.5 * len(self.log_sd), outside
 
     @torch.no_grad()
     def sample(self, obs: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -203,6 +203,7 @@ class A2COptions(RecurrentOptions):
     entropy: float = Field(0.005, ge=0, description="weight of the entropy bonus at the start, per nat")
     entropy_final: float = Field(0.0, ge=0, description="the same at the end of the run; linear")
     value: float = Field(0.5, gt=0, description="weight of the critic's loss")
+    saturation: float = Field(0.1, ge=0, description="weight of the penalty on a Gaussian head's means out of range")
     max_grad_norm: float | None = Field(0.5, gt=0, description="as the other learners'; one norm for actor and critic")
     repeat: PositiveInt = Field(1, description="passes over a segment")
     batch_size: PositiveInt | None = Field(

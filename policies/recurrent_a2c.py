@@ -80,9 +80,9 @@ class RecurrentA2C(LeanA2C):
     def _step_on(self, part: Sequences, critics: State, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
         actor, critic = self._pair
-        log_p, entropy = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
+        log_p, entropy, outside = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
         value = critic.body(_seen(critic, part, critics)).squeeze(1)
-        actor_loss = -(log_p * advantage.flatten()).mean()
+        actor_loss = -(log_p * advantage.flatten()).mean() + self.saturation * outside
         critic_loss = self.value_loss(value, returns.flatten())
         self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
         named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}

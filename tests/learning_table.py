@@ -1,13 +1,15 @@
 """The full learning table: every learner on every market whose optimum is known, and on orange juice.
 
-python tests/learning_table.py [PART ...] [--seeds N] [--processes N]
+python tests/learning_table.py [PART ...] [--seeds N] [--processes N] [--kept FILE]
 
-Rewrites the named parts (default: all) of tests/learning_table.md and leaves the others as they are.
+Rewrites the named parts (default: all) of tests/learning_table.md and leaves the others as they are. FILE holds a line
+for each run that is done, so that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -50,20 +52,43 @@ def measure(case: Case) -> Result:
     return Result(*average_profit(config, seller), seconds)
 
 
-def measured(cases: list[Case], processes: int) -> dict[Case, Result]:
+class Given(NamedTuple):
+    """Seeds of a table, processes side by side, and the file of runs that are done."""
+
+    seeds: int
+    processes: int
+    kept: Path | None
+
+    def done(self) -> dict[Case, Result]:
+        """What the file holds."""
+        if self.kept is None or not self.kept.exists():
+            return {}
+        lines = map(json.loads, self.kept.read_text(encoding="utf-8").splitlines())
+        return {tuple(case): Result(*result) for case, result in lines}
+
+    def keep(self, case: Case, result: Result) -> None:
+        """One line more."""
+        if self.kept is not None:
+            with self.kept.open("a", encoding="utf-8") as file:
+                print(json.dumps([case, result]), file=file)
+
+
+def measured(cases: list[Case], given: Given) -> dict[Case, Result]:
     """All cases, in parallel; spawned, since a forked child of a parallel kernel dies."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        found = {}
-        for case, result in zip(cases, pool.map(measure, cases), strict=True):
+    found = given.done()
+    left = [case for case in cases if case not in found]
+    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
+        for case, result in zip(left, pool.map(measure, left), strict=True):
             found[case] = result
+            given.keep(case, result)
             print(*case, f"{result.mean:.4f} +- {result.error:.4f}", f"{result.seconds:.0f} s", flush=True)
-        return found
+    return found
 
 
-def optima(seeds: int, processes: int) -> Iterator[str]:
+def optima(given: Given) -> Iterator[str]:
     """Share of the exact optimal average profit, by market and learner."""
-    cases = [(market, learner, seed) for market in MARKETS for learner in LEARNERS for seed in range(seeds)]
-    found = measured(cases, processes)
+    cases = [(market, learner, seed) for market in MARKETS for learner in LEARNERS for seed in range(given.seeds)]
+    found = measured(cases, given)
     yield (
         "Share of the optimal average profit of all decisions (81 prices, every level), median and worst of the "
         "seeds; DQN plays on the grid named, whose own optimum is its ceiling. Defaults of the options, gamma .98; the "
@@ -74,16 +99,16 @@ def optima(seeds: int, processes: int) -> Iterator[str]:
     for market in MARKETS:
         grid, fine = optimal_averages(market)
         for learner in LEARNERS:
-            results = [found[market, learner, seed] for seed in range(seeds)]
+            results = [found[market, learner, seed] for seed in range(given.seeds)]
             shares = [result.mean / fine for result in results]
             label = f"{market} ({fine:.4f}; {grid / fine:.2%})"
             yield _row(label, learner, shares, min(shares), results)
 
 
-def zipkin(seeds: int, processes: int) -> Iterator[str]:
+def zipkin(given: Given) -> Iterator[str]:
     """Average cost relative to the optimal one on Zipkin's instances."""
     names = [f"{penalty} {lead_time}" for penalty, lead_time in ZIPKIN]
-    found = measured([(n, learner, s) for n in names for learner in LEARNERS for s in range(seeds)], processes)
+    found = measured([(n, learner, s) for n in names for learner in LEARNERS for s in range(given.seeds)], given)
     yield (
         "Cost above the optimal one (Zipkin 2008: Poisson demand of mean 5, holding cost 1), median and worst of the "
         "seeds, defaults of the options. Published: A3C 3 to 6 %, capped base stock about 1 %.\n"
@@ -92,7 +117,7 @@ def zipkin(seeds: int, processes: int) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for (penalty, lead_time), cost in ZIPKIN.items():
         for learner in LEARNERS:
-            results = [found[f"{penalty} {lead_time}", learner, seed] for seed in range(seeds)]
+            results = [found[f"{penalty} {lead_time}", learner, seed] for seed in range(given.seeds)]
             above = [-result.mean / cost - 1 for result in results]
             yield _row(f"{penalty}, {lead_time} ({cost})", learner, above, max(above), results)
 
@@ -103,11 +128,11 @@ def _row(label: str, learner: str, shares: list[float], worst: float, results: l
     return f"| {label} | {learner} | {np.median(shares):.2%} | {worst:.2%} | {by_seed} | {seconds:.0f} |"
 
 
-def orange_juice(seeds: int, processes: int) -> Iterator[str]:
+def orange_juice(given: Given) -> Iterator[str]:
     """Paired difference to the best fixed competitor in each seat, by seed."""
     config = load_run(CONFIGS / "orange_juice.yaml")
     found = []
-    for seed in range(seeds):
+    for seed in range(given.seeds):
         found.append(gaps_to_best_fixed(config, train_best(config, seed), seed))
         print(found[-1], flush=True)
     yield f"{config.training.budget:,} seller-periods a run; rivals play the first line-up of fixed competitors.\n"
@@ -118,18 +143,18 @@ def orange_juice(seeds: int, processes: int) -> Iterator[str]:
         yield f"| {name} ({config.seats[name]}) | {cells} | {np.mean([gap[name][0] for gap in found]):+.2%} |"
 
 
-PARTS: dict[str, tuple[str, Callable[[int, int], Iterable[str]]]] = {
+PARTS: dict[str, tuple[str, Callable[[Given], Iterable[str]]]] = {
     "optima": ("Known optima", optima),
     "zipkin": ("Zipkin's lost-sales instances", zipkin),
     "orange_juice": ("orange_juice.yaml", orange_juice),
 }
 
 
-def _made(part: str, seeds: int, processes: int) -> str:
+def _made(part: str, given: Given) -> str:
     """How a part was made, in one line."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
     return (
-        f"`python tests/learning_table.py {part} --seeds {seeds} --processes {processes}`, {date.today()}, {versions}, "
+        f"`python tests/learning_table.py {part} --seeds {given.seeds} --processes {given.processes}`, {date.today()}, {versions}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start.\n"
     )
 
@@ -147,11 +172,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
-    given = parser.parse_args()
-    for part in given.parts or PARTS:
+    parser.add_argument("--kept", type=Path)
+    asked = parser.parse_args()
+    given = Given(asked.seeds, asked.processes, asked.kept)
+    for part in asked.parts or PARTS:
         heading, work = PARTS[part]
-        made = _made(part, given.seeds, given.processes)
-        kept = _parts_kept() | {heading: "\n".join(["", made, *work(given.seeds, given.processes), ""])}
+        made = _made(part, given)
+        kept = _parts_kept() | {heading: "\n".join(["", made, *work(given), ""])}
         ordered = [f"## {head}\n{kept[head].rstrip()}\n" for head, _ in PARTS.values() if head in kept]
         OUTPUT.write_text("\n".join(["# Learning, measured\n", *ordered]), encoding="utf-8")
 
