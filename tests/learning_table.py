@@ -9,20 +9,18 @@ for each run that is done, so that the same command goes on where it was stopped
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from kept import Case, done, worked
 from known_optima import MARKETS, ZIPKIN, budget_of, optimal_averages, run_of, zipkin_market
 from learning import CONFIGS, average_profit, gaps_to_best_fixed, train_best
 
@@ -30,7 +28,6 @@ from policies.config import load_run
 
 OUTPUT = Path(__file__).with_suffix(".md")
 LEARNERS = ("dqn", "ddpg", "a2c")
-Case = tuple[str, str, int]
 
 
 class Result(NamedTuple):
@@ -59,35 +56,21 @@ class Given(NamedTuple):
     processes: int
     kept: Path | None
 
-    def done(self) -> dict[Case, Result]:
-        """What the file holds."""
-        if self.kept is None or not self.kept.exists():
-            return {}
-        lines = map(json.loads, self.kept.read_text(encoding="utf-8").splitlines())
-        return {tuple(case): Result(*result) for case, result in lines}
-
-    def keep(self, case: Case, result: Result) -> None:
-        """One line more."""
-        if self.kept is not None:
-            with self.kept.open("a", encoding="utf-8") as file:
-                print(json.dumps([case, result]), file=file)
-
 
 def measured(cases: list[Case], given: Given) -> dict[Case, Result]:
-    """All cases, in parallel; spawned, since a forked child of a parallel kernel dies."""
-    found = given.done()
-    left = [case for case in cases if case not in found]
-    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
-        for case, result in zip(left, pool.map(measure, left), strict=True):
-            found[case] = result
-            given.keep(case, result)
-            print(*case, f"{result.mean:.4f} +- {result.error:.4f}", f"{result.seconds:.0f} s", flush=True)
+    """All cases, in parallel."""
+    found = {case: Result(*result) for case, result in done(given.kept).items()}
+    for case, (mean, error, seconds) in worked(measure, cases, given.processes, given.kept):
+        found[case] = Result(mean, error, seconds)
+        print(*case, f"{mean:.4f} +- {error:.4f}", f"{seconds:.0f} s", flush=True)
     return found
 
 
 def optima(given: Given) -> Iterator[str]:
     """Share of the exact optimal average profit, by market and learner."""
-    cases = [(market, learner, seed) for market in MARKETS for learner in LEARNERS for seed in range(given.seeds)]
+    cases: list[Case] = [
+        (market, learner, seed) for market in MARKETS for learner in LEARNERS for seed in range(given.seeds)
+    ]
     found = measured(cases, given)
     yield (
         "Share of the optimal average profit of all decisions (81 prices, every level), median and worst of the "

@@ -47,7 +47,7 @@ MARKET: dict[str, Any] = {
 # Nothing that the seller does today moves tomorrow's demand, so a long horizon of values only adds noise.
 SHARED: dict[str, dict[str, Any]] = {
     "dqn": {"gamma": 0.5, "n_step": 1, "batch_size": 256, "replay_ratio": 0.5, "lr": 1e-3, "lr_final": 0.1},
-    "a2c": {"gamma": 0.5, "lr_final": 0.1},
+    "a2c": {"gamma": 0.5, "lr_final": 0.1, "saturation": 0.0},
     "ddpg": {"gamma": 0.5, "batch_size": 256, "replay_ratio": 2.0, "lr": 1e-3, "lr_final": 0.1}
     | {"tau": 0.02, "noise_final": 0.05},
 }

@@ -26,7 +26,7 @@ SHARED: dict[str, dict[str, object]] = {
     # a network of quantiles has no values as sums of parts, so the neutral one of the pair has none either
     "dqn": SMALL_BATCHES | {"lr": 1e-3, "n_step": 3, "axes": False},
     "ddpg": SMALL_BATCHES | {"lr": 1e-3, "tau": 0.02, "noise_final": 0.05},
-    "a2c": {"lr_final": 0.1},
+    "a2c": {"lr_final": 0.1, "saturation": 0.0},
 }
 LEVEL = 0.05
 EPISODES = 4096

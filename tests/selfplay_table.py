@@ -1,6 +1,8 @@
 """What each way of self-play buys: strangers, exploitability, profit gain. Writes tests/selfplay_table.md.
 
-python tests/selfplay_table.py [--seeds N] [--processes P]
+python tests/selfplay_table.py [MARKET ...] [--seeds N] [--processes P] [--kept FILE]
+
+FILE holds a line for each run that is done, so that the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -10,15 +12,14 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from kept import Case, done, worked
 from selfplay_measures import EPISODES, HELD_OUT, Panel, Trained, nash_conv, profit_gain, trained, with_mode
 
 from market.layout import Floats
@@ -29,8 +30,10 @@ from policies.statistics import mean_interval
 
 OUTPUT = Path(__file__).with_suffix(".md")
 MODES = ("independent", "shared", "league", "psro")
-BUDGETS = {"duopoly": 600_000, "orange_juice": 1_200_000}
+BUDGETS = {"duopoly": 3_000_000, "orange_juice": 4_500_000}
 RESPONSE = {"duopoly": 150_000, "orange_juice": 225_000}
+# which rival one meets shows only over time
+STACKS = tuple(f"learners.{learner}.stack=4" for learner in ("dqn", "a2c", "ddpg"))
 COLUMNS = ("worst case", "mean", "exploitability", "Delta")
 
 
@@ -40,7 +43,8 @@ def mixtures(run: Trained) -> dict[int, Seller] | None:
     if not isinstance(mode, PSRO):
         return None
     return {
-        seat: MixtureSeller(*zip(*((one.seller, w) for one, w in mode.members(seat)), strict=True)) for seat in run.best
+        seat: MixtureSeller(*zip(*((one.seller, w) for one, w in mode.members(seat)), strict=True))
+        for seat in run.latest
     }
 
 
@@ -53,9 +57,9 @@ def measured(panel: Panel, run: Trained, sellers: dict[int, Seller], budget: int
 
 @dataclass(frozen=True)
 class Found:
-    """What one run came to: its best policies', and the mixtures' where it has any; seconds of training."""
+    """What one run came to: its last policies', and the mixtures' where it has any; seconds of training."""
 
-    best: list[float]
+    last: list[float]
     mixed: list[float] | None
     seconds: float
 
@@ -66,21 +70,20 @@ def panel_of(name: str) -> Panel:
     return Panel(with_mode(name, "independent", BUDGETS[name]))
 
 
-def one_run(name: str, mode: str, seed: int) -> Found:
-    """Train one seed in one mode and measure it."""
+def one_run(case: Case) -> tuple[list[float], list[float] | None, float]:
+    """Train one (market, mode, seed) and measure it: what :class:`Found` holds."""
+    name, mode, seed = case
     begun = time.perf_counter()
-    run = trained(with_mode(name, mode, BUDGETS[name]), seed)
+    run = trained(with_mode(name, mode, BUDGETS[name], *STACKS), seed)
     seconds, panel, budget = time.perf_counter() - begun, panel_of(name), RESPONSE[name]
-    best, mixed = measured(panel, run, run.best, budget, seed), mixtures(run)
-    found = Found(best, None if mixed is None else measured(panel, run, mixed, budget, seed), seconds)
-    print(name, mode, seed, found, flush=True)
-    return found
+    last, mixed = measured(panel, run, run.latest, budget, seed), mixtures(run)
+    return last, None if mixed is None else measured(panel, run, mixed, budget, seed), seconds
 
 
 def rows_of(mode: str, found: Sequence[Found]) -> list[str]:
-    """A row of the best policies, and one of the mixtures where there are any."""
+    """A row of the last policies, and one of the mixtures where there are any."""
     seconds = sum(one.seconds for one in found) / len(found)
-    rows = [_row(mode, np.array([one.best for one in found]), f"{seconds:.0f}")]
+    rows = [_row(mode, np.array([one.last for one in found]), f"{seconds:.0f}")]
     mixed = [one.mixed for one in found if one.mixed is not None]
     return rows + ([_row(f"{mode}, mixture", np.array(mixed), "")] if mixed else [])
 
@@ -108,11 +111,12 @@ def section(name: str, by_mode: Mapping[str, Sequence[Found]]) -> list[str]:
 
 
 HOW = f"""
-Learners are the configuration's; seats that share need the same, so `shared` has dqn in every seat.
+Learners are the configuration's, and see the last four observations, in every mode; seats that share need the same, so
+`shared` has dqn in every seat.
 
 Every cell: mean over seeds, each seed in round brackets, in square ones the 95 % bootstrap interval over seeds (three
-seeds: wide, and rough). Policies are the best of ten evaluations against the configuration's first line-up; those of
-`psro, mixture` draw a member of the pool for every episode.
+seeds: wide, and rough). Policies are those that the run ended with, since the best against one line-up need not be the
+best against others; those of `psro, mixture` draw a member of the pool for every episode.
 
 - *worst case, mean*: profit of a seat whose rivals all follow the same rules, less that of the best fixed competitor in
   that seat against them, as a share of it; over all seats and {len(HELD_OUT)} line-ups that no mode trained against and
@@ -125,22 +129,27 @@ seeds: wide, and rough). Policies are the best of ten evaluations against the co
 """.rstrip()
 
 
-def all_runs(seeds: int, processes: int) -> dict[str, dict[str, list[Found]]]:
-    """Every market, mode and seed, in ``processes`` processes; how many changes no figure but the seconds."""
-    tasks = [(name, mode, seed) for name in BUDGETS for seed in range(seeds) for mode in MODES]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        found = dict(zip(tasks, pool.map(one_run, *zip(*tasks, strict=True)), strict=True))
-    return {name: {mode: [found[name, mode, seed] for seed in range(seeds)] for mode in MODES} for name in BUDGETS}
+def all_runs(given: argparse.Namespace) -> dict[str, dict[str, list[Found]]]:
+    """Every market, mode and seed, in some processes; how many changes no figure but the seconds."""
+    seeds, markets = range(given.seeds), given.markets or list(BUDGETS)
+    tasks: list[Case] = [(name, mode, seed) for name in markets for seed in seeds for mode in MODES]
+    found = {case: Found(*result) for case, result in done(given.kept).items()}
+    for case, result in worked(one_run, tasks, given.processes, given.kept):
+        found[case] = Found(*result)
+        print(*case, result, flush=True)
+    return {name: {mode: [found[name, mode, seed] for seed in seeds] for mode in MODES} for name in markets}
 
 
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("markets", nargs="*", choices=[[], *BUDGETS], default=[])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
     begun, load = time.perf_counter(), os.getloadavg()[0]
-    found = all_runs(given.seeds, given.processes)
+    found = all_runs(given)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "numpy", "numba"))
     budgets = ", ".join(f"{RESPONSE[name]:,} in {name}" for name in RESPONSE)
     where = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} at the start"
