@@ -18,7 +18,7 @@ from policies import tune_study
 from policies.config import load_run, parse_run
 from policies.engine import Listener, Say, Work
 from policies.engines import open_engine
-from policies.options import DQNOptions
+from policies.options import DDPGOptions, DQNOptions
 from policies.session import Training
 from policies.space import flatten
 from policies.tune import tune
@@ -131,9 +131,9 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_trials_value_is_the_mean_over_seeds_of_what_training_scores(straight: Path) -> None:
     first, second, *_ = rows(straight)
     config = load_run(DUOPOLY)
-    assert float(first["learners.dqn.lr"]) == DQNOptions().lr and float(first["learners.ddpg.tau"]) == 0.02, (
-        config.learners
-    )
+    assert (
+        float(first["learners.dqn.lr"]) == DQNOptions().lr and float(first["learners.ddpg.tau"]) == DDPGOptions().tau
+    ), config.learners
     lr, tau = float(second["learners.dqn.lr"]), float(second["learners.ddpg.tau"])
     expected = [by_hand(seed, lr, tau) for seed in (0, 1)]
     assert [float(second[f"duopoly/seed{seed}"]) for seed in (0, 1)] == pytest.approx(expected, abs=1e-12)
