@@ -70,7 +70,6 @@ class Files:
 
 def judge(order: JudgeOrder) -> None:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
-    # One thread: these networks are small, and with two beside a busy process each call takes many times longer.
     one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)

@@ -53,10 +53,7 @@ class TrainOrder:
 
 
 def pick_device(wanted: str) -> str:
-    """``cuda`` where there is one and it is wanted, else ``cpu``; on the CPU torch is kept to one thread.
-
-    Two threads beside one busy process made an update of these small networks 15 times slower.
-    """
+    """``cuda`` where there is one and it is wanted, else ``cpu``; on the CPU torch is kept to one thread."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise Refusal("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
     device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"

@@ -77,7 +77,8 @@ class Pair:
     def advance(self, share: float, last: bool) -> float:
         """Train up to a share of the budget; the mean gain over learners, of the best evaluation so far or the last.
 
-        A learner that diverged counts as one that earns nothing, and none counts less.
+        A learner that diverged counts as one that falls short by all that the reference earns or loses, and none counts
+        less.
         """
         until = self.training.config.training.budget * share
         while self.training.play.done < until and not self.diverged:

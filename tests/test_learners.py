@@ -486,3 +486,25 @@ def test_nan_is_refused_when_it_comes_in() -> None:
     reward[7] = np.nan
     with pytest.raises(ValueError, match="NaN or infinity in rew of row 7"):
         learner.remember(obs, learner.act(obs), reward, obs, np.zeros(ROWS, bool))
+
+
+def test_means_out_of_range_come_back_by_the_penalty_alone() -> None:
+    """Rewards do not depend on actions here; means of 1.5 and -0.5 are a mean square of 1/8 out of range."""
+    ends = {}
+    for weight in (0.0, 1.0):
+        learner = make("a2c-box", saturation=weight, entropy=0.0)
+        last = learner.network.body._run[-1]  # type: ignore[union-attr, operator, index]
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor([1.5, -0.5][: len(last.bias)]))
+        obs = torch.as_tensor(contexts(np.random.default_rng(0)))
+        _, _, outside = learner.network.evaluate(obs, learner.network(obs)[0][0])  # type: ignore[operator]
+        assert outside.item() == pytest.approx(0.25 / len(last.bias))
+        for t in range(60):
+            learner.progress(t / 60)
+            seen = contexts(np.random.default_rng(t))
+            action = learner.act(seen)
+            learner.remember(seen, action, np.zeros(ROWS), seen, np.zeros(ROWS, bool))
+            learner.learn()
+        ends[weight] = learner.network(obs)[0][0][:, 0].max().item()
+    assert ends[1.0] < 1.2 < ends[0.0]

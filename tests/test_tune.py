@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from policies.tune import tune
 from policies.tune_folder import TuneOrder
 from policies.tune_space import search_space
 from policies.tune_study import Study, best_of, open_study, outcomes, search
-from policies.tune_trial import Setup, summed_up
+from policies.tune_trial import Pair, Setup, summed_up
 
 LITTLE = tuple(change for change in SMALL if "budget" not in change and "competitors" not in change)
 SPACE = ("tune.learners.dqn.lr={log: [1e-4, 1e-2]}", "tune.learners.ddpg.tau={range: [0.01, 0.1]}")
@@ -276,3 +276,12 @@ def test_pruned_are_those_below_the_median_of_trials_finished_in_earlier_batches
                 break
         assert len(one.rungs) == (0 if one.state == "refused" else end), one
     assert any(one.state == "pruned" for one in found)
+
+
+def test_a_gain_over_a_reference_that_loses_money_by_hand() -> None:
+    """From -4 to -3 is a quarter gained; what loses 10 counts as -1, as what loses 8 does."""
+    pair = Pair(cast(Training, None), [-4.0])
+    pair._take({0: -10.0}, last=False)
+    assert pair.gain == {0: -1.0}
+    pair._take({0: -3.0}, last=False)
+    assert pair.gain == {0: 0.25}

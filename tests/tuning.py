@@ -67,9 +67,9 @@ same seat (cost below theirs, in Zipkin's market), mean over the three markets, 
 Trial 0 of a first search is what the defaults were before it. Pruned trials: as they stood when they were pruned.
 
 What was adopted, and why it is not always the best trial. DQN: trial 3 of the second search, rounded; trial 6 has 0.1
-points more for twice the updates, less than two seeds of one trial differ by. DDPG: trial 3 of the first search, rounded;
+points more for twice the updates, and every trial is one seed. DDPG: trial 3 of the first search, rounded;
 trial 7 of the second does the same with twice the updates. A2C: nothing changed; what is above its defaults by 0.7 points
-has neighbours that stop ordering for good at lead time 3 (-100 %). The other options were not searched.
+has neighbours that stop ordering for good at lead time 3 (-100 %; the penalty on means out of range came later). The other options were not searched.
 """
 
 
