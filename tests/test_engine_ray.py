@@ -137,7 +137,7 @@ def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tm
     before = leftovers()
     code = "import sys; from test_engine import *; from policies.engines import open_engine\n"
     code += "with open_engine(2, 2, 'auto') as engine: kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
-    code += "print(kept.results)"
+    code += "print(dict(sorted(kept.results.items())))"
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], check=False, env=given, capture_output=True, text=True
