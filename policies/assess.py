@@ -31,7 +31,9 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     scores = training.scores()
     for seat, score in scores.items():
         reached = {"profit_against_fixed": training.earned[seat]}
-        if not training.play.learners[seat].options.plain:
+        if training.choice.several:
+            reached["worst_against_the_pool"] = score
+        elif not training.play.learners[seat].options.plain:
             reached["objective_against_fixed"] = score
         tracker.scalars("evaluation", step, spec.names[seat], reached)
     for seller, own in training.play.figures().items():

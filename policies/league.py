@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from market.decisions import Decisions
 from market.layout import Floats
+from policies.fixed import Rules
 from policies.learner import Learner
 from policies.memory import generator_state, restore_generator
 from policies.mode import Mode
@@ -119,10 +120,19 @@ class League(Mode):
         for seat, (learner, decisions) in self.players.items():
             name = self.spec.names[seat]
             self.pool.add(seat, "current", f"{name} (learning)", TrainedSeller(learner.network, decisions))
-        listed = self.options.competitors or (STOCKED if self.spec.stocked else MADE)
-        for rules in self.seats.judge.parse(listed, "selfplay.competitors") if self.options.fixed else ():
+        for rules in self._competitors():
             for seat in self.players:
                 self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+
+    def _competitors(self) -> list[Rules]:
+        """The fixed competitors of the pool: none where no row meets them."""
+        listed = self.options.competitors or (STOCKED if self.spec.stocked else MADE)
+        return self.seats.judge.parse(listed, "selfplay.competitors") if self.options.fixed else []
+
+    def rivals_to_choose_by(self) -> list[list[Seller]]:
+        """A line-up for each fixed competitor of the pool, in all learners' seats."""
+        seats, judge, fixed = range(len(self.spec.sellers)), self.seats.judge, self.seats.fixed
+        return [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
 
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training

@@ -9,6 +9,7 @@ from typing import Any
 from market.decisions import Decisions
 from policies.learner import Learner
 from policies.networks import Actor
+from policies.seller import Seller
 
 
 class Mode(ABC):
@@ -45,6 +46,13 @@ class Mode(ABC):
     @abstractmethod
     def earned(self) -> dict[int, dict[str, float]]:
         """By seat, the means of ``profit`` and ``objective`` while exploring since last asked, money a period."""
+
+    def rivals_to_choose_by(self) -> list[list[Seller]]:
+        """Line-ups of fixed rivals, each a seller for every seat, that best policies are chosen by.
+
+        None: the first that the configuration evaluates against.
+        """
+        return []
 
     def figures(self) -> dict[str, dict[str, float]]:
         """What the mode itself has to report now, by seller's name and by name of the figure."""

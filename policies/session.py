@@ -1,11 +1,8 @@
-"""One training run: a market, its players, how good they are by now, and what is kept of them.
-
-Each learner is chosen by its profit against the configuration's first line-up of fixed competitors, on customers
-that neither training nor the final table uses: in self-play the rivals change, so profit among learners says little.
-"""
+"""One training run: a market, its players, how good they are by now (:mod:`policies.choice`), and what is kept of them."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,12 @@ from market.layout import Floats, Record
 from market.metrics import episode_profit
 from policies.bar import MakeBar, TrainingBar
 from policies.checkpoint import finite, save_seller
+from policies.choice import Choice
 from policies.config import RunConfig
 from policies.modes import make_mode
 from policies.opponents import Judge
 from policies.players import check_learners
 from policies.rehearsal import Rehearsal
-from policies.rewards import standing
 from policies.seats import Seats
 from policies.seeds import row_seed
 from policies.seller import Seller
@@ -50,7 +47,6 @@ class Training:
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
         self.earned: dict[int, float] = {}
-        self.references: list[Seller] | None = None
         self.rehearsal: Rehearsal | None = None
         self.complete = False
         self.bar: MakeBar = TrainingBar
@@ -87,24 +83,22 @@ class Training:
         return Rehearsal(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
 
     def scores(self) -> dict[int, float]:
-        """Each learner's standing against the first line-up of fixed competitors, money per period.
+        """How good each learner is by now, as :meth:`policies.choice.Choice.judge` says.
 
-        That is what it is rewarded for: mean profit, unless its options say otherwise. Mean profits are in ``earned``.
+        Profits against the first line-up of fixed competitors are in ``earned``.
         """
-        if self.references is None:
-            self.references = self._references()
-        settings, scores = self.config.evaluation, {}
+        scores = {}
         for seat in self.learner_names:
-            seats = [self.greedy(seat) if k == seat else rival for k, rival in enumerate(self.references)]
-            episodes = self.config.training.evaluation_episodes
-            ledger = play(self.spec, seats, markets=episodes, seed=row_seed(self.seed, "select"))
-            earned = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage)[:, seat]
-            self.earned[seat] = float(earned.mean()) / (self.spec.horizon - settings.warm_up)
             options = self.play.learners[seat].options
-            scores[seat] = standing(options, seat, ledger["profit"][settings.warm_up :], earned)
+            scores[seat], self.earned[seat] = self.choice.judge(seat, self.greedy(seat), options)
         return scores
 
-    def _references(self) -> list[Seller]:
+    @cached_property
+    def choice(self) -> Choice:
+        """What best policies are chosen by; may be set before the first score."""
+        return Choice(self.config, self.seed, self._first_line_up(), self.play.rivals_to_choose_by())
+
+    def _first_line_up(self) -> list[Seller]:
         """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
         line_up, only = self.judge.line_ups(None)[0], len(self.learner_names) == 1
         seats = range(len(self.spec.sellers))

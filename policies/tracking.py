@@ -28,6 +28,7 @@ CHARTS = {
         "profit",
         "profit_against_fixed",
         "objective_against_fixed",
+        "worst_against_the_pool",
         "profit_gain",
         "revenue",
         "market_share",

@@ -13,6 +13,7 @@ import numpy as np
 
 from market.metrics import episode_profit
 from policies.checkpoint import finite
+from policies.choice import Choice
 from policies.config import RunConfig, parse_run
 from policies.engine import Say
 from policies.fixed import compose, parse_rules
@@ -100,8 +101,9 @@ def make_pair(case: Case, values: Values, seed: int, device: str) -> Pair:
     """The training of one configuration with a trial's values."""
     config = with_values(case.parsed(), values, case.name)
     training = Training(config, seed, device)
-    training.references = case.sellers(config)
-    return Pair(training, reference_profit(config, training.references, seed))
+    sellers = case.sellers(config)
+    training.choice = Choice(config, seed, sellers)  # all trials against the same
+    return Pair(training, reference_profit(config, sellers, seed))
 
 
 def summed_up(gains: Sequence[Sequence[float]], worst: bool) -> float:

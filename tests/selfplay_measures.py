@@ -86,7 +86,7 @@ class Trained:
     latest: dict[int, Seller]
 
 
-def trained(config: RunConfig, seed: int, evaluations: int = 10) -> Trained:
+def trained(config: RunConfig, seed: int, evaluations: int = 20) -> Trained:
     """Train on the CPU for the configuration's budget."""
     one_torch_thread()
     training, budget = Training(config, seed, "cpu"), config.training.budget

@@ -115,8 +115,7 @@ def by_hand(seed: int, lr: float, tau: float) -> float:
             training.play.play_period()
         for seat, score in training.scores().items():
             best[seat] = max(score, best.get(seat, -np.inf))
-    assert training.references is not None
-    rules = dict(enumerate(training.references))
+    rules = dict(enumerate(training.choice.first))
     training.greedy = rules.__getitem__  # type: ignore[method-assign,assignment]
     reference = training.scores()
     return float(np.mean([max((best[seat] - reference[seat]) / abs(reference[seat]), -1) for seat in best]))
