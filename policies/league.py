@@ -9,6 +9,8 @@ Dimensions: M rows of each learner, N sellers, R rows whose episode ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,10 +20,12 @@ from numpy.typing import NDArray
 
 from market.decisions import Decisions
 from market.layout import Floats
+from policies.choice import Shortfalls, relative
 from policies.fixed import Rules
 from policies.learner import Learner
 from policies.memory import generator_state, restore_generator
 from policies.mode import Mode
+from policies.options import LearnerOptions
 from policies.pfsp import Ratings, weights
 from policies.pool import Kind, Pool
 from policies.rivals import DrawnMarket, Members
@@ -35,12 +39,24 @@ from policies.trained import TrainedSeller
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STOCKED = (
     "nash+base_stock",
-    "undercut+base_stock",
-    "cost_plus+base_stock",
     "collusive+base_stock",
+    "cost_plus+base_stock",
+    "cost_plus(margin=0.3)+forecast",
     "random(each=episode)+forecast",
+    "trigger(periods=20)+forecast",
+    "undercut+base_stock",
+    "undercut(spread=0.2)+forecast",
 )
-MADE = ("nash", "undercut", "cost_plus", "collusive", "random(each=episode)")
+MADE = (
+    "nash",
+    "collusive",
+    "cost_plus",
+    "cost_plus(margin=0.3)",
+    "random(each=episode)",
+    "trigger(periods=20)",
+    "undercut",
+    "undercut(spread=0.2)",
+)
 DISTANCES = 20  # snapshots of a run by default
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -57,8 +73,10 @@ def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
 class Meetings:
     """Whom one learner meets: draws by its own ratings. Satisfies :class:`policies.rivals.Draws`."""
 
-    def __init__(self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any) -> None:
-        self.pool, self.seat, self.drawn, self.options, self.rng = pool, seat, drawn, options, rng
+    def __init__(
+        self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any, pars: Callable[[], Floats]
+    ) -> None:
+        self.pool, self.seat, self.drawn, self.options, self.rng, self.pars = pool, seat, drawn, options, rng, pars
         self.kinds = kinds_of_rows(rows, options)
         self.ratings = Ratings(options.memory)
 
@@ -66,6 +84,8 @@ class Meetings:
         """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
         members, o = self.pool.of(seat, kind), self.options
         scores = self.ratings.scores(members, o.measure == "margin")
+        if o.measure == "regret" and o.hardness and kind == "fixed" and np.isfinite(scores).any():
+            scores = relative(scores, self.pars())
         return members, weights(scores, o.hardness, o.uniform)
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
@@ -129,14 +149,21 @@ class League(Mode):
         listed = self.options.competitors or (STOCKED if self.spec.stocked else MADE)
         return self.seats.judge.parse(listed, "selfplay.competitors") if self.options.fixed else []
 
-    def rivals_to_choose_by(self) -> list[list[Seller]]:
-        """A line-up for each fixed competitor of the pool, in all learners' seats."""
+    @cached_property
+    def shortfalls(self) -> Shortfalls | None:
+        """Against each fixed competitor of the pool in all learners' seats."""
         seats, judge, fixed = range(len(self.spec.sellers)), self.seats.judge, self.seats.fixed
-        return [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
+        line_ups = [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
+        return Shortfalls(self.seats.config, self.seats.seed, line_ups) if line_ups else None
+
+    def _pars(self, seat: int) -> Floats:
+        """What the best fixed competitor earns in a seat against each of them in the others (C,)."""
+        return np.array([] if self.shortfalls is None else self.shortfalls.pars(seat, LearnerOptions.model_validate({})))
 
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
-        meetings = Meetings(self.pool, seat, drawn, self.options, settings.markets, self.rng)
+        pars = partial(self._pars, seat)
+        meetings = Meetings(self.pool, seat, drawn, self.options, settings.markets, self.rng, pars)
         # a market counts all its seats, the league those of learners only: their fractions must agree
         budget = self.budget * len(self.spec.sellers) // len(self.players)
         self.meetings[seat] = meetings

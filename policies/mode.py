@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from market.decisions import Decisions
+from policies.choice import Shortfalls
 from policies.learner import Learner
 from policies.networks import Actor
-from policies.seller import Seller
 
 
 class Mode(ABC):
@@ -47,12 +47,10 @@ class Mode(ABC):
     def earned(self) -> dict[int, dict[str, float]]:
         """By seat, the means of ``profit`` and ``objective`` while exploring since last asked, money a period."""
 
-    def rivals_to_choose_by(self) -> list[list[Seller]]:
-        """Line-ups of fixed rivals, each a seller for every seat, that best policies are chosen by.
-
-        None: the first that the configuration evaluates against.
-        """
-        return []
+    @property
+    def shortfalls(self) -> Shortfalls | None:
+        """What best policies are chosen by; None: the first line-up that the configuration evaluates against."""
+        return None
 
     def figures(self) -> dict[str, dict[str, float]]:
         """What the mode itself has to report now, by seller's name and by name of the figure."""

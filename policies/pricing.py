@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from market.equilibrium import Logit
 from market.errors import Refusal
@@ -88,25 +88,48 @@ class Match(PricingRule):
 
 
 class Undercut(PricingRule):
-    """The lowest of the rivals' last prices less a step, but never below cost plus a margin."""
+    """The lowest of the rivals' last prices less a step, but never below cost plus a margin.
+
+    With ``spread`` the step is the row's own, drawn anew for every episode: many undercutters in one, to train against.
+    """
 
     rule = "undercut"
     step: Positive | None = Field(default=None, description="money per unit; default 2 % of the price range")
+    spread: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="share of the price range below which an episode's step is drawn, uniformly"
+    )
     margin: NonNegative = Field(default=0.05, description="floor: share of unit cost that is added to it")
 
-    def usual(self, seat: Seat) -> float:
-        step, floor = self._step_and_floor(seat)
-        return seat.clip(max(lowest_nash(seat) - step, floor))
+    @model_validator(mode="after")
+    def _one_step(self) -> Undercut:
+        if self.step is not None and self.spread is not None:
+            raise ValueError("step and spread: a step is given or drawn")
+        return self
 
-    def _step_and_floor(self, seat: Seat) -> tuple[float, float]:
+    def usual(self, seat: Seat) -> float:
+        return seat.clip(max(lowest_nash(seat) - self._step(seat), self._floor(seat)))
+
+    def _step(self, seat: Seat) -> float:
+        """In money, the mean where it is drawn."""
         low, high = seat.seller.prices
-        step = 0.02 * (high - low) if self.step is None else self.step
-        return step, seat.seller.unit_cost * (1 + self.margin)
+        share = 0.02 if self.spread is None else self.spread / 2
+        return share * (high - low) if self.step is None else self.step
+
+    def _floor(self, seat: Seat) -> float:
+        return seat.seller.unit_cost * (1 + self.margin)
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         seat.need_rivals_prices()
-        step, floor = self._step_and_floor(seat)
-        return Rule(lambda view, memory: (np.maximum(rivals_prices(view).min(axis=1) - step, floor), {}))
+        step, floor = self._step(seat), self._floor(seat)
+        if self.spread is None:
+            return Rule(lambda view, memory: (np.maximum(rivals_prices(view).min(axis=1) - step, floor), {}))
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            kept = memory["undercut_step"]
+            drawn = np.where(np.isnan(kept), 2 * step * uniform(view), kept)
+            return np.maximum(rivals_prices(view).min(axis=1) - drawn, floor), {"undercut_step": drawn}
+
+        return Rule(decide, lambda markets: {"undercut_step": np.full(markets, np.nan)})
 
 
 class BestResponse(PricingRule):

@@ -23,6 +23,7 @@ GRID = "#E8E8E8"
 DASHES = ("solid", "dash", "dot", "dashdot")
 LEAST_GAIN = -1.0
 WIDE = 20.0
+CHOSEN_BY = ("worst_against_the_pool", "objective_against_fixed", "profit_against_fixed")  # the first that there is
 LOSSES = ("loss", "critic_loss", "actor_loss")
 
 
@@ -204,6 +205,7 @@ def _profit_curves(spec: MarketSpec) -> list[_Curve]:
         return [_Curve("Profit", money, "evaluation", "profit_against_fixed")]
     return [
         _Curve("Profit against the first line-up of fixed competitors", money, "evaluation", "profit_against_fixed"),
+        _Curve("Worst against the league's fixed competitors", "share of the best of them", "evaluation", CHOSEN_BY[0]),
         _Curve("Profit among the run's own sellers", money, "evaluation", "profit"),
         _Curve("Profit gain of the market (0 Nash, 1 joint profit)", "profit gain", "evaluation", "profit_gain"),
     ]
@@ -228,7 +230,8 @@ def _best_fixed_lines(figure: Any, run: Run, found: list[_Curve]) -> None:
 def _learning_title(run: Run) -> str:
     parts = []
     for player in run.learners:
-        steps, values = curve(run, "evaluation", "profit_against_fixed", player.name)
+        found = (curve(run, "evaluation", metric, player.name) for metric in CHOSEN_BY)
+        steps, values = next((one for one in found if len(one[1])), (np.empty(0), np.empty(0)))
         if len(values):
             best = steps[int(values.argmax())]
             when = f"after {best:,.0f} seller-periods" if best > 0 else "before it learned anything"

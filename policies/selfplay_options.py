@@ -41,9 +41,9 @@ class League(SelfPlayOptions):
     """Rivals drawn for each row from a pool, the harder ones more often (Vinyals et al. 2019)."""
 
     mode: Literal["league"] = "league"
-    current: Share = Field(default=0.4, description="share of rows whose rivals are the learners as they are now")
-    snapshots: Share = Field(default=0.3, description="share of rows whose rivals are past learners")
-    fixed: Share = Field(default=0.3, description="share of rows whose rivals are fixed competitors")
+    current: Share = Field(default=0.2, description="share of rows whose rivals are the learners as they are now")
+    snapshots: Share = Field(default=0.2, description="share of rows whose rivals are past learners")
+    fixed: Share = Field(default=0.6, description="share of rows whose rivals are fixed competitors")
     distance: Count | None = Field(
         default=None, description="seller-periods between two snapshots; null: a twentieth of the budget"
     )
@@ -51,10 +51,13 @@ class League(SelfPlayOptions):
     evict: Literal["easiest", "oldest"] = Field(
         default="easiest", description="which snapshot leaves a full pool: the one least drawn, or the oldest"
     )
-    competitors: tuple[Any, ...] = Field(default=(), description="rules of the fixed competitors; none: a list of five")
-    measure: Literal["shortfall", "margin"] = Field(
-        default="shortfall",
-        description="what makes a rival hard: a low profit of one's own, or a rival's that is higher",
+    competitors: tuple[Any, ...] = Field(
+        default=(), description="rules of the fixed competitors; none: a list of eight"
+    )
+    measure: Literal["regret", "shortfall", "margin"] = Field(
+        default="regret",
+        description="what makes a rival hard: a profit below what the best fixed competitor earns against it (regret; of "
+        "learners, against whom that is not known, as shortfall), a low profit (shortfall), or a rival's that is higher",
     )
     hardness: float = Field(default=1.0, ge=0, le=10, description="exponent of the weight of hard rivals; 0: all alike")
     uniform: Share = Field(default=0.2, description="share of draws that are uniform, so that nobody is forgotten")

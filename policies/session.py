@@ -96,7 +96,7 @@ class Training:
     @cached_property
     def choice(self) -> Choice:
         """What best policies are chosen by; may be set before the first score."""
-        return Choice(self.config, self.seed, self._first_line_up(), self.play.rivals_to_choose_by())
+        return Choice(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
 
     def _first_line_up(self) -> list[Seller]:
         """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""

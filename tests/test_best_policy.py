@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from market.metrics import episode_profit
-from policies.choice import Choice
+from policies.choice import Choice, Shortfalls
 from policies.config import load_run
 from policies.fixed import parse_rules
 from policies.opponents import Judge
@@ -48,7 +48,7 @@ def test_against_one_line_up_the_score_is_the_profit(seat: int) -> None:
 @pytest.mark.parametrize("seat", [0, 1])
 @pytest.mark.parametrize("own", ["undercut+base_stock", RULES[1], RULES[2]])
 def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
-    choice = Choice(CONFIG, 0, line_up(RULES[0]), [line_up(rules) for rules in RULES])
+    choice = Choice(CONFIG, 0, line_up(RULES[0]), Shortfalls(CONFIG, 0, [line_up(rules) for rules in RULES]))
     score, profit = choice.judge(seat, line_up(own)[seat], LearnerOptions())
     best = np.array([max(earned(seat, other, rival) for other in RULES) for rival in RULES])
     found = np.array([earned(seat, own, rival) for rival in RULES])
@@ -60,7 +60,8 @@ def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
 def test_a_league_chooses_by_its_fixed_competitors_and_other_modes_by_the_first_line_up() -> None:
     mode = f"selfplay={{mode: league, competitors: [{', '.join(RULES)}]}}"
     league = Training(load_run(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
-    assert [[seller.rules.label for seller in one] for one in league.choice.several] == [[r, r] for r in RULES]
+    assert league.choice.several is not None
+    assert [[seller.rules.label for seller in one] for one in league.choice.several.line_ups] == [[r, r] for r in RULES]
     without = "selfplay={mode: league, current: 0.5, snapshots: 0.5, fixed: 0}"
     for changes in ([], [without]):
         assert not Training(load_run(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several

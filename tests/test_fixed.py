@@ -244,6 +244,17 @@ def test_a_random_price_that_stands_for_an_episode_is_uniform_over_episodes() ->
     assert stats.kstest(price[0].ravel(), stats.uniform(1, 2).cdf).pvalue > 0.001
 
 
+def test_a_drawn_step_stands_for_an_episode_and_is_uniform_over_episodes() -> None:
+    spec = duopoly()  # prices from 1 to 3
+    sellers = [build("constant(price=2.5)", spec, 0), build("undercut(spread=0.2)", spec, 1)]
+    price = play(spec, sellers, markets=400, seed=3)["price"]
+    step = price[1:, :, 0] - price[1:, :, 1]
+    np.testing.assert_allclose(step, step[:1].repeat(len(step), 0), atol=1e-12)
+    assert stats.kstest(step[0], stats.uniform(0, 0.2 * 2).cdf).pvalue > 0.001
+    low = [build("constant(price=1.1)", spec, 0), sellers[1]]
+    assert play(spec, low, markets=50, seed=3)["price"][1:, :, 1].min() == pytest.approx(1.2 * 1.05)  # the floor
+
+
 # ------------------------------------------------------------------------------------------ replenishment
 
 
@@ -527,9 +538,10 @@ def test_every_option_is_documented() -> None:
         ("nsh", "seats.left.pricing: unknown rule 'nsh'; the rules are constant, cost_plus, match, undercut, "),
         ("nash+forecst", "seats.left.replenishment: unknown rule 'forecst'; the rules are base_stock, min_max, "),
         ("base_stock", "seats.left.pricing: unknown rule 'base_stock'; the rules are constant, "),
-        ("undercut(stp=1)", "seats.left.pricing.undercut.stp: unknown key; undercut has step, margin"),
+        ("undercut(stp=1)", "seats.left.pricing.undercut.stp: unknown key; undercut has step, spread, margin"),
         ("nash(a=1)", "seats.left.pricing.nash.a: unknown key; nash has no options"),
         ("undercut(step=0)", "seats.left.pricing.undercut.step: must be greater than 0 (got '0')"),
+        ("undercut(step=1,spread=0.1)", "seats.left.pricing.undercut: step and spread: a step is given or drawn"),
         ("undercut(step)", "seats.left.pricing.undercut: 'step' must be option=value"),
         ("undercut(step=1,step=2)", "seats.left.pricing.undercut.step: is given twice"),
         ("nash+base_stock+forecast", "seats.left: 'nash+base_stock+forecast' must be pricing+replenishment, such as "),

@@ -83,7 +83,7 @@ def test_a_mode_is_a_word_or_a_mapping_and_is_dumped_in_full() -> None:
         ({"pool": 3}, "here: selfplay: must be a mode, or a mapping with the key mode"),
         ({"mode": "league", "pol": 3}, r"here: selfplay\.pol: unknown key \(did you mean pool\?\)"),
         ({"mode": "shared", "pool": 3}, "here: selfplay.pool: unknown key"),
-        ({"mode": "league", "fixed": 0.5}, "current, snapshots and fixed must add up to 1, not 1.2"),
+        ({"mode": "league", "fixed": 0.5}, "current, snapshots and fixed must add up to 1, not 0.9"),
         ({"mode": "psro", "rounds": 0}, "here: selfplay.rounds: must be greater than 0"),
     ],
 )
