@@ -158,7 +158,9 @@ class League(Mode):
 
     def _pars(self, seat: int) -> Floats:
         """What the best fixed competitor earns in a seat against each of them in the others (C,)."""
-        return np.array([] if self.shortfalls is None else self.shortfalls.pars(seat, LearnerOptions.model_validate({})))
+        return np.array(
+            [] if self.shortfalls is None else self.shortfalls.pars(seat, LearnerOptions.model_validate({}))
+        )
 
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training

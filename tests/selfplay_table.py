@@ -23,6 +23,7 @@ from kept import Case, done, worked
 from selfplay_measures import EPISODES, HELD_OUT, Panel, Trained, nash_conv, profit_gain, trained, with_mode
 
 from market.layout import Floats
+from policies.league import STOCKED
 from policies.mixture import MixtureSeller
 from policies.psro import PSRO
 from policies.seller import Seller
@@ -33,8 +34,9 @@ MODES = ("independent", "shared", "league", "psro")
 BUDGETS = {"duopoly": 3_000_000, "orange_juice": 4_500_000}
 RESPONSE = {"duopoly": 150_000, "orange_juice": 225_000}
 # which rival one meets shows only over time
-STACKS = tuple(f"learners.{learner}.stack=4" for learner in ("dqn", "a2c", "ddpg"))
-COLUMNS = ("worst case", "mean", "exploitability", "Delta")
+STACKS = tuple(f"learners.{learner}.stack=8" for learner in ("dqn", "a2c", "ddpg"))
+NEW_KINDS = ("match", "clearance", "best_response")
+COLUMNS = ("worst case", "worst of new kinds", "mean", "exploitability", "Delta")
 
 
 def mixtures(run: Trained) -> dict[int, Seller] | None:
@@ -49,17 +51,18 @@ def mixtures(run: Trained) -> dict[int, Seller] | None:
 
 
 def measured(panel: Panel, run: Trained, sellers: dict[int, Seller], budget: int, seed: int) -> list[float]:
-    """Worst case and mean over strangers and seats, exploitability, Delta."""
+    """Worst cases and mean over strangers and seats, exploitability, Delta."""
     relative = panel.relative(sellers)
-    found = [min(relative.values()), float(np.mean(list(relative.values())))]
+    new = min(value for (_, rules), value in relative.items() if rules.startswith(NEW_KINDS))
+    found = [min(relative.values()), new, float(np.mean(list(relative.values())))]
     return [*found, nash_conv(run, sellers, budget, seed), profit_gain(run, sellers)]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one run came to: its last policies', and the mixtures' where it has any; seconds of training."""
+    """What one run came to: its best policies', and the mixtures' where it has any; seconds of training."""
 
-    last: list[float]
+    best: list[float]
     mixed: list[float] | None
     seconds: float
 
@@ -76,20 +79,20 @@ def one_run(case: Case) -> tuple[list[float], list[float] | None, float]:
     begun = time.perf_counter()
     run = trained(with_mode(name, mode, BUDGETS[name], *STACKS), seed)
     seconds, panel, budget = time.perf_counter() - begun, panel_of(name), RESPONSE[name]
-    last, mixed = measured(panel, run, run.latest, budget, seed), mixtures(run)
-    return last, None if mixed is None else measured(panel, run, mixed, budget, seed), seconds
+    best, mixed = measured(panel, run, run.best, budget, seed), mixtures(run)
+    return best, None if mixed is None else measured(panel, run, mixed, budget, seed), seconds
 
 
 def rows_of(mode: str, found: Sequence[Found]) -> list[str]:
-    """A row of the last policies, and one of the mixtures where there are any."""
+    """A row of the best policies, and one of the mixtures where there are any."""
     seconds = sum(one.seconds for one in found) / len(found)
-    rows = [_row(mode, np.array([one.last for one in found]), f"{seconds:.0f}")]
+    rows = [_row(mode, np.array([one.best for one in found]), f"{seconds:.0f}")]
     mixed = [one.mixed for one in found if one.mixed is not None]
     return rows + ([_row(f"{mode}, mixture", np.array(mixed), "")] if mixed else [])
 
 
 def _row(label: str, found: Floats, seconds: str) -> str:
-    formats: list[Callable[[float], str]] = ["{:+.1%}".format, "{:+.1%}".format, "{:.1%}".format, "{:.2f}".format]
+    formats: list[Callable[[float], str]] = [*["{:+.1%}".format] * 3, "{:.1%}".format, "{:.2f}".format]
     cells = []
     for column, text in zip(found.T, formats, strict=True):
         whole = mean_interval(column)
@@ -111,17 +114,20 @@ def section(name: str, by_mode: Mapping[str, Sequence[Found]]) -> list[str]:
 
 
 HOW = f"""
-Learners are the configuration's, and see the last four observations, in every mode; seats that share need the same, so
+Learners are the configuration's, and see the last eight observations, in every mode; seats that share need the same, so
 `shared` has dqn in every seat.
 
 Every cell: mean over seeds, each seed in round brackets, in square ones the 95 % bootstrap interval over seeds (three
-seeds: wide, and rough). Policies are those that the run ended with, since the best against one line-up need not be the
-best against others; those of `psro, mixture` draw a member of the pool for every episode.
+seeds: wide, and rough). Policies are those that `bazaar evaluate` judges: of 20 evaluations the best, by profit against
+the configuration's first line-up or, in a league, by the worst shortfall against its own fixed competitors. Those of
+`psro, mixture` draw a member of the pool for every episode.
 
 - *worst case, mean*: profit of a seat whose rivals all follow the same rules, less that of the best fixed competitor in
   that seat against them, as a share of it; over all seats and {len(HELD_OUT)} line-ups that no mode trained against and
   nothing was chosen by: {", ".join(f"`{rules}`" for rules in HELD_OUT)}. {EPISODES} episodes each, the same
   customers for all.
+- *worst of new kinds*: the same over {", ".join(NEW_KINDS[:-1])} and {NEW_KINDS[-1]} only. Of the other rules a league
+  meets relatives with other parameters: {", ".join(f"`{rules}`" for rules in STOCKED)}.
 - *exploitability*: what the best of a newly trained response (the seat's learner; budget below) and the fixed competitors earns more
   against the others as they are, summed over seats, as a share of total profit: a lower bound. It is chosen and measured
   on the same {EPISODES} episodes.

@@ -15,14 +15,17 @@ from test_selfplay_state import equal
 
 from market.decisions import order_quantity
 from market.errors import Refusal
+from market.metrics import episode_profit
 from policies.config import RunConfig, parse_run
 from policies.league import KINDS, League, kinds_of_rows
 from policies.pfsp import Ratings, ease, weights
 from policies.rivals import DrawnSeat
+from policies.seeds import row_seed
 from policies.selfplay import SelfPlay
 from policies.selfplay_options import League as LeagueOptions
 from policies.session import Training
 from policies.shared import SharedPlay, without_indicator
+from policies.simulate import play as simulate
 from policies.threads import one_torch_thread
 from policies.trained import TrainedSeller
 
@@ -295,6 +298,26 @@ def test_ratings_are_the_profits_of_the_episodes_played() -> None:
             theirs / periods
         )
         assert rated[number].episodes == pytest.approx(periods / HORIZON)
+
+
+def test_the_hardest_fixed_competitor_is_the_one_that_somebody_else_earns_most_against() -> None:
+    """Regret is a share of par: what the best competitor in the seat earns against it, played here once more."""
+    mode = league(6 * HORIZON, hardness=2.0, uniform=0.1)
+    for seat, meetings in mode.meetings.items():
+        members, chances = meetings.chances(1 - seat, "fixed")
+        own = np.array([meetings.ratings.of[number].own for number in members])
+        rivals = [mode.pool.members[number].seller for number in members]
+        candidates = [mode.pool.members[number].seller for number in mode.pool.of(seat, "fixed")]
+        par = []
+        for rival in rivals:
+            seats = [(one, rival) if seat == 0 else (rival, one) for one in candidates]
+            ledgers = [simulate(mode.spec, pair, markets=4, seed=row_seed(0, "select")) for pair in seats]
+            par.append(max(episode_profit(one, mode.spec, 2, 1.0)[:, seat].mean() for one in ledgers) / (HORIZON - 2))
+        regret = (np.array(par) - own) / np.maximum(np.abs(par), 0.1 * np.abs(par).max())
+        hard = ((regret - regret.min()) / np.ptp(regret)) ** 2
+        assert chances == pytest.approx(0.1 / 3 + 0.9 * hard / hard.sum(), rel=1e-9)
+        by_profit = weights(own, 2.0, 0.1)
+        assert np.abs(chances - by_profit).max() > 0.01
 
 
 def test_only_learners_seller_periods_count_and_schedules_keep_pace() -> None:
