@@ -60,7 +60,7 @@ class League(SelfPlayOptions):
         "learners, against whom that is not known, as shortfall), a low profit (shortfall), or a rival's that is higher",
     )
     hardness: float = Field(default=1.0, ge=0, le=10, description="exponent of the weight of hard rivals; 0: all alike")
-    uniform: Share = Field(default=0.2, description="share of draws that are uniform, so that nobody is forgotten")
+    uniform: Share = Field(default=0.5, description="share of draws that are uniform, so that nobody is forgotten")
     memory: PositiveInt = Field(default=500, description="episodes after which a rating forgets")
 
     @model_validator(mode="after")
