@@ -47,9 +47,23 @@ def search_space(configs: Mapping[str, RunConfig], learner: str | None = None) -
         of = f" of {learner}" if learner else ""
         example = "{learners.dqn.lr: {log: [1e-4, 1e-2]}}"
         raise Refusal(f"{', '.join(configs)}: tune: declares no option{of} to search, such as {example}")
+    for path, (name, _) in found.items():
+        _refuse_idle(configs, path, f"{name}: tune.{path}")
     return {
         path: _distribution(configs[name], path, one, f"{name}: tune.{path}") for path, (name, one) in found.items()
     }
+
+
+def _refuse_idle(configs: Mapping[str, RunConfig], path: str, where: str) -> None:
+    """Raise :class:`Refusal` for an option of a learner that sits nowhere: all trials would be the same."""
+    top, name, *_ = path.split(".")
+    players = [player for config in configs.values() for player in config.seats.values()]
+    playing = {one for player in players if (one := learner_name(player, where)) is not None}
+    if top == "learners" and playing and name not in playing:
+        raise Refusal(
+            f"{where}: no seat has {name}, so nothing depends on it (the learners are {', '.join(sorted(playing))}; "
+            f"--learner {name} puts it in every learning seat)"
+        )
 
 
 def option_of(config: RunConfig, path: str, where: str) -> FieldInfo:

@@ -31,8 +31,8 @@ from policies.statistics import mean_interval
 
 OUTPUT = Path(__file__).with_suffix(".md")
 MODES = ("independent", "shared", "league", "psro")
-BUDGETS = {"duopoly": 3_000_000, "orange_juice": 4_500_000}
-RESPONSE = {"duopoly": 150_000, "orange_juice": 225_000}
+BUDGETS = {"duopoly": 3_000_000, "orange_juice": 3_000_000}
+RESPONSE = {"duopoly": 400_000, "orange_juice": 450_000}
 # which rival one meets shows only over time
 STACKS = tuple(f"learners.{learner}.stack=8" for learner in ("dqn", "a2c", "ddpg"))
 NEW_KINDS = ("match", "clearance", "best_response")

@@ -60,12 +60,15 @@ def test_keys_may_be_nested_or_joined() -> None:
 
 
 def test_options_that_take_whole_numbers_get_whole_numbers() -> None:
-    changes = ("tune.learners.a2c.segment={range: [5, 20], step: 5}", "tune.learners.dqn.batch_size={log: [1e2, 1e3]}")
+    changes = (
+        "tune.learners.dqn.report_every={range: [5, 20], step: 5}",
+        "tune.learners.dqn.batch_size={log: [1e2, 1e3]}",
+    )
     changes += ("tune.learners.dqn.gamma={range: [0, 0.99]}", "tune.learners.dqn.hidden={choice: [[8], [8, 8]]}")
     found = search_space({"duopoly": load_run(DUOPOLY, changes)})
     kinds = {path: type(one).__name__ for path, one in found.items()}
     assert kinds == {
-        "learners.a2c.segment": "IntDistribution",
+        "learners.dqn.report_every": "IntDistribution",
         "learners.dqn.batch_size": "IntDistribution",
         "learners.dqn.gamma": "FloatDistribution",
         "learners.dqn.hidden": "CategoricalDistribution",
@@ -86,6 +89,7 @@ REFUSED = {
     "tune.learners.dqn.n_step={choice: [1, 1.5]}": "tune.learners.dqn.n_step: must be a valid integer",
     "tune.market.horizon={range: [10, 20]}": "must be learners.NAME.OPTION, seats.SELLER.OPTION or training.markets",
     "tune.seats.left.lr={log: [1, 2]}": "seats.left has no learner with options of its own",
+    "tune={learners.a2c.lr: {log: [1e-4, 1e-2]}}": "no seat has a2c, so nothing depends on it (the learners are ddpg, dqn",
     "tune={}": "tune: declares no option to search",
 }
 
