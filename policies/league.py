@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from market.decisions import Decisions
 from market.layout import Floats
+from policies.averaging import WeightAverage
 from policies.choice import Shortfalls, relative
 from policies.fixed import Rules
 from policies.learner import Learner
 from policies.memory import generator_state, restore_generator
 from policies.mode import Mode
+from policies.networks import Actor
 from policies.options import LearnerOptions
 from policies.pfsp import Ratings, weights
 from policies.pool import Kind, Pool
@@ -128,12 +130,22 @@ class League(Mode):
         self.distance = options.distance or max(1, self.budget // DISTANCES)
         self.pool = Pool(self.spec)
         self.players = {seat: seats.learner(seat) for seat in seats.learning}
+        self.averages = {seat: self._average(learner) for seat, (learner, _) in self.players.items()}
         self.rng = rival_draws(seats.seed)
         self._add_present()
         self.meetings: dict[int, Meetings] = {}
         self.markets: dict[int, DrawnMarket] = {}
         for place, seat in enumerate(self.players):
             self._seat(seat, place * config.training.markets)
+
+    def _average(self, learner: Learner) -> WeightAverage:
+        """Over a share of the run's periods."""
+        a_period = len(self.players) * self.seats.config.training.markets
+        return WeightAverage(learner.network, self.options.average * self.budget / a_period)
+
+    def network(self, seat: int) -> Actor:
+        """The average of the learner's weights over the last part of the run."""
+        return self.averages[seat].network
 
     def _add_present(self) -> None:
         """The learners as they are, and the fixed competitors: made anew in every process."""
@@ -198,6 +210,8 @@ class League(Mode):
         for market in self.markets.values():
             reports |= market.play_period()
             self.done += market.batch.markets
+        for average in self.averages.values():
+            average.add()
         if self.done // self.distance > before // self.distance:
             self._take_snapshots()
         return reports
@@ -279,6 +293,7 @@ class League(Mode):
             "done": self.done,
             "pool": self.pool.state_dict(),
             "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.meetings.items()},
+            "averages": {str(seat): average.state_dict() for seat, average in self.averages.items()},
             "generator": torch.from_numpy(generator_state(self.rng)),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
         }
@@ -290,4 +305,5 @@ class League(Mode):
         for seat, meetings in self.meetings.items():
             meetings.ratings.load_state_dict(state["ratings"][str(seat)])
             self.markets[seat].load_state_dict(state["markets"][str(seat)])
+            self.averages[seat].load_state_dict(state["averages"][str(seat)])
         restore_generator(self.rng, state["generator"].numpy())

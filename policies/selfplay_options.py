@@ -61,6 +61,10 @@ class League(SelfPlayOptions):
     )
     hardness: float = Field(default=1.0, ge=0, le=10, description="exponent of the weight of hard rivals; 0: all alike")
     uniform: Share = Field(default=0.5, description="share of draws that are uniform, so that nobody is forgotten")
+    average: Share = Field(
+        default=0.1,
+        description="share of the run over which the weights of the policy that is judged and saved are averaged; 0: none",
+    )
     memory: PositiveInt = Field(default=500, description="episodes after which a rating forgets")
 
     @model_validator(mode="after")
