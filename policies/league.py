@@ -4,41 +4,40 @@ Prioritised fictitious self-play (Vinyals et al. 2019): the pool holds the learn
 all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.pfsp``). A fixed
 share of rows meets each kind; which rivals a row has changes only when its episode ends.
 
-Dimensions: M rows of each learner, N sellers, R rows whose episode ends.
+What is judged and saved of a learner is the average of its weights over the last part of the run, and the best of these
+is chosen by the worst shortfall against the fixed competitors (``policies.choice``).
+
+Dimensions: M rows of each learner, N sellers, C fixed competitors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from market.decisions import Decisions
 from market.layout import Floats
 from policies.averaging import WeightAverage
-from policies.choice import Shortfalls, relative
+from policies.choice import Shortfalls
 from policies.fixed import Rules
 from policies.learner import Learner
+from policies.meetings import KINDS, Meetings
 from policies.memory import generator_state, restore_generator
 from policies.mode import Mode
 from policies.networks import Actor
 from policies.options import LearnerOptions
-from policies.pfsp import Ratings, weights
-from policies.pool import Kind, Pool
-from policies.rivals import DrawnMarket, Members
+from policies.pool import Pool
+from policies.rivals import DrawnMarket
 from policies.runs import write_json
 from policies.seats import Seats
 from policies.seeds import rival_draws
 from policies.selfplay_options import League as Options
-from policies.seller import Seller
 from policies.trained import TrainedSeller
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 STOCKED = (
     "nash+base_stock",
     "collusive+base_stock",
@@ -60,60 +59,6 @@ MADE = (
     "undercut(spread=0.2)",
 )
 DISTANCES = 20  # snapshots of a run by default
-GOLDEN = (np.sqrt(5) - 1) / 2
-
-
-def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
-    """Which kind of rival each row meets, an index of :data:`KINDS` (M,): always the same.
-
-    Kinds are spread evenly over rows, and so over the phases of an episode (multiples of the golden ratio modulo 1).
-    """
-    at = np.modf(np.arange(rows) * GOLDEN)[0]
-    return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
-
-
-class Meetings:
-    """Whom one learner meets: draws by its own ratings. Satisfies :class:`policies.rivals.Draws`."""
-
-    def __init__(
-        self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any, pars: Callable[[], Floats]
-    ) -> None:
-        self.pool, self.seat, self.drawn, self.options, self.rng, self.pars = pool, seat, drawn, options, rng, pars
-        self.kinds = kinds_of_rows(rows, options)
-        self.ratings = Ratings(options.memory)
-
-    def chances(self, seat: int, kind: Kind) -> tuple[list[int], Floats]:
-        """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
-        members, o = self.pool.of(seat, kind), self.options
-        scores = self.ratings.scores(members, o.measure == "margin")
-        if o.measure == "regret" and o.hardness and kind == "fixed" and np.isfinite(scores).any():
-            scores = relative(scores, self.pars())
-        return members, weights(scores, o.hardness, o.uniform)
-
-    def draw(self, rows: NDArray[np.intp]) -> Members:
-        """Rivals (R, N) for rows that begin an episode, each seat by itself; until there are snapshots, learners."""
-        found = np.full((len(rows), len(self.pool.spec.sellers)), -1, np.int64)
-        uniform = self.rng.random((len(rows), len(self.drawn)))
-        for column, seat in enumerate(self.drawn):
-            for index, kind in enumerate(KINDS):
-                own = np.flatnonzero(self.kinds[rows] == index)
-                if not len(own):
-                    continue
-                members, chances = self.chances(seat, kind if self.pool.of(seat, kind) else "current")
-                at = np.searchsorted(np.cumsum(chances), uniform[own, column], side="right")
-                found[own, seat] = np.array(members)[np.minimum(at, len(members) - 1)]
-        return found
-
-    def ended(self, members: Members, profit: Floats, length: Floats) -> None:
-        """Rate everybody who was met."""
-        for seat in self.drawn:
-            for number in np.unique(members[:, seat]):
-                met = members[:, seat] == number
-                self.ratings.see(int(number), profit[met, self.seat], profit[met, seat], length[met])
-
-    def seller(self, number: int) -> Seller:
-        """The seller of a member."""
-        return self.pool.members[number].seller
 
 
 class League(Mode):
@@ -158,8 +103,9 @@ class League(Mode):
 
     def _competitors(self) -> list[Rules]:
         """The fixed competitors of the pool: none where no row meets them."""
-        listed = self.options.competitors or (STOCKED if self.spec.stocked else MADE)
-        return self.seats.judge.parse(listed, "selfplay.competitors") if self.options.fixed else []
+        usual = STOCKED if self.spec.stocked else MADE
+        given, where = self.options.competitors, "selfplay.competitors"
+        return self.seats.judge.listed(given, usual, where) if self.options.fixed else []
 
     @cached_property
     def shortfalls(self) -> Shortfalls | None:

@@ -85,9 +85,9 @@ class Judge:
         if against is not None and against != "panel":
             return [self._rules(against, "--against")]
         if against == "panel":
-            return self._listed(settings.panel, STOCKED_PANEL if stocked else MADE_PANEL, "evaluation.panel")
+            return self.listed(settings.panel, STOCKED_PANEL if stocked else MADE_PANEL, "evaluation.panel")
         usual = STOCKED_LINE_UPS if stocked else MADE_LINE_UPS
-        return self._listed(settings.line_ups, usual, "evaluation.line_ups")
+        return self.listed(settings.line_ups, usual, "evaluation.line_ups")
 
     def _only_one(self, against: str | None) -> list[Rules]:
         """A monopoly has no rivals; the line-up that it is given plays nowhere."""
@@ -102,7 +102,7 @@ class Judge:
         usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
         return self._usable(usual, "competitors")[0]
 
-    def _listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
+    def listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
         """The configuration's list, or what of the usual one can play here; refused where nothing can."""
         if given:
             return self.parse(given, where)

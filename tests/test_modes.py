@@ -17,7 +17,8 @@ from market.decisions import order_quantity
 from market.errors import Refusal
 from market.metrics import episode_profit
 from policies.config import RunConfig, parse_run
-from policies.league import KINDS, League, kinds_of_rows
+from policies.league import League
+from policies.meetings import KINDS, kinds_of_rows
 from policies.pfsp import Ratings, ease, weights
 from policies.rivals import DrawnSeat
 from policies.seeds import row_seed
@@ -219,6 +220,18 @@ def league(periods: int, seed: int = 0, **options: Any) -> League:
     mode = play(config("dqn", "ddpg", selfplay=small | options), periods, seed)
     assert isinstance(mode, League)
     return mode
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_of_the_usual_competitors_those_that_can_play_are_taken(made: bool) -> None:
+    """Who does not see rivals' prices cannot undercut them; asked for by name, that is refused."""
+    blind = {"visibility": {"rivals_prices": "hidden"}, "made": made}
+    mode = play(config("dqn", "dqn", selfplay="league", **blind), HORIZON)
+    labels = {member.label for member in mode.pool.present() if member.kind == "fixed"}
+    assert "nash" in {label.partition("+")[0] for label in labels} and len(labels) == 5
+    assert not any(label.startswith(("undercut", "trigger")) for label in labels)
+    with pytest.raises(Refusal, match=r"selfplay\.competitors\.0: undercut"):
+        play(config("dqn", "dqn", selfplay={"mode": "league", "competitors": ["undercut"]}, **blind), 0)
 
 
 def test_rows_are_shared_out_among_kinds() -> None:
