@@ -9,7 +9,7 @@ N sellers, K features, leaves one sentence each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,8 @@ def imitate(seller: Seller, watched: Watched, seat: int, depth: int = DEPTH) -> 
         sentences.append(Sentence(conditions, float(told[leaf][0]), level, orders, share))
     said = np.array([told[leaf] for leaf in leaves[test]])
     usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
+    if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded
+        sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
     fidelity = _fidelity(watched, seat, test, said, usual)
     ranked = tuple(sorted(sentences, key=lambda one: -one.share))
     return Imitation(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))

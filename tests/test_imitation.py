@@ -29,6 +29,18 @@ from policies.trained import TrainedSeller
 LARGE = a_market({**STOCK, "stock": 20}, STOCK, horizon=60, customers={"rate": 60.0})
 
 
+class Wobble:
+    """Posts 1.5, and below an inventory position of 16 by chance sometimes 2.5: usually the same on both sides."""
+
+    def start(self, markets: int) -> Memory:
+        return {}
+
+    def act(self, view: View, memory: Memory) -> tuple[Any, Any, Memory]:
+        position = view.on_hand + view.on_order
+        dear = (position < 16) & (view.noise % np.uint64(10) < 3)
+        return np.where(dear, 2.5, 1.5), np.maximum(35.0 - position, 0), memory
+
+
 class Threshold:
     """Posts 2.5 and orders up to 45 below an inventory position of 16, else posts 1.5 and orders up to 35."""
 
@@ -102,6 +114,12 @@ def test_a_policy_of_two_branches_is_told_exactly() -> None:
     assert told.fidelity.both == told.fidelity.price_r2 == told.fidelity.order_r2 == 1
     usual = max(told.sentences, key=lambda one: one.share)
     assert told.sentences[0] is usual and 0 < told.fidelity.single < 1
+
+
+def test_sentences_that_would_say_the_same_are_one() -> None:
+    told = imitate(Wobble(), watched_with(Wobble()), 0)
+    assert [one.text for one in told.sentences] == ["Always: post 1.500, order up to 35 (100 % of periods)"]
+    assert 0.7 < told.fidelity.both == told.fidelity.single < 1.0
 
 
 def test_a_base_stock_rule_is_one_sentence() -> None:
