@@ -62,7 +62,8 @@ class TrainingBar:
         self._bar = Progress(*columns, console=console, refresh_per_second=5, speed_estimate_period=60)
         self._task = self._bar.add_task("train", total=budget, phase="", speed="")
         self._begun = self._last_time = time.monotonic()
-        self._last_done, self._done, self._speed, self._printed, self._first = 0, 0, "", 0, budget
+        self._last_done, self._done, self._speed, self._printed = 0, 0, "", 0
+        self._first: int | None = None
 
     def __enter__(self) -> Self:
         if not self._lines:
@@ -85,7 +86,8 @@ class TrainingBar:
     def advance_to(self, done: int) -> None:
         """Show that ``done`` seller-periods are behind us."""
         self._done, now = min(done, self._budget), time.monotonic()
-        self._first = min(self._first, self._done)  # a run that was resumed begins far on
+        if self._first is None:  # a run that was resumed begins far on
+            self._begin_at(self._done, now)
         finished = self._done == self._budget
         span = now - self._last_time
         if span < REFRESH and not finished:
@@ -98,8 +100,11 @@ class TrainingBar:
             self._printed = self._done * LINES // self._budget
             self._line(now - self._begun)
 
+    def _begin_at(self, done: int, now: float) -> None:
+        self._first, self._begun, self._printed = done, now, done * LINES // self._budget
+
     def _line(self, elapsed: float) -> None:
-        left = elapsed * (self._budget - self._done) / max(self._done - self._first, 1)
+        left = elapsed * (self._budget - self._done) / max(self._done - (self._first or 0), 1)
         text = f"learning {self._done / self._budget:4.0%}   {self._speed}   {elapsed:.0f} s, about {left:.0f} s left"
         self._console.print(text, highlight=False)
 

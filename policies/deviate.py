@@ -170,6 +170,10 @@ def discount(run: FrozenRun, seat: int) -> float:
 def find_deviation(run: FrozenRun, seat: int, text: str, seed: int) -> Deviation:
     """What ``--to`` asks for: rules, or a price as ``price=1.5``. Rules without replenishment leave orders alone."""
     price = PRICE.fullmatch(text.strip())
+    if not price and "=" in text and "(" not in text:
+        raise Refusal(
+            f"--to {text}: must be a price, such as price=1.5, or rules, such as undercut(step=0.05)+base_stock"
+        )
     rules = parse_rules(f"constant(price={price.group(1)})" if price else text, "--to")
     with place("--to"):
         if rules.replenishment is not None or not run.spec.stocked or isinstance(rules.pricing, Optimal):

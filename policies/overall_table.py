@@ -11,7 +11,7 @@ from policies.config import Evaluation
 from policies.overall import LineUps, TrainingRuns
 from policies.table import in_brackets, number, played, plus_minus, print_table, relative, word
 
-ONE_SEED = "one training seed; train more with --seed to tell luck from skill."
+ONE_SEED = "one training seed; train several with --seeds to tell luck from skill."
 HOW_RUNS = (
     "Over runs: the scores are each run's mean difference to the best fixed competitor of each line-up. The interquartile "
     "mean leaves out the lowest and the highest quarter of them (of three none); the probability of improvement is that "
@@ -79,11 +79,13 @@ def print_runs(found: Sequence[TrainingRuns], console: Console) -> None:
 def _over_runs(runs: TrainingRuns) -> str:
     low, high = (_score(runs, end) for end in runs.ends)
     of = "more a period than the best fixed competitor" if runs.in_money else "of the best fixed competitor's profit"
-    chance = runs.improvement
+    middle, chance, enough = runs.middle, runs.improvement, len(runs.policies) > 2
+    between = f" [{_score(runs, middle.low)}, {_score(runs, middle.high)}]" if enough else ""
+    likely = f" [{chance.low:.2f}, {chance.high:.2f}]" if enough else ""
     return (
-        f"{runs.seller} over {len(runs.policies)} runs: interquartile mean {_score(runs, runs.middle.value)} "
-        f"[{_score(runs, runs.middle.low)}, {_score(runs, runs.middle.high)}] {of}; probability of improvement "
-        f"{chance.value:.2f} [{chance.low:.2f}, {chance.high:.2f}]; range {low} to {high}."
+        f"{runs.seller} over {len(runs.policies)} runs: interquartile mean {_score(runs, middle.value)}{between} {of}; "
+        f"probability of improvement {chance.value:.2f}{likely}; range {low} to {high}."
+        + ("" if enough else " An interval needs three runs.")
     )
 
 

@@ -112,6 +112,11 @@ def add_about(folder: Path, **facts: Any) -> None:
     write_json(folder / ABOUT, read_about(folder) | facts)
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the training of a run came to its end."""
+    return "finished" in read_about(folder)
+
+
 def is_run(path: Path) -> bool:
     """Whether ``path`` is a run's folder rather than a configuration."""
     return path.is_dir()
@@ -128,6 +133,8 @@ def seed_folders(folder: Path) -> list[Path]:
 def open_run(folder: Path) -> RunConfig:
     """The resolved configuration of a run; raise :class:`Refusal` when the folder is not a run's."""
     if not (folder / "config.yaml").is_file():
+        if seeds := seed_folders(folder):
+            raise Refusal(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
         raise Refusal(f"{folder}: is not a run (it has no config.yaml)")
     return load_run(folder / "config.yaml")
 

@@ -13,7 +13,7 @@ from market.spec import MarketSpec
 from policies.config import RunConfig, load_run
 from policies.fixed import Rules, parse_rules
 from policies.rule import place
-from policies.runs import is_run, open_run, seed_folders
+from policies.runs import is_finished, is_run, open_run, seed_folders
 from policies.saved_mixture import saved_policies
 from policies.seller import Seller
 
@@ -78,6 +78,10 @@ def _of_rules(order: JudgeOrder, path: Path) -> Subjects:
     config = load_run(path, order.changes)
     if order.seller is None:
         raise Refusal(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
+    if order.seller in config.market.names:
+        raise Refusal(
+            f"--seller {order.seller}: of a configuration, --seller gives the RULES to judge; --seat names their seat"
+        )
     rules = parse_rules(order.seller, "--seller", config.market)
     seats = _seats(order, config.market)
     for seat in seats:
@@ -163,8 +167,9 @@ def _some(found: Sequence[str]) -> str:
 
 
 def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[RunConfig]) -> list[str]:
-    """What makes several runs less than independent repetitions of one another."""
-    said = []
+    """What makes several runs less than independent repetitions of one another, or any less than its whole budget."""
+    unfinished = [str(folder) for folder in folders if not is_finished(folder)]
+    said = [f"{path} did not finish its training: bazaar train --resume {path} goes on." for path in unfinished]
     for name, config in zip(names[1:], configs[1:], strict=True):
         first, second = (one.model_dump(mode="json", exclude={"market"}) for one in (configs[0], config))
         if found := differences(first, second):

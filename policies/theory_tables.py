@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from market.errors import Refusal
+from market.optimum import PRICES
 from market.spec import MarketSpec
 from policies.config import RunConfig, load_run
 from policies.theory_report import Say, theory_report
 
 WIDTH = 100
+FEW = 9  # prices; with fewer the optimum of a range is a matter of luck
 
 
 def theory(
@@ -257,10 +259,13 @@ def _how(spec: MarketSpec, report: dict[str, Any], solved: bool) -> Iterator[str
         (row["hindsight"]["episodes"] for row in report["exact"].values() if "why" not in row["hindsight"]), 0
     )
     if solved and spec.stocked:
+        tried = sorted({row["prices"] or PRICES for row in report["exact"].values() if "why" not in row})
         yield (
-            "Optimum: the best long-run average, by value iteration over the prices of the range and every whole "
-            "level. gamma loses: what a learner that discounts so gives up at best."
+            f"Optimum: the best long-run average, by value iteration over {' or '.join(map(str, tried))} prices of the "
+            "range and every whole level. gamma loses: what a learner that discounts so gives up at best."
         )
+        if tried[0] < FEW:
+            yield "So few prices miss the best one: leave --prices out for a finer optimum."
     if not solved:
         yield "`bazaar exploit` trains a response where there is no exact one."
     if episodes:

@@ -165,6 +165,7 @@ COMMANDS = {
     ("evaluate", str(ROOT / "configs")): "is not a run (it has no config.yaml)",
     ("evaluate", DUOPOLY, "--seller", "nsh"): "--seller.pricing: unknown rule 'nsh'",
     ("evaluate", DUOPOLY, "--seller", "nash("): "--seller",
+    ("evaluate", DUOPOLY, "--seller", "left"): "--seller gives the RULES to judge; --seat names their seat",
     (
         "evaluate",
         DUOPOLY,

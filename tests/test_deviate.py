@@ -79,6 +79,11 @@ def test_runs_of_different_markets_are_refused(a_run: Path, tmp_path: Path, caps
     assert "market.sellers differ" in capsys.readouterr().err
 
 
+def test_a_price_that_is_misspelt_is_told_how_prices_are_given(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deviate", str(a_run), "--seller", "left", "--to", "pricee=1.5"]) == 2
+    assert "--to pricee=1.5: must be a price, such as price=1.5, or rules" in capsys.readouterr().err
+
+
 def a_response(*rules: str, to: str, gamma: float = 1.0, periods: int = 8) -> tuple[Response, Impulse]:
     """The first of two sellers in the pricing duopoly leaves its rules."""
     sellers = [build(text, CALVANO, seat) for seat, text in enumerate(rules)]

@@ -201,7 +201,7 @@ def test_several_runs_are_rows_of_one_table_and_one_sentence(
 
 def test_one_run_is_said_to_be_one_seed(a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alone = evaluated(tmp_path, a_run, "--episodes", 4)
-    assert "One training seed; train more with --seed" in capsys.readouterr().out
+    assert "One training seed; train several with --seeds" in capsys.readouterr().out
     assert {row["table"] for row in alone} == {"comparison"}
     evaluated(tmp_path, DUOPOLY, "--seller", "nash", "--episodes", 4, "--set", FEW)
     assert "training seed" not in capsys.readouterr().out

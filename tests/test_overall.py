@@ -104,12 +104,21 @@ def test_one_run_is_said_to_be_one_seed() -> None:
     text = said(RUNS, SELLERS)
     assert text.startswith("s (dqn) over 3 runs: interquartile mean +10.00% [")
     assert "probability of improvement 0.75 [" in text and "range +5.00% to +15.00%" in text
-    assert "s (a2c): one training seed; train more with --seed" in text
+    assert "s (a2c): one training seed; train several with --seeds" in text
     alone = said(RUNS, {"run_d": "s (a2c)"})
-    assert alone == "One training seed; train more with --seed to tell luck from skill.\n\n"
+    assert alone == "One training seed; train several with --seeds to tell luck from skill.\n\n"
     assert said(RUNS, {}) == ""
 
 
 def test_where_the_best_earns_nothing_scores_are_money() -> None:
     nothing = [comparison("x", run_a=[1, 1], run_b=[2, 2], fixed=[0, 0])]
-    assert "interquartile mean +1.5 [+1, +2] more a period than the best" in said(nothing, SELLERS)
+    assert "interquartile mean +1.5 more a period than the best" in said(nothing, SELLERS)
+
+
+def test_two_runs_get_no_interval_and_three_do() -> None:
+    two = [comparison("x", run_a=[11, 11], run_b=[12, 12], fixed=[10, 10])]
+    three = [comparison("x", run_a=[11, 11], run_b=[12, 12], run_c=[13, 13], fixed=[10, 10])]
+    assert "range +10.00% to +20.00%. An interval needs three runs." in said(two, SELLERS)
+    assert "[" not in said(two, SELLERS).split("range")[0]
+    text = said(three, SELLERS)
+    assert "interquartile mean +20.00% [" in text and "needs three" not in text

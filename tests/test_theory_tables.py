@@ -92,6 +92,8 @@ def test_one_seat_its_discount_and_its_prices() -> None:
     assert row["lost_to_discounting"] == pytest.approx(1 - hasty.average / best.average)
     assert "gamma 0.9 loses" in text
     assert f"{row['lost_to_discounting']:.2%}" in text
+    assert "over 9 prices of the range" in " ".join(text.split()) and "So few prices" not in text
+    assert "So few prices miss the best one" in shown(run_of(spec), seat="right", prices=2)[0]
     low, high = best.levels_ordered_to
     assert f"orders up to {low:g} to {high:g} units" in text
     with pytest.raises(Refusal, match="--seat middle: the market's sellers are left, right"):

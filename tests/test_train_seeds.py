@@ -23,6 +23,7 @@ from small_run import DUOPOLY, ROOT, SMALL, small_run
 from market.errors import Refusal
 from market.metrics import episode_profit
 from policies import seeds_course as module
+from policies.cli import main
 from policies.engine import Say
 from policies.runs import saved_sellers
 from policies.seeds import row_seed
@@ -65,6 +66,26 @@ def test_the_folder_of_all_is_judged_as_its_runs(two_seeds: Path) -> None:
     assert whole.sellers == single.sellers and "left (dqn), seed-1" in whole.sellers
     rows = json.loads((two_seeds / "evaluation.json").read_text())
     assert {row["runs"] for row in rows if row.get("table") == "runs"} == {2}
+
+
+@pytest.mark.parametrize(
+    "words", [["report"], ["exploit", "--seller", "left"], ["deviate", "--seller", "left"], ["tournament", "nash"]]
+)
+def test_commands_that_take_one_run_name_one_of_the_folder(
+    two_seeds: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([words[0], str(two_seeds), *words[1:]]) == 2
+    assert f"{two_seeds}: holds the runs of 2 seeds; name one, such as {two_seeds}/seed-0" in capsys.readouterr().err
+
+
+def test_a_run_that_did_not_finish_is_judged_with_a_remark(tmp_path: Path) -> None:
+    run = shutil.copytree(small_run(), tmp_path / "cut")
+    assert not find_subjects(JudgeOrder((run,))).remarks
+    about = json.loads((run / "run.json").read_text())
+    del about["finished"]
+    (run / "run.json").write_text(json.dumps(about))
+    (remark,) = find_subjects(JudgeOrder((run,))).remarks
+    assert remark == f"{run} did not finish its training: bazaar train --resume {run} goes on."
 
 
 def test_cross_play_is_what_the_sellers_earn_when_they_meet(two_seeds: Path) -> None:

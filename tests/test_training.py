@@ -124,6 +124,18 @@ def test_lines_come_ten_times_at_most_where_there_is_no_terminal() -> None:
     assert lines[-1].startswith("learning 100%") and "thousand seller-periods/s" in lines[-1]
 
 
+def test_what_is_left_of_a_run_that_was_resumed_counts_from_where_it_goes_on() -> None:
+    """A hundred a second from 500 of 1,000 on: at 600 a second has passed, and four are left."""
+    output = io.StringIO()
+    with TrainingBar(Console(file=output, width=100), 1000) as bar:
+        bar.advance_to(500)
+        bar._begun -= 1
+        bar._last_time -= 1
+        bar.advance_to(600)
+    (line,) = output.getvalue().splitlines()
+    assert line.startswith("learning  60%") and line.endswith("1 s, about 4 s left")
+
+
 def test_a_terminal_gets_a_bar_and_its_cursor_back() -> None:
     output = io.StringIO()
     with pytest.raises(KeyboardInterrupt), TrainingBar(Console(file=output, force_terminal=True), 10) as bar:
