@@ -57,7 +57,8 @@ def _carry_out(order: TuneOrder, study: Study, setup: Setup, folder: Path, conso
     before = outcomes(study)
     best = best_of(before)
     if before:
-        console.print(f"{len(before)} trials are there already", highlight=False)
+        enough = "; a larger --trials adds to them" if len(before) >= order.trials else ""
+        console.print(f"{len(before)} trials are there already{enough}", highlight=False)
 
     def told(number: int, outcome: dict[str, Any]) -> None:
         bar.finished(number, outcome)
@@ -81,6 +82,8 @@ def _report(order: TuneOrder, study: Study, setup: Setup, folder: Path, console:
     best = best_of(found)
     paths = write_best(folder, best, setup, order.command or "bazaar tune") if best else []
     train = f"   best: bazaar train {shlex.quote(str(paths[0]))}" if paths else ""
+    if paths and order.budget:
+        console.print(f"best.yaml trains for the search's --budget, {order.budget:,} seller-periods", highlight=False)
     charts = f"bazaar board {shlex.quote(str(folder))}"
     text = f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}"
     console.print(text, highlight=False, markup=False, soft_wrap=True)
