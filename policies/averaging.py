@@ -7,6 +7,7 @@ generalization", UAI.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
@@ -38,13 +39,11 @@ class WeightAverage:
             else:
                 mean.copy_(now)
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """The average and how many went into it."""
         return {"weights": self.network.state_dict(), "added": self.added}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back :meth:`state_dict`."""
-        weights, added = state["weights"], state["added"]
-        assert isinstance(weights, dict) and isinstance(added, int)
-        self.network.load_state_dict(weights)
-        self.added = added
+        self.network.load_state_dict(state["weights"])
+        self.added = state["added"]

@@ -48,16 +48,8 @@ STOCKED = (
     "undercut+base_stock",
     "undercut(spread=0.2)+forecast",
 )
-MADE = (
-    "nash",
-    "collusive",
-    "cost_plus",
-    "cost_plus(margin=0.1)",
-    "random(each=episode)",
-    "trigger(periods=20)",
-    "undercut",
-    "undercut(spread=0.2)",
-)
+MADE = tuple(rules.partition("+")[0] for rules in STOCKED)
+PLAIN = LearnerOptions.model_validate({})  # pars in plain profit, as ratings are
 DISTANCES = 20  # snapshots of a run by default
 
 
@@ -116,9 +108,7 @@ class League(Mode):
 
     def _pars(self, seat: int) -> Floats:
         """What the best fixed competitor earns in a seat against each of them in the others (C,)."""
-        return np.array(
-            [] if self.shortfalls is None else self.shortfalls.pars(seat, LearnerOptions.model_validate({}))
-        )
+        return np.array([] if self.shortfalls is None else self.shortfalls.pars(seat, PLAIN))
 
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training

@@ -13,6 +13,7 @@ from policies.config import load_run
 from policies.fixed import parse_rules
 from policies.opponents import Judge
 from policies.options import LearnerOptions
+from policies.runs import saved_sellers
 from policies.seeds import row_seed
 from policies.session import Training
 from policies.simulate import play
@@ -68,11 +69,16 @@ def test_a_league_chooses_by_its_fixed_competitors_and_other_modes_by_the_first_
 
 
 def test_the_policy_kept_as_best_is_the_one_with_the_least_shortfall(tmp_path: Path) -> None:
+    """Though it earned less than another; the profit that is saved with it is the one that it made."""
     training = Training(CONFIG, 0, "cpu")
     (tmp_path / "checkpoints").mkdir()
     shortfalls = {0: [-0.4, -0.1, -0.2], 1: [-0.2, -0.3, -0.1]}
+    done = []
     for k in range(3):
         training.play.play_period()
-        training.earned = {0: float(k), 1: float(k)}
+        done.append(training.play.done)
+        training.earned = {0: 5.0 - k, 1: 5.0 - k}
         training.keep(tmp_path, {seat: scores[k] for seat, scores in shortfalls.items()})
-    assert training.best == {0: -0.1, 1: -0.1}
+    best = saved_sellers(tmp_path)
+    assert (best["left"].trained, best["left"].score) == (done[1], 4.0)
+    assert (best["right"].trained, best["right"].score) == (done[2], 3.0)
