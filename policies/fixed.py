@@ -119,7 +119,8 @@ def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = No
 def _from_text(text: str, where: str) -> Rules:
     match = TEXT.fullmatch(text)
     if match is None:
-        raise Refusal(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock")
+        cut = "; YAML cuts lists at commas, so quote rules that have one" if text.count("(") > text.count(")") else ""
+        raise Refusal(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock{cut}")
     first, _, _, second, *_ = match.groups()
     pricing = _part(first, PRICING, f"{where}.pricing")
     replenishment = None if second is None else _part(second, REPLENISHMENT, f"{where}.replenishment")
