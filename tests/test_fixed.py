@@ -545,7 +545,11 @@ def test_every_option_is_documented() -> None:
         ("undercut(step)", "seats.left.pricing.undercut: 'step' must be option=value"),
         ("undercut(step=1,step=2)", "seats.left.pricing.undercut.step: is given twice"),
         ("nash+base_stock+forecast", "seats.left: 'nash+base_stock+forecast' must be pricing+replenishment, such as "),
-        ("undercut(step=1", "base_stock; YAML cuts lists at commas, so quote rules that have one"),
+        (
+            "undercut(step=1",
+            "seats.left: 'undercut(step=1' must be pricing+replenishment, such as undercut(step=0.05)+base_stock; "
+            "YAML cuts lists at commas, so quote rules that have one",
+        ),
         ("nash(", "seats.left: 'nash(' must be pricing+replenishment, such as undercut(step=0.05)+base_stock"),
         ("", "seats.left: '' must be pricing+replenishment, such as "),
         (
