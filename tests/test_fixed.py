@@ -547,8 +547,7 @@ def test_every_option_is_documented() -> None:
         ("nash+base_stock+forecast", "seats.left: 'nash+base_stock+forecast' must be pricing+replenishment, such as "),
         (
             "undercut(step=1",
-            "seats.left: 'undercut(step=1' must be pricing+replenishment, such as undercut(step=0.05)+base_stock; "
-            "YAML cuts lists at commas, so quote rules that have one",
+            "seats.left: 'undercut(step=1' must be pricing+replenishment, such as undercut(step=0.05)+base_stock; YAML cuts",
         ),
         ("nash(", "seats.left: 'nash(' must be pricing+replenishment, such as undercut(step=0.05)+base_stock"),
         ("", "seats.left: '' must be pricing+replenishment, such as "),
