@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from market.layout import Floats
+from market.layout import Floats, Script
 from market.spec import MarketSpec
 
 
@@ -38,8 +37,30 @@ def settled(spec: MarketSpec) -> tuple[Floats, Floats]:
     return np.repeat(np.array(spec.sizes)[:, None], len(season), axis=1), utility
 
 
+def build_script(spec: MarketSpec, calendar: Floats) -> Script:
+    """What the kernel needs; ``calendar`` (T,) are mean customers by period at size 1. Raises :class:`Refusal` as
+    :func:`market.sales.replay.replay` does.
+    """
+    if spec.tape is None:
+        factor, utility = settled(spec)
+        return Script(calendar, factor, utility, np.zeros((len(factor), 0, len(spec.sellers)), np.int8))
+    from market.sales.replay import replay  # brings pandas, which only a market with a history needs
+
+    history = replay(spec)
+    return Script(np.ones(len(calendar)), history.customers, history.utility, history.event)
+
+
+def recorded_prices(spec: MarketSpec) -> Floats | None:
+    """The history's prices (P, T, N), money per unit, or None without one."""
+    if spec.tape is None:
+        return None
+    from market.sales.replay import replay
+
+    return replay(spec).price
+
+
 def scenes(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
-    """Offsets to utility (C, N) and the share of all customers that meets each (C,), summing to one.
+    """Different offsets to utility (C, N) and the share of all customers that meets each (C,), summing to one.
 
     ``calendar`` (T,): mean customers by period of an episode at size 1. A location weighs by its size, a phase of the
     season by the customers of its periods. Sizes 1 and 3, no season: weights 1/4 and 3/4.
@@ -47,19 +68,26 @@ def scenes(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
     season, place = season_offsets(spec), location_offsets(spec)
     phase = np.bincount(np.arange(len(calendar)) % len(season), calendar, len(season))
     weight = np.outer(np.array(spec.sizes), phase).reshape(-1)
-    offset = (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1])
-    total = float(weight.sum())
-    return offset, weight / total if total > 0 else np.full(len(weight), 1.0 / len(weight))
+    offset, scene = np.unique(
+        (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1]), axis=0, return_inverse=True
+    )
+    weight = np.bincount(scene.reshape(-1), weight)
+    return offset, weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
 
 
 def observed_sizes(spec: MarketSpec) -> Floats:
-    """Each location's size as a seller sees it (P,): log of size to the geometric mean, the largest of them 1 or -1.
+    """Each place's size as a seller sees it (P,): log of size to the geometric mean, the largest of them 1 or -1.
 
     Sizes 1, 1 and 8: geometric mean 2, logs -0.69, -0.69 and 1.39, so -0.5, -0.5 and 1.
     """
     logs = np.log(np.array(spec.sizes))
     logs = logs - logs.mean()
-    return np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))
+    scaled = np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))
+    if spec.tape is None:
+        return scaled
+    from market.sales.replay import replay
+
+    return np.asarray(scaled[replay(spec).location])
 
 
 def mean_size(spec: MarketSpec) -> float:
@@ -76,11 +104,6 @@ def varies(spec: MarketSpec) -> str | None:
     if len(set(spec.season)) > 1:
         return "market.season changes utilities with the calendar, so that the state has a date"
     return None
-
-
-def no_events(spec: MarketSpec, places: int) -> NDArray[np.int8]:
-    """The promotions of a script that leaves them to chance: of no periods."""
-    return np.zeros((places, 0, len(spec.sellers)), np.int8)
 
 
 def limit_each(limit: int, count: int) -> int:

@@ -128,6 +128,9 @@ class History(Model):
     columns: dict[str, str] = Field(default_factory=dict)
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.file, tuple(sorted(self.columns.items())), self.sha256))
+
 
 class DemandShock(Model):
     """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
