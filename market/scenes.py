@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.layout import Floats, Script
 from market.spec import MarketSpec
@@ -82,12 +83,16 @@ def observed_sizes(spec: MarketSpec) -> Floats:
     """
     logs = np.log(np.array(spec.sizes))
     logs = logs - logs.mean()
-    scaled = np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))
+    return np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))[location_of_place(spec)]
+
+
+def location_of_place(spec: MarketSpec) -> NDArray[np.int64]:
+    """The location of each place (P,): its own, or that of the history's market."""
     if spec.tape is None:
-        return scaled
+        return np.arange(len(spec.sizes))
     from market.sales.replay import replay
 
-    return np.asarray(scaled[replay(spec).location])
+    return replay(spec).location
 
 
 def mean_size(spec: MarketSpec) -> float:
