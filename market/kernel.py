@@ -841,9 +841,7 @@ def learn_session(market, sellers, script, tape, state, scratch, ledger, m, pric
 
 
 @compiled()
-def learn_serial(
-    markets, sellers, script, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
-):
+def learn_serial(markets, sellers, script, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods):
     for r in range(rows.shape[0]):
         learn_session(
             markets[0],

@@ -20,7 +20,7 @@ def location_offsets(spec: MarketSpec) -> Floats:
     own = np.array([seller.quality for seller in spec.sellers])
     if not spec.locations:
         return np.zeros((1, len(own)))
-    return np.array([location.quality for location in spec.locations]) - own
+    return np.asarray([location.quality for location in spec.locations] - own)
 
 
 def season_offsets(spec: MarketSpec) -> Floats:

@@ -69,7 +69,13 @@ def plain(value: float) -> str:
 
 def natural_features(spec: MarketSpec, met: Situations, seat: int) -> list[Feature]:
     """The features of a seat in situations D; those that never change are left out."""
-    found = [*_own(spec, met, seat), *_rivals(spec, met, seat), *_events(spec, met, seat), *_calendar(spec, met), *_place(spec, met)]
+    found = [
+        *_own(spec, met, seat),
+        *_rivals(spec, met, seat),
+        *_events(spec, met, seat),
+        *_calendar(spec, met),
+        *_place(spec, met),
+    ]
     return [feature for feature in found if np.ptp(feature.values) > 0]
 
 

@@ -189,7 +189,10 @@ def test_the_law_of_demand_mixes_seasons_and_locations() -> None:
     spec = market(locations=PLACES, season=[1.0, -1.0])
     each = [demand_law(alone(place, season), 0, [2.0, 2.0]) for place in PLACES for season in (1.0, -1.0)]
     np.testing.assert_allclose(
-        demand_law(spec, 0, [2.0, 2.0]).units(40), np.mean([law.units(40) for law in each], axis=0), rtol=1e-3, atol=1e-9
+        demand_law(spec, 0, [2.0, 2.0]).units(40),
+        np.mean([law.units(40) for law in each], axis=0),
+        rtol=1e-3,
+        atol=1e-9,
     )
     assert demand_law(spec, 0, [2.0, 2.0]).mean == pytest.approx(np.mean([law.mean for law in each]), rel=1e-9)
 
@@ -242,7 +245,10 @@ def test_tabular_sellers_refuse_locations() -> None:
             {"locations": [{"name": "x", "quality": [1.0]}]},
             r"locations.0 \(x\).quality must have 2 numbers, one a seller, got 1",
         ),
-        ({"locations": [{"name": "x", "size": 0, "quality": [1, 2]}]}, "market.locations.0.size: must be greater than 0"),
+        (
+            {"locations": [{"name": "x", "size": 0, "quality": [1, 2]}]},
+            "market.locations.0.size: must be greater than 0",
+        ),
         ({"locations": [{"name": "x"}]}, "market.locations.0.quality: this key is required"),
         ({"locations": [{"name": "", "quality": [1, 2]}]}, "market.locations.0.name"),
         ({"locations": [PLACES[0] | {"sise": 2}]}, r"market.locations.0.sise: unknown key \(did you mean size"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import a_market, begun, customers_come, play
+from conftest import begun, customers_come, play
 from scipy import stats
 
 from market import kernel

@@ -214,9 +214,7 @@ def _sizes(spec: MarketSpec, table: Table, location: NDArray[np.int64]) -> Float
     return size
 
 
-def _check_sizes(
-    spec: MarketSpec, table: Table, units: Floats, size: Floats, line: NDArray[np.int64]
-) -> None:
+def _check_sizes(spec: MarketSpec, table: Table, units: Floats, size: Floats, line: NDArray[np.int64]) -> None:
     total = units.sum(axis=-1)
     if (total < size).all():
         return
