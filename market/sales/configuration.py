@@ -40,9 +40,8 @@ def market_qualities(found: Calibration) -> dict[str, list[float]]:
     for market in found.sales.markets:
         values = []
         for seller in found.sellers:
-            base = fitted.quality.get((market, seller))
-            known = base is not None and math.isfinite(base)
-            values.append(float(base) + fit.moves[seller] + steady.get(seller, 0.0) if known else NEVER)
+            base = float(fitted.quality.get((market, seller), math.nan))
+            values.append(base + fit.moves[seller] + steady.get(seller, 0.0) if math.isfinite(base) else NEVER)
         qualities[market] = values
     return qualities
 
@@ -172,8 +171,7 @@ def _sellers(found: Calibration) -> Iterator[str]:
         quality = float(np.average([v for v, _ in offered], weights=[w for _, w in offered]))
         yield f'    - name: "{name}"'
         yield f"      quality: {plain(quality)}"
-        source = "the file's" if found.cost_given else "implied by a Bertrand equilibrium at the file's prices"
-        yield f"      unit_cost: {plain(found.cost[name])}   # mean, {source}"
+        yield f"      unit_cost: {plain(found.cost[name])}   # {found.cost_source}"
         yield f"      xi: {plain(found.fit.shocks.own[name], 4)}"
         if found.fit.promotions is not None and found.fit.promotions.frequency[name] > 0:
             yield f"      event_frequency: {plain(found.fit.promotions.frequency[name], 4)}"
