@@ -47,7 +47,7 @@ def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
             "held_out_blocks": [_check(one) for one in checked.checks],
             "last_fifth": [_check(one) for one in checked.last],
         }
-    return _finite(data)
+    return {key: _finite(value) for key, value in data.items()}
 
 
 def _by_seller(found: Calibration, values: Any) -> dict[str, float]:
