@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = {
-    f"{path.parent.name}.{path.stem}": path for part in ("market", "policies") for path in (ROOT / part).glob("*.py")
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for part in ("market", "policies")
+    for path in (ROOT / part).rglob("*.py")
 }
 FOUNDATION = ["errors", "spec", "layout", "kernel", "observation", "decisions", "batch", "env", "interop"]
 WITHOUT_TIANSHOU = ["seller", "fixed", "networks", "evaluation", "judge", "stress", "impulse", "deviate", "strategies"]
@@ -39,7 +41,7 @@ def imports(path: Path, lazy: bool = True) -> Iterator[str]:
 
 def internal(module: str, lazy: bool = True) -> set[str]:
     """The project's modules that a module imports."""
-    names = {".".join(name.split(".")[:2]) for name in imports(MODULES[module], lazy)}
+    names = {".".join(name.split(".")[:parts]) for name in imports(MODULES[module], lazy) for parts in (2, 3)}
     return names & MODULES.keys() - {module}
 
 

@@ -1,0 +1,47 @@
+"""What the checks of a sales file find: errors, doubts that ``--force`` overrules, and warnings, each with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from market.errors import Refusal
+
+SHOWN = 5  # places that a message names
+
+
+@dataclass
+class Findings:
+    """Collects what is found; :meth:`settle` ends a check with one message when anything forbids going on."""
+
+    where: str
+    force: bool = False
+    errors: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def error(self, message: str) -> None:
+        """Nothing can be done with such data."""
+        self.errors.append(message)
+
+    def doubt(self, message: str) -> None:
+        """Results would mislead: an error, or with ``force`` a warning."""
+        (self.warnings if self.force else self.doubts).append(message)
+
+    def warning(self, message: str) -> None:
+        """Worth knowing."""
+        self.warnings.append(message)
+
+    def settle(self) -> None:
+        """Raise one :class:`Refusal` with everything that forbids going on."""
+        lines = self.errors + [f"{doubt} (--force goes on all the same)" for doubt in self.doubts]
+        if lines:
+            raise Refusal("\n".join(f"{self.where}: {line}" for line in lines))
+
+
+def named(kind: str, places: Iterable[object]) -> str:
+    """``line 3``, or ``lines 3, 5, 6, 7, 8 and 12 more``."""
+    all_ = list(places)
+    shown = ", ".join(map(str, all_[:SHOWN]))
+    more = f" and {len(all_) - SHOWN} more" if len(all_) > SHOWN else ""
+    return f"{kind}{'s' if len(all_) != 1 else ''} {shown}{more}"

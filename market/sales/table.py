@@ -1,0 +1,252 @@
+"""Reading a sales file: one row per period and seller (and market), as CSV or Parquet.
+
+``period`` (integer or ISO date), ``seller``, ``price`` > 0 and ``units`` are required; ``market``, any number of
+``promo_*`` in [0, 1], ``cost``, ``market_size`` and ``season`` may be there. What cannot be read at all is refused
+here, with its lines; what can be read but may mislead is looked for in :mod:`market.sales.checks`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from market.errors import Refusal
+from market.sales.findings import Findings, named
+from market.sales.periods import index_periods
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REQUIRED = ("period", "seller", "price", "units")
+OPTIONAL = ("market", "cost", "market_size", "season")
+PROMOTION = "promo_"
+ONLY = "all"  # the market's name where the file has no such column
+
+
+@dataclass(frozen=True)
+class Sales:
+    """A sales file in memory.
+
+    ``rows``: columns market, period (index from 0), seller, price (money), units, promo_* in [0, 1], those of cost,
+    market_size and season that the file has, and ``line`` of the file; sorted by market, period and seller.
+    ``labels`` (T,) name the periods; ``dates`` are theirs, where the file has dates; ``step`` is what a period is.
+    """
+
+    rows: pd.DataFrame
+    labels: list[str]
+    dates: pd.DatetimeIndex | None
+    step: str
+    path: Path
+    sha256: str
+
+    @property
+    def sellers(self) -> list[str]:
+        """Sellers in order of their names."""
+        return sorted(self.rows["seller"].unique())
+
+    @property
+    def markets(self) -> list[str]:
+        """Markets in the order of the file's names: numbers by value."""
+        names = self.rows["market"].unique()
+        return sorted(names, key=lambda name: (0, float(name), name) if name.isdigit() else (1, 0.0, name))
+
+    @property
+    def promotions(self) -> list[str]:
+        """The columns of promotions."""
+        return [name for name in self.rows.columns if name.startswith(PROMOTION)]
+
+    def has(self, column: str) -> bool:
+        """Whether the file gives an optional column."""
+        return column in self.rows.columns
+
+
+def columns_option(text: str) -> dict[str, str]:
+    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's."""
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        ours, equals, theirs = (part.strip() for part in item.partition("="))
+        if not (ours and equals and theirs):
+            raise Refusal(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
+        if ours not in (*REQUIRED, *OPTIONAL) and not ours.startswith(PROMOTION):
+            raise Refusal(
+                f"--columns: {ours!r} is no column of a sales file; there are {', '.join((*REQUIRED, *OPTIONAL))} and "
+                f"{PROMOTION}NAME"
+            )
+        if ours in found:
+            raise Refusal(f"--columns: {ours} is given twice")
+        found[ours] = theirs
+    return found
+
+
+def read_sales(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, str] | None = None,
+    periods: tuple[str | None, str | None] = (None, None),
+) -> Sales:
+    """Read a sales file.
+
+    Args:
+        path: ``.csv`` (or any text with commas), ``.parquet`` or ``.pq``.
+        columns: Bazaar's column names to those of the file.
+        where: keep only rows with these values in these columns of the file.
+        periods: keep only periods from the first to the second, both included; None is open.
+
+    Raises:
+        Refusal: no such file, a column is missing, or values that cannot be read, each with its lines.
+    """
+    import pandas as pd
+
+    raw, content = _raw(path), path.read_bytes()
+    kind = "row" if path.suffix in (".parquet", ".pq") else "line"
+    found = Findings(str(path))
+    raw = _filtered(raw, where or {}, found)
+    rows = _renamed(raw, columns or {}, found)
+    rows["line"] = raw.index + 2 if kind == "line" else raw.index + 1
+    rows = _chosen_periods(rows, periods, found)
+    _numbers(rows, kind, found)
+    _texts(rows, kind, found)
+    found.settle()
+    _plain_names(rows, found)
+    rows["period"], calendar = index_periods(rows["period"], rows["line"], found)
+    _duplicates(rows, calendar.labels, kind, found)
+    found.settle()
+    rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
+    digest = hashlib.sha256(content).hexdigest()
+    return Sales(pd.DataFrame(rows), calendar.labels, calendar.dates, calendar.step, path, digest)
+
+
+def _raw(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file")
+    if path.suffix in (".parquet", ".pq"):
+        try:
+            return pd.read_parquet(path).astype("string").fillna("").astype(object).reset_index(drop=True)
+        except ImportError:
+            raise Refusal(f"{path}: Parquet needs pyarrow: pip install 'bazaar-market[calibrate]'") from None
+        except (ValueError, OSError) as error:
+            raise Refusal(f"{path}: is not a Parquet file that can be read ({error})") from None
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise Refusal(f"{path}: is not a CSV file in UTF-8 that can be read ({str(error).strip()})") from None
+
+
+def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
+    for column, value in where.items():
+        if column not in raw.columns:
+            found.error(f"--where {column}: no such column; the file has {', '.join(map(str, raw.columns))}")
+            found.settle()
+        kept = raw[raw[column].str.strip() == value]
+        if kept.empty:
+            some = ", ".join(sorted(raw[column].unique())[:8])
+            found.error(f"--where {column}={value}: no row has it; there are {some}")
+            found.settle()
+        raw = kept
+    if raw.empty:
+        found.error("has no rows")
+        found.settle()
+    return raw
+
+
+def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> pd.DataFrame:
+    """The columns that mean something, under Bazaar's names."""
+    import pandas as pd
+
+    taken = dict(columns)
+    for name in (*REQUIRED, *OPTIONAL, *(str(c) for c in raw.columns if str(c).startswith(PROMOTION))):
+        if name in raw.columns:
+            taken.setdefault(name, name)
+    for ours, theirs in columns.items():
+        if theirs not in raw.columns:
+            found.error(f"--columns {ours}={theirs}: no such column; the file has {', '.join(map(str, raw.columns))}")
+    missing = [name for name in REQUIRED if name not in taken]
+    if missing:
+        found.error(
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; the file has "
+            f"{', '.join(map(str, raw.columns))}: name yours with --columns {missing[0]}=COLUMN"
+        )
+    found.settle()
+    rows = pd.DataFrame({ours: raw[theirs].str.strip() for ours, theirs in taken.items()})
+    if "market" not in rows.columns:
+        rows["market"] = ONLY
+    return rows
+
+
+def _chosen_periods(rows: pd.DataFrame, periods: tuple[str | None, str | None], found: Findings) -> pd.DataFrame:
+    import pandas as pd
+
+    numbers = pd.to_numeric(rows["period"], errors="coerce")
+    for bound, keep in zip(periods, ("ge", "le"), strict=True):
+        if bound is None:
+            continue
+        whole = numbers.notna().all()
+        try:
+            value: object = float(bound) if whole else bound
+        except ValueError:
+            found.error(f"--periods: {bound!r} must be a number, as the file's periods are")
+            found.settle()
+        column = numbers if whole else rows["period"]
+        rows = rows[getattr(column[rows.index], keep)(value)]
+    if rows.empty:
+        found.error("--periods: no row lies there")
+        found.settle()
+    return rows.copy()
+
+
+def _numbers(rows: pd.DataFrame, kind: str, found: Findings) -> None:
+    """Turn what must be numbers into numbers, and check their ranges."""
+    import numpy as np
+    import pandas as pd
+
+    rules = {"price": "a number > 0", "units": "a number >= 0", "cost": "a number >= 0", "market_size": "a number > 0"}
+    rules |= {name: "a number from 0 to 1" for name in rows.columns if name.startswith(PROMOTION)}
+    for name, rule in rules.items():
+        if name not in rows.columns:
+            continue
+        text, values = rows[name], pd.to_numeric(rows[name], errors="coerce").astype("float64")
+        good = np.isfinite(values) & (values > 0 if rule.endswith("> 0") else values >= 0)
+        if name.startswith(PROMOTION):
+            good &= values <= 1
+        if not good.all():
+            bad = rows.index[~good]
+            shown = text[bad[0]]
+            got = "missing" if shown == "" else f"{shown!r}"
+            found.error(f"{named(kind, rows.loc[bad, 'line'])}: {name} must be {rule} (got {got})")
+        rows[name] = values
+
+
+def _texts(rows: pd.DataFrame, kind: str, found: Findings) -> None:
+    for name in ("seller", "market", "period", "season"):
+        if name in rows.columns and (rows[name] == "").any():
+            found.error(f"{named(kind, rows.loc[rows[name] == '', 'line'])}: {name} is missing")
+
+
+def _plain_names(rows: pd.DataFrame, found: Findings) -> None:
+    """Names as a configuration may have them: ``COLD CEREAL`` becomes ``COLD_CEREAL``."""
+    for name in ("seller", "market"):
+        plain = {old: re.sub(r"[^A-Za-z0-9_.\-]+", "_", old) for old in rows[name].unique()}
+        same = [old for old, new in plain.items() if list(plain.values()).count(new) > 1]
+        if same:
+            found.error(f"{name}s {', '.join(same[:2])} would have one name ({plain[same[0]]}): rename one")
+        rows[name] = rows[name].map(plain)
+    found.settle()
+
+
+def _duplicates(rows: pd.DataFrame, labels: list[str], kind: str, found: Findings) -> None:
+    again = rows.duplicated(["market", "period", "seller"], keep=False)
+    if again.any():
+        first = rows[again].iloc[0]
+        place = "" if first["market"] == ONLY else f" in market {first['market']}"
+        found.error(
+            f"{named(kind, rows.loc[again, 'line'])}: duplicates: a period has one row for a seller and market (seller "
+            f"{first['seller']} has several in period {labels[int(first['period'])]}{place})"
+        )
