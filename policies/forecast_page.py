@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from market.render import INK
 from policies import disk
-from policies.forecast_panels import Panel, heading, panels_of
+from policies.forecast_panels import KEY, Panel, heading, panels_of
 from policies.forecast_view import MOST, ahead_columns, backtest_rows, heads, how, verdict
 from policies.report_charts import Chart, colour, dress, faint, panels
 from policies.report_page import Page
@@ -71,16 +71,30 @@ def chart(result: Forecasts) -> Chart:
         _draw(figure, panel, k, {"row": k // columns + 1, "col": k % columns + 1})
     figure.update_yaxes(rangemode="tozero")
     dress(figure, 60 + 250 * rows, showlegend=False, hovermode="x unified", margin={"l": 60, "r": 16, "t": 30, "b": 40})
-    return Chart(heading(result), figure, "Black: sold. In colour: forecast and interval.")
+    return Chart(heading(result), figure, KEY)
 
 
 def _draw(figure: Any, panel: Panel, k: int, at: dict[str, int]) -> None:
     import plotly.graph_objects as go
 
-    ahead, mean, low, high = panel.joined
-    edge = {"mode": "lines", "line": {"width": 0}, "hovertemplate": "%{y:,.0f}"}
-    figure.add_trace(go.Scatter(x=panel.past, y=panel.units, name="sold", line={"color": INK, "width": 1.3}), **at)
-    figure.add_trace(go.Scatter(x=ahead, y=low, name="low", **edge), **at)
-    figure.add_trace(go.Scatter(x=ahead, y=high, name="high", fill="tonexty", fillcolor=faint(k, 0.2), **edge), **at)
+    ahead, forecast = panel.ahead, panel.outlook.forecast
+    shown = {"hovertemplate": "%{y:,.4~r}"}
+    figure.add_trace(
+        go.Scatter(x=panel.past, y=panel.units, name="sold", line={"color": INK, "width": 1.3}, **shown), **at
+    )
+    for periods, mean in panel.tried:
+        dashed = {"color": colour(k), "width": 1.2, "dash": "dash"}
+        mode = "lines" if len(mean) > 1 else "markers"
+        figure.add_trace(go.Scatter(x=periods, y=mean, name="backtest", line=dashed, mode=mode, **shown), **at)
+    edge = {"mode": "lines", "line": {"width": 0}} | shown
+    figure.add_trace(go.Scatter(x=ahead, y=forecast.low, name="low", **edge), **at)
+    band = {"fill": "tonexty", "fillcolor": faint(k, 0.2)}
+    figure.add_trace(go.Scatter(x=ahead, y=forecast.high, name="high", **band, **edge), **at)
+    if len(ahead) == 1:  # no area: a bar
+        bar = {"x": [*ahead, *ahead], "y": [forecast.low[0], forecast.high[0]], "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(**bar, mode="lines", line={"color": faint(k, 0.3), "width": 6}), **at)
     line = {"color": colour(k), "width": 2}
-    figure.add_trace(go.Scatter(x=ahead, y=mean, name="mean", line=line, mode="lines"), **at)
+    figure.add_trace(
+        go.Scatter(x=ahead, y=forecast.mean, name="mean", line=line, mode="lines+markers", marker={"size": 4}, **shown),
+        **at,
+    )

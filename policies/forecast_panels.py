@@ -22,36 +22,36 @@ SHOWN = 4  # horizons of history, where that is more
 
 @dataclass(frozen=True)
 class Panel:
-    """One series: its last periods (P,) with the units sold, and the periods ahead (H,), as dates or numbers."""
+    """One series: its last periods (P,) with the units sold, and the periods ahead (H,), as dates or numbers.
+
+    ``tried``: periods and forecasts of the chosen model's folds, as far back as the panel goes.
+    """
 
     outlook: Outlook
     past: Sequence[Any]
     units: Floats
     ahead: Sequence[Any]
+    tried: Sequence[tuple[Sequence[Any], Floats]]
 
     @property
     def title(self) -> str:
         """The series and its model."""
         return f"{self.outlook.series.name} ({self.outlook.chosen.model}, MASE {self.outlook.chosen.mase:.2f})"
 
-    @property
-    def joined(self) -> tuple[Sequence[Any], Floats, Floats, Floats]:
-        """Periods, mean, low and high ahead, from the last unit sold on, so that nothing lies between (H + 1,)."""
-        last, ahead = self.units[-1:], self.outlook.forecast
-        columns = (np.concatenate([last, part]) for part in (ahead.mean, ahead.low, ahead.high))
-        mean, low, high = columns
-        return [self.past[-1], *self.ahead], mean, low, high
-
 
 def panels_of(result: Forecasts) -> list[Panel]:
     """A panel for each of the first :data:`MOST` series."""
     every = _axis(result)
-    horizon, periods = result.plan.horizon, len(result.sales.labels)
-    found = []
-    for outlook in result.outlooks[:MOST]:
-        units = outlook.series.units[-max(LEAST_SHOWN, SHOWN * horizon) :]
-        found.append(Panel(outlook, every[periods - len(units) : periods], units, every[periods:]))
-    return found
+    return [_panel(outlook, every, result.plan.horizon) for outlook in result.outlooks[:MOST]]
+
+
+def _panel(outlook: Outlook, every: list[Any], horizon: int) -> Panel:
+    series, periods = outlook.series, len(every) - horizon
+    units = series.units[-max(LEAST_SHOWN, SHOWN * horizon) :]
+    first = periods - len(units)
+    begins = [(series.start + fold.begin, fold.forecast.mean) for fold in outlook.chosen.folds]
+    tried = [(every[begin : begin + horizon], mean) for begin, mean in begins if begin >= first]
+    return Panel(outlook, every[first:periods], units, every[periods:], tried)
 
 
 def _axis(result: Forecasts) -> list[Any]:
@@ -64,4 +64,8 @@ def heading(result: Forecasts) -> str:
     """What the pictures show, in one sentence."""
     hidden = len(result.outlooks) - MOST
     more = f"; the first {MOST} of {len(result.outlooks)} series" if hidden > 0 else ""
-    return f"Units sold, and {result.plan.horizon} {result.unit} ahead with {percent(result.plan.level)} interval{more}"
+    interval = f"{percent(result.plan.level)} interval"
+    return f"Units a {result.step}, {result.plan.horizon} {result.unit} ahead with {interval}{more}"
+
+
+KEY = "Black: sold. In colour: forecast and interval; dashed: what the same model forecast in the backtest."

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.sales.outlook import NAIVE, REFERENCES, SEASONAL_NAIVE, Outlook, Score
+from market.sales.outlook import NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Outlook, Score
 from policies.columns import groups, width
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _late(one: Outlook) -> str:
     if unseen is None or naive is None:
         return ""
     folds = "the last fold, its" if count == 1 else f"the last {count} folds, each one's"
-    return f" In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, naive {naive:.3f}."
+    word = "better" if unseen < naive - SAME else "no better"
+    return f" In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} than naive ({naive:.3f})."
 
 
 _NAMES = {NAIVE: "the naive forecast", SEASONAL_NAIVE: "the seasonal naive forecast"}
