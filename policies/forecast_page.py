@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from market.render import INK
 from policies import disk
 from policies.forecast_panels import KEY, Panel, heading, panels_of
-from policies.forecast_view import MOST, ahead_columns, backtest_rows, heads, how, verdict
+from policies.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, verdict
 from policies.report_charts import Chart, colour, dress, faint, panels
 from policies.report_page import Page
 
@@ -37,7 +37,7 @@ def page(result: Forecasts) -> Page:
     found.section("backtest", "Backtest")
     rows = [row for one in result.outlooks for row in backtest_rows(one)]
     chosen = [score is one.chosen for one in result.outlooks for score in one.scores]
-    found.table(heads(result), rows, judged=chosen, text=(0, 1))
+    found.table(HEADS, rows, judged=chosen, text=WORDS)
     for one in result.outlooks[:MOST]:
         found.paragraph(verdict(one))
     for line in how(result):

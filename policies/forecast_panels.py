@@ -68,4 +68,4 @@ def heading(result: Forecasts) -> str:
     return f"Units a {result.step}, {result.plan.horizon} {result.unit} ahead with {interval}{more}"
 
 
-KEY = "Black: sold. In colour: forecast and interval; dashed: what the same model forecast in the backtest."
+KEY = "Black: sold. In colour: forecast and interval; dashed or dotted: what the same model forecast in the backtest."

@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from market.sales.outlook import NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Outlook, Score
-from policies.columns import groups, width
+from policies.columns import fitting, groups, width
 
 if TYPE_CHECKING:
     from policies.forecast_command import Forecasts
 
 MOST = 12  # series that tables are printed of
+HEADS = ("", "model", "MASE", "", "in interval", "bias", "best fold", "worst fold")  # of the backtest
+WORDS = (0, 1, 3)  # those that hold no numbers
+LEAST = 4  # those that are shown however narrow the terminal
 
 
 def print_forecasts(result: Forecasts, console: Console) -> None:
@@ -84,34 +87,34 @@ def amount(units: float) -> str:
 
 
 def _print_backtest(result: Forecasts, shown: Sequence[Outlook], console: Console) -> None:
+    """One row a model, as many columns as there is room for."""
     plan = result.plan
-    table = _table(f"Backtest: {plan.folds} folds of {plan.horizon} {result.unit}, refitted before each")
-    for k, head in enumerate(heads(result)):
-        table.add_column(head, justify="right" if k > 1 else "left", no_wrap=True)
-    for one in shown:
+    rows = [backtest_rows(one) for one in shown]
+    columns = [list(column) for column in zip(HEADS, *(row for part in rows for row in part), strict=True)]
+    kept = fitting(columns, console.width, LEAST)
+    folds = f"{plan.folds} fold{'s' if plan.folds > 1 else ''} of {plan.horizon} {result.unit}"
+    table = _table(f"Backtest: {folds}, refitted before each; {percent(plan.level)} intervals")
+    for k, head in enumerate(HEADS[:kept]):
+        table.add_column(head, justify="left" if k in WORDS else "right", no_wrap=True)
+    for one, part in zip(shown, rows, strict=True):
         table.add_section()
-        for row, score in zip(backtest_rows(one), one.scores, strict=True):
-            table.add_row(*row, style="bold cyan" if score is one.chosen else "")
+        for row, score in zip(part, one.scores, strict=True):
+            table.add_row(*row[:kept], style="bold cyan" if score is one.chosen else "")
     console.print(table)
 
 
-def heads(result: Forecasts) -> list[str]:
-    """The columns of the backtest's table."""
-    return ["", "model", "MASE", "best fold", "worst fold", f"in {percent(result.plan.level)} interval", "bias", ""]
-
-
 def backtest_rows(one: Outlook) -> list[list[str]]:
-    """One row a model, the series named in the first, the chosen model marked in the last column."""
+    """One row a model, its cells under :data:`HEADS`; the series is named in the first."""
     return [
-        [one.series.name if k == 0 else "", *_figures(score), "chosen" if score is one.chosen else ""]
-        for k, score in enumerate(one.scores)
+        [one.series.name if k == 0 else "", *_figures(score, score is one.chosen)] for k, score in enumerate(one.scores)
     ]
 
 
-def _figures(score: Score) -> list[str]:
+def _figures(score: Score, chosen: bool) -> list[str]:
     folds = [fold.mase for fold in score.folds]
     bias = "-" if score.bias is None else f"{score.bias:+.1%}"
-    return [score.model, *(f"{x:.3f}" for x in (score.mase, min(folds), max(folds))), f"{score.coverage:.1%}", bias]
+    figures = [f"{score.mase:.3f}", "chosen" if chosen else "", f"{score.coverage:.1%}", bias]
+    return [score.model, *figures, f"{min(folds):.3f}", f"{max(folds):.3f}"]
 
 
 def verdict(one: Outlook) -> str:
@@ -131,8 +134,8 @@ def _late(one: Outlook) -> str:
     if unseen is None or naive is None:
         return ""
     folds = "the last fold, its" if count == 1 else f"the last {count} folds, each one's"
-    word = "better" if unseen < naive - SAME else "no better"
-    return f" In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} than naive ({naive:.3f})."
+    word = "as good as" if abs(unseen - naive) <= SAME else "better than" if unseen < naive else "worse than"
+    return f" In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} naive ({naive:.3f})."
 
 
 _NAMES = {NAIVE: "the naive forecast", SEASONAL_NAIVE: "the seasonal naive forecast"}
