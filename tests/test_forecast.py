@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import browser, visit
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -26,7 +27,7 @@ from market.sales.table import Sales, read_sales
 from policies.cli import main
 from policies.forecast_command import ForecastOrder, Forecasts, forecasts
 from policies.forecast_files import as_data
-from policies.forecast_page import page
+from policies.forecast_page import page, write_page
 from policies.forecast_plot import draw
 from policies.forecast_view import print_forecasts, verdict
 
@@ -194,6 +195,13 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
     assert [score.model for score in found.scores] == ["Naive", "AutoTheta", "AutoARIMA"]
 
 
+@pytest.mark.parametrize("model", ["AutoETS", "AutoARIMA"])
+def test_long_seasons_are_left_to_theta_and_the_seasonal_naive(model: str) -> None:
+    units = numbers(8, 80)
+    long, none = (forecast(units, model, Plan(horizon=3, season=season)) for season in (25, 1))
+    assert long.mean.tolist() == none.mean.tolist() and long.low.tolist() == none.low.tolist()
+
+
 def test_a_constant_series_is_forecast_by_itself() -> None:
     found, _ = outlook(Series("ann", None, 0, np.full(30, 7.0)), Plan(horizon=2, folds=2))
     assert found.chosen.model == "Naive" and found.forecast.mean.tolist() == [7, 7]
@@ -252,6 +260,15 @@ def test_a_seller_that_stops_is_left_out_and_markets_that_open_are_remarked(tmp_
     assert [(one.name, one.units.tolist()) for one in series] == [("ann", [10, 10, 15, 15])]
     assert "ann: the file has 1 to 2 markets a period" in warnings[0]
     assert warnings[1] == "bob: its last row is period 2, the file's is 3; left out"
+
+
+def test_a_market_is_not_continued_after_its_last_row(tmp_path: Path) -> None:
+    rows = [(t, "ann", 2, 10, "x") for t in range(4)] + [(t, "ann", 2, 5, "y") for t in (0, 1)]
+    sales = read_sales(a_file(tmp_path, rows, "period,seller,price,units,market"))
+    assert [one.units.tolist() for one in series_of(sales)[0]] == [[15, 15, 10, 10]]
+    apart, warnings = series_of(sales, by_market=True)
+    assert [one.name for one in apart] == ["ann in x"]
+    assert warnings == ["ann in y: its last row is period 1, the file's is 3; left out"]
 
 
 def dated(folder: Path, days: Sequence[str]) -> Sales:
@@ -395,6 +412,15 @@ def test_the_picture_has_a_panel_a_series_and_the_page_needs_no_network(tmp_path
     text = page(result).text()
     assert "bazaar forecast" in text and "Content-Security-Policy" in text and "<script src" not in text
     assert all(verdict(one) in text for one in result.outlooks)
+
+
+@pytest.mark.skipif(browser() is None, reason="no Chromium here: Debian's package chromium has it")
+def test_a_browser_draws_the_page_without_network_or_errors(tmp_path: Path) -> None:
+    out = tmp_path / "out.html"
+    write_page(ran(two_sellers(tmp_path), folds=1), out)
+    seen = visit(out)
+    assert seen.console == [] and seen.requests == [] and seen.charts == 1
+    assert "ann (" in seen.dom and "bob (" in seen.dom
 
 
 def test_an_infinite_mase_is_written_as_null(tmp_path: Path) -> None:
