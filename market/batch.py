@@ -18,6 +18,7 @@ from market.equilibrium import calendar, reward_scales
 from market.errors import Refusal
 from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State, Tape
 from market.observation import calendar_features, compile_features, feature_list
+from market.scenes import build_script, recorded_prices
 from market.spec import HUGE, MarketSpec
 
 # Two threads that meet on a busy machine wait for one another: 256 markets stepped in 5 ms with them, 0.05 without.
@@ -36,10 +37,13 @@ def compile_market(spec: MarketSpec) -> Record:
     record["expected"], record["stocked"] = customers.mode == "expected", spec.stocked
     record["direct_from"] = DIRECT_FROM_PER_SELLER * len(spec.sellers)
     record["dispersion"] = customers.dispersion
-    record["shock_sd"], record["shock_persistence"] = customers.shock.sd, customers.shock.persistence
-    record["xi_persistence"], record["xi_common"] = shock.persistence, shock.common
+    record["shock_persistence"], record["xi_persistence"] = customers.shock.persistence, shock.persistence
+    record["shock_sd"], record["xi_common"] = customers.shock.sd, shock.common
     record["event_effect"] = events.effect if events else 0.0
     record["event_stop"] = 1 / events.mean_length if events else 1.0
+    if spec.tape is not None:  # its history holds all that chance would add
+        for name in ("dispersion", "shock_sd", "xi_common"):
+            record[name] = 0.0
     return record
 
 
@@ -56,6 +60,8 @@ def compile_sellers(spec: MarketSpec) -> Record:
         if seller.event_frequency and spec.events:
             odds = seller.event_frequency / (1 - seller.event_frequency)
             entry["event_start"] = odds / spec.events.mean_length
+    if spec.tape is not None:
+        record["xi"] = 0.0
     return record
 
 
@@ -90,7 +96,8 @@ class MarketBatch:
         self.spec, self.markets = spec, markets
         self.features = feature_list(spec)
         self._market, self._sellers = compile_market(spec), compile_sellers(spec)
-        self._calendar, self._seen_calendar = customer_calendar(spec), calendar_features(spec)
+        self._script, self._seen_calendar = build_script(spec, customer_calendar(spec)), calendar_features(spec)
+        self._recorded = recorded_prices(spec)
         self._compiled_features = compile_features(spec)
         self._allocate(markets, len(spec.sellers))
         self.serial = markets < PARALLEL_FROM or numba.get_num_threads() == 1
@@ -101,7 +108,8 @@ class MarketBatch:
     def _allocate(self, m: int, n: int) -> None:
         horizon, slots = self.spec.horizon, self.spec.max_lead_time
         events = np.zeros((m, horizon + self.spec.announced + 1, n), np.int8)
-        self.tape = Tape(np.zeros((m, horizon)), np.zeros((m, horizon)), np.zeros((m, horizon, n)), events)
+        drawn = np.zeros((m, horizon)), np.zeros((m, horizon)), np.zeros((m, horizon, n))
+        self.tape = Tape(*drawn, events, np.zeros(m, np.int64))
         ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
         self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, n)) for _ in range(5)))
         wide = (0, 1, 1, 1, 0, 0, 1, 0, 0, 0)
@@ -136,6 +144,13 @@ class MarketBatch:
         return self.state.period >= self.spec.horizon
 
     @property
+    def recorded(self) -> Floats | None:
+        """(M, N) prices of the history's present period, the last on record; None in a market without a tape."""
+        if self._recorded is None:
+            return None
+        return np.asarray(self._recorded[self.tape.place, np.minimum(self.state.period, self.spec.horizon - 1)])
+
+    @property
     def on_order(self) -> Floats:
         """(M, N) units ordered and not yet received."""
         return np.asarray(self.state.pipeline.sum(2))
@@ -149,7 +164,7 @@ class MarketBatch:
         if seed is not None:
             self._seed_rows(which, seed)
         begin: Any = kernel.begin_serial if self.serial else kernel.begin_parallel
-        begin(self._market, self._sellers, self._calendar, self.tape, self.state, self._scratch, which)
+        begin(self._market, self._sellers, self._script, self.tape, self.state, self._scratch, which)
 
     def _rows(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         if rows.dtype.kind == "b" and rows.shape == (self.markets,):
@@ -208,9 +223,13 @@ class MarketBatch:
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`save` returned; raise :class:`Refusal` when it is another market's."""
+        if "place" not in saved and len(self._script.factor) == 1:  # saved before there were places
+            saved = {**saved, "place": np.zeros(self.markets, np.int64)}
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
             if name not in saved or saved[name].shape != array.shape:
                 raise Refusal(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
+        if saved["place"].min() < 0 or saved["place"].max() >= len(self._script.factor):
+            raise Refusal(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
         if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
             raise Refusal(f"saved market: period must lie between 0 and {self.spec.horizon}")
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, gammaln, ndtri
 
 from market.equilibrium import Floats, Logit, calendar, choices
+from market.scenes import build_script, location_offsets, season_offsets
 from market.spec import MarketSpec
 
 # Points along an axis of the trapezoid rule for one and two normals, which converges faster than any power for such
@@ -68,14 +69,14 @@ class DemandLaw:
 def demand_law(spec: MarketSpec, seat: int, price: ArrayLike, factor: float = 1.0) -> DemandLaw:
     """Return the law of the units that first choose ``seat`` in a period at posted prices (N,).
 
-    Without events, at ``factor`` times the base rate. ``xi`` is averaged over by the trapezoid rule (one or two
+    Without events, at ``factor`` times the base rate; seasons and locations are as likely each. ``xi`` is averaged over by the trapezoid rule (one or two
     normals) or 32,768 Sobol points of a fixed seed (three or more, probabilities off by some 1e-4 of themselves).
     20 customers a period, a share of a half, nothing else random: Poisson of mean 10.
     """
-    normal, weights = normal_points(spec)
+    normal, weights, size = _with_scenes(spec, *normal_points(spec))
     logit = replace(Logit.of(spec, xi=False), nodes=normal, weights=weights)
     share = choices(logit, np.asarray(price, dtype=np.float64))[0][:, seat]
-    means, weights = _merge(spec.customers.rate * factor * share, weights)
+    means, weights = _merge(spec.customers.rate * factor * size * share, weights)
     sd = spec.customers.shock.sd
     if sd > 0:
         z, chance = _trapezoid(AXIS[2])
@@ -105,6 +106,17 @@ def normal_points(spec: MarketSpec) -> tuple[Floats, Floats]:
     return np.stack([axis.reshape(-1) for axis in grid], axis=1) @ loads, np.asarray(mass).reshape(-1)
 
 
+def _with_scenes(spec: MarketSpec, points: Floats, weights: Floats) -> tuple[Floats, Floats, Floats | float]:
+    """The points (Q, N) of ``xi`` in every season and location, their probabilities and sizes (Q,)."""
+    if not spec.season and not spec.locations:
+        return points, weights, 1.0
+    season, place = season_offsets(spec), location_offsets(spec)
+    offset = (place[:, None, :] + season[:, None]).reshape(-1, 1, points.shape[1])
+    scenes, each = len(offset), len(weights)
+    sizes = np.repeat(np.array(spec.sizes), len(season) * each)
+    return (offset + points).reshape(-1, points.shape[1]), np.tile(weights, scenes) / scenes, sizes
+
+
 def _trapezoid(points: int) -> tuple[Floats, Floats]:
     z = np.linspace(-EDGE, EDGE, points)
     chance = np.exp(-0.5 * z * z)
@@ -128,16 +140,39 @@ def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> 
     """Return the level, units, from which a seat ``price`` hardly ever runs dry, whatever its rivals do.
 
     The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below ``dry``, were
-    the seat the only one offered (all rivals sold out), in the busiest season and, where it has events that help it,
-    in one. Where periods depend on one another (persistent shocks) it is a bound: lead time + 1 times the level that
+    the seat the only one offered (all rivals sold out), in the busiest season and location and, where it has events
+    that help it, in one; a history (``market.tape``) counts with its own shocks. Where periods depend on one another (persistent shocks) it is a bound: lead time + 1 times the level that
     one period's demand exceeds with probability ``dry`` / (lead time + 1), which needs no independence.
     Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
     """
+    lifts = demand_extremes(spec, seat)
+    levels = [_ample_alone(spec, seat, price, dry, factor, lift) for factor, lift in lifts]
+    return max(levels)
+
+
+def demand_extremes(spec: MarketSpec, seat: int) -> list[tuple[float, float]]:
+    """The most customers, times the base rate, and the highest lift of the seat's utility in each place."""
+    promoted = spec.events is not None and (spec.sellers[seat].event_frequency > 0 or spec.tape is not None)
+    lift = max(spec.events.effect if spec.events and promoted else 0.0, 0.0)
+    crowd = calendar(spec, np.arange(spec.horizon))
+    script = build_script(spec, crowd)
+    if spec.tape is not None:
+        crowd = np.ones(1) / spec.customers.rate
+    if script.factor.shape[1] == 0:
+        return [(float(crowd.max()), lift)]
+    return [
+        (float(crowd.max() * factor.max()), lift + float(utility[:, seat].max()))
+        for factor, utility in zip(script.factor, script.utility, strict=True)
+    ]
+
+
+def _ample_alone(spec: MarketSpec, seat: int, price: float, dry: float, factor: float, lift: float) -> float:
+    """The ample level of a seat alone with ``factor`` times the base rate, its utility higher by ``lift``."""
     seller, customers = spec.sellers[seat], spec.customers
-    lift = spec.events.effect if spec.events and seller.event_frequency > 0 else 0.0
-    only = seller.model_copy(update={"quality": seller.quality + max(lift, 0.0)})
-    alone = spec.model_copy(update={"sellers": (only,)})
-    law = demand_law(alone, 0, [price], float(calendar(spec, np.arange(spec.horizon)).max()))
+    only = seller.model_copy(update={"quality": seller.quality + lift})
+    changes = {"sellers": (only,), "season": (), "locations": (), "tape": None}
+    alone = spec.model_copy(update=changes)
+    law = demand_law(alone, 0, [price], factor)
     window = seller.lead_time + 1
     if customers.mode == "expected":
         return window * _weighted_quantile(law.means, law.weights, 1.0 - dry / window) * customers.basket

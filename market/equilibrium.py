@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
 from market.errors import Refusal
+from market.scenes import limit_each, mean_size, scenes
 from market.spec import MarketSpec
 
 Floats = NDArray[np.float64]
@@ -54,8 +55,8 @@ class Logit:
     """The demand side and the unit costs of one market, ready for arithmetic.
 
     ``quality`` and ``unit_cost`` (N,); ``outside`` the utility of buying nothing (-inf: everyone buys); ``size`` mean
-    units a period that all customers together would buy; ``nodes`` (Q, N) values of ``xi`` and ``weights`` (Q,) their
-    probabilities, which sum to one.
+    units a period that all customers together would buy; ``nodes`` (Q, N) values of ``xi`` (and of what seasons and
+    locations add) and ``weights`` (Q,) their probabilities, which sum to one.
     """
 
     quality: Floats
@@ -78,12 +79,19 @@ class Logit:
         With more sellers the rule is ``limit`` antithetic Sobol points of a fixed seed, and shares are off by
         some 1e-4, not the same for every order of the sellers. Theory's prices leave events out; ``events=True``
         averages over them too (independent between sellers, in their long-run frequencies).
+
+        Seasons and locations are averaged over exactly, weighted by their customers (:func:`market.scenes.scenes`).
         """
         sellers, customers = spec.sellers, spec.customers
         scale = _factors(spec) if xi else np.zeros((0, len(sellers)))
         chances = np.array([s.event_frequency for s in sellers]) if events and spec.events else np.zeros(len(sellers))
         effect = spec.events.effect if spec.events else 0.0
-        nodes, weights = _rule(scale, chances, effect, limit)
+        crowd = calendar(spec, np.arange(spec.horizon))
+        offset, mass = scenes(spec, crowd)
+        nodes, weights = _rule(scale, chances, effect, limit_each(limit, len(mass)))
+        if spec.season or spec.locations:
+            nodes = (offset[:, None] + nodes).reshape(-1, len(sellers))
+            weights = np.outer(mass, weights).reshape(-1)
         return cls(
             quality=np.array([seller.quality for seller in sellers]),
             unit_cost=np.array([seller.unit_cost for seller in sellers]),
@@ -91,7 +99,7 @@ class Logit:
             log_price=spec.price_form == "log",
             nest=spec.nest,
             outside=spec.outside,
-            size=customers.rate * customers.basket * float(calendar(spec, np.arange(spec.horizon)).mean()),
+            size=customers.rate * customers.basket * float(crowd.mean()) * mean_size(spec),
             nodes=nodes,
             weights=weights,
         )

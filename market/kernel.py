@@ -20,9 +20,10 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-TAPE, CUSTOMERS, LEARNERS = np.uint64(1), np.uint64(2), np.uint64(3)
+TAPE, CUSTOMERS, LEARNERS, PLACE = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
-ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT = range(8)
+ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT, SIZE = range(9)
+ABSENT = -1e5  # a shock to utility at or below this: the seller is not offered, so that nobody at all buys from it
 
 
 def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
@@ -192,14 +193,18 @@ def hypergeometric(random, m, marked, others, drawn):
 
 
 @compiled()
-def draw_tape(market, sellers, calendar, tape, state, scratch, m):
-    """Draw an episode's customers, shocks and events for row m from its seed and episode number."""
+def draw_tape(market, sellers, script, tape, state, scratch, m):
+    """Draw an episode's place, customers, shocks and events for row m from its seed and episode number."""
     n, horizon = sellers.shape[0], tape.customers.shape[1]
+    place, scripted = draw_place(script, state, m), script.factor.shape[1]
+    tape.place[m] = place
     shock, common = 0.0, 0.0
     for t in range(horizon):
         scratch.random[m] = key(state.seed[m], state.episode[m], t, TAPE)
         shock = autoregress(scratch.random, m, shock, t, market.shock_sd, market.shock_persistence)
-        intensity = calendar[t] * math.exp(shock - 0.5 * market.shock_sd**2)
+        intensity = script.calendar[t] * math.exp(shock - 0.5 * market.shock_sd**2)
+        if scripted > 0:
+            intensity *= script.factor[place, t % scripted]
         if market.dispersion > 0.0 and not market.expected:
             intensity *= gamma(scratch.random, m, 1.0 / market.dispersion) * market.dispersion
         tape.intensity[m, t] = intensity
@@ -209,6 +214,33 @@ def draw_tape(market, sellers, calendar, tape, state, scratch, m):
         for i in range(n):
             own[m, i] = autoregress(scratch.random, m, own[m, i], t, sellers[i].xi, market.xi_persistence)
             tape.xi[m, t, i] = common + own[m, i]
+            if scripted > 0:
+                tape.xi[m, t, i] += script.utility[place, t % scripted, i]
+    if script.event.shape[1] > 0:
+        copy_events(script, tape, place, m)
+    else:
+        draw_events(market, sellers, tape, state, scratch, horizon, m)
+
+
+@compiled()
+def draw_place(script, state, m):
+    """Which script the episode plays: each is as likely."""
+    places = script.factor.shape[0]
+    return int(unit(key(state.seed[m], state.episode[m], 0, PLACE)) * places) if places > 1 else 0
+
+
+@compiled()
+def copy_events(script, tape, place, m):
+    """The promotions on record; none is announced beyond the record's end."""
+    for t in range(tape.event.shape[1]):
+        for i in range(tape.event.shape[2]):
+            tape.event[m, t, i] = script.event[place, t, i] if t < script.event.shape[1] else 0
+
+
+@compiled()
+def draw_events(market, sellers, tape, state, scratch, horizon, m):
+    """Draw promotions: they begin and end by chance."""
+    n = sellers.shape[0]
     for t in range(tape.event.shape[1]):
         scratch.random[m] = key(state.seed[m], state.episode[m], horizon + t, TAPE)
         for i in range(n):
@@ -229,11 +261,11 @@ def autoregress(random, m, value, t, sd, persistence):
 
 
 @compiled()
-def begin_episode(market, sellers, calendar, tape, state, scratch, m):
+def begin_episode(market, sellers, script, tape, state, scratch, m):
     """Put row m at the start of its next episode."""
     state.episode[m] += 1
     state.period[m] = 0
-    draw_tape(market, sellers, calendar, tape, state, scratch, m)
+    draw_tape(market, sellers, script, tape, state, scratch, m)
     for i in range(sellers.shape[0]):
         state.on_hand[m, i] = sellers[i].stock
         state.price[m, i] = sellers[i].first_price
@@ -258,7 +290,7 @@ def utilities(market, sellers, tape, state, scratch, m, t):
         utility = sellers[i].quality - market.price_sensitivity * price + tape.xi[m, t, i]
         if tape.event[m, t, i]:
             utility += market.event_effect
-        scratch.exponent[m, i] = utility / (1.0 - market.nest)
+        scratch.exponent[m, i] = utility / (1.0 - market.nest) if tape.xi[m, t, i] > ABSENT else -math.inf
 
 
 @compiled(inline=True)
@@ -294,6 +326,8 @@ def first_choices(market, scratch, m, n):
     for i in range(n):
         inclusive += scratch.weight[m, i]
     buys = buy_probability(market, inclusive, outside)
+    if inclusive == 0.0:  # no seller is offered
+        inclusive = 1.0
     for i in range(n):
         scratch.first[m, i] = buys * scratch.weight[m, i] / inclusive
     scratch.first[m, n] = 1.0 - buys if outside > 0.0 else 0.0
@@ -662,6 +696,8 @@ def raw_feature(features, calendar, tape, state, m, i, f):
         return 1.0 if state.on_hand[m, i] > 0.0 else 0.0
     if source == CALENDAR:
         return calendar[t, slot]
+    if source == SIZE:
+        return features.size[tape.place[m]]
     return float(tape.event[m, t + slot, i])
 
 
@@ -694,15 +730,15 @@ def step_parallel(markets, sellers, tape, state, scratch, ledger, price, quantit
 
 
 @compiled()
-def begin_serial(markets, sellers, calendar, tape, state, scratch, rows):
+def begin_serial(markets, sellers, script, tape, state, scratch, rows):
     for r in range(rows.shape[0]):
-        begin_episode(markets[0], sellers, calendar, tape, state, scratch, rows[r])
+        begin_episode(markets[0], sellers, script, tape, state, scratch, rows[r])
 
 
 @compiled(parallel=True)
-def begin_parallel(markets, sellers, calendar, tape, state, scratch, rows):
+def begin_parallel(markets, sellers, script, tape, state, scratch, rows):
     for r in numba.prange(rows.shape[0]):
-        begin_episode(markets[0], sellers, calendar, tape, state, scratch, rows[r])
+        begin_episode(markets[0], sellers, script, tape, state, scratch, rows[r])
 
 
 @compiled()
@@ -762,11 +798,11 @@ def improve(tables, alpha, m, i, s, a, target):
 
 
 @compiled(inline=True)
-def turn_page(market, sellers, calendar, tape, state, scratch, m, price):
+def turn_page(market, sellers, script, tape, state, scratch, m, price):
     """Begin row m's next episode when this one is over: new customers, but the prices on the shelf stay."""
     if state.period[m] < tape.customers.shape[1]:
         return
-    begin_episode(market, sellers, calendar, tape, state, scratch, m)
+    begin_episode(market, sellers, script, tape, state, scratch, m)
     for i in range(sellers.shape[0]):
         state.price[m, i] = price[m, i]
 
@@ -794,25 +830,23 @@ def learn_period(market, sellers, tape, state, scratch, ledger, m, price, quanti
 
 
 @compiled(inline=True)
-def learn_session(market, sellers, calendar, tape, state, scratch, ledger, m, price, quantity, tables, rule, periods):
+def learn_session(market, sellers, script, tape, state, scratch, ledger, m, price, quantity, tables, rule, periods):
     """At most ``periods`` of row m, ended by a greedy policy unchanged for ``rule.stable`` or by ``rule.longest``."""
     stream = key(state.seed[m], 0, 0, LEARNERS)
     for _ in range(periods):
         if tables.unchanged[m] >= rule.stable or tables.age[m] >= rule.longest:
             return
-        turn_page(market, sellers, calendar, tape, state, scratch, m, price)
+        turn_page(market, sellers, script, tape, state, scratch, m, price)
         learn_period(market, sellers, tape, state, scratch, ledger, m, price, quantity, tables, rule, stream)
 
 
 @compiled()
-def learn_serial(
-    markets, sellers, calendar, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
-):
+def learn_serial(markets, sellers, script, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods):
     for r in range(rows.shape[0]):
         learn_session(
             markets[0],
             sellers,
-            calendar,
+            script,
             tape,
             state,
             scratch,
@@ -828,13 +862,13 @@ def learn_serial(
 
 @compiled(parallel=True)
 def learn_parallel(
-    markets, sellers, calendar, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
+    markets, sellers, script, tape, state, scratch, ledger, price, quantity, tables, rules, rows, periods
 ):
     for r in numba.prange(rows.shape[0]):
         learn_session(
             markets[0],
             sellers,
-            calendar,
+            script,
             tape,
             state,
             scratch,

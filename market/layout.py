@@ -1,7 +1,7 @@
 """The memory layout that the kernel works on: record types and the tuples of arrays that make up a batch.
 
 Dimensions: M markets side by side, N sellers in a market, L longest lead time, T periods in an episode,
-A periods that events are announced ahead, F observation features.
+A periods that events are announced ahead, F observation features, P scripts of S periods.
 """
 
 from __future__ import annotations
@@ -78,6 +78,18 @@ LEDGER_UNITS = {
 LEDGER = np.dtype([(name, "f8") for name in LEDGER_UNITS])
 
 
+class Script(NamedTuple):
+    """What is settled of the episodes before they are drawn: the calendar, and by place and period what adds to it.
+
+    An episode plays one of P scripts, from its first period on and over again; arrays of S = 0 periods add nothing.
+    """
+
+    calendar: Floats  # (T,) mean number of customers
+    factor: Floats  # (P, S) times the mean number of customers
+    utility: Floats  # (P, S, N) added to utility; at or below kernel.ABSENT the seller is not offered
+    event: NDArray[np.int8]  # (P, S, N) promotions on record, or of no periods: they are drawn
+
+
 class Tape(NamedTuple):
     """Everything exogenous of the running episode, drawn when it begins."""
 
@@ -85,6 +97,7 @@ class Tape(NamedTuple):
     customers: Floats  # (M, T) number of customers
     xi: Floats  # (M, T, N) shock to utility
     event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
+    place: NDArray[np.int64]  # (M,) which of the P scripts the episode plays
 
 
 class State(NamedTuple):
@@ -128,6 +141,7 @@ class Features(NamedTuple):
     scale: Floats  # (F, N)
     low: Floats  # (F,)
     high: Floats  # (F,)
+    size: Floats  # (P,) the place's size as observed
 
 
 Record = NDArray[Any]

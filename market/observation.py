@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from market.kernel import CALENDAR, EVENT, IN_STOCK, LOST, ON_HAND, PIPELINE, PRICE, SOLD
+from market.kernel import CALENDAR, EVENT, IN_STOCK, LOST, ON_HAND, PIPELINE, PRICE, SIZE, SOLD
 from market.layout import Features, Floats
+from market.scenes import observed_sizes
 from market.spec import MarketSpec
 
 STOCK_BOUND = 4.0
@@ -44,7 +45,7 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
             name = f"own_arriving_in_{slot + 1}"
             own.append(Feature(name, "of its top level", PIPELINE, 0, slot, 0, STOCK_BOUND))
     rivals = [feature for offset in range(1, len(spec.sellers)) for feature in _rival(spec, offset)]
-    return own + rivals + _calendar(spec) + _events(spec)
+    return own + rivals + _calendar(spec) + _place(spec) + _events(spec)
 
 
 def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
@@ -61,6 +62,12 @@ def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
 def _calendar(spec: MarketSpec) -> list[Feature]:
     names = _calendar_columns(spec)
     return [Feature(name, "phase", CALENDAR, 0, k, -1, 1) for k, name in enumerate(names)]
+
+
+def _place(spec: MarketSpec) -> list[Feature]:
+    if len(spec.locations) < 2:
+        return []
+    return [Feature("location_size", "log, to the geometric mean, of the largest log", SIZE, 0, 0, -1, 1)]
 
 
 def _events(spec: MarketSpec) -> list[Feature]:
@@ -82,13 +89,16 @@ def _calendar_columns(spec: MarketSpec) -> dict[str, Floats]:
     if spec.customers.yearly:
         angle = 2 * np.pi * t / spec.customers.yearly.length
         columns |= {"year_sin": np.sin(angle), "year_cos": np.cos(angle)}
+    if spec.season:
+        angle = 2 * np.pi * t / len(spec.season)
+        columns |= {"season_sin": np.sin(angle), "season_cos": np.cos(angle)}
     if spec.customers.trend:
         columns["elapsed"] = t / spec.horizon
     return columns
 
 
 def calendar_features(spec: MarketSpec) -> Floats:
-    """The calendar as observed: (T + 1, columns), phases of the week and year and the share of T elapsed."""
+    """The calendar as observed: (T + 1, columns), phases of the week, year and season and the share of T elapsed."""
     columns = list(_calendar_columns(spec).values())
     return np.stack(columns, axis=1) if columns else np.zeros((spec.horizon + 1, 0))
 
@@ -120,4 +130,5 @@ def compile_features(spec: MarketSpec) -> Features:
         scale=scale,
         low=np.array([f.low for f in features], np.float64),
         high=np.array([f.high for f in features], np.float64),
+        size=observed_sizes(spec),
     )

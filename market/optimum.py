@@ -23,6 +23,7 @@ from market.equilibrium import Logit, nash_prices, profits
 from market.errors import Refusal
 from market.layout import Floats
 from market.response import best_response
+from market.scenes import varies
 from market.spec import MarketSpec
 from market.stock_chain import build_chain, seat_place, with_price
 from market.stock_states import Ints, StockStates
@@ -170,6 +171,8 @@ def why_not(spec: MarketSpec, seat: int, gamma: float | None = None) -> str | No
     seller = spec.sellers[seat]
     if gamma is not None and not 0 <= gamma < 1:
         return f"gamma must be from 0 to below 1, got {gamma:g}"
+    if reason := varies(spec):
+        return reason
     if spec.demand_shock.persistence > 0 and (spec.demand_shock.common > 0 or any(s.xi > 0 for s in spec.sellers)):
         return "market.demand_shock.persistence is above 0, so that past sales tell of the next period's demand"
     if spec.events and spec.events.effect and any(s.event_frequency > 0 for s in spec.sellers):

@@ -16,6 +16,7 @@ from market.decisions import Decisions
 from market.equilibrium import Logit, monopoly_prices, nash_prices, profits
 from market.errors import Refusal
 from market.layout import Floats
+from market.scenes import varies
 from market.spec import MarketSpec
 from market.theory import profit_gain
 
@@ -97,6 +98,8 @@ def price_grids(spec: MarketSpec) -> tuple[Floats, ...]:
             "market.inventory: tabular sellers remember prices and nothing else, so stock would be hidden from them; "
             "they need inventory: make_to_order"
         )
+    if (spec.tape is not None or len(spec.locations) > 1) and (reason := varies(spec)):
+        raise Refusal(f"{reason}, and tabular sellers remember prices and nothing else")
     if spec.visibility.rivals_prices == "hidden":
         raise Refusal("market.visibility.rivals_prices: tabular sellers remember their rivals' prices; they need last")
     grids = tuple(Decisions(spec, seat, "grid").prices for seat in range(len(spec.sellers)))

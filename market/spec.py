@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -104,6 +105,31 @@ class Customers(Model):
             for period in {at for surge in self.surges for at in (surge.start, surge.start + surge.length)}
         ]
         return max(factors, default=1.0)
+
+
+class Location(Model):
+    """One place where the sellers meet: ``size`` times the market's customers, who value the sellers' ``quality`` so.
+
+    ``quality`` has one number a seller, in their order, and stands for the sellers' own.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    size: Positive = 1.0
+    quality: tuple[Utility, ...]
+
+
+class History(Model):
+    """A sales file that drives the market: its shocks are those under which its prices give its sales.
+
+    ``columns`` name the file's columns (``market.sales.table``); ``sha256``, where given, must be the file's.
+    """
+
+    file: Annotated[str, Field(min_length=1), AfterValidator(lambda file: str(Path(file).absolute()))]
+    columns: dict[str, str] = Field(default_factory=dict)
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.file, tuple(sorted(self.columns.items())), self.sha256))
 
 
 class DemandShock(Model):
@@ -219,6 +245,9 @@ class MarketSpec(Model):
     nest: Annotated[float, Field(ge=0, lt=1)] = 0.0
     outside: Annotated[float, BeforeValidator(_outside), Field(le=100)] = 0.0
     customers: Customers
+    season: tuple[Utility, ...] = ()
+    locations: tuple[Location, ...] = ()
+    tape: History | None = None
     demand_shock: DemandShock = DemandShock()
     events: Events | None = None
     visibility: Visibility = Visibility()
@@ -234,6 +263,9 @@ class MarketSpec(Model):
         if not (self.outside == -math.inf or self.outside >= -100):
             raise ValueError("outside must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
         self._check_customers()
+        self._check_locations()
+        if self.tape is not None and self.outside == -math.inf:
+            raise ValueError("tape needs an outside option: shares of a market where everyone buys show no utilities")
         for k, seller in enumerate(self.sellers):
             self._check_seller(f"sellers.{k} ({seller.name})", seller)
         return self
@@ -244,14 +276,28 @@ class MarketSpec(Model):
             1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude
         )
         busiest *= max(1.0, self.customers.largest_surge)
-        if growth + math.log(self.customers.rate * busiest) > math.log(MOST_CUSTOMERS):
+        largest = max((location.size for location in self.locations), default=1.0)
+        if growth + math.log(self.customers.rate * busiest * largest) > math.log(MOST_CUSTOMERS):
             remedy = "rate, trend, surges or horizon" if self.customers.surges else "rate, trend or horizon"
+            if largest > 1:
+                remedy = f"locations' size, {remedy}"
             raise ValueError(f"customers come to more than {MOST_CUSTOMERS:g} in a period: lower {remedy}")
         for k, surge in enumerate(self.customers.surges):
             if surge.start >= self.horizon:
                 raise ValueError(
                     f"customers.surges.{k}.start {surge.start} lies beyond the episode: the last of {self.horizon} "
                     f"periods is {self.horizon - 1}"
+                )
+
+    def _check_locations(self) -> None:
+        names = [location.name for location in self.locations]
+        if len(set(names)) < len(names):
+            raise ValueError(f"locations must have different names, got {', '.join(names)}")
+        for k, location in enumerate(self.locations):
+            if len(location.quality) != len(self.sellers):
+                raise ValueError(
+                    f"locations.{k} ({location.name}).quality must have {len(self.sellers)} numbers, one a seller, "
+                    f"got {len(location.quality)}"
                 )
 
     def _check_seller(self, place: str, seller: Seller) -> None:
@@ -300,6 +346,11 @@ class MarketSpec(Model):
         """How many periods ahead events are observed (0 without events)."""
         return self.events.announced if self.events else 0
 
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """The locations' sizes; a market without locations is one of size 1."""
+        return tuple(location.size for location in self.locations) or (1.0,)
+
     @classmethod
     def parse(cls, data: object, where: str = "market") -> MarketSpec:
         """Build a spec from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
@@ -310,13 +361,22 @@ class MarketSpec(Model):
     def load(cls, path: str | Path) -> MarketSpec:
         """Read a YAML file: its ``market:`` part, or the whole file when it has none."""
         data = read_yaml(path)
-        return cls.parse(data.get("market", data), f"{path}: market")
+        market = data.get("market", data)
+        find_tape(market, Path(path))
+        return cls.parse(market, f"{path}: market")
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :meth:`parse` reads back into an equal spec."""
         data = self.model_dump(mode="json", exclude_none=True)
         data["outside"] = "none" if self.outside == -math.inf else self.outside
         return data
+
+
+def find_tape(market: object, path: Path) -> None:
+    """Make the sales file that a configuration at ``path`` names relative to its own folder an absolute path."""
+    tape = market.get("tape") if isinstance(market, dict) else None
+    if isinstance(tape, dict) and isinstance(tape.get("file"), str) and tape["file"]:
+        tape["file"] = str((path.parent / tape["file"]).absolute())
 
 
 def parse_model(model: type[T], data: object, where: str) -> T:

@@ -32,6 +32,7 @@ from market.equilibrium import (
 )
 from market.errors import Refusal
 from market.response import best_response
+from market.scenes import location_offsets, season_offsets
 from market.spec import MarketSpec
 
 __all__ = [
@@ -98,7 +99,7 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     """Return the ``q`` quantile of units that first choose ``seat`` in ``periods`` periods at posted prices (N,).
 
     The smallest whole number of baskets ``n`` with ``mean_s P(Poisson(mu_s) <= n) >= q``, times the basket: demand is
-    Poisson given the mean ``mu_s`` of the window, and ``mu_s`` varies with the season, the market shock, ``xi``,
+    Poisson given the mean ``mu_s`` of the window, and ``mu_s`` varies with the season, the location, the market shock, ``xi``,
     events and ``G`` (so without any of these it is exactly Poisson's quantile). In expected mode it is the quantile
     of ``mu_s`` itself at ``G = 1``, in parts of units. Events already announced are not known here.
     Mean 4, ``q = 0.9``: 7, as ``P(Poisson(4) <= 6) = 0.889`` and ``P(<= 7) = 0.949``.
@@ -145,14 +146,23 @@ def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draw
     """Mean number of the seat's customers (S,) in ``periods`` periods, given everything but the Poisson draw.
 
     Windows begin at all periods of the horizon in turn; xi, the market shock, events and G start from their
-    stationary laws. Sobol points of a fixed seed stand for random numbers.
+    stationary laws; each location is as likely to be a window's. Sobol points of a fixed seed stand for random numbers.
     """
     count, customers = len(spec.sellers), spec.customers
-    uniform = _points(draws, periods, 2 * count + 3)
+    uniform = _points(draws, periods, 2 * count + 3 + (len(spec.locations) > 1))
+    place = np.zeros(draws, np.int64)
+    if len(spec.locations) > 1:
+        uniform, chance = uniform[..., :-1], uniform[:, 0, -1]
+        place = (chance * len(spec.locations)).astype(np.int64)
+    starts = np.arange(draws) * max(1, spec.horizon - periods + 1) // draws
+    when = starts[:, None] + np.arange(periods)
     normal = _autoregress(ndtri(uniform[..., : count + 1]), spec.demand_shock.persistence)
     own = np.array([seller.xi for seller in spec.sellers])
     utility = spec.demand_shock.common * normal[..., :1] + own * normal[..., 1:]
     utility = utility + _event_effects(spec, uniform[..., count + 1 : 2 * count + 1])
+    if spec.season or spec.locations:
+        phase = season_offsets(spec)
+        utility = utility + location_offsets(spec)[place][:, None] + phase[when % len(phase)][..., None]
     logit = replace(Logit.of(spec, xi=False), nodes=utility.reshape(-1, count))
     chosen = choices(logit, price)[0][:, seat].reshape(draws, periods)
     sd = customers.shock.sd
@@ -160,9 +170,8 @@ def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draw
     crowd = customers.rate * np.exp(sd * shock - 0.5 * sd**2)
     if customers.dispersion > 0 and customers.mode == "sampled":
         crowd = crowd * gammaincinv(1.0 / customers.dispersion, uniform[..., -1]) * customers.dispersion
-    starts = np.arange(draws) * max(1, spec.horizon - periods + 1) // draws
-    season = calendar(spec, starts[:, None] + np.arange(periods))
-    return np.asarray((season * crowd * chosen).sum(axis=1))
+    crowd = crowd * calendar(spec, when) * np.array(spec.sizes)[place, None]
+    return np.asarray((crowd * chosen).sum(axis=1))
 
 
 def _points(draws: int, periods: int, each: int) -> Floats:

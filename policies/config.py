@@ -13,7 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from market.errors import Refusal
-from market.spec import MarketSpec, Model, parse_model, read_yaml
+from market.spec import MarketSpec, Model, find_tape, parse_model, read_yaml
 from policies.numbers import Count, Periods, Rows, number
 from policies.selfplay_options import Independent, SelfPlayOptions, parse_mode
 from policies.space import Dimension, flatten
@@ -101,9 +101,22 @@ def parse_run(data: object, where: str) -> RunConfig:
 def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
     """Read a YAML file and apply ``key.path=value`` changes before anything is checked."""
     data = read_yaml(path)
+    find_tape(data.get("market"), Path(path))
     for change in changes:
         set_value(data, change)
-    return parse_run(data, str(path))
+    return _with_history(parse_run(data, str(path)), str(path))
+
+
+def _with_history(config: RunConfig, where: str) -> RunConfig:
+    """The configuration with the fingerprint of the sales file that it replays, which is checked here."""
+    if config.market.tape is None or config.market.tape.sha256 is not None:
+        return config
+    from market.sales.replay import pinned  # brings pandas, which only a market with a history needs
+
+    try:
+        return config.model_copy(update={"market": pinned(config.market)})
+    except Refusal as problem:
+        raise Refusal(f"{where}: {problem}") from None
 
 
 def set_value(data: dict[str, Any], change: str) -> None:

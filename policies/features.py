@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.layout import Floats
+from market.scenes import location_of_place
 from market.spec import MarketSpec
 from policies.situations import Situations
 
@@ -68,7 +69,13 @@ def plain(value: float) -> str:
 
 def natural_features(spec: MarketSpec, met: Situations, seat: int) -> list[Feature]:
     """The features of a seat in situations D; those that never change are left out."""
-    found = [*_own(spec, met, seat), *_rivals(spec, met, seat), *_events(spec, met, seat), *_calendar(spec, met)]
+    found = [
+        *_own(spec, met, seat),
+        *_rivals(spec, met, seat),
+        *_events(spec, met, seat),
+        *_calendar(spec, met),
+        *_place(spec, met),
+    ]
     return [feature for feature in found if np.ptp(feature.values) > 0]
 
 
@@ -132,5 +139,13 @@ def _calendar(spec: MarketSpec, met: Situations) -> Iterator[Feature]:
         yield Feature(
             f"{spec.period} of the year (from 0)", np.asarray(met.period % customers.yearly.length, np.float64)
         )
+    if spec.season:
+        length = len(spec.season)
+        yield Feature(f"{spec.period} of the season of {length} (from 1)", np.asarray(met.period % length + 1.0), True)
     if customers.trend:
         yield Feature(f"{spec.period}s since the start", met.period.astype(np.float64), True)
+
+
+def _place(spec: MarketSpec, met: Situations) -> Iterator[Feature]:
+    if len(spec.locations) > 1:
+        yield Feature("size of the location", np.array(spec.sizes)[location_of_place(spec)[met.place]])

@@ -16,6 +16,7 @@ from market.equilibrium import Logit
 from market.errors import Refusal
 from market.layout import Floats
 from market.response import best_response
+from market.scenes import recorded_prices
 from market.spec import Model, NonNegative, Positive
 from policies.exact import Discount, Prices, joint_optimum, price_rule
 from policies.rule import Rule, Seat
@@ -259,6 +260,26 @@ class Random(PricingRule):
         return Rule(decide, lambda markets: {"random_price": np.full(markets, np.nan)})
 
 
+class History(PricingRule):
+    """The price on record in the sales file that the market replays (``market.tape``).
+
+    Where the file has no row of the seller, its last price on record, before the first the first. Stock levels are
+    worked out for the mean price.
+    """
+
+    rule = "history"
+
+    def usual(self, seat: Seat) -> float:
+        prices = recorded_prices(seat.spec)
+        if prices is None:
+            raise Refusal("needs the prices on record of a sales file, and the market has no market.tape: {file: ...}")
+        return float(prices[:, : seat.spec.horizon, seat.index].mean())
+
+    def bind(self, seat: Seat, target: Target) -> Rule:
+        self.usual(seat)
+        return Rule(lambda view, memory: (known(view), {}))
+
+
 class Optimal(PricingRule):
     """The exact optimum: price and order together, the best for every stock and pipeline (``market.optimum``).
 
@@ -305,6 +326,13 @@ def rivals_prices(view: View) -> Floats:
     return view.rivals_price
 
 
+def known(view: View) -> Floats:
+    """The prices on record (M,), which a rule that asks has been told are there."""
+    if view.recorded is None:
+        raise Refusal("no prices are on record in this view")
+    return view.recorded.copy()
+
+
 PRICING: dict[str, type[PricingRule]] = {
     kind.rule: kind
     for kind in (
@@ -318,6 +346,7 @@ PRICING: dict[str, type[PricingRule]] = {
         Trigger,
         Clearance,
         Random,
+        History,
         Optimal,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from market.measures import MEASURES
@@ -63,6 +64,13 @@ def market_words(spec: MarketSpec) -> str:
         f"{count(len(spec.sellers), 'seller')}, {spec.horizon:,} {spec.period}s. {random} choose by a {choice} in "
         f"{prices} (price sensitivity {spec.price_sensitivity:g}). {stock}."
     )
+    if len(spec.locations) > 1:
+        low, high = min(spec.sizes), max(spec.sizes)
+        text += f" Every episode is played in one of {len(spec.locations)} locations, of size {low:g} to {high:g}."
+    if spec.season:
+        text += f" Utilities have a season of {count(len(spec.season), spec.period)}."
+    if spec.tape is not None:
+        text += f" The market replays the sales of {Path(spec.tape.file).name}."
     if spec.events is not None and any(seller.event_frequency for seller in spec.sellers):
         text += f" Promotions come by themselves and are announced {count(spec.announced, spec.period)} ahead."
     return text

@@ -37,6 +37,7 @@ class View:
     event: NDArray[np.int8]  # (M, A + 1, N) announced events, own seat first
     period: NDArray[np.int64]  # (M,) 0 .. T - 1
     noise: NDArray[np.uint64]  # (M,) random bits of (row seed, episode, period, seat), for rules that randomise
+    recorded: Floats | None = None  # (M,) own price in the history that the market replays, None without one
 
     def take(self, rows: NDArray[np.intp]) -> View:
         """The same of some rows only, as copies."""
@@ -73,6 +74,7 @@ def look(batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> Vie
     prices = spec.visibility.rivals_prices == "last"
     stock = spec.stocked and spec.visibility.rivals_stock != "hidden"
     ahead = state.period[:, None] + np.arange(spec.announced + 1)
+    recorded = batch.recorded
     return View(
         observation=observation[:, seat],
         on_hand=state.on_hand[:, seat],
@@ -86,6 +88,7 @@ def look(batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> Vie
         event=batch.tape.event[np.arange(batch.markets)[:, None], ahead][:, :, onward],
         period=state.period,
         noise=_noise(state.seed, state.episode, state.period, seat),
+        recorded=None if recorded is None else recorded[:, seat],
     )
 
 

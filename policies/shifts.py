@@ -6,7 +6,7 @@ Reward scales are pinned to the unchanged market's, so that no change is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from policies.seller import Memory, View
 UNCHANGED = "unchanged market"
 SHOCK = 3  # periods
 NOBODY_BUYS = -100.0  # the lowest utility that a spec takes
+REPLAYED = "market.tape replays sales as they were, whatever the market's size and qualities: it would be undone"
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -74,7 +75,14 @@ def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Shift]:
     found = [Shift(UNCHANGED, still)]
     found += [_shift(name, still, change) for name, change in _changes(spec, warm_up)]
     others = [k for k in range(len(spec.sellers)) if k != seat]
-    return found + [_shift(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
+    found += [_shift(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
+    return [_unless_replayed(shift, spec) for shift in found]
+
+
+def _unless_replayed(shift: Shift, spec: MarketSpec) -> Shift:
+    """A history is recovered anew in every changed market, so that what changes demand alone changes nothing."""
+    undone = spec.tape is not None and (shift.absent is not None or shift.name.startswith("demand "))
+    return replace(shift, market=None, problem=REPLAYED) if undone else shift
 
 
 def _shift(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Shift:
@@ -138,5 +146,7 @@ def _leaving(seat: int) -> Change:
     def change(data: dict[str, Any]) -> None:
         seller = data["sellers"][seat]
         seller |= {"quality": NOBODY_BUYS, "stock": 0.0, "start_price": seller["prices"][1]}
+        for location in data.get("locations", ()):
+            location["quality"][seat] = NOBODY_BUYS
 
     return change

@@ -36,6 +36,7 @@ class Situations:
     sold: Floats  # (D, N)
     lost: Floats  # (D, N)
     event: NDArray[np.int8]  # (D, A + 1, N)
+    place: NDArray[np.int64]  # (D,) which location, or market of a history, the episode plays
 
     def __len__(self) -> int:
         return len(self.period)
@@ -99,7 +100,7 @@ def _now(batch: MarketBatch) -> Situations:
     state, row = batch.state, np.arange(batch.markets)
     ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
     stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
-    return Situations(row, state.period.copy(), *stock, batch.tape.event[row[:, None], ahead])
+    return Situations(row, state.period.copy(), *stock, batch.tape.event[row[:, None], ahead], batch.tape.place.copy())
 
 
 def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
@@ -131,6 +132,7 @@ def _put(batch: MarketBatch, situations: Situations) -> None:
     for name in ("period", "on_hand", "pipeline", "price", "sold", "lost"):
         getattr(state, name)[...] = getattr(situations, name)
     state.episode[...] = 0
+    batch.tape.place[...] = situations.place
     batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = situations.event
 
 

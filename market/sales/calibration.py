@@ -1,0 +1,174 @@
+"""From a sales file to a market: estimates, shocks, costs and warnings, everything that the configuration tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.errors import Refusal
+from market.layout import Floats
+from market.sales.checks import check_sales
+from market.sales.elasticity import elasticities, implied_cost
+from market.sales.estimate import Estimate, load_pyblp
+from market.sales.findings import Findings
+from market.sales.fit import SIGNIFICANT, Choice, Fit, choose, design_for, fit
+from market.sales.options import Options
+from market.sales.sizes import OTHERS, market_sizes
+from market.sales.table import Sales
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """The demand at another market size: ``size`` is the mean over markets, ``own`` the mean own elasticity."""
+
+    size: float
+    label: str
+    alpha: float
+    rho: float
+    own: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Everything found. ``price`` and ``share`` (N,): means by seller; ``elasticity`` (N, N) at them.
+
+    ``tried``: the estimates that were compared; ``at_sizes``: the same at other market sizes; ``cost``: by seller.
+    """
+
+    sales: Sales
+    options: Options
+    size: pd.Series[float]
+    choice: Choice
+    fit: Fit
+    tried: list[Estimate]
+    at_sizes: list[AtSize]
+    price: Floats
+    share: Floats
+    elasticity: Floats
+    cost: dict[str, float]
+    cost_given: bool
+    warnings: list[str]
+
+    @property
+    def sellers(self) -> list[str]:
+        """In seat order."""
+        return self.sales.sellers
+
+
+def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambda phase: None) -> Calibration:
+    """Fit a market to a sales file.
+
+    Args:
+        say: told the phase that begins.
+
+    Raises:
+        Refusal: pyblp is missing, or what the checks of the file or of the estimates forbid.
+    """
+    load_pyblp()
+    found = Findings(str(sales.path), options.force)
+    say("checking the file")
+    check_sales(sales, found)
+    size = market_sizes(sales, found, options.size_factor, options.size)
+    say("choosing the demand model")
+    try:
+        choice, tried = choose(sales, size, options, found)
+        _check_estimate(tried[-1], found)
+        found.settle()
+        say("fitting the market")
+        design = design_for(sales, size, choice, options)
+        fitted = fit(design, choice, sales.sellers, options.gamma)
+        say("trying other market sizes")
+        at_sizes = (
+            [_at_size(sales, size, choice, options, times) for times in (1.0, *OTHERS)]
+            if _ruled(options, sales)
+            else []
+        )
+    except Refusal as problem:
+        raise Refusal(_placed(str(problem), sales)) from None
+    price, share = _means(sales, size)
+    one = fitted.fitted
+    cost, given = _costs(sales, fitted, found)
+    found.settle()
+    for seller in fitted.shocks.lost:
+        found.warning(f"seller {seller}: its own demand shocks come out below zero and are taken as 0")
+    return Calibration(
+        sales, options, size, choice, fitted, tried, at_sizes, price, share,
+        elasticities(price, share, one.alpha.value, one.nest, one.form), cost, given, found.warnings,
+    )  # fmt: skip
+
+
+def _placed(text: str, sales: Sales) -> str:
+    return text if text.startswith(str(sales.path)) or "pip install" in text else f"{sales.path}: {text}"
+
+
+def _ruled(options: Options, sales: Sales) -> bool:
+    """Whether the market size comes from the rule, so that others are worth trying."""
+    return options.size is None and not sales.has("market_size")
+
+
+def _check_estimate(one: Estimate, found: Findings) -> None:
+    alpha = one.alpha
+    if alpha.value <= 0:
+        found.doubt(
+            f"the price coefficient has the wrong sign (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}): "
+            "demand would rise with the price; instruments may help (--iv)"
+        )
+        if alpha.value <= 0 and found.force:
+            found.error("a market needs alpha > 0")
+    elif abs(alpha.t) < SIGNIFICANT:
+        found.doubt(
+            f"the price coefficient is not significant (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}, "
+            f"t {alpha.t:.2f}, below {SIGNIFICANT:g})"
+        )
+    if one.form == "log" and 0 < alpha.value <= 1:
+        found.warning(
+            f"log price with alpha {alpha.value:.3f} <= 1: revenue grows with every price, so there is no finite "
+            "joint-profit price"
+        )
+
+
+def _at_size(sales: Sales, size: pd.Series[float], choice: Choice, options: Options, factor: float) -> AtSize:
+    """The same model with the market size at another multiple of the busiest period; 1 is as calibrated."""
+    times = 1.0 if factor == 1.0 else factor / options.size_factor
+    other = size * times
+    if factor != 1.0:
+        total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
+        other = other.clip(lower=total.groupby(sales.rows["market"]).transform("max") + 1)
+    from market.sales.estimate import estimate
+
+    one = estimate(design_for(sales, other, choice, options), choice.nested, choice.instruments)
+    price, share = _means(sales, other)
+    own = np.diag(elasticities(price, share, one.alpha.value, one.nest, one.form))
+    label = f"{options.size_factor if factor == 1.0 else factor:g} x busiest period"
+    mean = float(other.groupby(sales.rows["market"]).mean().mean())
+    return AtSize(mean, label, one.alpha.value, one.nest, float(own.mean()))
+
+
+def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:
+    """Mean price and share of the market size (N,) of each seller, over its rows."""
+    rows = sales.rows.assign(share=sales.rows["units"] / size).groupby("seller")
+    price, share = rows["price"].mean(), rows["share"].mean()
+    return price.reindex(sales.sellers).to_numpy(np.float64), share.reindex(sales.sellers).to_numpy(np.float64)
+
+
+def _costs(sales: Sales, fitted: Fit, found: Findings) -> tuple[dict[str, float], bool]:
+    """Mean unit cost by seller, and whether the file gave it; else what a Bertrand equilibrium implies."""
+    if sales.has("cost"):
+        return {str(k): float(v) for k, v in sales.rows.groupby("seller")["cost"].mean().items()}, True
+    table, one = fitted.design.sold, fitted.fitted
+    share, within = np.exp(table["share"]), np.exp(table["within"])
+    implied = table["price"] * 0.0 + implied_cost(table["price"], share, within, one.alpha.value, one.nest, one.form)
+    cost = {str(k): float(v) for k, v in implied.groupby(table["seller"]).mean().items()}
+    for seller, value in cost.items():
+        if value < 0:
+            found.doubt(
+                f"the unit cost of seller {seller} that a Bertrand equilibrium implies is {value:.2f}, below 0: demand "
+                "is estimated too inelastic for such prices; give a column cost, or instruments (--iv)"
+            )
+    return {seller: max(value, 0.0) for seller, value in cost.items()}, False

@@ -1,0 +1,83 @@
+"""Qualities moved so that the market sells, on average over its shocks, what was sold: one number a seller.
+
+The regression fits mean log shares; a mean of logarithms is not the logarithm of a mean, zeros have no logarithm and
+residuals are not quite normal. Moving each seller's quality so that expected units over the file's rows are the
+observed ones is the inversion of Berry, Levinsohn and Pakes (1995), eq. 6.8, at the level of totals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.layout import Floats
+from market.sales.shocks import Shocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DRAWS = 64
+ROUNDS = 40
+CLOSE = 1e-6
+
+
+def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shocks: Shocks) -> dict[str, float]:
+    """Utility to add to each seller's quality.
+
+    Args:
+        table: every row offered, with market, period, seller, units and size.
+        utility: its mean utility without shocks.
+
+    Example: no shocks, one seller of 30 units in a market of 100 and utility 0 (share 1/2): ``ln(3 / 7) = -0.847``.
+    """
+    sellers = list(shocks.own)
+    wide = lay_out(table, utility, sellers)
+    units = lay_out(table, table["units"], sellers)
+    size = table.groupby(["market", "period"])["size"].first().to_numpy(np.float64)
+    known = np.isfinite(wide)
+    target = np.where(known, units, 0.0).sum(0)
+    move, xi = np.zeros(len(sellers)), draws(shocks)
+    for _ in range(ROUNDS):
+        sold = (size[:, None] * expected_shares(wide + move, rho, xi)).sum(0)
+        step = np.where((target > 0) & (sold > 0), np.log(np.maximum(target, 1e-300) / np.maximum(sold, 1e-300)), 0.0)
+        move = move + step
+        if np.abs(step).max() < CLOSE:
+            break
+    return dict(zip(sellers, move.tolist(), strict=True))
+
+
+def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
+    """(R, N): a row for each market and period, NaN where a seller is not offered."""
+    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
+    return np.asarray(wide.reindex(columns=sellers), np.float64)
+
+
+def draws(shocks: Shocks) -> Floats:
+    """Draws (Q, N) of xi, symmetric about 0 and the same every time."""
+    own = np.array(list(shocks.own.values()))
+    if shocks.common == 0 and not own.any():
+        return np.zeros((1, len(own)))
+    z = np.random.default_rng(0).standard_normal((DRAWS // 2, len(own) + 1))
+    z = np.concatenate([z, -z])
+    z /= z.std(0)
+    return np.asarray(z[:, 1:] * own + z[:, :1] * shocks.common)
+
+
+def expected_shares(utility: Floats, rho: float, xi: Floats) -> Floats:
+    """Shares (R, N) of the market size, averaged over draws ``xi`` (Q, N); 0 where ``utility`` (R, N) is NaN."""
+    total = np.zeros_like(utility)
+    for shock in xi:
+        total += shares(utility + shock, rho)
+    return total / len(xi)
+
+
+def shares(utility: Floats, rho: float) -> Floats:
+    """(Nested) logit shares (R, N) against an outside option of utility 0; 0 where the utility is NaN."""
+    exponent = np.where(np.isfinite(utility), utility, -np.inf) / (1 - rho)
+    top = np.maximum(exponent.max(1, keepdims=True), -700.0)
+    weight = np.exp(exponent - top)
+    inside = weight.sum(1, keepdims=True)
+    log_inclusive = (1 - rho) * (np.log(np.maximum(inside, 1e-300)) + top)
+    buys = 1.0 / (1.0 + np.exp(np.clip(-log_inclusive, -700, 700)))
+    return np.asarray(buys * weight / np.maximum(inside, 1e-300))
