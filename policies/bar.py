@@ -110,16 +110,18 @@ class TrainingBar:
 
 
 @contextmanager
-def progress(console: Console, title: str, total: int | None = None) -> Iterator[Callable[[str, int], None]]:
+def progress(
+    console: Console, title: str, total: int | None = None, unit: str = "episodes"
+) -> Iterator[Callable[[str, int], None]]:
     """What an evaluation does now and how many episodes have been played; the title alone off a terminal.
 
-    With a ``total`` of episodes also how many are left, and for how long.
+    With a ``total`` of episodes also how many are left, and for how long. ``unit``: what is counted instead of them.
     """
     if not console.is_terminal:
         console.print(f"{title} ...", highlight=False)
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
-    columns += [TextColumn("{task.completed} episodes")] if total is None else [BarColumn(), MofNCompleteColumn()]
-    columns += [TimeElapsedColumn()] if total is None else [TextColumn("episodes, left"), TimeRemainingColumn()]
+    columns += [TextColumn(f"{{task.completed}} {unit}")] if total is None else [BarColumn(), MofNCompleteColumn()]
+    columns += [TimeElapsedColumn()] if total is None else [TextColumn(f"{unit}, left"), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
 

@@ -180,6 +180,33 @@ def _theory(args: argparse.Namespace) -> None:
     theory(args.config, tuple(args.set), args.seat, args.gamma, args.prices, args.json)
 
 
+# ------------------------------------------------------------------------------------------------ forecast
+
+
+def _add_forecast(forecast: argparse.ArgumentParser) -> None:
+    forecast.set_defaults(work=_forecast)
+    forecast.add_argument("sales", type=Path, metavar="SALES", help="CSV or Parquet: a row per period and seller")
+    forecast.add_argument("--horizon", type=count, required=True, metavar="H", help="periods ahead")
+    forecast.add_argument("--columns", metavar="NAME=COLUMN,...", help="the file's names, as period=week,seller=brand")
+    forecast.add_argument("--by-market", action="store_true", help="a series per seller and market (default: summed)")
+    forecast.add_argument(
+        "--season", type=count, metavar="N", help="periods of a season (default: by the dates; 1: none)"
+    )
+    forecast.add_argument("--folds", type=count, default=5, help="folds of the backtest, each of H periods (default 5)")
+    forecast.add_argument("--level", type=share, default=0.9, metavar="Q", help="of the intervals (default 0.9)")
+    _json(forecast, "forecasts and backtest")
+    forecast.add_argument("--csv", type=Path, metavar="FILE", help="write the forecasts as CSV")
+    forecast.add_argument("--plot", type=Path, metavar="FILE", help="draw them: .png, or .html for a page")
+    forecast.add_argument("--force", action="store_true", help="write over files that are there")
+
+
+def _forecast(args: argparse.Namespace) -> None:
+    from policies.forecast_command import ForecastOrder, forecast
+
+    names = ("columns", "by_market", "season", "folds", "level", "json", "csv", "plot", "force")
+    forecast(ForecastOrder(args.sales, args.horizon, **{name: getattr(args, name) for name in names}))
+
+
 # ------------------------------------------------------------------------------------------------ tournament
 
 
@@ -356,6 +383,7 @@ COMMANDS: dict[str, tuple[Add, str]] = {
     "exploit": (_add_exploit, "how much more a seat could earn against the others, all at their best evaluation"),
     "deviate": (_add_deviate, "force a seller off its policy for one period and watch what the others do"),
     "theory": (_add_theory, "equilibrium prices, elasticities and exact optima of a market"),
+    "forecast": (_add_forecast, "forecast every seller's units from a sales file, with a backtest"),
     "reproduce": (_add_reproduce, "repeat a published result"),
     "board": (_add_board, "open TensorBoard on the runs"),
     "bench": (_add_bench, "measure speed on this machine"),

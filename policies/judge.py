@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from market.errors import Refusal
 from policies.bar import progress
 from policies.evaluation import Comparison
 from policies.fixed import Rules
 from policies.opponents import Judge
+from policies.outputs import refuse_unwritable, terminal
 from policies.overall import LineUps, training_runs
 from policies.overall_table import print_line_ups, print_runs
 from policies.runs import write_json
@@ -27,25 +25,9 @@ from policies.threads import one_torch_thread
 
 __all__ = ["JudgeOrder", "Subjects", "find_subjects", "judge", "judge_all", "refuse_unwritable", "terminal"]
 
-WIDE = 150
 
 Row = dict[str, Any]
 Keep = Callable[[Sequence[Row]], None]
-
-
-class _Undisturbed(Console):
-    """A console that goes quiet when its reader has gone (as with `| head`), so that files are still written."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def terminal(undisturbed: bool = False) -> Console:
-    """Where tables go: the terminal, or wide lines into a file; ``undisturbed`` by a reader that has gone."""
-    kind = _Undisturbed if undisturbed else Console
-    console = kind()
-    return console if console.is_terminal else kind(width=max(console.width, WIDE))
 
 
 @dataclass
@@ -84,20 +66,6 @@ def judge(order: JudgeOrder) -> None:
     if order.stress:
         best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
         stress_all(judge, found.seats, *given, files.add, best)
-
-
-def refuse_unwritable(path: Path | None) -> None:
-    """Raise :class:`Refusal` now for a file that could not be written after minutes of play."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise Refusal(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise Refusal(f"{path}: is a folder, not a file to write to")
-    if path.exists():
-        raise Refusal(f"{path}: exists already and is not written over; choose another name")
-    if not os.access(path.parent, os.W_OK):
-        raise Refusal(f"{path}: cannot be written (permission denied)")
 
 
 def judge_all(

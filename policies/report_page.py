@@ -19,8 +19,8 @@ SECURITY = (
 class Page:
     """Collects sections, in order, and writes them out."""
 
-    def __init__(self, title: str, lead: str) -> None:
-        self.title, self.lead = title, lead
+    def __init__(self, title: str, lead: str, command: str = "report") -> None:
+        self.title, self.lead, self.command = title, lead, command
         self._parts: list[str] = []
         self._sections: list[tuple[str, str]] = []
         self._charts = count(1)
@@ -101,7 +101,7 @@ class Page:
             f"<script>{get_plotlyjs()}</script></head>\n<body>"
             f'<header><h1>{escape(self.title)}</h1><p class="lead">{escape(self.lead)}</p><nav>{links}</nav></header>\n'
             f"<main>{''.join(self._parts)}</main>\n"
-            "<footer>Made by <code>bazaar report</code>. Everything is inside this file; it needs no network.</footer>"
+            f"<footer>Made by <code>bazaar {escape(self.command)}</code>. Everything is inside this file; it needs no network.</footer>"
             "</body></html>\n"
         )
 

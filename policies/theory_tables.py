@@ -15,6 +15,7 @@ from market.errors import Refusal
 from market.optimum import PRICES
 from market.spec import MarketSpec
 from policies.config import RunConfig, load_run
+from policies.outputs import refuse_unwritable
 from policies.theory_report import Say, theory_report
 
 WIDTH = 100
@@ -30,10 +31,7 @@ def theory(
     json: Path | None = None,
 ) -> None:
     """Carry out `bazaar theory`: print the tables of a configuration, and write all figures to ``json``."""
-    if json is not None:
-        from policies.judge import refuse_unwritable  # brings torch along, which theory can do without
-
-        refuse_unwritable(json)
+    refuse_unwritable(json)
     console = Console()
     console = console if console.is_terminal else Console(width=max(console.width, WIDTH))
     report = show_theory(load_run(path, changes), seat, gamma, prices, console)

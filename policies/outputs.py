@@ -1,0 +1,48 @@
+"""Where a command's results go: tables to the terminal, and files, which are refused before the work, not after it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from market.errors import Refusal
+
+WIDE = 150
+
+
+class _Undisturbed(Console):
+    """A console that goes quiet when its reader has gone (as with `| head`), so that files are still written."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def terminal(undisturbed: bool = False) -> Console:
+    """Where tables go: the terminal, or wide lines into a file; ``undisturbed`` by a reader that has gone."""
+    kind = _Undisturbed if undisturbed else Console
+    console = kind()
+    return console if console.is_terminal else kind(width=max(console.width, WIDE))
+
+
+def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
+    """Raise :class:`Refusal` now for a file that could not be written after minutes of work.
+
+    Args:
+        path: None where no file is asked for.
+        force: whether a file that is there is written over; None: the command has no such option to name.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise Refusal(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise Refusal(f"{path}: is a folder, not a file to write to")
+    if path.exists() and not force:
+        way = "choose another name" if force is None else "choose another name, or --force"
+        raise Refusal(f"{path}: exists already and is not written over; {way}")
+    if not os.access(path.parent, os.W_OK):
+        raise Refusal(f"{path}: cannot be written (permission denied)")
