@@ -22,6 +22,8 @@ from market.spec import MarketSpec
 AXIS = {1: 401, 2: 129}
 EDGE = 8.0
 SOBOL = 2**15
+MOST_POINTS = 2**17  # of shocks and scenes together
+GOLDEN = 0.6180339887498949  # of all multiples modulo 1 these lie most evenly
 # Means closer than this in their square root (the sd of a Poisson count's square root is 1/2) are merged in pairs.
 MERGED = 0.1
 DRY = 1e-9
@@ -113,8 +115,22 @@ def _with_scenes(spec: MarketSpec, points: Floats, weights: Floats) -> tuple[Flo
     season, place = season_offsets(spec), location_offsets(spec)
     offset = (place[:, None, :] + season[:, None]).reshape(-1, 1, points.shape[1])
     scenes, each = len(offset), len(weights)
+    if scenes * each > MOST_POINTS:
+        return _few_points(spec, points, weights, offset[:, 0])
     sizes = np.repeat(np.array(spec.sizes), len(season) * each)
     return (offset + points).reshape(-1, points.shape[1]), np.tile(weights, scenes) / scenes, sizes
+
+
+def _few_points(
+    spec: MarketSpec, points: Floats, weights: Floats, offset: Floats
+) -> tuple[Floats, Floats, Floats | float]:
+    """Every point of ``xi`` in some scenes only, the same number for each: scenes dealt out along a Kronecker sequence."""
+    each = max(MOST_POINTS // len(points), 1)
+    sizes = np.repeat(np.array(spec.sizes), len(offset) // len(spec.sizes))
+    ranked = np.argsort(sizes * np.exp(offset.mean(1)), kind="stable")
+    turn = (np.arange(len(points) * each) * GOLDEN) % 1.0
+    scene = ranked[(turn * len(offset)).astype(np.int64)]
+    return np.repeat(points, each, axis=0) + offset[scene], np.repeat(weights, each) / each, sizes[scene]
 
 
 def _trapezoid(points: int) -> tuple[Floats, Floats]:

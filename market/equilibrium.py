@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
 from market.errors import Refusal
-from market.scenes import limit_each, mean_size, scenes
+from market.scenes import mean_size, scenes
 from market.spec import MarketSpec
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 UNBOUNDED = 1e6
 LARGEST_EXPONENT = 300.0
 ROOT_TOLERANCE = 1e-12
+SCENES = 4  # times as many nodes where seasons or locations are averaged over, and twice that without a product rule
+ONE = np.ones(1)
 
 
 def calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
@@ -80,18 +83,16 @@ class Logit:
         some 1e-4, not the same for every order of the sellers. Theory's prices leave events out; ``events=True``
         averages over them too (independent between sellers, in their long-run frequencies).
 
-        Seasons and locations are averaged over exactly, weighted by their customers (:func:`market.scenes.scenes`).
+        Seasons and locations are averaged over, weighted by their customers (:func:`market.scenes.scenes`): exactly
+        where ``4 limit`` nodes allow the product rule in each; else ``8 limit`` Sobol points over ``xi`` and scenes
+        together, which put prices of 83 stores with 13 seasons 3e-4 off.
         """
         sellers, customers = spec.sellers, spec.customers
         scale = _factors(spec) if xi else np.zeros((0, len(sellers)))
         chances = np.array([s.event_frequency for s in sellers]) if events and spec.events else np.zeros(len(sellers))
         effect = spec.events.effect if spec.events else 0.0
         crowd = calendar(spec, np.arange(spec.horizon))
-        offset, mass = scenes(spec, crowd)
-        nodes, weights = _rule(scale, chances, effect, limit_each(limit, len(mass)))
-        if spec.season or spec.locations:
-            nodes = (offset[:, None] + nodes).reshape(-1, len(sellers))
-            weights = np.outer(mass, weights).reshape(-1)
+        nodes, weights = _nodes(spec, crowd, (scale, chances, effect), limit)
         return cls(
             quality=np.array([seller.quality for seller in sellers]),
             unit_cost=np.array([seller.unit_cost for seller in sellers]),
@@ -103,6 +104,24 @@ class Logit:
             nodes=nodes,
             weights=weights,
         )
+
+
+def _nodes(spec: MarketSpec, crowd: Floats, chance: tuple[Floats, Floats, float], limit: int) -> tuple[Floats, Floats]:
+    """Nodes (Q, N) and weights (Q,) over ``xi``, events, seasons and locations; ``chance`` as :func:`_rule` takes it."""
+    scale, chances, effect = chance
+    offset, mass = scenes(spec, crowd)
+    each = limit if len(mass) == 1 else max(SCENES * limit // len(mass), 1)
+    if len(mass) > 1 and not _fits(len(scale), int((chances > 0).sum()), each):
+        count = 2 * SCENES * limit
+        (seats,) = np.nonzero(chances)
+        shift = np.zeros((len(seats), len(chances)))
+        shift[np.arange(len(seats)), seats] = effect
+        points, scene = _sobol(len(scale), chances[seats], count, mass, offset.mean(1))
+        return points @ np.vstack([scale, shift]) + offset[scene], np.full(count, 1.0 / count)
+    nodes, weights = _rule(scale, chances, effect, each)
+    if not spec.season and not spec.locations:
+        return nodes, weights
+    return (offset[:, None] + nodes).reshape(-1, nodes.shape[1]), np.outer(mass, weights).reshape(-1)
 
 
 @np.errstate(under="ignore")
@@ -127,8 +146,8 @@ def _rule(scale: Floats, chances: Floats, effect: float, limit: int) -> tuple[Fl
     loads = np.vstack([scale, shift])
     dimensions = len(scale)
     per_axis = min(21, int((limit / 2 ** len(seats)) ** (1 / dimensions) + 1e-9)) if dimensions else 1
-    if (dimensions and per_axis < 5) or 2 ** len(seats) > limit:
-        return _sobol(dimensions, chances[seats], limit) @ loads, np.full(limit, 1.0 / limit)
+    if not _fits(dimensions, len(seats), limit):
+        return _sobol(dimensions, chances[seats], limit)[0] @ loads, np.full(limit, 1.0 / limit)
     points, mass = np.polynomial.hermite_e.hermegauss(per_axis)
     axes = [(points, mass / mass.sum())] * dimensions
     axes += [(np.array([0.0, 1.0]), np.array([1.0 - chances[k], chances[k]])) for k in seats]
@@ -137,12 +156,26 @@ def _rule(scale: Floats, chances: Floats, effect: float, limit: int) -> tuple[Fl
     return nodes @ loads, weights / weights.sum()
 
 
-def _sobol(dimensions: int, chances: Floats, limit: int) -> Floats:
-    from scipy.stats import qmc  # slow to import, and only markets of many sellers need it
+def _fits(dimensions: int, events: int, limit: int) -> bool:
+    """Whether ``limit`` nodes allow five a dimension, beside both states of every event."""
+    return bool(2**events * 5**dimensions <= limit)
 
-    half = qmc.Sobol(dimensions + len(chances), rng=20).random(limit // 2)
+
+def _sobol(
+    dimensions: int, chances: Floats, limit: int, mass: Floats = ONE, order: Floats = ONE
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Points (limit, d + events) and each one's scene (limit,), drawn by ``mass``; scenes near in ``order`` lie near."""
+    from scipy.stats import qmc  # slow to import, and only markets of many sellers or scenes need it
+
+    count = dimensions + len(chances)
+    half = qmc.Sobol(count + (len(mass) > 1), rng=20).random(limit // 2)
     uniform = np.clip(np.concatenate([half, 1.0 - half], dtype=np.float64), 1e-12, 1.0 - 1e-12)
-    return np.hstack([ndtri(uniform[:, :dimensions]), (uniform[:, dimensions:] < chances).astype(float)])
+    points = np.hstack([ndtri(uniform[:, :dimensions]), (uniform[:, dimensions:count] < chances).astype(float)])
+    ranked = np.argsort(order, kind="stable")
+    at = (
+        np.searchsorted(np.cumsum(mass[ranked]), uniform[:, -1] * mass.sum()) if len(mass) > 1 else np.zeros(limit, int)
+    )
+    return points, ranked[np.minimum(at, len(mass) - 1)]
 
 
 def utility_of_price(logit: Logit, price: Floats) -> Floats:
@@ -404,13 +437,24 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
     return found
 
 
+@lru_cache(maxsize=32)
+def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
+    """Bertrand-Nash prices (N,) of a market, or joint-profit ones: solved once a market, not to be written to.
+
+    Raises :class:`Refusal` where there are none.
+    """
+    found = (monopoly_prices if joint else nash_prices)(Logit.of(spec))
+    found.flags.writeable = False
+    return found
+
+
 def nash_profits(spec: MarketSpec) -> Floats:
     """Return every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``.
 
     Raises :class:`Refusal` where there are no such prices.
     """
     logit = Logit.of(spec)
-    return profits(logit, nash_prices(logit))
+    return profits(logit, prices_of(spec))
 
 
 def reward_scales(spec: MarketSpec) -> Floats:

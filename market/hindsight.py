@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from market.batch import MarketBatch
-from market.equilibrium import Logit, nash_prices
+from market.equilibrium import prices_of
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
@@ -75,7 +75,7 @@ def _posted(spec: MarketSpec, seat: int, rivals_price: ArrayLike | None) -> Floa
     if len(spec.sellers) == 1:
         return np.array([spec.sellers[0].first_price])
     low, high = np.array([seller.prices for seller in spec.sellers]).T
-    return np.clip(nash_prices(Logit.of(spec)), low, high)
+    return np.clip(prices_of(spec), low, high)
 
 
 @np.errstate(under="ignore")

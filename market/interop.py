@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from market.batch import MarketBatch
 from market.decisions import order_quantity
 from market.env import FIELDS, ActionEncoding, BazaarParallelEnv, Observation, as_spec, seat_encoding
-from market.equilibrium import Logit, nash_prices
+from market.equilibrium import prices_of
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec
@@ -69,7 +69,7 @@ def nash_and_base_stock(spec: MarketSpec) -> Rivals:
     """
     low, high = np.array([seller.prices for seller in spec.sellers]).T
     try:
-        price = np.clip(nash_prices(Logit.of(spec)), low, high)
+        price = np.clip(prices_of(spec), low, high)
     except Refusal as problem:
         raise Refusal(f"rivals: must be given, since {problem}") from None
     level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from market.decisions import axis_values
-from market.equilibrium import Logit, nash_prices, profits
+from market.equilibrium import Logit, prices_of, profits
 from market.errors import Refusal
 from market.layout import Floats
 from market.response import best_response
@@ -218,7 +218,7 @@ def _posted(spec: MarketSpec, seat: int, rivals_price: ArrayLike | None) -> Floa
         return np.array([spec.sellers[0].first_price])
     if rivals_price is None:
         low, high = np.array([seller.prices for seller in spec.sellers]).T
-        return np.clip(nash_prices(Logit.of(spec)), low, high)
+        return np.clip(prices_of(spec), low, high)
     posted = np.asarray(rivals_price, np.float64)
     if posted.shape != (len(spec.sellers),):
         raise Refusal(f"rivals_price: needs a price for each of {len(spec.sellers)} sellers, got shape {posted.shape}")

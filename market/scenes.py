@@ -6,8 +6,6 @@ a season. C scenes, P places, S periods, N sellers.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,11 +107,3 @@ def varies(spec: MarketSpec) -> str | None:
     if len(set(spec.season)) > 1:
         return "market.season changes utilities with the calendar, so that the state has a date"
     return None
-
-
-def limit_each(limit: int, count: int) -> int:
-    """How many of ``limit`` nodes over ``xi`` each of ``count`` scenes gets: a power of 2, at least 64.
-
-    1,024 for one scene, 128 each for eight.
-    """
-    return limit if count == 1 else 2 ** int(math.log2(max(64, limit // count)))

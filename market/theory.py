@@ -24,6 +24,7 @@ from market.equilibrium import (
     monopoly_prices,
     nash_prices,
     nash_profits,
+    prices_of,
     profits,
     reward_scales,
     share_jacobian,
@@ -80,7 +81,7 @@ def prices_against_nash(spec: MarketSpec, seat: int, price: float) -> Floats:
 
     Raises :class:`Refusal` where the market has no Nash prices.
     """
-    posted = nash_prices(Logit.of(spec))
+    posted = prices_of(spec).copy()
     posted[seat] = price
     return posted
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator
 
-from market.equilibrium import Logit, monopoly_prices, nash_prices
+from market.equilibrium import prices_of
 from market.errors import Refusal
 from market.layout import Floats
 from market.spec import MarketSpec, Seller
@@ -68,12 +68,12 @@ class Seat:
     @cached_property
     def nash(self) -> Floats:
         """Bertrand-Nash prices (N,), money per unit."""
-        return self._top if self._captive else self._within(nash_prices(Logit.of(self.spec)))
+        return self._top if self._captive else self._within(prices_of(self.spec))
 
     @cached_property
     def joint(self) -> Floats:
         """Joint-profit prices (N,), money per unit."""
-        return self._top if self._captive else self._within(monopoly_prices(Logit.of(self.spec)))
+        return self._top if self._captive else self._within(prices_of(self.spec, joint=True))
 
     @property
     def _captive(self) -> bool:
