@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from market import kernel
 from market.equilibrium import calendar, reward_scales
 from market.errors import Refusal
-from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, State, Tape
+from market.layout import LEDGER, MARKET, SELLER, Floats, Record, Scratch, Script, State, Tape
 from market.observation import calendar_features, compile_features, feature_list
 from market.scenes import build_script, recorded_prices
 from market.spec import HUGE, MarketSpec
@@ -77,6 +77,7 @@ class MarketBatch:
         spec: the market.
         markets: M, how many rows.
         seed: row m gets seed + m; or an array of M row seeds.
+        script: what is settled of every place and period, in place of what ``spec`` says of it.
 
     Attributes:
         ledger: (M, N) records of the last period, fields and units in ``market.layout.LEDGER_UNITS``.
@@ -90,13 +91,16 @@ class MarketBatch:
         ledger = batch.step(price, quantity)   # both (M, N)
     """
 
-    def __init__(self, spec: MarketSpec, markets: int = 1, seed: int | ArrayLike = 0) -> None:
+    def __init__(
+        self, spec: MarketSpec, markets: int = 1, seed: int | ArrayLike = 0, script: Script | None = None
+    ) -> None:
         if markets < 1:
             raise Refusal(f"markets: must be at least 1, got {markets}")
         self.spec, self.markets = spec, markets
         self.features = feature_list(spec)
         self._market, self._sellers = compile_market(spec), compile_sellers(spec)
-        self._script, self._seen_calendar = build_script(spec, customer_calendar(spec)), calendar_features(spec)
+        self._script = build_script(spec, customer_calendar(spec)) if script is None else script
+        self._seen_calendar = calendar_features(spec)
         self._recorded = recorded_prices(spec)
         self._compiled_features = compile_features(spec)
         self._allocate(markets, len(spec.sellers))

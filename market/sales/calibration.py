@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+IMPLIED = "implied by a Bertrand equilibrium at the file's prices, mean"
+
+
 @dataclass(frozen=True)
 class AtSize:
     """The demand at another market size: ``size`` is the mean over markets, ``own`` the mean own elasticity."""
@@ -52,7 +55,7 @@ class Calibration:
     share: Floats
     elasticity: Floats
     cost: dict[str, float]
-    cost_given: bool
+    cost_source: str
     warnings: list[str]
 
     @property
@@ -93,13 +96,13 @@ def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambd
         raise Refusal(_placed(str(problem), sales)) from None
     price, share = _means(sales, size)
     one = fitted.fitted
-    cost, given = _costs(sales, fitted, found)
+    cost, source = _costs(sales, options, fitted, found)
     found.settle()
     for seller in fitted.shocks.lost:
         found.warning(f"seller {seller}: its own demand shocks come out below zero and are taken as 0")
     return Calibration(
         sales, options, size, choice, fitted, tried, at_sizes, price, share,
-        elasticities(price, share, one.alpha.value, one.nest, one.form), cost, given, found.warnings,
+        elasticities(price, share, one.alpha.value, one.nest, one.form), cost, source, found.warnings,
     )  # fmt: skip
 
 
@@ -125,6 +128,10 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
         found.doubt(
             f"the price coefficient is not significant (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}, "
             f"t {alpha.t:.2f}, below {SIGNIFICANT:g})"
+        )
+    if one.rho is not None and 0 <= one.rho.t < SIGNIFICANT:
+        found.warning(
+            f"rho {one.rho.value:.3f} (standard error {one.rho.error:.3f}) is not significant: --no-nest leaves it out"
         )
     if one.form == "log" and 0 < alpha.value <= 1:
         found.warning(
@@ -157,10 +164,15 @@ def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:
     return price.reindex(sales.sellers).to_numpy(np.float64), share.reindex(sales.sellers).to_numpy(np.float64)
 
 
-def _costs(sales: Sales, fitted: Fit, found: Findings) -> tuple[dict[str, float], bool]:
-    """Mean unit cost by seller, and whether the file gave it; else what a Bertrand equilibrium implies."""
+def _costs(sales: Sales, options: Options, fitted: Fit, found: Findings) -> tuple[dict[str, float], str]:
+    """Mean unit cost by seller and where it comes from: the options, the file, or what a Bertrand equilibrium implies."""
+    rows, share = sales.rows.groupby("seller"), options.cost_share
+    if share is not None:
+        return {
+            str(k): share * float(v) for k, v in rows["price"].mean().items()
+        }, f"ASSUMPTION: {share:.0%} of the mean price"
     if sales.has("cost"):
-        return {str(k): float(v) for k, v in sales.rows.groupby("seller")["cost"].mean().items()}, True
+        return {str(k): float(v) for k, v in rows["cost"].mean().items()}, "mean of the file's"
     table, one = fitted.design.sold, fitted.fitted
     share, within = np.exp(table["share"]), np.exp(table["within"])
     implied = table["price"] * 0.0 + implied_cost(table["price"], share, within, one.alpha.value, one.nest, one.form)
@@ -169,6 +181,6 @@ def _costs(sales: Sales, fitted: Fit, found: Findings) -> tuple[dict[str, float]
         if value < 0:
             found.doubt(
                 f"the unit cost of seller {seller} that a Bertrand equilibrium implies is {value:.2f}, below 0: demand "
-                "is estimated too inelastic for such prices; give a column cost, or instruments (--iv)"
+                "is estimated too inelastic for such prices; give a column cost, --cost-share or instruments (--iv)"
             )
-    return {seller: max(value, 0.0) for seller, value in cost.items()}, False
+    return {seller: max(value, 0.0) for seller, value in cost.items()}, IMPLIED

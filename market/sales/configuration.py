@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ BUDGET = 1_000_000  # seller-periods a seller
 WIDE = 78
 
 
-def configuration(found: Calibration) -> str:
-    """The text of the YAML file; every estimate with its standard error, every assumption called one."""
-    return "\n".join([*_head(found), *_market(found), *_sellers(found), *_run(found)]) + "\n"
+def configuration(found: Calibration, read: Mapping[str, Any] | None = None) -> str:
+    """The text of the YAML file; every estimate with its standard error, every assumption called one.
+
+    ``read``: how the file was read (columns, where, periods), for the line that replays it.
+    """
+    return "\n".join([*_head(found), *_market(found), *_tape(found, read or {}), *_sellers(found), *_run(found)]) + "\n"
 
 
 def plain(value: float, digits: int = 5) -> str:
@@ -40,9 +43,8 @@ def market_qualities(found: Calibration) -> dict[str, list[float]]:
     for market in found.sales.markets:
         values = []
         for seller in found.sellers:
-            base = fitted.quality.get((market, seller))
-            known = base is not None and math.isfinite(base)
-            values.append(float(base) + fit.moves[seller] + steady.get(seller, 0.0) if known else NEVER)
+            base = float(fitted.quality.get((market, seller), math.nan))
+            values.append(base + fit.moves[seller] + steady.get(seller, 0.0) if math.isfinite(base) else NEVER)
         qualities[market] = values
     return qualities
 
@@ -164,6 +166,16 @@ def _locations(found: Calibration, sizes: dict[str, float]) -> Iterator[str]:
         yield f'    - {{name: "{market}", size: {plain(sizes[market] / mean)}, quality: [{quality}]}}'
 
 
+def _tape(found: Calibration, read: Mapping[str, Any]) -> Iterator[str]:
+    """The history as a comment: two characters away from replaying it."""
+    tape: dict[str, Any] = {"file": str(found.sales.path.resolve())} | {
+        key: value for key, value in read.items() if value
+    }
+    text = yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
+    yield f"  # Replay the file's own periods instead of drawing new ones (market.horizon at most {len(found.sales.labels)}):"
+    yield f"  # tape: {text}"
+
+
 def _sellers(found: Calibration) -> Iterator[str]:
     sizes, qualities = market_means(found), market_qualities(found)
     yield "  sellers:"
@@ -172,8 +184,7 @@ def _sellers(found: Calibration) -> Iterator[str]:
         quality = float(np.average([v for v, _ in offered], weights=[w for _, w in offered]))
         yield f'    - name: "{name}"'
         yield f"      quality: {plain(quality)}"
-        source = "the file's" if found.cost_given else "implied by a Bertrand equilibrium at the file's prices"
-        yield f"      unit_cost: {plain(found.cost[name])}   # mean, {source}"
+        yield f"      unit_cost: {plain(found.cost[name])}   # {found.cost_source}"
         yield f"      xi: {plain(found.fit.shocks.own[name], 4)}"
         if found.fit.promotions is not None and found.fit.promotions.frequency[name] > 0:
             yield f"      event_frequency: {plain(found.fit.promotions.frequency[name], 4)}"

@@ -6,6 +6,7 @@ share of the market size, ``s_0`` of those who bought nothing, ``s_(j|g)`` the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def build_design(
 
 def price_term(price: pd.Series[float], form: str) -> pd.Series[float]:
     """f(p): the price or its logarithm."""
-    return np.log(price) if form == "log" else price.astype("float64")
+    return price.map(math.log) if form == "log" else price.astype("float64")
 
 
 def season_names(names: Iterable[str]) -> list[str]:

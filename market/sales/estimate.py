@@ -6,6 +6,7 @@ variable: the same estimates as pyblp's own search over rho (checked in tests), 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +189,7 @@ def _unpack(
     group = [table["market"], table["seller"]]
     effect = left.groupby(group).transform("mean")
     xi, seasons = left - effect, season_names(table["season"].unique())
-    effects = {s: beta[at[f"season {s}"]] if f"season {s}" in at else 0.0 for s in seasons}
+    effects = {s: float(beta[at[f"season {s}"]]) if f"season {s}" in at else 0.0 for s in seasons}
     middle = float(np.mean(list(effects.values())))
     inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
     moved = inverted - inverted.groupby(group).transform("mean")
@@ -219,8 +220,8 @@ def _unpack(
 
 def _held(f: Coefficient, reference: Coefficient, covariance: float) -> tuple[Coefficient, Coefficient]:
     """Alpha of a price held for good and the reference's weight: ``f`` has -(alpha + weight), the reference weight."""
-    error = np.sqrt(max(f.error**2 + reference.error**2 + 2.0 * covariance, 0.0))
-    return Coefficient(-(f.value + reference.value), float(error)), reference
+    error = math.sqrt(max(f.error**2 + reference.error**2 + 2.0 * covariance, 0.0))
+    return Coefficient(-(f.value + reference.value), error), reference
 
 
 def _season(covariance: Floats, at: dict[str, int], effects: dict[str, float], name: str, middle: float) -> Coefficient:
@@ -229,7 +230,7 @@ def _season(covariance: Floats, at: dict[str, int], effects: dict[str, float], n
     for other in effects:
         if f"season {other}" in at:
             contrast[at[f"season {other}"]] = (other == name) - 1.0 / len(effects)
-    return Coefficient(effects[name] - middle, float(np.sqrt(max(contrast @ covariance @ contrast, 0.0))))
+    return Coefficient(effects[name] - middle, math.sqrt(max(float(contrast @ covariance @ contrast), 0.0)))
 
 
 def predict(fitted: Estimate, table: pd.DataFrame) -> pd.Series[float]:

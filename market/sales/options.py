@@ -15,6 +15,7 @@ class Options:
     """``form`` auto takes what fits better. ``nest``: try one, with instruments. ``instruments``: for the price, none is
     least squares. ``reference``: memory of a reference price, None without. ``season_length``: periods in a cycle,
     None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force`` overrules doubts.
+    ``cost_share``: unit costs as this share of the mean price, None: the file's or implied ones.
     ``lead_time`` and ``holding`` (share of the unit cost a period) are assumptions that a sales file does not tell.
     """
 
@@ -31,3 +32,4 @@ class Options:
     inventory: Literal["stocked", "make_to_order"] = "stocked"
     lead_time: int = 1
     holding: float = 0.05
+    cost_share: float | None = None

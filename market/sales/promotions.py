@@ -51,8 +51,8 @@ def fit_promotions(table: pd.DataFrame, fitted: Estimate, sellers: list[str]) ->
         column=column,
         effect=effect,
         mean_length=length,
-        frequency={name: float(min(value, 0.999 * most)) for name, value in frequency.items()},
-        steady={name: float(value) for name, value in added.groupby(table["seller"]).mean().items()},
+        frequency={str(name): float(min(value, 0.999 * most)) for name, value in frequency.items()},
+        steady={str(name): float(value) for name, value in added.groupby(table["seller"]).mean().items()},
     )
 
 

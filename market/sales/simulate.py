@@ -80,7 +80,7 @@ def _cells(table: pd.DataFrame, sellers: list[str]) -> tuple[NDArray[np.int64], 
     """Where each row of the table lies in arrays over places, periods and sellers."""
     markets, periods = (np.unique(table[name], return_inverse=True)[1] for name in ("market", "period"))
     seats = table["seller"].map({name: k for k, name in enumerate(sellers)})
-    return markets.astype(np.int64), periods.astype(np.int64), seats.to_numpy(np.int64)
+    return tuple(np.asarray(axis, np.int64) for axis in (markets, periods, seats))
 
 
 def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[Floats, NDArray[np.int64]]:

@@ -39,12 +39,13 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
         size = (factor * best).clip(lower=best + 1)
     over = total >= size
     if over.any():
-        worst = rows.loc[(total - size).idxmax()]
+        at = int((total - size).to_numpy().argmax())
+        worst = rows.iloc[at]
         place = "" if worst["market"] == ONLY else f" of market {worst['market']}"
         found.error(
             f"{named('line', rows.loc[over, 'line'])}: units reach the market size, so nobody would be left to buy "
-            f"nothing: in period {sales.labels[int(worst['period'])]}{place} {total[worst.name]:,.0f} units are sold "
-            f"of {size[worst.name]:,.0f}; the smallest feasible size there is {best[worst.name] + 1:,.0f}"
+            f"nothing: in period {sales.labels[int(worst['period'])]}{place} {total.iloc[at]:,.0f} units are sold "
+            f"of {size.iloc[at]:,.0f}; the smallest feasible size there is {best.iloc[at] + 1:,.0f}"
         )
     found.settle()
     return size
