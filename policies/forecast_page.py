@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from market.render import INK
 from policies import disk
-from policies.forecast_panels import KEY, Panel, heading, panels_of
+from policies.forecast_panels import HUES, KEY, Panel, heading, panels_of
 from policies.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, verdict
 from policies.report_charts import Chart, colour, dress, faint, panels
 from policies.report_page import Page
@@ -68,7 +68,7 @@ def chart(result: Forecasts) -> Chart:
     rows = -(-len(drawn) // columns)
     figure = panels(rows, columns, [one.title for one in drawn], vertical_spacing=0.28 / rows, horizontal_spacing=0.09)
     for k, panel in enumerate(drawn):
-        _draw(figure, panel, k, {"row": k // columns + 1, "col": k % columns + 1})
+        _draw(figure, panel, k % HUES, {"row": k // columns + 1, "col": k % columns + 1})
     figure.update_yaxes(rangemode="tozero")
     dress(figure, 60 + 250 * rows, showlegend=False, hovermode="x unified", margin={"l": 60, "r": 16, "t": 30, "b": 40})
     return Chart(heading(result), figure, KEY)

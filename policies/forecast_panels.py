@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market.layout import Floats
+from market.render import COLOURS
 from market.sales.outlook import Outlook
 from policies.forecast_view import percent
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 24  # panels of a picture
 LEAST_SHOWN = 26  # periods of history
+HUES = len(COLOURS) - 1  # colours of forecasts: the last is black, as what was sold is
 SHOWN = 4  # horizons of history, where that is more
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from market.layout import Floats
 from market.render import COLOURS, DOTS_PER_INCH, FRAME, INK
 from policies import disk
-from policies.forecast_panels import KEY, Panel, heading, panels_of
+from policies.forecast_panels import HUES, KEY, Panel, heading, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def draw(result: Forecasts) -> Figure:
     FigureCanvasAgg(figure)
     every = figure.subplots(rows, columns, squeeze=False).flatten()
     for k, (axes, panel) in enumerate(zip(every, panels, strict=False)):
-        _draw(axes, panel, COLOURS[k % len(COLOURS)])
+        _draw(axes, panel, COLOURS[k % HUES])
     for axes in every[len(panels) :]:
         axes.set_visible(False)
     figure.suptitle(heading(result), x=0.01, ha="left", color=INK, fontweight="bold", fontsize=12)

@@ -195,9 +195,26 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
     assert [score.model for score in found.scores] == ["Naive", "AutoTheta", "AutoARIMA"]
 
 
+def test_the_next_best_model_forecasts_where_the_chosen_one_fails_on_the_whole_series(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(units: Any, model: str, plan: Plan) -> Forecast:
+        if model == "SeasonalNaive":
+            raise ZeroDivisionError
+        return forecast(units, model, plan)
+
+    monkeypatch.setattr("market.sales.forecasting.forecast", failing)
+    series = Series("ann", None, 0, np.tile(SEASON, 8) + np.arange(32) % 3)
+    plan = Plan(horizon=4, folds=2, season=4)
+    monkeypatch.setattr(Plan, "models", ["Naive", "SeasonalNaive"])
+    found, failed = outlook(series, plan)
+    assert found.chosen.model == "Naive"
+    assert failed == ["ann: SeasonalNaive could not be fitted (ZeroDivisionError); left out"]
+
+
 @pytest.mark.parametrize("model", ["AutoETS", "AutoARIMA"])
 def test_long_seasons_are_left_to_theta_and_the_seasonal_naive(model: str) -> None:
-    units = numbers(8, 80)
+    units = np.tile(numbers(8, 25), 4) + numbers(9, 100) / 20
     long, none = (forecast(units, model, Plan(horizon=3, season=season)) for season in (25, 1))
     assert long.mean.tolist() == none.mean.tolist() and long.low.tolist() == none.low.tolist()
 

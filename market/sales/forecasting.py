@@ -47,18 +47,29 @@ def outlook(series: Series, plan: Plan, tick: Tick = lambda text, done: None) ->
     Returns:
         The outlook, and sentences on models that could not be fitted.
     """
-    scores, failed = [], []
+    scores: list[Score] = []
+    failed: list[str] = []
     for name in plan.models:
         tick(f"{series.name}, {name}", 0)
-        try:
+        with _left_out(series, name, failed):
             scores.append(Score(name, tuple(backtest(series.units, name, plan))))
-        except Refusal:
-            raise
-        except Exception as error:  # noqa: BLE001 -- statsforecast raises plain Exceptions
-            failed.append(f"{series.name}: {name} could not be fitted ({str(error) or type(error).__name__}); left out")
         tick(f"{series.name}, {name}", 1)
-    chosen = best(scores)
-    return Outlook(series, tuple(scores), chosen, forecast(series.units, chosen.model, plan)), failed
+    while True:
+        chosen = best(scores)
+        with _left_out(series, chosen.model, failed):
+            return Outlook(series, tuple(scores), chosen, forecast(series.units, chosen.model, plan)), failed
+        scores = [score for score in scores if score is not chosen]
+
+
+@contextmanager
+def _left_out(series: Series, model: str, failed: list[str]) -> Iterator[None]:
+    """A model that cannot be fitted is no reason to give up the others: what statsforecast raises is told instead."""
+    try:
+        yield
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 -- statsforecast raises plain Exceptions
+        failed.append(f"{series.name}: {model} could not be fitted ({str(error) or type(error).__name__}); left out")
 
 
 def backtest(units: Floats, model: str, plan: Plan) -> Iterator[Fold]:
