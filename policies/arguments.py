@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from market.sales.options import INSTRUMENTS
+
 
 def count(text: str) -> int:
     """A whole number of at least 1; 2e6 is one."""
@@ -58,6 +60,31 @@ def discount(text: str) -> float:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, got {text!r}")
     return value
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = _number(text)
+    if not 0 < value < 1e12:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
+
+
+def above_one(text: str) -> float:
+    """A number above 1."""
+    value = _number(text)
+    if not 1 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"must be a number above 1, got {text!r}")
+    return value
+
+
+def instruments(text: str) -> tuple[str, ...]:
+    """Names of instruments, separated by commas, each once."""
+    names = tuple(part.strip() for part in text.split(","))
+    unknown = [name for name in names if name not in INSTRUMENTS]
+    if unknown or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(INSTRUMENTS)}, each at most once, got {text!r}")
+    return names
 
 
 def _number(text: str) -> float:

@@ -129,3 +129,18 @@ def progress(
             bar.update(task, advance=episodes, description=f"{title}: {text}")
 
         yield tick
+
+
+@contextmanager
+def phases(console: Console, title: str) -> Iterator[Callable[[str], None]]:
+    """What a command that goes through phases does now, and for how long it has; a line a phase off a terminal."""
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+
+        def say(phase: str) -> None:
+            bar.update(task, description=f"{title}: {phase}")
+            if not console.is_terminal:
+                console.print(f"{title}: {phase} ...", highlight=False, markup=False)
+
+        yield say

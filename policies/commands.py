@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from policies.arguments import at_least_zero, count, discount, port, seconds, share
+from policies.arguments import above_one, at_least_zero, count, discount, instruments, port, positive, seconds, share
 
 Add = Callable[[argparse.ArgumentParser], None]
 
@@ -178,6 +178,82 @@ def _theory(args: argparse.Namespace) -> None:
     from policies.theory_tables import theory
 
     theory(args.config, tuple(args.set), args.seat, args.gamma, args.prices, args.json)
+
+
+# ------------------------------------------------------------------------------------------------ calibrate
+
+
+def _add_calibrate(calibrate: argparse.ArgumentParser) -> None:
+    calibrate.set_defaults(work=_calibrate)
+    calibrate.add_argument("sales", type=Path, metavar="SALES", help="CSV or Parquet: a row per period and seller")
+    calibrate.add_argument("-o", "--output", type=Path, required=True, metavar="CONFIG", help="YAML file to write")
+    calibrate.add_argument(
+        "--validate", action="store_true", help="check the market on weeks that it was not fitted to"
+    )
+    calibrate.add_argument("--report", type=Path, metavar="FILE.html", help="write a page about it")
+    _json(calibrate, "everything found")
+    calibrate.add_argument("--force", action="store_true", help="overrule doubts, and write over files that are there")
+    _add_calibrate_data(calibrate.add_argument_group("the file"))
+    _add_calibrate_model(calibrate.add_argument_group("the demand"))
+    _add_calibrate_assumptions(calibrate.add_argument_group("what a sales file does not tell"))
+
+
+def _add_calibrate_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--columns", metavar="NAME=COLUMN,...", help="the file's names, as period=week,seller=brand")
+    group.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE", help="only rows with this value")
+    group.add_argument("--periods", metavar="FIRST:LAST", help="only these periods, both included; one may be left out")
+
+
+def _add_calibrate_model(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--price", choices=("auto", "linear", "log"), default="auto", help="form (default: by fit)")
+    group.add_argument("--no-nest", dest="nest", action="store_false", help="plain logit (default: nest if it fits)")
+    what = "instruments of the price: cost, rivals, promotions (default: none, least squares)"
+    group.add_argument("--iv", type=instruments, default=(), metavar="NAME,...", help=what)
+    what = "estimate a reference price with this memory (0: last period's price)"
+    group.add_argument("--reference-price", type=discount, metavar="MEMORY", help=what)
+    group.add_argument("--no-trend", dest="trend", action="store_false", help="no linear trend by seller")
+    what = "periods of a seasonal cycle (default: by the dates; 1: none)"
+    group.add_argument("--season", type=count, metavar="N", help=what)
+    what = "put the common shock into the number of customers (negative binomial)"
+    group.add_argument("--overdispersion", action="store_true", help=what)
+
+
+def _add_calibrate_assumptions(group: argparse._ArgumentGroup) -> None:
+    size = group.add_mutually_exclusive_group()
+    size.add_argument("--market-size", type=positive, metavar="UNITS", help="what all customers of a period could buy")
+    what = "market size as this many times the busiest period (default 1.5)"
+    size.add_argument("--market-size-factor", type=above_one, default=1.5, metavar="X", help=what)
+    what = "unit cost as this share of the mean price (default: the file's, else implied by Bertrand competition)"
+    group.add_argument("--cost-share", type=share, metavar="SHARE", help=what)
+    group.add_argument("--inventory", choices=("stocked", "make_to_order"), default="stocked", help="default: stocked")
+    group.add_argument("--lead-time", type=at_least_zero, default=1, metavar="PERIODS", help="of orders (default 1)")
+    what = "share of the unit cost a period (default 0.05)"
+    group.add_argument("--holding-cost", type=positive, default=0.05, metavar="SHARE", help=what)
+
+
+def _calibrate(args: argparse.Namespace) -> None:
+    from market.sales.options import Options
+    from policies.calibrate_command import CalibrateOrder, run
+
+    options = Options(
+        form=args.price,
+        nest=args.nest,
+        instruments=args.iv,
+        reference=args.reference_price,
+        size_factor=args.market_size_factor,
+        size=args.market_size,
+        season_length=args.season,
+        trend=args.trend,
+        gamma=args.overdispersion,
+        force=args.force,
+        inventory=args.inventory,
+        lead_time=args.lead_time,
+        holding=args.holding_cost,
+        cost_share=args.cost_share,
+    )
+    names = ("columns", "periods", "validate", "report", "json")
+    given = {name: getattr(args, name) for name in names}
+    run(CalibrateOrder(args.sales, args.output, options, where=tuple(args.where), **given))
 
 
 # ------------------------------------------------------------------------------------------------ forecast
@@ -383,6 +459,7 @@ COMMANDS: dict[str, tuple[Add, str]] = {
     "exploit": (_add_exploit, "how much more a seat could earn against the others, all at their best evaluation"),
     "deviate": (_add_deviate, "force a seller off its policy for one period and watch what the others do"),
     "theory": (_add_theory, "equilibrium prices, elasticities and exact optima of a market"),
+    "calibrate": (_add_calibrate, "fit a market to a sales file, and check it on weeks held out"),
     "forecast": (_add_forecast, "forecast every seller's units from a sales file, with a backtest"),
     "reproduce": (_add_reproduce, "repeat a published result"),
     "board": (_add_board, "open TensorBoard on the runs"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ BUDGET = 1_000_000  # seller-periods a seller
 WIDE = 78
 
 
-def configuration(found: Calibration) -> str:
-    """The text of the YAML file; every estimate with its standard error, every assumption called one."""
-    return "\n".join([*_head(found), *_market(found), *_sellers(found), *_run(found)]) + "\n"
+def configuration(found: Calibration, read: Mapping[str, Any] | None = None) -> str:
+    """The text of the YAML file; every estimate with its standard error, every assumption called one.
+
+    ``read``: how the file was read (columns, where, periods), for the line that replays it.
+    """
+    return "\n".join([*_head(found), *_market(found), *_tape(found, read or {}), *_sellers(found), *_run(found)]) + "\n"
 
 
 def plain(value: float, digits: int = 5) -> str:
@@ -161,6 +164,16 @@ def _locations(found: Calibration, sizes: dict[str, float]) -> Iterator[str]:
     for market, values in market_qualities(found).items():
         quality = ", ".join(plain(value) for value in values)
         yield f'    - {{name: "{market}", size: {plain(sizes[market] / mean)}, quality: [{quality}]}}'
+
+
+def _tape(found: Calibration, read: Mapping[str, Any]) -> Iterator[str]:
+    """The history as a comment: two characters away from replaying it."""
+    tape: dict[str, Any] = {"file": str(found.sales.path.resolve())} | {
+        key: value for key, value in read.items() if value
+    }
+    text = yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
+    yield f"  # Replay the file's own periods instead of drawing new ones (market.horizon at most {len(found.sales.labels)}):"
+    yield f"  # tape: {text}"
 
 
 def _sellers(found: Calibration) -> Iterator[str]:

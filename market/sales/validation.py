@@ -48,13 +48,15 @@ class Check:
 class Validation:
     """``checks``: on the held-out blocks; ``last``: the same on the last fifth, where a failure only warns.
 
-    ``rows``, ``last_rows``: how many were predicted.
+    ``rows``, ``last_rows``: how many were predicted. ``weeks``: by period and seller, ``units`` and what the market
+    sold on average (``market``), all markets together, each period predicted by the fit that has not seen it.
     """
 
     checks: list[Check]
     last: list[Check]
     rows: int
     last_rows: int
+    weeks: pd.DataFrame
 
     @property
     def passed(self) -> bool:
@@ -83,7 +85,14 @@ def validate(
         folds.append(_hold_out(found, (period // BLOCK) % FOLDS == k, control, seed + k))
     say("the last fifth")
     last = [_hold_out(found, period >= (1 - LAST) * len(found.sales.labels), control, seed + FOLDS)]
-    return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last))
+    return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last), _weeks(folds))
+
+
+def _weeks(held: list[Held]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [one.simulated.table.assign(market=one.simulated.units.mean(0, dtype=np.float64)) for one in held]
+    return pd.concat(rows).groupby(["period", "seller"])[["units", "market"]].sum().reset_index()
 
 
 def _count(held: list[Held]) -> int:
