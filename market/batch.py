@@ -23,6 +23,7 @@ from market.spec import HUGE, MarketSpec
 # Two threads that meet on a busy machine wait for one another: 256 markets stepped in 5 ms with them, 0.05 without.
 PARALLEL_FROM = 1024
 DIRECT_FROM_PER_SELLER = 32
+IF_USED = ("reference",)  # arrays that only some markets have
 
 
 def compile_market(spec: MarketSpec) -> Record:
@@ -40,6 +41,11 @@ def compile_market(spec: MarketSpec) -> Record:
     record["xi_persistence"], record["xi_common"] = shock.persistence, shock.common
     record["event_effect"] = events.effect if events else 0.0
     record["event_stop"] = 1 / events.mean_length if events else 1.0
+    if spec.reference_price:
+        record["reference_weight"], record["reference_memory"] = (
+            spec.reference_price.weight,
+            spec.reference_price.memory,
+        )
     return record
 
 
@@ -103,7 +109,8 @@ class MarketBatch:
         events = np.zeros((m, horizon + self.spec.announced + 1, n), np.int8)
         self.tape = Tape(np.zeros((m, horizon)), np.zeros((m, horizon)), np.zeros((m, horizon, n)), events)
         ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
-        self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, n)) for _ in range(5)))
+        widths = (n, n, n, n, n, n if self.spec.prices_linger else 0)
+        self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, k)) for k in widths))
         wide = (0, 1, 1, 1, 0, 0, 1, 0, 0, 0)
         self._scratch = Scratch(np.zeros(m, np.uint64), *(np.zeros((m, n + extra)) for extra in wide))
         self.ledger: Record = np.zeros((m, n), LEDGER)
@@ -218,4 +225,6 @@ class MarketBatch:
 
 
 def _named(*groups: Any) -> dict[str, NDArray[Any]]:
-    return {name: array for group in groups for name, array in group._asdict().items()}
+    """Arrays by name; those that this market has no use for are left out."""
+    arrays = {name: array for group in groups for name, array in group._asdict().items()}
+    return {name: array for name, array in arrays.items() if array.size or name not in IF_USED}

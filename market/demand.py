@@ -8,6 +8,7 @@ Symbols: N sellers, Q means, K counts of customers, ``z`` a standard normal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -130,12 +131,14 @@ def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> 
     The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below ``dry``, were
     the seat the only one offered (all rivals sold out), in the busiest season and, where it has events that help it,
     in one. Where periods depend on one another (persistent shocks) it is a bound: lead time + 1 times the level that
-    one period's demand exceeds with probability ``dry`` / (lead time + 1), which needs no independence.
+    one period's demand exceeds with probability ``dry`` / (lead time + 1), which needs no independence. A reference
+    price lies between the first price, where it begins, and ``price``, and helps where the first price is the higher.
     Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
     """
     seller, customers = spec.sellers[seat], spec.customers
     lift = spec.events.effect if spec.events and seller.event_frequency > 0 else 0.0
-    only = seller.model_copy(update={"quality": seller.quality + max(lift, 0.0)})
+    lift = max(lift, 0.0) + reference_lift(spec, seat, price)
+    only = seller.model_copy(update={"quality": seller.quality + lift})
     alone = spec.model_copy(update={"sellers": (only,)})
     law = demand_law(alone, 0, [price], float(calendar(spec, np.arange(spec.horizon)).max()))
     window = seller.lead_time + 1
@@ -145,6 +148,18 @@ def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> 
     if max(shocks) > 0:
         return float(window * _quantile(law, 1, dry / window) * law.basket)
     return float(_quantile(law, window, dry) * law.basket)
+
+
+def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
+    """Return the most that a reference price adds to the utility of a seat that posts ``price`` for ever, at least 0.
+
+    First price 3, linear, weight 2: 2 (3 - 2.5) = 1 at a price of 2.5, 0 at 3 or above.
+    """
+    if spec.reference_price is None:
+        return 0.0
+    first = spec.sellers[seat].first_price
+    above = log(first / price) if spec.price_form == "log" else first - price
+    return max(0.0, spec.reference_price.weight * above)
 
 
 def _weighted_quantile(values: Floats, weights: Floats, q: float) -> float:

@@ -23,6 +23,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 TAPE, CUSTOMERS, LEARNERS = np.uint64(1), np.uint64(2), np.uint64(3)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
 ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT = range(8)
+REFERENCE, LOG_REFERENCE = 8, 9
 
 
 def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
@@ -243,22 +244,41 @@ def begin_episode(market, sellers, calendar, tape, state, scratch, m):
         state.reward[m, i] = 0.0
         for slot in range(state.pipeline.shape[2]):
             state.pipeline[m, i, slot] = 0.0
+        if market.reference_weight > 0.0:
+            state.reference[m, i] = felt_price(market, sellers[i].first_price)
 
 
 # ---------------------------------------------------------------------------------------------- choice
 
 
 @compiled(inline=True)
+def felt_price(market, price):
+    """f(p): the price, or its logarithm."""
+    return math.log(price) if market.log_price else price
+
+
+@compiled(inline=True)
 def utilities(market, sellers, tape, state, scratch, m, t):
-    """Set u_i / (1 - rho), u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it, of every seller."""
+    """Set u_i / (1 - rho) of every seller.
+
+    u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it + reference weight x (r_it - f(p_i)).
+    """
     for i in range(sellers.shape[0]):
-        price = state.price[m, i]
-        if market.log_price:
-            price = math.log(price)
+        price = felt_price(market, state.price[m, i])
         utility = sellers[i].quality - market.price_sensitivity * price + tape.xi[m, t, i]
         if tape.event[m, t, i]:
             utility += market.event_effect
         scratch.exponent[m, i] = utility / (1.0 - market.nest)
+    if market.reference_weight > 0.0:
+        hold_against_reference(market, state, scratch, m, sellers.shape[0])
+
+
+@compiled()
+def hold_against_reference(market, state, scratch, m, n):
+    """Add weight (r_it - f(p_i)) to every seller's utility; in a function of its own, so that others' loops stay fast."""
+    for i in range(n):
+        gain = state.reference[m, i] - felt_price(market, state.price[m, i])
+        scratch.exponent[m, i] += market.reference_weight * gain / (1.0 - market.nest)
 
 
 @compiled(inline=True)
@@ -628,6 +648,14 @@ def receive(state, m, i):
     state.pipeline[m, i, slots - 1] = 0.0
 
 
+@compiled()
+def adapt_references(market, state, m, n):
+    """r <- memory r + (1 - memory) f(p), written so that a price held for good leaves r = f(p) to the bit."""
+    for i in range(n):
+        price = felt_price(market, state.price[m, i])
+        state.reference[m, i] = market.reference_memory * (state.reference[m, i] - price) + price
+
+
 @compiled(inline=True)
 def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantity):
     """One period of market m: decisions, customers, accounts, and the arrivals that open the next one."""
@@ -638,6 +666,8 @@ def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantit
     for i in range(sellers.shape[0]):
         account(market, sellers, state, ledger, m, i, market_size)
         receive(state, m, i)
+    if market.reference_weight > 0.0:
+        adapt_references(market, state, m, sellers.shape[0])
     state.period[m] += 1
 
 
@@ -662,6 +692,10 @@ def raw_feature(features, calendar, tape, state, m, i, f):
         return 1.0 if state.on_hand[m, i] > 0.0 else 0.0
     if source == CALENDAR:
         return calendar[t, slot]
+    if source == REFERENCE:
+        return state.reference[m, i]
+    if source == LOG_REFERENCE:
+        return math.exp(state.reference[m, i])
     return float(tape.event[m, t + slot, i])
 
 

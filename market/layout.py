@@ -31,6 +31,8 @@ MARKET = np.dtype(
         ("xi_common", "f8"),
         ("event_effect", "f8"),
         ("event_stop", "f8"),
+        ("reference_weight", "f8"),
+        ("reference_memory", "f8"),
     ]
 )
 
@@ -100,6 +102,7 @@ class State(NamedTuple):
     lost: Floats  # (M, N) last period
     received: Floats  # (M, N) units that arrived at the start of this period
     reward: Floats  # (M, N) profit of the last period / reward scale
+    reference: Floats  # (M, N) r, in units of f(price); (M, 0) in a market without reference prices
 
 
 class Scratch(NamedTuple):

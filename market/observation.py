@@ -10,7 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from market.kernel import CALENDAR, EVENT, IN_STOCK, LOST, ON_HAND, PIPELINE, PRICE, SOLD
+from market.kernel import (
+    CALENDAR,
+    EVENT,
+    IN_STOCK,
+    LOG_REFERENCE,
+    LOST,
+    ON_HAND,
+    PIPELINE,
+    PRICE,
+    REFERENCE,
+    SOLD,
+)
 from market.layout import Features, Floats
 from market.spec import MarketSpec
 
@@ -33,7 +44,7 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
     """Every feature of a seat's observation, in order. Slot k of the pipeline arrives in k + 1 periods.
 
     Stock, sales and lost sales are shown per unit of the order-up-to range's top, prices from -1 to 1 over the
-    range of the seller observed.
+    range of the seller observed, and so are reference prices (where ``memory`` is 0 they are the last prices).
     """
     own = [Feature("own_price", "of its price range", PRICE, 0, 0, -1, 1)]
     own.append(Feature("own_sold", "of its top level, last period", SOLD, 0, 0, 0, STOCK_BOUND))
@@ -43,6 +54,7 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
         for slot in range(spec.max_lead_time - 1):
             name = f"own_arriving_in_{slot + 1}"
             own.append(Feature(name, "of its top level", PIPELINE, 0, slot, 0, STOCK_BOUND))
+    own += _reference(spec, 0)
     rivals = [feature for offset in range(1, len(spec.sellers)) for feature in _rival(spec, offset)]
     return own + rivals + _calendar(spec) + _events(spec)
 
@@ -51,11 +63,20 @@ def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
     features = []
     if spec.visibility.rivals_prices == "last":
         features.append(Feature(f"rival_{offset}_price", "of its price range", PRICE, offset, 0, -1, 1))
+        features += _reference(spec, offset)
     if spec.stocked and spec.visibility.rivals_stock == "flag":
         features.append(Feature(f"rival_{offset}_in_stock", "0 or 1", IN_STOCK, offset, 0, 0, 1))
     if spec.stocked and spec.visibility.rivals_stock == "level":
         features.append(Feature(f"rival_{offset}_on_hand", "of its top level", ON_HAND, offset, 0, 0, STOCK_BOUND))
     return features
+
+
+def _reference(spec: MarketSpec, offset: int) -> list[Feature]:
+    if not spec.prices_linger or spec.reference_price is None or spec.reference_price.memory == 0:
+        return []
+    name = f"rival_{offset}_reference" if offset else "own_reference"
+    source = LOG_REFERENCE if spec.price_form == "log" else REFERENCE
+    return [Feature(name, "of its price range", source, offset, 0, -1, 1)]
 
 
 def _calendar(spec: MarketSpec) -> list[Feature]:
@@ -106,7 +127,7 @@ def compile_features(spec: MarketSpec) -> Features:
     scale = np.ones_like(shift)
     for f, feature in enumerate(features):
         for i, seller in enumerate(spec.sellers):
-            if feature.source == PRICE:
+            if feature.source in (PRICE, REFERENCE, LOG_REFERENCE):
                 low, high = seller.prices
                 shift[f, i] = (low + high) / 2
                 scale[f, i] = 2 / (high - low) if high > low else 1.0

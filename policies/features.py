@@ -82,6 +82,8 @@ def _own(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
                 yield Feature(f"units arriving in {slot + 1}", met.pipeline[:, seat, slot], whole)
         yield Feature("units lost last period", met.lost[:, seat], whole)
     yield Feature("own last price", met.price[:, seat])
+    if spec.prices_linger:
+        yield Feature("own reference price", _in_money(spec, met.reference[:, seat]))
     yield Feature("units sold last period", met.sold[:, seat], whole)
 
 
@@ -105,6 +107,10 @@ def _rivals(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
         )
     if spec.stocked and spec.visibility.rivals_stock == "level":
         yield Feature("stock of all rivals", met.on_hand[:, rivals].sum(1), spec.customers.mode == "sampled")
+
+
+def _in_money(spec: MarketSpec, reference: Floats) -> Floats:
+    return np.exp(reference) if spec.price_form == "log" else reference
 
 
 def _events(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:

@@ -36,6 +36,7 @@ class Situations:
     sold: Floats  # (D, N)
     lost: Floats  # (D, N)
     event: NDArray[np.int8]  # (D, A + 1, N)
+    reference: Floats  # (D, N), or (D, 0) in a market without reference prices
 
     def __len__(self) -> int:
         return len(self.period)
@@ -99,7 +100,8 @@ def _now(batch: MarketBatch) -> Situations:
     state, row = batch.state, np.arange(batch.markets)
     ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
     stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
-    return Situations(row, state.period.copy(), *stock, batch.tape.event[row[:, None], ahead])
+    event = batch.tape.event[row[:, None], ahead]
+    return Situations(row, state.period.copy(), *stock, event, state.reference.copy())
 
 
 def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
@@ -128,7 +130,7 @@ def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple
 
 def _put(batch: MarketBatch, situations: Situations) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
-    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost"):
+    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference"):
         getattr(state, name)[...] = getattr(situations, name)
     state.episode[...] = 0
     batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = situations.event
