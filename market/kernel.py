@@ -23,7 +23,8 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 TAPE, CUSTOMERS, LEARNERS = np.uint64(1), np.uint64(2), np.uint64(3)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
 ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT = range(8)
-REFERENCE, LOG_REFERENCE = 8, 9
+REFERENCE, LOG_REFERENCE, FORECAST = 8, 9, 10
+SMOOTHING = 0.2  # weight of the newest period in a demand forecast, as the forecast replenishment rule's default
 
 
 def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
@@ -246,6 +247,8 @@ def begin_episode(market, sellers, calendar, tape, state, scratch, m):
             state.pipeline[m, i, slot] = 0.0
         if market.reference_weight > 0.0:
             state.reference[m, i] = felt_price(market, sellers[i].first_price)
+        if state.smoothed.shape[1] > 0:
+            state.smoothed[m, i] = sellers[i].usual_demand
 
 
 # ---------------------------------------------------------------------------------------------- choice
@@ -656,6 +659,19 @@ def adapt_references(market, state, m, n):
         state.reference[m, i] = market.reference_memory * (state.reference[m, i] - price) + price
 
 
+@compiled()
+def smooth_demand(tape, state, m, n):
+    """Exponential smoothing of own demand, sold + lost, per unit of the calendar's factor (Brown 1959).
+
+    A period to which the calendar sends nobody tells nothing.
+    """
+    factor = tape.factor[state.period[m]]
+    if factor > 0.0:
+        for i in range(n):
+            demand = (state.sold[m, i] + state.lost[m, i]) / factor
+            state.smoothed[m, i] += SMOOTHING * (demand - state.smoothed[m, i])
+
+
 @compiled(inline=True)
 def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantity):
     """One period of market m: decisions, customers, accounts, and the arrivals that open the next one."""
@@ -668,6 +684,8 @@ def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantit
         receive(state, m, i)
     if market.reference_weight > 0.0:
         adapt_references(market, state, m, sellers.shape[0])
+    if state.smoothed.shape[1] > 0:
+        smooth_demand(tape, state, m, sellers.shape[0])
     state.period[m] += 1
 
 
@@ -696,6 +714,8 @@ def raw_feature(features, calendar, tape, state, m, i, f):
         return state.reference[m, i]
     if source == LOG_REFERENCE:
         return math.exp(state.reference[m, i])
+    if source == FORECAST:
+        return state.smoothed[m, i] * calendar[t, slot + i]
     return float(tape.event[m, t + slot, i])
 
 

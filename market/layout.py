@@ -55,6 +55,7 @@ SELLER = np.dtype(
         ("event_frequency", "f8"),
         ("event_start", "f8"),
         ("reward_scale", "f8"),
+        ("usual_demand", "f8"),
     ]
 )
 
@@ -87,6 +88,7 @@ class Tape(NamedTuple):
     customers: Floats  # (M, T) number of customers
     xi: Floats  # (M, T, N) shock to utility
     event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
+    factor: Floats  # (T,) the calendar as forecasts know it, without surges; (0,) where no forecast is observed
 
 
 class State(NamedTuple):
@@ -103,6 +105,7 @@ class State(NamedTuple):
     received: Floats  # (M, N) units that arrived at the start of this period
     reward: Floats  # (M, N) profit of the last period / reward scale
     reference: Floats  # (M, N) r, in units of f(price); (M, 0) in a market without reference prices
+    smoothed: Floats  # (M, N) units a period at a calendar factor of 1; (M, 0) where no forecast is observed
 
 
 class Scratch(NamedTuple):

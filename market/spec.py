@@ -222,7 +222,11 @@ def _outside(value: object) -> object:
 
 
 class MarketSpec(Model):
-    """A market of sellers who share one stream of customers. See the README for the model on half a page."""
+    """A market of sellers who share one stream of customers. See the README for the model on half a page.
+
+    ``observe`` adds to what every seller sees: ``demand_forecast``, of its own demand over its lead time + 1 periods
+    (``market.observation.forecast_windows``).
+    """
 
     name: str = "market"
     period: str = "period"
@@ -237,6 +241,7 @@ class MarketSpec(Model):
     events: Events | None = None
     reference_price: ReferencePrice | None = None
     visibility: Visibility = Visibility()
+    observe: tuple[Literal["demand_forecast"], ...] = ()
     sellers: tuple[Seller, ...]
 
     @model_validator(mode="after")
@@ -246,6 +251,8 @@ class MarketSpec(Model):
             raise ValueError("sellers must name at least one seller")
         if len(set(names)) < len(names):
             raise ValueError(f"sellers must have different names, got {', '.join(names)}")
+        if len(set(self.observe)) < len(self.observe):
+            raise ValueError(f"observe must name different features, got {', '.join(self.observe)}")
         if not (self.outside == -math.inf or self.outside >= -100):
             raise ValueError("outside must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
         self._check_customers()
@@ -304,6 +311,11 @@ class MarketSpec(Model):
     def prices_linger(self) -> bool:
         """Whether past prices move demand: a reference price of weight above 0."""
         return self.reference_price is not None and self.reference_price.weight > 0
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether sellers observe a forecast of their own demand."""
+        return "demand_forecast" in self.observe
 
     @property
     def names(self) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.layout import Floats
+from market.observation import forecast_windows
 from market.spec import MarketSpec
 from policies.situations import Situations
 
@@ -85,6 +86,9 @@ def _own(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
     if spec.prices_linger:
         yield Feature("own reference price", _in_money(spec, met.reference[:, seat]))
     yield Feature("units sold last period", met.sold[:, seat], whole)
+    if spec.forecasts:
+        ahead = forecast_windows(spec)[met.period, seat]
+        yield Feature("forecast of demand over lead time + 1", met.smoothed[:, seat] * ahead)
 
 
 def _rivals(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:

@@ -56,6 +56,7 @@ def _group(spec: MarketSpec, seat: int, name: str) -> str:
         "own_sold": "own sales last period",
         "own_lost": "own lost sales last period",
         "own_reference": "own reference price",
+        "own_demand_forecast": "forecast of own demand",
     }
     if name in own:
         return own[name]

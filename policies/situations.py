@@ -37,6 +37,7 @@ class Situations:
     lost: Floats  # (D, N)
     event: NDArray[np.int8]  # (D, A + 1, N)
     reference: Floats  # (D, N), or (D, 0) in a market without reference prices
+    smoothed: Floats  # (D, N) units a period at a calendar factor of 1, or (D, 0) where no forecast is observed
 
     def __len__(self) -> int:
         return len(self.period)
@@ -101,7 +102,7 @@ def _now(batch: MarketBatch) -> Situations:
     ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
     stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
     event = batch.tape.event[row[:, None], ahead]
-    return Situations(row, state.period.copy(), *stock, event, state.reference.copy())
+    return Situations(row, state.period.copy(), *stock, event, state.reference.copy(), state.smoothed.copy())
 
 
 def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
@@ -130,7 +131,7 @@ def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple
 
 def _put(batch: MarketBatch, situations: Situations) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
-    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference"):
+    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
         getattr(state, name)[...] = getattr(situations, name)
     state.episode[...] = 0
     batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = situations.event
