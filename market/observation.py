@@ -27,7 +27,7 @@ from market.kernel import (
     SOLD,
 )
 from market.layout import Features, Floats
-from market.scenes import observed_sizes
+from market.scenes import mean_size, observed_sizes
 from market.spec import MarketSpec
 
 STOCK_BOUND = 4.0
@@ -167,7 +167,8 @@ def usual_demand(spec: MarketSpec) -> Floats:
     20 customers, a basket of 2, two sellers of utility 0 beside an outside option of 0: 40 / 3 each.
     """
     first = [seller.first_price for seller in spec.sellers]
-    return spec.customers.rate * spec.customers.basket * shares(Logit.of(spec, events=True, limit=NODES), first)
+    size = spec.customers.rate * spec.customers.basket * mean_size(spec)
+    return size * shares(Logit.of(spec, events=True, limit=NODES), first)
 
 
 def stock_scale(spec: MarketSpec, seat: int) -> float:

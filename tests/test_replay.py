@@ -56,6 +56,15 @@ def test_the_nested_inversion_by_hand(tmp_path: Path) -> None:
     assert replay(spec).utility[0, 0, 1] == pytest.approx(b, abs=1e-14)
 
 
+def test_a_reference_price_is_taken_off_too(tmp_path: Path) -> None:
+    """It begins at the middle of the range, 2.75; after a's price of 2 it is 2.75 / 4 + 2 x 3 / 4 = 2.1875."""
+    path = written(tmp_path)
+    spec = replayed(path, reference_price={"weight": 2.0, "memory": 0.25})
+    plain, found = replay(replayed(path)), replay(spec)
+    off = plain.utility[0, :, 0] - found.utility[0, :, 0]
+    np.testing.assert_allclose(off, [2 * (2.75 - 2.0), 2 * (2.1875 - 1.5)])
+
+
 def test_promotions_are_events_from_a_half_on_and_their_effect_is_taken_off(tmp_path: Path) -> None:
     path = written(tmp_path)
     spec = replayed(path, events={"effect": 0.7, "mean_length": 2, "announced": 1})
@@ -128,6 +137,7 @@ def as_text(price: np.ndarray, units: np.ndarray) -> str:
     st.sampled_from([0.0, 2.5]),
     st.sampled_from([None, {"effect": 1.5, "mean_length": 3}]),
     st.sampled_from([1.0, 3.5]),
+    st.sampled_from([None, {"weight": 1.3, "memory": 0.6}]),
 )
 def test_historys_prices_give_historys_sales(
     history: tuple[np.ndarray, np.ndarray, float],
@@ -136,6 +146,7 @@ def test_historys_prices_give_historys_sales(
     outside: float,
     events: dict[str, Any] | None,
     basket: float,
+    reference: dict[str, float] | None,
 ) -> None:
     price, units, size = history
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +160,7 @@ def test_historys_prices_give_historys_sales(
             outside=outside,
             customers={"rate": size / basket, "basket": basket, "mode": "expected", "weekly": [0.5, 1.5]},
             season=[0.5, -0.5],
-            **({"events": events} if events else {}),
+            **({"events": events} if events else {}) | ({"reference_price": reference} if reference else {}),
         )
         batch, sold = play_history(spec, markets=20)
     want = units[batch.tape.place]
