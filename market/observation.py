@@ -27,7 +27,7 @@ from market.kernel import (
     SOLD,
 )
 from market.layout import Features, Floats
-from market.scenes import mean_size, observed_sizes
+from market.scenes import largest_size, mean_size, observed_sizes
 from market.spec import MarketSpec
 
 STOCK_BOUND = 4.0
@@ -172,8 +172,8 @@ def usual_demand(spec: MarketSpec) -> Floats:
 
 
 def stock_scale(spec: MarketSpec, seat: int) -> float:
-    """Units that stock features of a seat are divided by: the top of its order-up-to range, or a mean demand."""
-    share = spec.customers.rate * spec.customers.basket / (len(spec.sellers) + 1)
+    """Units that stock features of a seat are divided by: the top of its order-up-to range, or a mean demand where most come."""
+    share = spec.customers.rate * largest_size(spec) * spec.customers.basket / (len(spec.sellers) + 1)
     return spec.sellers[seat].order_up_to[1] or max(share, 1.0)
 
 

@@ -45,6 +45,15 @@ def test_history_posts_the_prices_on_record(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ledger["price"], on_record.transpose(1, 0, 2))
 
 
+def test_sales_of_a_history_are_seen_per_unit_of_its_busiest_market(tmp_path: Path) -> None:
+    text = "market,period,seller,price,units,market_size\nx,1,a,2,30,60\nx,2,a,2,30,180\ny,1,a,2,30,40\n"
+    batch = MarketBatch(replayed(written(tmp_path, text), {}), 20)  # x has 120 on average, half of it seen as 1
+    batch.reset()
+    batch.step(batch.recorded, np.zeros((20, 1)))
+    at = [feature.name for feature in batch.features].index("own_sold")
+    np.testing.assert_allclose(batch.observe()[:, 0, at], 0.5)
+
+
 def test_a_gap_keeps_the_last_price_and_before_the_first_it_is_the_first(tmp_path: Path) -> None:
     text = "period,seller,price,units\n1,a,1,9\n2,a,2,9\n2,b,3,9\n3,a,4,9\n4,b,5,9\n"
     found = replay(replayed(written(tmp_path, text), horizon=4))
