@@ -8,6 +8,7 @@ Symbols: N sellers, Q means, K counts of customers, ``z`` a standard normal.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -157,8 +158,10 @@ def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> 
 
     The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below ``dry``, were
     the seat the only one offered (all rivals sold out), in the busiest season and location and, where it has events
-    that help it, in one; a history (``market.tape``) counts with its own shocks. Where periods depend on one another (persistent shocks) it is a bound: lead time + 1 times the level that
-    one period's demand exceeds with probability ``dry`` / (lead time + 1), which needs no independence.
+    that help it, in one; a history (``market.tape``) counts with its own shocks. Where periods depend on one another
+    (persistent shocks) it is a bound: lead time + 1 times the level that one period's demand exceeds with probability
+    ``dry`` / (lead time + 1), which needs no independence. A reference price lies between the first price, where it
+    begins, and ``price``, and helps where the first price is the higher.
     Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
     """
     lifts = demand_extremes(spec, seat)
@@ -185,6 +188,7 @@ def demand_extremes(spec: MarketSpec, seat: int) -> list[tuple[float, float]]:
 def _ample_alone(spec: MarketSpec, seat: int, price: float, dry: float, factor: float, lift: float) -> float:
     """The ample level of a seat alone with ``factor`` times the base rate, its utility higher by ``lift``."""
     seller, customers = spec.sellers[seat], spec.customers
+    lift += reference_lift(spec, seat, price)
     only = seller.model_copy(update={"quality": seller.quality + lift})
     changes = {"sellers": (only,), "season": (), "locations": (), "tape": None}
     alone = spec.model_copy(update=changes)
@@ -196,6 +200,18 @@ def _ample_alone(spec: MarketSpec, seat: int, price: float, dry: float, factor: 
     if max(shocks) > 0:
         return float(window * _quantile(law, 1, dry / window) * law.basket)
     return float(_quantile(law, window, dry) * law.basket)
+
+
+def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
+    """Return the most that a reference price adds to the utility of a seat that posts ``price`` for ever, at least 0.
+
+    First price 3, linear, weight 2: 2 (3 - 2.5) = 1 at a price of 2.5, 0 at 3 or above.
+    """
+    if spec.reference_price is None:
+        return 0.0
+    first = spec.sellers[seat].first_price
+    above = log(first / price) if spec.price_form == "log" else first - price
+    return max(0.0, spec.reference_price.weight * above)
 
 
 def _weighted_quantile(values: Floats, weights: Floats, q: float) -> float:

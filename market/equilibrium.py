@@ -5,6 +5,7 @@ or its logarithm, ``rho`` the nest, ``lambda = 1 - rho``, ``s_i`` the share of a
 ``w_i`` its share among those who buy. ``N`` sellers, ``Q`` nodes of the average over ``xi``, ``M`` markets.
 
 Stock, sellers' price ranges and price-change costs are left out: these are the prices of sellers who never run dry.
+Reference prices too: all prices here are held for good, so that the reference price is the price and its term 0.
 """
 
 from __future__ import annotations
@@ -374,7 +375,8 @@ def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
 def nash_prices(logit: Logit) -> Floats:
     """Return Bertrand-Nash prices (N,): each seller's price is best for it, given the others'.
 
-    Of several equilibria the one with the lowest prices (see :func:`equilibrium_prices` for the method).
+    Of several equilibria the one with the lowest prices (see :func:`equilibrium_prices` for the method). Where
+    customers have reference prices, of prices held for good.
     Calvano et al. (2020, AER 110(10)): two sellers of quality 8, cost 1, ``a = 4``, outside 0: 1.4729 each.
     Raises :class:`Refusal` with the rule where there is none.
     """
@@ -391,7 +393,7 @@ def nash_prices(logit: Logit) -> Floats:
 
 
 def monopoly_prices(logit: Logit) -> Floats:
-    """Return the joint-profit prices (N,): what one owner of all sellers would post.
+    """Return the joint-profit prices (N,): what one owner of all sellers would post, and hold for good.
 
     Calvano et al. (2020): 1.9250 each (market of :func:`nash_prices`). At ``xi = 0`` and ``rho = 0`` they are
     ``c_i + 1 / a + Pi`` (linear) or ``(c_i + Pi) a / (a - 1)`` (log), ``Pi`` the joint profit a customer.

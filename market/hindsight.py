@@ -55,11 +55,16 @@ def hindsight_profit(
     Example: 10 customers in each of two periods, everyone buys one unit, price at most 3, cost 1: 2 x 20 = 40.
 
     Raises:
-        Refusal: no episode has begun, ``warm_up`` leaves no period, or there are no Nash prices.
+        Refusal: no episode has begun, the market has reference prices (the proof takes demand to depend on the
+            period's prices alone), ``warm_up`` leaves no period, or there are no Nash prices.
     """
     spec, tape = batch.spec, batch.tape
     if (batch.state.episode < 0).any():
         raise Refusal("hindsight: no episode has begun, so that there is no tape: call reset first")
+    if spec.prices_linger:
+        raise Refusal(
+            "market.reference_price.weight is above 0, so that demand depends on past prices and the tape bounds nothing"
+        )
     if not 0 <= warm_up < spec.horizon:
         raise Refusal(f"warm_up: must be at least 0 and below the {spec.horizon} periods played, got {warm_up}")
     posted = _posted(spec, seat, rivals_price)

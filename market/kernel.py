@@ -23,7 +23,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 TAPE, CUSTOMERS, LEARNERS, PLACE = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)
 ON_HAND, PIPELINE, PRICE, SOLD, LOST, IN_STOCK, CALENDAR, EVENT, SIZE = range(9)
+REFERENCE, LOG_REFERENCE, FORECAST = 9, 10, 11
 ABSENT = -1e5  # a shock to utility at or below this: the seller is not offered, so that nobody at all buys from it
+SMOOTHING = 0.2  # weight of the newest period in a demand forecast, as the forecast replenishment rule's default
 
 
 def compiled(parallel: bool = False, inline: bool = False) -> Callable[[F], F]:
@@ -275,22 +277,43 @@ def begin_episode(market, sellers, script, tape, state, scratch, m):
         state.reward[m, i] = 0.0
         for slot in range(state.pipeline.shape[2]):
             state.pipeline[m, i, slot] = 0.0
+        if market.reference_weight > 0.0:
+            state.reference[m, i] = felt_price(market, sellers[i].first_price)
+        if state.smoothed.shape[1] > 0:
+            state.smoothed[m, i] = sellers[i].usual_demand
 
 
 # ---------------------------------------------------------------------------------------------- choice
 
 
 @compiled(inline=True)
+def felt_price(market, price):
+    """f(p): the price, or its logarithm."""
+    return math.log(price) if market.log_price else price
+
+
+@compiled(inline=True)
 def utilities(market, sellers, tape, state, scratch, m, t):
-    """Set u_i / (1 - rho), u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it, of every seller."""
+    """Set u_i / (1 - rho) of every seller.
+
+    u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it + reference weight x (r_it - f(p_i)).
+    """
     for i in range(sellers.shape[0]):
-        price = state.price[m, i]
-        if market.log_price:
-            price = math.log(price)
+        price = felt_price(market, state.price[m, i])
         utility = sellers[i].quality - market.price_sensitivity * price + tape.xi[m, t, i]
         if tape.event[m, t, i]:
             utility += market.event_effect
         scratch.exponent[m, i] = utility / (1.0 - market.nest) if tape.xi[m, t, i] > ABSENT else -math.inf
+    if market.reference_weight > 0.0:
+        hold_against_reference(market, state, scratch, m, sellers.shape[0])
+
+
+@compiled()
+def hold_against_reference(market, state, scratch, m, n):
+    """Add weight (r_it - f(p_i)) to every seller's utility; in a function of its own, so that others' loops stay fast."""
+    for i in range(n):
+        gain = state.reference[m, i] - felt_price(market, state.price[m, i])
+        scratch.exponent[m, i] += market.reference_weight * gain / (1.0 - market.nest)
 
 
 @compiled(inline=True)
@@ -662,6 +685,27 @@ def receive(state, m, i):
     state.pipeline[m, i, slots - 1] = 0.0
 
 
+@compiled()
+def adapt_references(market, state, m, n):
+    """r <- memory r + (1 - memory) f(p), written so that a price held for good leaves r = f(p) to the bit."""
+    for i in range(n):
+        price = felt_price(market, state.price[m, i])
+        state.reference[m, i] = market.reference_memory * (state.reference[m, i] - price) + price
+
+
+@compiled()
+def smooth_demand(tape, state, m, n):
+    """Exponential smoothing of own demand, sold + lost, per unit of the calendar's factor (Brown 1959).
+
+    A period to which the calendar sends nobody tells nothing.
+    """
+    factor = tape.factor[state.period[m]]
+    if factor > 0.0:
+        for i in range(n):
+            demand = (state.sold[m, i] + state.lost[m, i]) / factor
+            state.smoothed[m, i] += SMOOTHING * (demand - state.smoothed[m, i])
+
+
 @compiled(inline=True)
 def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantity):
     """One period of market m: decisions, customers, accounts, and the arrivals that open the next one."""
@@ -672,6 +716,10 @@ def play_period(market, sellers, tape, state, scratch, ledger, m, price, quantit
     for i in range(sellers.shape[0]):
         account(market, sellers, state, ledger, m, i, market_size)
         receive(state, m, i)
+    if market.reference_weight > 0.0:
+        adapt_references(market, state, m, sellers.shape[0])
+    if state.smoothed.shape[1] > 0:
+        smooth_demand(tape, state, m, sellers.shape[0])
     state.period[m] += 1
 
 
@@ -698,6 +746,12 @@ def raw_feature(features, calendar, tape, state, m, i, f):
         return calendar[t, slot]
     if source == SIZE:
         return features.size[tape.place[m]]
+    if source == REFERENCE:
+        return state.reference[m, i]
+    if source == LOG_REFERENCE:
+        return math.exp(state.reference[m, i])
+    if source == FORECAST:
+        return state.smoothed[m, i] * calendar[t, slot + i]
     return float(tape.event[m, t + slot, i])
 
 

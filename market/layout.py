@@ -31,6 +31,8 @@ MARKET = np.dtype(
         ("xi_common", "f8"),
         ("event_effect", "f8"),
         ("event_stop", "f8"),
+        ("reference_weight", "f8"),
+        ("reference_memory", "f8"),
     ]
 )
 
@@ -53,6 +55,7 @@ SELLER = np.dtype(
         ("event_frequency", "f8"),
         ("event_start", "f8"),
         ("reward_scale", "f8"),
+        ("usual_demand", "f8"),
     ]
 )
 
@@ -98,6 +101,7 @@ class Tape(NamedTuple):
     xi: Floats  # (M, T, N) shock to utility
     event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
     place: NDArray[np.int64]  # (M,) which of the P scripts the episode plays
+    factor: Floats  # (T,) the calendar as forecasts know it, without surges; (0,) where no forecast is observed
 
 
 class State(NamedTuple):
@@ -113,6 +117,8 @@ class State(NamedTuple):
     lost: Floats  # (M, N) last period
     received: Floats  # (M, N) units that arrived at the start of this period
     reward: Floats  # (M, N) profit of the last period / reward scale
+    reference: Floats  # (M, N) r, in units of f(price); (M, 0) in a market without reference prices
+    smoothed: Floats  # (M, N) units a period at a calendar factor of 1; (M, 0) where no forecast is observed
 
 
 class Scratch(NamedTuple):

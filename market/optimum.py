@@ -177,6 +177,8 @@ def why_not(spec: MarketSpec, seat: int, gamma: float | None = None) -> str | No
         return "market.demand_shock.persistence is above 0, so that past sales tell of the next period's demand"
     if spec.events and spec.events.effect and any(s.event_frequency > 0 for s in spec.sellers):
         return "events (market.sellers.*.event_frequency) are seen and last, so that the stock is not the whole state"
+    if spec.prices_linger:
+        return "market.reference_price.weight is above 0, so that past prices would belong to the state"
     if seller.price_change_cost > 0 and (spec.stocked or gamma is not None):
         return "price_change_cost is above 0, so that the last price would belong to the state"
     if spec.stocked:

@@ -47,8 +47,8 @@ class PriceGame:
     def of(cls, spec: MarketSpec, seed: int = 0) -> PriceGame:
         """Play every combination of prices; ``seed`` matters where demand is random.
 
-        Raises :class:`Refusal` with the place where the market is stocked, a seat has no grid, or the reference
-        prices do not exist.
+        Raises :class:`Refusal` with the place where the market is stocked or has reference prices, a seat has no grid,
+        or there are no Nash or joint-profit prices.
         """
         prices = price_grids(spec)
         counts = np.array([len(grid) for grid in prices])
@@ -100,6 +100,11 @@ def price_grids(spec: MarketSpec) -> tuple[Floats, ...]:
         )
     if (spec.tape is not None or len(spec.locations) > 1) and (reason := varies(spec)):
         raise Refusal(f"{reason}, and tabular sellers remember prices and nothing else")
+    if spec.prices_linger:
+        raise Refusal(
+            "market.reference_price.weight: is above 0, so that prices posted before move the payoffs of a period, and "
+            "prices on a grid are no game of one period; leave reference_price out"
+        )
     if spec.visibility.rivals_prices == "hidden":
         raise Refusal("market.visibility.rivals_prices: tabular sellers remember their rivals' prices; they need last")
     grids = tuple(Decisions(spec, seat, "grid").prices for seat in range(len(spec.sellers)))

@@ -98,6 +98,15 @@ def mean_size(spec: MarketSpec) -> float:
     return float(np.mean(spec.sizes))
 
 
+def largest_size(spec: MarketSpec) -> float:
+    """The size of the largest place: of the locations, or of the history's markets by their mean number of customers."""
+    if spec.tape is None:
+        return max(spec.sizes)
+    from market.sales.replay import replay
+
+    return float(replay(spec).customers.mean(axis=1).max()) / spec.customers.rate
+
+
 def varies(spec: MarketSpec) -> str | None:
     """Why the best price depends on where or when an episode is played, naming the key; None where it does not."""
     if spec.tape is not None:

@@ -151,6 +151,20 @@ class Events(Model):
     announced: Annotated[int, Field(ge=0)] = 0
 
 
+class ReferencePrice(Model):
+    """Customers hold a price against what they are used to: adds ``weight (r_t - f(p_t))`` to a seller's utility.
+
+    ``f`` the price or its logarithm (``price_form``); ``r`` is each seller's exponentially smoothed past price,
+    ``r_t+1 = memory r_t + (1 - memory) f(p_t)``, and begins at f(first price) (Winer 1986, *Journal of Consumer
+    Research* 13(2); Kalyanaram and Winer 1995, *Marketing Science* 14(3); Mazumdar, Raj and Sinha 2005, *Journal of
+    Marketing* 69(4)). A cut is worth more than for good, and is paid for afterwards: ``{weight: 2, memory: 0.5}``,
+    price 2, then 1, then 2 again: the term is 0, 2 (2 - 1) = 2 and 2 (1.5 - 2) = -1. Gains and losses weigh the same.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=100)]
+    memory: Persistence
+
+
 class Visibility(Model):
     """What a seller sees of its rivals: their last prices, and whether (or how much) they have in stock."""
 
@@ -234,7 +248,11 @@ def _outside(value: object) -> object:
 
 
 class MarketSpec(Model):
-    """A market of sellers who share one stream of customers. See the README for the model on half a page."""
+    """A market of sellers who share one stream of customers. See the README for the model on half a page.
+
+    ``observe`` adds to what every seller sees: ``demand_forecast``, of its own demand over its lead time + 1 periods
+    (``market.observation.forecast_windows``).
+    """
 
     name: str = "market"
     period: str = "period"
@@ -250,7 +268,9 @@ class MarketSpec(Model):
     tape: History | None = None
     demand_shock: DemandShock = DemandShock()
     events: Events | None = None
+    reference_price: ReferencePrice | None = None
     visibility: Visibility = Visibility()
+    observe: tuple[Literal["demand_forecast"], ...] = ()
     sellers: tuple[Seller, ...]
 
     @model_validator(mode="after")
@@ -260,6 +280,8 @@ class MarketSpec(Model):
             raise ValueError("sellers must name at least one seller")
         if len(set(names)) < len(names):
             raise ValueError(f"sellers must have different names, got {', '.join(names)}")
+        if len(set(self.observe)) < len(self.observe):
+            raise ValueError(f"observe must name different features, got {', '.join(self.observe)}")
         if not (self.outside == -math.inf or self.outside >= -100):
             raise ValueError("outside must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
         self._check_customers()
@@ -330,6 +352,16 @@ class MarketSpec(Model):
     def stocked(self) -> bool:
         """Whether sellers hold stock and order it (False: made to order)."""
         return self.inventory == "stocked"
+
+    @property
+    def prices_linger(self) -> bool:
+        """Whether past prices move demand: a reference price of weight above 0."""
+        return self.reference_price is not None and self.reference_price.weight > 0
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether sellers observe a forecast of their own demand."""
+        return "demand_forecast" in self.observe
 
     @property
     def names(self) -> list[str]:

@@ -128,6 +128,7 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int =
     prices are :func:`prices_against_nash` at its own price. A price at or below cost gives level 0. The seller's
     order-up-to range is not looked at.
     Price 3, cost 2, holding 0.25, lead time 0, Poisson demand of mean 4: the 0.8 quantile, 6.
+    Where customers have reference prices: of prices held for good.
     Raises :class:`Refusal` when holding costs nothing or the market holds no stock.
     """
     seller = spec.sellers[seat]

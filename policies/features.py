@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from market.layout import Floats
+from market.observation import forecast_windows
 from market.scenes import location_of_place
 from market.spec import MarketSpec
 from policies.situations import Situations
@@ -89,7 +90,12 @@ def _own(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
                 yield Feature(f"units arriving in {slot + 1}", met.pipeline[:, seat, slot], whole)
         yield Feature("units lost last period", met.lost[:, seat], whole)
     yield Feature("own last price", met.price[:, seat])
+    if spec.prices_linger:
+        yield Feature("own reference price", _in_money(spec, met.reference[:, seat]))
     yield Feature("units sold last period", met.sold[:, seat], whole)
+    if spec.forecasts:
+        ahead = forecast_windows(spec)[met.period, seat]
+        yield Feature("forecast of demand over lead time + 1", met.smoothed[:, seat] * ahead)
 
 
 def _rivals(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
@@ -112,6 +118,10 @@ def _rivals(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
         )
     if spec.stocked and spec.visibility.rivals_stock == "level":
         yield Feature("stock of all rivals", met.on_hand[:, rivals].sum(1), spec.customers.mode == "sampled")
+
+
+def _in_money(spec: MarketSpec, reference: Floats) -> Floats:
+    return np.exp(reference) if spec.price_form == "log" else reference
 
 
 def _events(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:

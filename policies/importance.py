@@ -55,6 +55,8 @@ def _group(spec: MarketSpec, seat: int, name: str) -> str:
         "own_price": "own last price",
         "own_sold": "own sales last period",
         "own_lost": "own lost sales last period",
+        "own_reference": "own reference price",
+        "own_demand_forecast": "forecast of own demand",
     }
     if name in own:
         return own[name]
@@ -66,7 +68,8 @@ def _group(spec: MarketSpec, seat: int, name: str) -> str:
         return "calendar"
     offset, what = name.removeprefix("rival_").split("_", 1)
     rival = spec.names[(seat + int(offset)) % len(spec.sellers)]
-    return f"price of {rival}" if what == "price" else f"stock of {rival}"
+    told = {"price": "price", "reference": "reference price"}
+    return f"{told.get(what, 'stock')} of {rival}"
 
 
 class _Shuffled:

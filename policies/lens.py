@@ -62,7 +62,7 @@ def neutral(feature: Feature, here: MarketSpec) -> float:
     that ``here`` does not have posts its top price, 1, and has no stock, 0, as one that has left a market.
     """
     if feature.offset >= len(here.sellers):
-        return 1.0 if feature.name.endswith("_price") else 0.0
+        return 1.0 if feature.name.endswith(("_price", "_reference")) else 0.0
     return 1.0 if feature.name.endswith("_in_stock") else 0.0
 
 

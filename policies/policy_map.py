@@ -8,7 +8,7 @@ Y values up, V situations met, N sellers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,8 +176,7 @@ def _grid(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Situati
 
 def typical_situation(met: Situations) -> Situations:
     """The median of everything that was met, as one situation."""
-    names = ("episode", "period", "on_hand", "pipeline", "price", "sold", "lost", "event")
-    return replace(met, **{name: typical(getattr(met, name))[None] for name in names})
+    return replace(met, **{f.name: typical(getattr(met, f.name))[None] for f in fields(met)})
 
 
 def _stock_up(spec: MarketSpec, grid: Situations, met: Situations, seat: int, position: Floats) -> None:

@@ -136,7 +136,8 @@ class Undercut(PricingRule):
 class BestResponse(PricingRule):
     """The price that would earn most in a period if the rivals kept their last prices and nobody ran dry.
 
-    Demand is averaged over ``xi``; events and one's own stock are not looked at.
+    Demand is averaged over ``xi``; events and one's own stock are not looked at. Refused where customers hold prices
+    against a reference price: what is best then depends on prices that no seller need see.
     """
 
     rule = "best_response"
@@ -146,6 +147,10 @@ class BestResponse(PricingRule):
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         seat.need_rivals_prices()
+        if seat.spec.prices_linger:
+            raise Refusal(
+                "needs demand that depends on the period's prices alone, and market.reference_price.weight is above 0"
+            )
         logit = Logit.of(seat.spec, limit=RESPONSE_NODES)
         low, high = seat.seller.prices
 

@@ -73,6 +73,11 @@ def market_words(spec: MarketSpec) -> str:
         text += f" The market replays the sales of {Path(spec.tape.file).name}."
     if spec.events is not None and any(seller.event_frequency for seller in spec.sellers):
         text += f" Promotions come by themselves and are announced {count(spec.announced, spec.period)} ahead."
+    if spec.prices_linger and spec.reference_price is not None:
+        text += (
+            f" A price is held against those before it (reference price of weight {spec.reference_price.weight:g}, "
+            f"memory {spec.reference_price.memory:g})."
+        )
     return text
 
 

@@ -20,7 +20,7 @@ from policies.seller import Memory, View
 UNCHANGED = "unchanged market"
 SHOCK = 3  # periods
 NOBODY_BUYS = -100.0  # the lowest utility that a spec takes
-REPLAYED = "market.tape replays sales as they were, whatever the market's size and qualities: it would be undone"
+REPLAYED = "market.tape recovers its shocks from the sales of history, so that a change of demand would be undone"
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -80,8 +80,8 @@ def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Shift]:
 
 
 def _unless_replayed(shift: Shift, spec: MarketSpec) -> Shift:
-    """A history is recovered anew in every changed market, so that what changes demand alone changes nothing."""
-    undone = spec.tape is not None and (shift.absent is not None or shift.name.startswith("demand "))
+    """A history is recovered anew in every market: what changes demand would still give its sales at its prices."""
+    undone = spec.tape is not None and (shift.absent is not None or shift.name.startswith(("demand ", "price ")))
     return replace(shift, market=None, problem=REPLAYED) if undone else shift
 
 

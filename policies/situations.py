@@ -37,6 +37,8 @@ class Situations:
     lost: Floats  # (D, N)
     event: NDArray[np.int8]  # (D, A + 1, N)
     place: NDArray[np.int64]  # (D,) which location, or market of a history, the episode plays
+    reference: Floats  # (D, N), or (D, 0) in a market without reference prices
+    smoothed: Floats  # (D, N) units a period at a calendar factor of 1, or (D, 0) where no forecast is observed
 
     def __len__(self) -> int:
         return len(self.period)
@@ -100,7 +102,9 @@ def _now(batch: MarketBatch) -> Situations:
     state, row = batch.state, np.arange(batch.markets)
     ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
     stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
-    return Situations(row, state.period.copy(), *stock, batch.tape.event[row[:, None], ahead], batch.tape.place.copy())
+    event = batch.tape.event[row[:, None], ahead]
+    own = (batch.tape.place.copy(), state.reference.copy(), state.smoothed.copy())
+    return Situations(row, state.period.copy(), *stock, event, *own)
 
 
 def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
@@ -129,7 +133,7 @@ def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple
 
 def _put(batch: MarketBatch, situations: Situations) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
-    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost"):
+    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
         getattr(state, name)[...] = getattr(situations, name)
     state.episode[...] = 0
     batch.tape.place[...] = situations.place

@@ -105,6 +105,16 @@ def _print_outcomes(spec: MarketSpec, report: dict[str, Any], console: Console) 
     note = "With unlimited stock, averaged over demand shocks"
     note += ", without events" if any(s.event_frequency for s in spec.sellers) else ""
     _say(console, f"{note}; margin = price - unit cost, Lerner index = margin / price.\n", "dim")
+    if spec.prices_linger and spec.reference_price is not None:
+        _say(console, _held_for_good(spec.price_sensitivity, spec.reference_price.weight), "dim")
+
+
+def _held_for_good(sensitivity: float, weight: float) -> str:
+    return (
+        "All of theory is of prices held for good, to which reference prices have come: Nash, joint profit, "
+        "elasticities and stock levels. A change of price from one period to the next moves utility by "
+        f"{sensitivity + weight:g} a unit of price (price sensitivity {sensitivity:g} + reference weight {weight:g}).\n"
+    )
 
 
 def _print_outcome(spec: MarketSpec, outcome: dict[str, Any], title: str, console: Console) -> None:

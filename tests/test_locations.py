@@ -64,6 +64,17 @@ def test_sellers_see_the_size_of_their_location() -> None:
     assert batch.observation_space.contains(batch.observe()[0, 0])
 
 
+def test_sales_are_seen_per_unit_of_a_mean_demand_where_most_come() -> None:
+    """20 customers x 8 between two sellers and nobody: 160 / 3."""
+    places = [{"name": name, "size": size, "quality": [2.0, 2.0]} for name, size in (("x", 1.0), ("y", 8.0))]
+    made = {"order_up_to": [0, 0]}
+    batch = begun(made, made, locations=places, inventory="make_to_order", customers={"mode": "expected"}, markets=20)
+    at = [feature.name for feature in batch.features].index("own_sold")
+    sold = play(batch)["sold"]
+    np.testing.assert_allclose(batch.observe()[..., at], sold / (160 / 3), rtol=1e-6)
+    np.testing.assert_allclose(sold[:, 0], np.where(batch.tape.place == 0, 20 / 3, 160 / 3))
+
+
 def test_one_location_or_equal_sizes_tell_nothing() -> None:
     assert "location_size" not in [f.name for f in begun({}, {}, locations=PLACES[:1]).features]
     batch = begun({}, {}, locations=[place | {"size": 3.0} for place in PLACES], markets=9)

@@ -13,6 +13,7 @@ import yaml
 from conftest import a_market, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replayed import MADE, OWN, TWO_BY_TWO, replayed, written
 
 from market.batch import MarketBatch
 from market.errors import Refusal
@@ -22,29 +23,6 @@ from market.spec import MarketSpec
 from policies.config import load_run
 
 ROOT = Path(__file__).parent.parent
-MADE = {"inventory": "make_to_order", "customers": {"rate": 100.0, "mode": "expected"}}
-OWN = {"order_up_to": [0, 0], "prices": [0.5, 5]}
-TWO_BY_TWO = """market,period,seller,price,units,promo_feature
-x,1,a,2.0,50,0
-x,1,b,2.5,25,0.6
-x,2,a,1.5,10,1
-x,2,b,2.5,0,0
-y,1,a,3.0,20,0
-y,2,a,3.5,30,0
-y,2,b,1.0,40,0.4
-"""
-
-
-def written(folder: Path, text: str = TWO_BY_TWO, name: str = "sales.csv") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
-def replayed(path: Path, *sellers: dict[str, Any], horizon: int = 2, **changes: Any) -> MarketSpec:
-    """Two sellers made to order, unless told otherwise, replaying the file."""
-    seats = [OWN | seller for seller in sellers or ({}, {})]
-    return MarketSpec.parse(a_market(*seats, horizon=horizon, tape={"file": str(path)}, **(MADE | changes)))
 
 
 def play_history(spec: MarketSpec, markets: int = 60, seed: int = 0) -> tuple[MarketBatch, np.ndarray]:
@@ -76,6 +54,15 @@ def test_the_nested_inversion_by_hand(tmp_path: Path) -> None:
     spec = replayed(written(tmp_path), nest=0.5, outside=1.0, price_form="log", price_sensitivity=3.0)
     b = math.log(25 / 25) - 0.5 * math.log(1 / 3) + 1 - (2 - 3 * math.log(2.5))
     assert replay(spec).utility[0, 0, 1] == pytest.approx(b, abs=1e-14)
+
+
+def test_a_reference_price_is_taken_off_too(tmp_path: Path) -> None:
+    """It begins at the middle of the range, 2.75; after a's price of 2 it is 2.75 / 4 + 2 x 3 / 4 = 2.1875."""
+    path = written(tmp_path)
+    spec = replayed(path, reference_price={"weight": 2.0, "memory": 0.25})
+    plain, found = replay(replayed(path)), replay(spec)
+    off = plain.utility[0, :, 0] - found.utility[0, :, 0]
+    np.testing.assert_allclose(off, [2 * (2.75 - 2.0), 2 * (2.1875 - 1.5)])
 
 
 def test_promotions_are_events_from_a_half_on_and_their_effect_is_taken_off(tmp_path: Path) -> None:
@@ -150,6 +137,7 @@ def as_text(price: np.ndarray, units: np.ndarray) -> str:
     st.sampled_from([0.0, 2.5]),
     st.sampled_from([None, {"effect": 1.5, "mean_length": 3}]),
     st.sampled_from([1.0, 3.5]),
+    st.sampled_from([None, {"weight": 1.3, "memory": 0.6}]),
 )
 def test_historys_prices_give_historys_sales(
     history: tuple[np.ndarray, np.ndarray, float],
@@ -158,6 +146,7 @@ def test_historys_prices_give_historys_sales(
     outside: float,
     events: dict[str, Any] | None,
     basket: float,
+    reference: dict[str, float] | None,
 ) -> None:
     price, units, size = history
     with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +160,7 @@ def test_historys_prices_give_historys_sales(
             outside=outside,
             customers={"rate": size / basket, "basket": basket, "mode": "expected", "weekly": [0.5, 1.5]},
             season=[0.5, -0.5],
-            **({"events": events} if events else {}),
+            **({"events": events} if events else {}) | ({"reference_price": reference} if reference else {}),
         )
         batch, sold = play_history(spec, markets=20)
     want = units[batch.tape.place]

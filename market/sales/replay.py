@@ -80,11 +80,27 @@ def pinned(spec: MarketSpec) -> MarketSpec:
 
 
 def settled_utility(spec: MarketSpec, price: Floats, event: NDArray[np.bool_]) -> Floats:
-    """What prices and events along histories (P, T, N) make of utility, shocks left out."""
+    """What prices and events along histories (P, T, N) make of utility, shocks left out.
+
+    A reference price begins at the first price on the shelf, as in every episode, and follows the history's prices.
+    """
     quality = np.array([seller.quality for seller in spec.sellers])
-    paid = np.log(price) if spec.price_form == "log" else price
+    felt = np.log(price) if spec.price_form == "log" else price
     effect = spec.events.effect if spec.events else 0.0
-    return np.asarray(quality - spec.price_sensitivity * paid + effect * event)
+    utility = quality - spec.price_sensitivity * felt + effect * event
+    return np.asarray(utility + _reference_term(spec, felt) if spec.prices_linger else utility)
+
+
+def _reference_term(spec: MarketSpec, felt: Floats) -> Floats:
+    """``weight (r_t - f(p_t))`` (P, T, N) along felt prices, ``r_(t+1) = memory r_t + (1 - memory) f(p_t)``."""
+    assert spec.reference_price is not None
+    memory, term = spec.reference_price.memory, np.empty_like(felt)
+    shelf = np.array([seller.first_price for seller in spec.sellers])
+    reference = np.log(shelf) if spec.price_form == "log" else shelf
+    for t in range(felt.shape[1]):
+        term[:, t] = reference - felt[:, t]
+        reference = memory * term[:, t] + felt[:, t]
+    return spec.reference_price.weight * term
 
 
 def invert(spec: MarketSpec, units: Floats, size: Floats) -> Floats:
