@@ -14,7 +14,7 @@ from market.sales.estimate import Coefficient
 from market.sales.sizes import rule
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
-BUDGET = 1_000_000  # seller-periods a seller
+BUDGET = 3_000_000  # seller-periods a seller
 WIDE = 78
 
 
