@@ -78,6 +78,27 @@ def test_the_nested_inversion_by_hand(tmp_path: Path) -> None:
     assert replay(spec).utility[0, 0, 1] == pytest.approx(b, abs=1e-14)
 
 
+def test_the_reference_prices_are_taken_off_by_hand(tmp_path: Path) -> None:
+    """a posts 2, 1.5 in x and 3, 3.5 in y after a first price of 2, weight 2, memory 0.75: r is 2, 2 and 2, 2.25."""
+    path = written(tmp_path)
+    plain = replay(replayed(path, {"start_price": 2}, {})).utility[:, :, 0]
+    term = {"reference_price": {"weight": 2, "memory": 0.75}}
+    found = replay(replayed(path, {"start_price": 2}, {}, **term)).utility[:, :, 0]
+    np.testing.assert_allclose(plain - found, 2 * np.array([[2 - 2, 2 - 1.5], [2 - 3, 2.25 - 3.5]]), atol=1e-14)
+
+
+def test_who_departs_from_historys_prices_pays_by_the_reference(tmp_path: Path) -> None:
+    """A price higher by 0.5 costs (1 + 2) / 2 of utility at once, and the old price is then worth 2 (0.5 / 4) more."""
+    term = {"reference_price": {"weight": 2, "memory": 0.75}}
+    text = "period,seller,price,units\n1,a,2,50\n2,a,2,50\n"
+    batch = MarketBatch(replayed(written(tmp_path, text), {}, **term))
+    batch.reset()
+    once = play(batch, 2.5)["sold"].item()
+    assert math.log(once / (100 - once)) == pytest.approx(-1.5)
+    after = play(batch, 2.0)["sold"].item()
+    assert math.log(after / (100 - after)) == pytest.approx(0.25)
+
+
 def test_promotions_are_events_from_a_half_on_and_their_effect_is_taken_off(tmp_path: Path) -> None:
     path = written(tmp_path)
     spec = replayed(path, events={"effect": 0.7, "mean_length": 2, "announced": 1})
@@ -150,6 +171,7 @@ def as_text(price: np.ndarray, units: np.ndarray) -> str:
     st.sampled_from([0.0, 2.5]),
     st.sampled_from([None, {"effect": 1.5, "mean_length": 3}]),
     st.sampled_from([1.0, 3.5]),
+    st.sampled_from([None, {"weight": 1.2, "memory": 0.7}, {"weight": 3.0, "memory": 0.0}]),
 )
 def test_historys_prices_give_historys_sales(
     history: tuple[np.ndarray, np.ndarray, float],
@@ -158,6 +180,7 @@ def test_historys_prices_give_historys_sales(
     outside: float,
     events: dict[str, Any] | None,
     basket: float,
+    reference: dict[str, Any] | None,
 ) -> None:
     price, units, size = history
     with tempfile.TemporaryDirectory() as folder:
@@ -172,6 +195,7 @@ def test_historys_prices_give_historys_sales(
             customers={"rate": size / basket, "basket": basket, "mode": "expected", "weekly": [0.5, 1.5]},
             season=[0.5, -0.5],
             **({"events": events} if events else {}),
+            **({"reference_price": reference} if reference else {}),
         )
         batch, sold = play_history(spec, markets=20)
     want = units[batch.tape.place]

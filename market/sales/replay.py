@@ -80,11 +80,29 @@ def pinned(spec: MarketSpec) -> MarketSpec:
 
 
 def settled_utility(spec: MarketSpec, price: Floats, event: NDArray[np.bool_]) -> Floats:
-    """What prices and events along histories (P, T, N) make of utility, shocks left out."""
+    """What prices and events along histories (P, T, N) make of utility, shocks left out.
+
+    With reference prices that includes ``weight (r - f(p))``, ``r`` as it goes along those prices. Quality 2, prices 1
+    and 2 after a first price of 2, sensitivity 1, weight 2, memory 0.5: 2 - 1 + 2 (2 - 1) = 3, then 0 + 2 (1.5 - 2) = -1.
+    """
     quality = np.array([seller.quality for seller in spec.sellers])
     paid = np.log(price) if spec.price_form == "log" else price
     effect = spec.events.effect if spec.events else 0.0
-    return np.asarray(quality - spec.price_sensitivity * paid + effect * event)
+    utility = quality - spec.price_sensitivity * paid + effect * event
+    if spec.prices_linger and spec.reference_price is not None:
+        utility += spec.reference_price.weight * (_references(spec, paid, spec.reference_price.memory) - paid)
+    return np.asarray(utility)
+
+
+def _references(spec: MarketSpec, paid: Floats, memory: float) -> Floats:
+    """Reference prices along ``paid`` = f(p) (P, T, N): begun where the market's state begins, at the first prices."""
+    first = np.array([seller.first_price for seller in spec.sellers])
+    reference = np.empty_like(paid)
+    reference[:, 0] = np.log(first) if spec.price_form == "log" else first
+    for t in range(1, paid.shape[1]):
+        before = paid[:, t - 1]
+        reference[:, t] = memory * (reference[:, t - 1] - before) + before
+    return reference
 
 
 def invert(spec: MarketSpec, units: Floats, size: Floats) -> Floats:
