@@ -267,15 +267,100 @@ def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
     np.testing.assert_allclose(sold, want[[stores[name] for name in markets], :100], rtol=1e-9)
 
 
+# ------------------------------------------------------------------------------------------ part of a file
+
+CHAIN = """store,week,brand,kind,price,units
+1,1990-06-14,a,x,1,10
+1,1990-06-21,a,x,2,20
+1,1990-06-28,a,x,3,30
+1,1990-06-21,a,y,4,40
+2,1990-06-21,a,x,2,15
+2,1990-06-28,a,x,3,25
+"""
+CHAIN_COLUMNS = {"market": "store", "period": "week", "seller": "brand"}
+
+
+def of_chain(folder: Path, **tape: Any) -> MarketSpec:
+    found = {"file": str(written(folder, CHAIN)), "columns": CHAIN_COLUMNS} | tape
+    return MarketSpec.parse(a_market(OWN, horizon=1, tape=found, **MADE))
+
+
+@pytest.mark.parametrize(
+    ("tape", "labels", "prices"),
+    [
+        ({"where": {"kind": "x", "store": 1}}, ["1990-06-14", "1990-06-21", "1990-06-28"], [[1, 2, 3]]),
+        ({"where": {"kind": "y"}}, ["1990-06-21"], [[4]]),
+        ({"where": {"kind": "x"}, "periods": ["1990-06-21", "1990-06-28"]}, ["1990-06-21", "1990-06-28"], [[2, 3]] * 2),
+        ({"where": {"kind": "x"}, "periods": [None, "1990-06-21"]}, ["1990-06-14", "1990-06-21"], [[1, 2], [2, 2]]),
+    ],
+)
+def test_a_part_of_a_file_is_replayed(tmp_path: Path, tape: dict[str, Any], labels: list[str], prices: Any) -> None:
+    spec = of_chain(tmp_path, **tape)
+    found = replay(spec)
+    assert found.labels == labels and found.price[..., 0].tolist() == prices
+    assert MarketSpec.parse(spec.dump()) == spec
+    assert len({spec, MarketSpec.parse(spec.dump())}) == 1
+
+
+def test_dates_and_numbers_of_yaml_are_the_files_text(tmp_path: Path) -> None:
+    written(tmp_path, CHAIN)
+    columns = "{market: store, period: week, seller: brand}"
+    tape = f"{{file: sales.csv, columns: {columns}, where: {{store: 2}}, periods: [1990-06-28, null]}}"
+    data = yaml.safe_load(f"tape: {tape}")
+    market = a_market(OWN, horizon=1, **MADE, **data)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"market": market, "evaluation": {"warm_up": 0}}))
+    config = load_run(tmp_path / "run.yaml")
+    assert config.market.tape is not None and config.market.tape.where == {"store": "2"}
+    assert config.market.tape.periods == ("1990-06-28", None)
+    assert replay(config.market).price.tolist() == [[[3]]]
+    assert MarketSpec.parse(yaml.safe_load(yaml.safe_dump(config.dump()))["market"]) == config.market
+
+
+def test_whole_numbers_bound_periods_by_value(tmp_path: Path) -> None:
+    text = "period,seller,price,units\n" + "".join(f"{t},a,2,{t}\n" for t in range(8, 12))
+    tape = {"file": str(written(tmp_path, text)), "periods": [9, 10]}
+    assert replay(MarketSpec.parse(a_market(OWN, horizon=2, tape=tape, **MADE))).labels == ["9", "10"]
+
+
+@pytest.mark.parametrize(
+    ("tape", "said"),
+    [
+        ({"where": {"kind": "z"}}, r"market.tape: .*sales.csv: where kind=z: no row has it; there are x, y"),
+        ({"where": {"sort": "x"}}, r"market.tape: .*sales.csv: where sort: no such column; the file has store, week"),
+        ({"where": {"kind": ["x"]}}, r"market.tape.where.kind: must be a valid string"),
+        ({"where": "kind=x"}, r"market.tape.where: must be a mapping of keys to values"),
+        ({"periods": ["1991-01-01", None]}, r"market.tape: .*sales.csv: periods: no row lies there"),
+        ({"periods": ["1990-06-14"]}, r"market.tape.periods.1: the list is too short"),
+        ({"periods": 3}, r"market.tape.periods: must be a list"),
+        (
+            {"columns": {"week": "period"}},
+            r"market.tape.columns: 'week' is no column of a sales file; there are period,",
+        ),
+        ({"columns": {"period": "weak"}}, r"market.tape: .*sales.csv: columns period=weak: no such column; the file"),
+        ({"where": {"kind": "x"}, "periods": [None, "1990-06-21"], "horizon": 3}, r"market.tape.horizon: unknown key"),
+        ({}, r"market.tape: .*sales.csv: lines 3, 5: duplicates"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(tmp_path: Path, tape: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        MarketBatch(of_chain(tmp_path, **tape))
+
+
+def test_the_horizon_ends_with_the_part(tmp_path: Path) -> None:
+    spec = of_chain(tmp_path, where={"kind": "x"}, periods=["1990-06-21", None])
+    with pytest.raises(Refusal, match=r"market.horizon: 3 goes beyond the 2 periods of .*sales.csv"):
+        MarketBatch(spec.model_copy(update={"horizon": 3}))
+
+
 # ------------------------------------------------------------------------------------------ files and paths
 
 
 def test_the_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, read = written(tmp_path), []
 
-    def counted(*where: Any) -> Sales:
+    def counted(*where: Any, **more: Any) -> Sales:
         read.append(where)
-        return read_sales(*where)
+        return read_sales(*where, **more)
 
     monkeypatch.setattr("market.sales.replay.read_sales", counted)
     spec = replayed(path)
@@ -287,6 +372,9 @@ def test_the_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Refusal):
         MarketBatch(spec)
     assert len(read) == 2
+    assert spec.tape is not None
+    other = spec.model_copy(update={"tape": spec.tape.model_copy(update={"where": {"market": "y"}})})
+    assert replay(other).markets == ["y"] and len(read) == 3
 
 
 def test_a_path_is_relative_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

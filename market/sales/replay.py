@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOT_OFFERED = -1e6  # utility of a seller that sells nothing: below market.kernel.ABSENT
 PROMOTED = 0.5  # a promotion column from here on is an event
 
-Stamp = tuple[str, int, int, tuple[tuple[str, str], ...]]
+Stamp = tuple[History, int, int]  # a history without its fingerprint, and the file's time and size
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +141,14 @@ def _stamp(tape: History) -> Stamp:
         status = Path(tape.file).stat()
     except OSError as error:
         raise Refusal(f"market.tape.file: {tape.file}: cannot be read ({error.strerror})") from None
-    return tape.file, status.st_mtime_ns, status.st_size, tuple(sorted(tape.columns.items()))
+    return tape.model_copy(update={"sha256": None}), status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=4)
 def _table(stamp: Stamp) -> Table:
+    tape = stamp[0]
     try:
-        sales = read_sales(Path(stamp[0]), dict(stamp[3]))
+        sales = read_sales(Path(tape.file), tape.columns, tape.where, tape.periods or (None, None), option="")
     except Refusal as problem:
         raise Refusal(f"market.tape: {problem}") from None
     rows, markets, sellers = sales.rows, sales.markets, sales.sellers
@@ -167,7 +168,7 @@ def _table(stamp: Stamp) -> Table:
     size = spread(rows["market_size"].to_numpy(np.float64)) if sales.has("market_size") else None
     line = np.nan_to_num(spread(rows["line"].to_numpy(np.float64))).astype(np.int64)
     price, units = (spread(rows[name].to_numpy(np.float64)) for name in ("price", "units"))
-    largest = None if size is None else _one_size(Path(stamp[0]), size, line)
+    largest = None if size is None else _one_size(Path(tape.file), size, line)
     return Table(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
 
 
