@@ -432,7 +432,8 @@ def find_tape(market: object, path: Path) -> None:
     """Make the sales file that a configuration at ``path`` names relative to its own folder an absolute path."""
     tape = market.get("tape") if isinstance(market, dict) else None
     if isinstance(tape, dict) and isinstance(tape.get("file"), str) and tape["file"]:
-        tape["file"] = str((path.parent / tape["file"]).absolute())
+        file = path.parent / tape["file"]
+        tape["file"] = str(file.parent.resolve() / file.name)
 
 
 def parse_model(model: type[T], data: object, where: str) -> T:
