@@ -17,24 +17,24 @@ from policies.runs import saved_sellers
 
 WEEKS = 14
 CONFIG: dict[str, Any] = {
-    "seats": {"a": "ddpg", "b": "history+base_stock", "c": "history"},
+    "seats": {"a": "ddpg", "b": "history"},
     "learners": {"ddpg": {"warm_up": 200}},
-    "training": {"budget": 3000, "markets": 16, "evaluations": 2, "evaluation_episodes": 8},
+    "training": {"budget": 2000, "markets": 16, "evaluations": 2, "evaluation_episodes": 8},
     "evaluation": {
-        "episodes": 32,
+        "episodes": 16,
         "warm_up": 2,
         "line_ups": ["history"],
-        "competitors": ["history", "nash"],
+        "competitors": ["history"],
     },
 }
 
 
 def sales_file(folder: Path, first: str = "2.0") -> Path:
-    """Two stores, three brands and a promotion every fourth week; a row is missing."""
+    """Two stores, two brands and a promotion every fourth week; a row is missing."""
     lines = ["store,week,brand,price,units,feat"]
     for store, size in (("north", 1.0), ("south", 2.0)):
         for week in range(WEEKS):
-            for k, brand in enumerate("abc"):
+            for k, brand in enumerate("ab"):
                 promoted = (week + k) % 4 == 0
                 units = size * (9 + 3 * k + 6 * promoted + 2 * math.sin(week))
                 lines.append(
@@ -47,15 +47,15 @@ def sales_file(folder: Path, first: str = "2.0") -> Path:
 
 
 def configuration(folder: Path) -> Path:
-    """Three sellers with stock, who see forecasts, among customers who remember prices."""
+    """Two sellers with stock, who see forecasts, among customers who remember prices."""
     columns = {"market": "store", "period": "week", "seller": "brand", "promo_feature": "feat"}
-    sellers = [{"order_up_to": [0, 120], "stock": 30, "lead_time": 1, "holding_cost": 0.05} for _ in range(3)]
+    sellers = [{"order_up_to": [0, 120], "stock": 30, "lead_time": 1, "holding_cost": 0.05} for _ in range(2)]
     market = a_market(
         *sellers,
         horizon=WEEKS - 2,
         customers={"rate": 60.0},
         events={"effect": 0.5, "mean_length": 1, "announced": 1},
-        locations=[{"name": name, "size": size, "quality": [2, 2, 2]} for name, size in (("north", 1), ("south", 2))],
+        locations=[{"name": name, "size": size, "quality": [2, 2]} for name, size in (("north", 1), ("south", 2))],
         reference_price={"weight": 1.0, "memory": 0.5},
         observe=["demand_forecast"],
         tape={"file": "../sales.csv", "columns": columns, "periods": [2, None]},
