@@ -235,7 +235,8 @@ def test_a_row_of_a_batch_is_the_single_replay_and_saving_keeps_it(tmp_path: Pat
     assert (other.recorded == batch.recorded).all()
 
 
-def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"reference_price": {"weight": 1.5, "memory": 0.8}}])
+def test_the_orange_juice_stores_replay(more: dict[str, Any]) -> None:
     path = ROOT.parent / "shared" / "data" / "oj_dominicks_3brand_store_week.csv"
     if not path.exists():
         pytest.skip("the orange-juice file is not on this machine")
@@ -252,6 +253,7 @@ def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
             customers={"rate": 40_000, "mode": "expected"},
             events={"effect": 0.5, "mean_length": 1},
             tape={"file": str(path), "columns": columns},
+            **more,
         )
     )
     import pandas as pd
