@@ -46,10 +46,8 @@ def compile_market(spec: MarketSpec) -> Record:
         for name in ("dispersion", "shock_sd", "xi_common"):
             record[name] = 0.0
     if spec.reference_price:
-        record["reference_weight"], record["reference_memory"] = (
-            spec.reference_price.weight,
-            spec.reference_price.memory,
-        )
+        record["reference_weight"] = spec.reference_price.weight
+        record["reference_memory"] = spec.reference_price.memory
     return record
 
 
@@ -68,14 +66,18 @@ def compile_sellers(spec: MarketSpec) -> Record:
             entry["event_start"] = odds / spec.events.mean_length
     if spec.tape is not None:
         record["xi"] = 0.0
-    if spec.forecasts:
-        record["usual_demand"] = usual_demand(spec)
     return record
 
 
 def customer_calendar(spec: MarketSpec) -> Floats:
     """Mean number of customers in each period (T,): rate x weekly factor x yearly sinusoid x trend."""
     return spec.customers.rate * calendar(spec, np.arange(spec.horizon))
+
+
+def compile_script(spec: MarketSpec) -> Script:
+    """What the spec settles of every place and period."""
+    script = build_script(spec, customer_calendar(spec))
+    return script._replace(usual=usual_demand(spec)) if spec.forecasts else script
 
 
 class MarketBatch:
@@ -107,7 +109,7 @@ class MarketBatch:
         self.spec, self.markets = spec, markets
         self.features = feature_list(spec)
         self._market, self._sellers = compile_market(spec), compile_sellers(spec)
-        self._script = build_script(spec, customer_calendar(spec)) if script is None else script
+        self._script = compile_script(spec) if script is None else script
         self._seen_calendar = calendar_features(spec)
         self._recorded = recorded_prices(spec)
         self._compiled_features = compile_features(spec)

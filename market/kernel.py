@@ -280,7 +280,7 @@ def begin_episode(market, sellers, script, tape, state, scratch, m):
         if market.reference_weight > 0.0:
             state.reference[m, i] = felt_price(market, sellers[i].first_price)
         if state.smoothed.shape[1] > 0:
-            state.smoothed[m, i] = sellers[i].usual_demand
+            state.smoothed[m, i] = script.usual[tape.place[m], i] if script.usual.shape[1] > 0 else 0.0
 
 
 # ---------------------------------------------------------------------------------------------- choice

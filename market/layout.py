@@ -55,7 +55,6 @@ SELLER = np.dtype(
         ("event_frequency", "f8"),
         ("event_start", "f8"),
         ("reward_scale", "f8"),
-        ("usual_demand", "f8"),
     ]
 )
 
@@ -91,6 +90,7 @@ class Script(NamedTuple):
     factor: Floats  # (P, S) times the mean number of customers
     utility: Floats  # (P, S, N) added to utility; at or below kernel.ABSENT the seller is not offered
     event: NDArray[np.int8]  # (P, S, N) promotions on record, or of no periods: they are drawn
+    usual: Floats  # (P, N) units a period that demand forecasts begin at; (P, 0): at nothing, or none is observed
 
 
 class Tape(NamedTuple):

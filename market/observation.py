@@ -27,7 +27,7 @@ from market.kernel import (
     SOLD,
 )
 from market.layout import Features, Floats
-from market.scenes import largest_size, mean_size, observed_sizes
+from market.scenes import largest_size, location_of_place, observed_sizes, place_customers
 from market.spec import MarketSpec
 
 STOCK_BOUND = 4.0
@@ -143,7 +143,13 @@ def calendar_features(spec: MarketSpec) -> Floats:
 
 
 def known_calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
-    """Return weekly x yearly x trend at ``periods`` (any shape), which sellers know; of surges they are not told."""
+    """Return weekly x yearly x trend at ``periods`` (any shape), which sellers know; of surges they are not told.
+
+    1 throughout where a history is replayed: it has no calendar but its own customers. What a season adds to utility
+    is no part of it.
+    """
+    if spec.tape is not None:
+        return np.ones(np.shape(periods))
     still = spec.customers.model_copy(update={"surges": ()})
     return calendar(spec.model_copy(update={"customers": still}), periods)
 
@@ -162,13 +168,18 @@ def forecast_windows(spec: MarketSpec) -> Floats:
 
 
 def usual_demand(spec: MarketSpec) -> Floats:
-    """Return what theory expects each seller to sell a period at a factor of 1 (N,), units, all at their first prices.
+    """Return what theory expects each seller to sell a period at a factor of 1 (P, N), units, all at their first prices.
 
-    20 customers, a basket of 2, two sellers of utility 0 beside an outside option of 0: 40 / 3 each.
+    Of a history it takes the market's size alone, not what was sold. 20 customers, a basket of 2, two sellers of
+    utility 0 beside an outside option of 0: 40 / 3 each; in a location of size 3 it is 40.
     """
     first = [seller.first_price for seller in spec.sellers]
-    size = spec.customers.rate * spec.customers.basket * mean_size(spec)
-    return size * shares(Logit.of(spec, events=True, limit=NODES), first)
+    seasonless = {"season": ()} if spec.tape is not None else {}
+    kinds = [{"locations": (location,)} for location in spec.locations] or [{}]
+    alone = [spec.model_copy(update={"tape": None, **seasonless, **kind}) for kind in kinds]
+    share = np.stack([shares(Logit.of(one, events=True, limit=NODES), first) for one in alone])
+    units = place_customers(spec) * spec.customers.basket
+    return np.asarray(units[:, None] * share[location_of_place(spec)])
 
 
 def stock_scale(spec: MarketSpec, seat: int) -> float:

@@ -42,11 +42,13 @@ def build_script(spec: MarketSpec, calendar: Floats) -> Script:
     """
     if spec.tape is None:
         factor, utility = settled(spec)
-        return Script(calendar, factor, utility, np.zeros((len(factor), 0, len(spec.sellers)), np.int8))
+        event = np.zeros((len(factor), 0, len(spec.sellers)), np.int8)
+        return Script(calendar, factor, utility, event, np.zeros((len(factor), 0)))
     from market.sales.replay import replay  # brings pandas, which only a market with a history needs
 
     history = replay(spec)
-    return Script(np.ones(len(calendar)), history.customers, history.utility, history.event)
+    usual = np.zeros((len(history.customers), 0))
+    return Script(np.ones(len(calendar)), history.customers, history.utility, history.event, usual)
 
 
 def recorded_prices(spec: MarketSpec) -> Floats | None:
@@ -91,6 +93,15 @@ def location_of_place(spec: MarketSpec) -> NDArray[np.int64]:
     from market.sales.replay import replay
 
     return replay(spec).location
+
+
+def place_customers(spec: MarketSpec) -> Floats:
+    """Mean customers a period of each place (P,), at a calendar factor of 1: of a history, those of the episode."""
+    if spec.tape is None:
+        return spec.customers.rate * np.array(spec.sizes)
+    from market.sales.replay import replay
+
+    return np.asarray(replay(spec).customers[:, : spec.horizon].mean(axis=1))
 
 
 def mean_size(spec: MarketSpec) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -25,6 +26,7 @@ from pydantic import (
 )
 
 from market.errors import Refusal
+from market.sales.table import no_column
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
 MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
@@ -118,18 +120,40 @@ class Location(Model):
     quality: tuple[Utility, ...]
 
 
+def _label(value: object) -> object:
+    """The text that a file has for what YAML read as a number or a date."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+
+
+def _known_columns(columns: dict[str, str]) -> dict[str, str]:
+    problems = [problem for name in columns if (problem := no_column(name)) is not None]
+    if problems:
+        raise ValueError(problems[0])
+    return columns
+
+
 class History(Model):
     """A sales file that drives the market: its shocks are those under which its prices give its sales.
 
-    ``columns`` name the file's columns (``market.sales.table``); ``sha256``, where given, must be the file's.
+    ``columns`` name the file's columns (``market.sales.table``); ``where`` keeps the rows with these values in these
+    columns of the file, ``periods`` those of periods from the first to the last, both included (null: open);
+    ``sha256``, where given, must be the whole file's.
     """
 
     file: Annotated[str, Field(min_length=1), AfterValidator(lambda file: str(Path(file).absolute()))]
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: Annotated[dict[str, str], AfterValidator(_known_columns)] = Field(default_factory=dict)
+    where: dict[str, Label] = Field(default_factory=dict)
+    periods: tuple[Label | None, Label | None] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     def __hash__(self) -> int:
-        return hash((self.file, tuple(sorted(self.columns.items())), self.sha256))
+        chosen = tuple(sorted(self.columns.items())), tuple(sorted(self.where.items()))
+        return hash((self.file, *chosen, self.periods, self.sha256))
 
 
 class DemandShock(Model):
@@ -408,7 +432,8 @@ def find_tape(market: object, path: Path) -> None:
     """Make the sales file that a configuration at ``path`` names relative to its own folder an absolute path."""
     tape = market.get("tape") if isinstance(market, dict) else None
     if isinstance(tape, dict) and isinstance(tape.get("file"), str) and tape["file"]:
-        tape["file"] = str((path.parent / tape["file"]).absolute())
+        file = path.parent / tape["file"]
+        tape["file"] = str(file.parent.resolve() / file.name)
 
 
 def parse_model(model: type[T], data: object, where: str) -> T:

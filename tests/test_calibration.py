@@ -15,10 +15,11 @@ from market.sales.table import read_sales
 from market.spec import MarketSpec
 
 pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+USUAL = Options()
 T = 3.5  # standard errors: what one true estimate in two thousand exceeds
 
 
-def calibrated(folder: Path, options: Options = Options(), markets: int = 8, **changes: object) -> Calibration:
+def calibrated(folder: Path, options: Options = USUAL, markets: int = 8, **changes: object) -> Calibration:
     spec = MarketSpec.parse(known_market(**changes))
     return calibrate(read_sales(write(record(spec, markets), folder)), options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,68 @@ def test_surges_are_no_part_of_what_is_known() -> None:
 
 def test_it_begins_at_what_theory_expects_at_the_first_prices() -> None:
     spec = MarketSpec.parse(a_market({}, {}, customers={"basket": 2, "weekly": [1, 9]}))
-    assert usual_demand(spec) == pytest.approx([40 / 3, 40 / 3])
+    assert usual_demand(spec) == pytest.approx(np.array([[40 / 3, 40 / 3]]))
     dear = MarketSpec.parse(a_market({"start_price": 3.0}, {}))
-    assert usual_demand(dear) == pytest.approx([20 * math.exp(-1) / (2 + math.exp(-1)), 20 / (2 + math.exp(-1))])
+    odds = math.exp(-1)
+    assert usual_demand(dear) == pytest.approx(np.array([[20 * odds / (2 + odds), 20 / (2 + odds)]]))
     batch = begun({}, {}, markets=3, **SEEN)
     play(batch, 1.0)
     batch.reset(rows=[1])
     assert batch.state.smoothed[1] == pytest.approx([20 / 3, 20 / 3])
     assert (batch.state.smoothed[0] != batch.state.smoothed[1]).any()
+
+
+def test_a_location_begins_at_its_own_demand() -> None:
+    """Sizes 1 and 4, qualities 2 and 2 + ln 3 at a price of 2: 20 / 2 and 80 x 3 / 4."""
+    places = [{"name": "n", "quality": [2]}, {"name": "s", "size": 4.0, "quality": [2 + math.log(3)]}]
+    batch = begun({"order_up_to": [0, 100]}, markets=30, customers=FLUID, locations=places, **SEEN)
+    assert set(batch.tape.place.tolist()) == {0, 1}
+    assert batch.state.smoothed[:, 0] == pytest.approx(np.where(batch.tape.place == 0, 10, 60))
+    for _ in range(3):
+        play(batch, 2.0, 90.0)
+    assert batch.state.smoothed[:, 0] == pytest.approx(np.where(batch.tape.place == 0, 10, 60))
+
+
+def test_a_season_of_utility_is_learned_as_demand_comes() -> None:
+    """Utility ln 3, then -ln 3, at a price of 2: 3 / 4 and 1 / 4 of 20 buy, 10 on average."""
+    batch = begun({"order_up_to": [0, 100]}, customers=FLUID, season=[math.log(3), -math.log(3)], horizon=4, **SEEN)
+    assert [batch.state.smoothed.item()] == pytest.approx([10])
+    play(batch, 2.0, 90.0)
+    assert batch.state.smoothed.item() == pytest.approx(10 + 0.2 * (15 - 10))
+    play(batch, 2.0, 90.0)
+    assert batch.state.smoothed.item() == pytest.approx(11 + 0.2 * (5 - 11))
+    assert forecast(batch) == pytest.approx(9.8, rel=1e-6)
+
+
+HISTORY = """market,period,seller,price,units,market_size
+x,1,a,2,40,80
+x,2,a,2,20,40
+y,1,a,2.5,90,360
+y,2,a,2,120,480
+"""
+
+
+def test_a_history_has_no_calendar_but_its_own_customers(tmp_path: Path) -> None:
+    """Mean sizes 60 and 420, half of which buy at 2; then 40 and 90 units are sold, whatever the calendar says."""
+    (tmp_path / "sales.csv").write_text(HISTORY)
+    batch = begun(
+        {"order_up_to": [0, 900], "stock": 900.0, "lead_time": 1},
+        markets=30,
+        horizon=2,
+        customers={"rate": 7.0, "mode": "expected", "weekly": [1, 3], "surges": [{"start": 0, "factor": 2.0}]},
+        season=[0.5, -0.5],
+        tape={"file": str(tmp_path / "sales.csv")},
+        **SEEN,
+    )
+    x = batch.tape.place == 0
+    assert x.any() and not x.all()
+    column = [f.name for f in batch.features].index("own_demand_forecast")
+    assert batch.state.smoothed[:, 0] == pytest.approx(np.where(x, 30, 210))
+    assert batch.observe()[:, 0, column] * 900 == pytest.approx(np.where(x, 60, 420), rel=1e-5)
+    assert batch.recorded is not None
+    batch.step(batch.recorded, np.zeros((30, 1)))
+    assert batch.state.smoothed[:, 0] == pytest.approx(np.where(x, 30 + 0.2 * (40 - 30), 210 + 0.2 * (90 - 210)))
+    assert forecast_windows(batch.spec).tolist() == [[2.0]] * 3
 
 
 def test_the_weight_is_that_of_the_forecast_rule() -> None:

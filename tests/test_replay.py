@@ -56,13 +56,25 @@ def test_the_nested_inversion_by_hand(tmp_path: Path) -> None:
     assert replay(spec).utility[0, 0, 1] == pytest.approx(b, abs=1e-14)
 
 
-def test_a_reference_price_is_taken_off_too(tmp_path: Path) -> None:
-    """It begins at the middle of the range, 2.75; after a's price of 2 it is 2.75 / 4 + 2 x 3 / 4 = 2.1875."""
+def test_the_reference_prices_are_taken_off_by_hand(tmp_path: Path) -> None:
+    """a posts 2, 1.5 in x and 3, 3.5 in y after a first price of 2, weight 2, memory 0.75: r is 2, 2 and 2, 2.25."""
     path = written(tmp_path)
-    spec = replayed(path, reference_price={"weight": 2.0, "memory": 0.25})
-    plain, found = replay(replayed(path)), replay(spec)
-    off = plain.utility[0, :, 0] - found.utility[0, :, 0]
-    np.testing.assert_allclose(off, [2 * (2.75 - 2.0), 2 * (2.1875 - 1.5)])
+    plain = replay(replayed(path, {"start_price": 2}, {})).utility[:, :, 0]
+    term = {"reference_price": {"weight": 2, "memory": 0.75}}
+    found = replay(replayed(path, {"start_price": 2}, {}, **term)).utility[:, :, 0]
+    np.testing.assert_allclose(plain - found, 2 * np.array([[2 - 2, 2 - 1.5], [2 - 3, 2.25 - 3.5]]), atol=1e-14)
+
+
+def test_who_departs_from_historys_prices_pays_by_the_reference(tmp_path: Path) -> None:
+    """A price higher by 0.5 costs (1 + 2) / 2 of utility at once, and the old price is then worth 2 (0.5 / 4) more."""
+    term = {"reference_price": {"weight": 2, "memory": 0.75}}
+    text = "period,seller,price,units\n1,a,2,50\n2,a,2,50\n"
+    batch = MarketBatch(replayed(written(tmp_path, text), {}, **term))
+    batch.reset()
+    once = play(batch, 2.5)["sold"].item()
+    assert math.log(once / (100 - once)) == pytest.approx(-1.5)
+    after = play(batch, 2.0)["sold"].item()
+    assert math.log(after / (100 - after)) == pytest.approx(0.25)
 
 
 def test_promotions_are_events_from_a_half_on_and_their_effect_is_taken_off(tmp_path: Path) -> None:
@@ -137,7 +149,7 @@ def as_text(price: np.ndarray, units: np.ndarray) -> str:
     st.sampled_from([0.0, 2.5]),
     st.sampled_from([None, {"effect": 1.5, "mean_length": 3}]),
     st.sampled_from([1.0, 3.5]),
-    st.sampled_from([None, {"weight": 1.3, "memory": 0.6}]),
+    st.sampled_from([None, {"weight": 1.2, "memory": 0.7}, {"weight": 3.0, "memory": 0.0}]),
 )
 def test_historys_prices_give_historys_sales(
     history: tuple[np.ndarray, np.ndarray, float],
@@ -146,7 +158,7 @@ def test_historys_prices_give_historys_sales(
     outside: float,
     events: dict[str, Any] | None,
     basket: float,
-    reference: dict[str, float] | None,
+    reference: dict[str, Any] | None,
 ) -> None:
     price, units, size = history
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +172,8 @@ def test_historys_prices_give_historys_sales(
             outside=outside,
             customers={"rate": size / basket, "basket": basket, "mode": "expected", "weekly": [0.5, 1.5]},
             season=[0.5, -0.5],
-            **({"events": events} if events else {}) | ({"reference_price": reference} if reference else {}),
+            **({"events": events} if events else {}),
+            **({"reference_price": reference} if reference else {}),
         )
         batch, sold = play_history(spec, markets=20)
     want = units[batch.tape.place]
@@ -200,7 +213,8 @@ def test_a_row_of_a_batch_is_the_single_replay_and_saving_keeps_it(tmp_path: Pat
     assert (other.recorded == batch.recorded).all()
 
 
-def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"reference_price": {"weight": 1.5, "memory": 0.8}}])
+def test_the_orange_juice_stores_replay(more: dict[str, Any]) -> None:
     path = ROOT.parent / "shared" / "data" / "oj_dominicks_3brand_store_week.csv"
     if not path.exists():
         pytest.skip("the orange-juice file is not on this machine")
@@ -217,6 +231,7 @@ def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
             customers={"rate": 40_000, "mode": "expected"},
             events={"effect": 0.5, "mean_length": 1},
             tape={"file": str(path), "columns": columns},
+            **more,
         )
     )
     import pandas as pd
@@ -232,15 +247,100 @@ def test_the_orange_juice_stores_replay(tmp_path: Path) -> None:
     np.testing.assert_allclose(sold, want[[stores[name] for name in markets], :100], rtol=1e-9)
 
 
+# ------------------------------------------------------------------------------------------ part of a file
+
+CHAIN = """store,week,brand,kind,price,units
+1,1990-06-14,a,x,1,10
+1,1990-06-21,a,x,2,20
+1,1990-06-28,a,x,3,30
+1,1990-06-21,a,y,4,40
+2,1990-06-21,a,x,2,15
+2,1990-06-28,a,x,3,25
+"""
+CHAIN_COLUMNS = {"market": "store", "period": "week", "seller": "brand"}
+
+
+def of_chain(folder: Path, **tape: Any) -> MarketSpec:
+    found = {"file": str(written(folder, CHAIN)), "columns": CHAIN_COLUMNS} | tape
+    return MarketSpec.parse(a_market(OWN, horizon=1, tape=found, **MADE))
+
+
+@pytest.mark.parametrize(
+    ("tape", "labels", "prices"),
+    [
+        ({"where": {"kind": "x", "store": 1}}, ["1990-06-14", "1990-06-21", "1990-06-28"], [[1, 2, 3]]),
+        ({"where": {"kind": "y"}}, ["1990-06-21"], [[4]]),
+        ({"where": {"kind": "x"}, "periods": ["1990-06-21", "1990-06-28"]}, ["1990-06-21", "1990-06-28"], [[2, 3]] * 2),
+        ({"where": {"kind": "x"}, "periods": [None, "1990-06-21"]}, ["1990-06-14", "1990-06-21"], [[1, 2], [2, 2]]),
+    ],
+)
+def test_a_part_of_a_file_is_replayed(tmp_path: Path, tape: dict[str, Any], labels: list[str], prices: Any) -> None:
+    spec = of_chain(tmp_path, **tape)
+    found = replay(spec)
+    assert found.labels == labels and found.price[..., 0].tolist() == prices
+    assert MarketSpec.parse(spec.dump()) == spec
+    assert len({spec, MarketSpec.parse(spec.dump())}) == 1
+
+
+def test_dates_and_numbers_of_yaml_are_the_files_text(tmp_path: Path) -> None:
+    written(tmp_path, CHAIN)
+    columns = "{market: store, period: week, seller: brand}"
+    tape = f"{{file: sales.csv, columns: {columns}, where: {{store: 2}}, periods: [1990-06-28, null]}}"
+    data = yaml.safe_load(f"tape: {tape}")
+    market = a_market(OWN, horizon=1, **MADE, **data)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"market": market, "evaluation": {"warm_up": 0}}))
+    config = load_run(tmp_path / "run.yaml")
+    assert config.market.tape is not None and config.market.tape.where == {"store": "2"}
+    assert config.market.tape.periods == ("1990-06-28", None)
+    assert replay(config.market).price.tolist() == [[[3]]]
+    assert MarketSpec.parse(yaml.safe_load(yaml.safe_dump(config.dump()))["market"]) == config.market
+
+
+def test_whole_numbers_bound_periods_by_value(tmp_path: Path) -> None:
+    text = "period,seller,price,units\n" + "".join(f"{t},a,2,{t}\n" for t in range(8, 12))
+    tape = {"file": str(written(tmp_path, text)), "periods": [9, 10]}
+    assert replay(MarketSpec.parse(a_market(OWN, horizon=2, tape=tape, **MADE))).labels == ["9", "10"]
+
+
+@pytest.mark.parametrize(
+    ("tape", "said"),
+    [
+        ({"where": {"kind": "z"}}, r"market.tape: .*sales.csv: where kind=z: no row has it; there are x, y"),
+        ({"where": {"sort": "x"}}, r"market.tape: .*sales.csv: where sort: no such column; the file has store, week"),
+        ({"where": {"kind": ["x"]}}, r"market.tape.where.kind: must be a valid string"),
+        ({"where": "kind=x"}, r"market.tape.where: must be a mapping of keys to values"),
+        ({"periods": ["1991-01-01", None]}, r"market.tape: .*sales.csv: periods: no row lies there"),
+        ({"periods": ["1990-06-14"]}, r"market.tape.periods.1: the list is too short"),
+        ({"periods": 3}, r"market.tape.periods: must be a list"),
+        (
+            {"columns": {"week": "period"}},
+            r"market.tape.columns: 'week' is no column of a sales file; there are period,",
+        ),
+        ({"columns": {"period": "weak"}}, r"market.tape: .*sales.csv: columns period=weak: no such column; the file"),
+        ({"where": {"kind": "x"}, "periods": [None, "1990-06-21"], "horizon": 3}, r"market.tape.horizon: unknown key"),
+        ({}, r"market.tape: .*sales.csv: lines 3, 5: duplicates"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(tmp_path: Path, tape: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        MarketBatch(of_chain(tmp_path, **tape))
+
+
+def test_the_horizon_ends_with_the_part(tmp_path: Path) -> None:
+    spec = of_chain(tmp_path, where={"kind": "x"}, periods=["1990-06-21", None])
+    with pytest.raises(Refusal, match=r"market.horizon: 3 goes beyond the 2 periods of .*sales.csv"):
+        MarketBatch(spec.model_copy(update={"horizon": 3}))
+
+
 # ------------------------------------------------------------------------------------------ files and paths
 
 
 def test_the_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, read = written(tmp_path), []
 
-    def counted(*where: Any) -> Sales:
+    def counted(*where: Any, **more: Any) -> Sales:
         read.append(where)
-        return read_sales(*where)
+        return read_sales(*where, **more)
 
     monkeypatch.setattr("market.sales.replay.read_sales", counted)
     spec = replayed(path)
@@ -252,6 +352,9 @@ def test_the_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Refusal):
         MarketBatch(spec)
     assert len(read) == 2
+    assert spec.tape is not None
+    other = spec.model_copy(update={"tape": spec.tape.model_copy(update={"where": {"market": "y"}})})
+    assert replay(other).markets == ["y"] and len(read) == 3
 
 
 def test_a_path_is_relative_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,14 @@ SHOWN = 5  # places that a message names
 
 @dataclass
 class Findings:
-    """Collects what is found; :meth:`settle` ends a check with one message when anything forbids going on."""
+    """Collects what is found; :meth:`settle` ends a check with one message when anything forbids going on.
+
+    ``option`` stands before the names of what the user chose: ``--`` on a command line, nothing in a configuration.
+    """
 
     where: str
     force: bool = False
+    option: str = "--"
     errors: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

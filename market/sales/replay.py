@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOT_OFFERED = -1e6  # utility of a seller that sells nothing: below market.kernel.ABSENT
 PROMOTED = 0.5  # a promotion column from here on is an event
 
-Stamp = tuple[str, int, int, tuple[tuple[str, str], ...]]
+Stamp = tuple[History, int, int]  # a history without its fingerprint, and the file's time and size
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,25 +82,27 @@ def pinned(spec: MarketSpec) -> MarketSpec:
 def settled_utility(spec: MarketSpec, price: Floats, event: NDArray[np.bool_]) -> Floats:
     """What prices and events along histories (P, T, N) make of utility, shocks left out.
 
-    A reference price begins at the first price on the shelf, as in every episode, and follows the history's prices.
+    With reference prices that includes ``weight (r - f(p))``, ``r`` as it goes along those prices. Quality 2, prices 1
+    and 2 after a first price of 2, sensitivity 1, weight 2, memory 0.5: 2 - 1 + 2 (2 - 1) = 3, then 0 + 2 (1.5 - 2) = -1.
     """
     quality = np.array([seller.quality for seller in spec.sellers])
-    felt = np.log(price) if spec.price_form == "log" else price
+    paid = np.log(price) if spec.price_form == "log" else price
     effect = spec.events.effect if spec.events else 0.0
-    utility = quality - spec.price_sensitivity * felt + effect * event
-    return np.asarray(utility + _reference_term(spec, felt) if spec.prices_linger else utility)
+    utility = quality - spec.price_sensitivity * paid + effect * event
+    if spec.prices_linger and spec.reference_price is not None:
+        utility += spec.reference_price.weight * (_references(spec, paid, spec.reference_price.memory) - paid)
+    return np.asarray(utility)
 
 
-def _reference_term(spec: MarketSpec, felt: Floats) -> Floats:
-    """``weight (r_t - f(p_t))`` (P, T, N) along felt prices, ``r_(t+1) = memory r_t + (1 - memory) f(p_t)``."""
-    assert spec.reference_price is not None
-    memory, term = spec.reference_price.memory, np.empty_like(felt)
-    shelf = np.array([seller.first_price for seller in spec.sellers])
-    reference = np.log(shelf) if spec.price_form == "log" else shelf
-    for t in range(felt.shape[1]):
-        term[:, t] = reference - felt[:, t]
-        reference = memory * term[:, t] + felt[:, t]
-    return spec.reference_price.weight * term
+def _references(spec: MarketSpec, paid: Floats, memory: float) -> Floats:
+    """Reference prices along ``paid`` = f(p) (P, T, N): begun where the market's state begins, at the first prices."""
+    first = np.array([seller.first_price for seller in spec.sellers])
+    reference = np.empty_like(paid)
+    reference[:, 0] = np.log(first) if spec.price_form == "log" else first
+    for t in range(1, paid.shape[1]):
+        before = paid[:, t - 1]
+        reference[:, t] = memory * (reference[:, t - 1] - before) + before
+    return reference
 
 
 def invert(spec: MarketSpec, units: Floats, size: Floats) -> Floats:
@@ -139,13 +141,14 @@ def _stamp(tape: History) -> Stamp:
         status = Path(tape.file).stat()
     except OSError as error:
         raise Refusal(f"market.tape.file: {tape.file}: cannot be read ({error.strerror})") from None
-    return tape.file, status.st_mtime_ns, status.st_size, tuple(sorted(tape.columns.items()))
+    return tape.model_copy(update={"sha256": None}), status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=4)
 def _table(stamp: Stamp) -> Table:
+    tape = stamp[0]
     try:
-        sales = read_sales(Path(stamp[0]), dict(stamp[3]))
+        sales = read_sales(Path(tape.file), tape.columns, tape.where, tape.periods or (None, None), option="")
     except Refusal as problem:
         raise Refusal(f"market.tape: {problem}") from None
     rows, markets, sellers = sales.rows, sales.markets, sales.sellers
@@ -165,7 +168,7 @@ def _table(stamp: Stamp) -> Table:
     size = spread(rows["market_size"].to_numpy(np.float64)) if sales.has("market_size") else None
     line = np.nan_to_num(spread(rows["line"].to_numpy(np.float64))).astype(np.int64)
     price, units = (spread(rows[name].to_numpy(np.float64)) for name in ("price", "units"))
-    largest = None if size is None else _one_size(Path(stamp[0]), size, line)
+    largest = None if size is None else _one_size(Path(tape.file), size, line)
     return Table(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
 
 

@@ -71,7 +71,8 @@ def simulate(fit: Fit, shocks: Shocks, table: pd.DataFrame, seed: int) -> Simula
     price = np.where(offset > ABSENT, price, float(table["price"].min()))
     prices = float(table["price"].min()), float(table["price"].max())
     spec = market_of(fit, shocks, prices, rate, shape[1])
-    script = Script(np.full(shape[1], rate), size / rate, offset, np.zeros((shape[0], 0, shape[2]), np.int8))
+    nothing = np.zeros((shape[0], 0, shape[2]), np.int8), np.zeros((shape[0], 0))
+    script = Script(np.full(shape[1], rate), size / rate, offset, *nothing)
     sold, place = _play(spec, script, price, seed)
     return Simulated(table, _by_place(sold, place, at))
 

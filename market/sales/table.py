@@ -72,15 +72,19 @@ def columns_option(text: str) -> dict[str, str]:
         ours, equals, theirs = (part.strip() for part in item.partition("="))
         if not (ours and equals and theirs):
             raise Refusal(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
-        if ours not in (*REQUIRED, *OPTIONAL) and not ours.startswith(PROMOTION):
-            raise Refusal(
-                f"--columns: {ours!r} is no column of a sales file; there are {', '.join((*REQUIRED, *OPTIONAL))} and "
-                f"{PROMOTION}NAME"
-            )
+        if (problem := no_column(ours)) is not None:
+            raise Refusal(f"--columns: {problem}")
         if ours in found:
             raise Refusal(f"--columns: {ours} is given twice")
         found[ours] = theirs
     return found
+
+
+def no_column(name: str) -> str | None:
+    """What to say of a name that no column of a sales file has; None of one that may be there."""
+    if name in (*REQUIRED, *OPTIONAL) or name.startswith(PROMOTION):
+        return None
+    return f"{name!r} is no column of a sales file; there are {', '.join((*REQUIRED, *OPTIONAL))} and {PROMOTION}NAME"
 
 
 def read_sales(
@@ -88,6 +92,7 @@ def read_sales(
     columns: Mapping[str, str] | None = None,
     where: Mapping[str, str] | None = None,
     periods: tuple[str | None, str | None] = (None, None),
+    option: str = "--",
 ) -> Sales:
     """Read a sales file.
 
@@ -96,6 +101,7 @@ def read_sales(
         columns: Bazaar's column names to those of the file.
         where: keep only rows with these values in these columns of the file.
         periods: keep only periods from the first to the second, both included; None is open.
+        option: what stands before ``columns``, ``where`` and ``periods`` in messages.
 
     Raises:
         Refusal: no such file, a column is missing, or values that cannot be read, each with its lines.
@@ -104,7 +110,7 @@ def read_sales(
 
     raw, content = _raw(path), path.read_bytes()
     kind = "row" if path.suffix in (".parquet", ".pq") else "line"
-    found = Findings(str(path))
+    found = Findings(str(path), option=option)
     raw = _filtered(raw, where or {}, found)
     rows = _renamed(raw, columns or {}, found)
     rows["line"] = raw.index + 2 if kind == "line" else raw.index + 1
@@ -143,12 +149,14 @@ def _raw(path: Path) -> pd.DataFrame:
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
     for column, value in where.items():
         if column not in raw.columns:
-            found.error(f"--where {column}: no such column; the file has {', '.join(map(str, raw.columns))}")
+            found.error(
+                f"{found.option}where {column}: no such column; the file has {', '.join(map(str, raw.columns))}"
+            )
             found.settle()
         kept = raw[raw[column].str.strip() == value]
         if kept.empty:
             some = ", ".join(sorted(raw[column].unique())[:8])
-            found.error(f"--where {column}={value}: no row has it; there are {some}")
+            found.error(f"{found.option}where {column}={value}: no row has it; there are {some}")
             found.settle()
         raw = kept
     if raw.empty:
@@ -167,12 +175,14 @@ def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> 
             taken.setdefault(name, name)
     for ours, theirs in columns.items():
         if theirs not in raw.columns:
-            found.error(f"--columns {ours}={theirs}: no such column; the file has {', '.join(map(str, raw.columns))}")
+            found.error(
+                f"{found.option}columns {ours}={theirs}: no such column; the file has {', '.join(map(str, raw.columns))}"
+            )
     missing = [name for name in REQUIRED if name not in taken]
     if missing:
         found.error(
             f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; the file has "
-            f"{', '.join(map(str, raw.columns))}: name yours with --columns {missing[0]}=COLUMN"
+            f"{', '.join(map(str, raw.columns))}: name yours with {found.option}columns {missing[0]}=COLUMN"
         )
     found.settle()
     rows = pd.DataFrame({ours: raw[theirs].str.strip() for ours, theirs in taken.items()})
@@ -192,12 +202,12 @@ def _chosen_periods(rows: pd.DataFrame, periods: tuple[str | None, str | None], 
         try:
             value: object = float(bound) if whole else bound
         except ValueError:
-            found.error(f"--periods: {bound!r} must be a number, as the file's periods are")
+            found.error(f"{found.option}periods: {bound!r} must be a number, as the file's periods are")
             found.settle()
         column = numbers if whole else rows["period"]
         rows = rows[getattr(column[rows.index], keep)(value)]
     if rows.empty:
-        found.error("--periods: no row lies there")
+        found.error(f"{found.option}periods: no row lies there")
         found.settle()
     return rows.copy()
 
