@@ -1,5 +1,6 @@
 """A seat's best response to posted prices, for many markets at once: what a rule needs that reprices every period.
 
+Reference prices are left out, so that in a market that has them it is the response of a price held for good.
 Symbols are those of ``market.equilibrium``: M markets, N sellers, Q nodes of the average over ``xi``.
 """
 

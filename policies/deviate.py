@@ -175,7 +175,7 @@ def find_deviation(run: FrozenRun, seat: int, text: str, seed: int) -> Deviation
             f"--to {text}: must be a price, such as price=1.5, or rules, such as undercut(step=0.05)+base_stock"
         )
     rules = parse_rules(f"constant(price={price.group(1)})" if price else text, "--to")
-    with place("--to"):
+    with place(f"--to {text}"):
         if rules.replenishment is not None or not run.spec.stocked or isinstance(rules.pricing, Optimal):
             return Deviation(build(rules, run.spec, seat, seed=seed), rules.replenishment is not None)
         return Deviation(price_alone(rules, run.spec, seat))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -27,8 +28,10 @@ from market.spec import MarketSpec
 from market.tabular import TabularSellers
 from market.theory import newsvendor_level
 from policies.config import RunConfig
+from policies.deviate import find_deviation
 from policies.exact_response import exact_best_response
 from policies.fixed import parse_rules
+from policies.frozen import FrozenRun
 from policies.importance import groups
 from policies.lens import Lens
 from policies.memory_one import best_price_cycle
@@ -287,6 +290,12 @@ NOT_MYOPIC = (
 def test_what_is_exact_without_the_term_refuses_it_by_name(ask: Callable[[], Any], said: str) -> None:
     with pytest.raises(Refusal, match=said):
         ask()
+
+
+def test_a_deviation_to_the_best_response_says_why_there_is_none() -> None:
+    run = cast(FrozenRun, SimpleNamespace(spec=made_to_order(**ON)))
+    with pytest.raises(Refusal, match="--to best_response: .*needs demand that depends on the period's prices alone"):
+        find_deviation(run, 0, "best_response", 0)
 
 
 @pytest.mark.parametrize(
