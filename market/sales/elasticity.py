@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from market.layout import Floats
 
 
+@np.errstate(under="ignore")
 def elasticities(price: ArrayLike, share: ArrayLike, alpha: float, rho: float, form: str) -> Floats:
     """Matrix (N, N): per cent that the row's demand changes when the column's price rises by one per cent.
 

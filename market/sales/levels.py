@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtri
 
 from market.layout import Floats
 from market.sales.shocks import Shocks
@@ -17,7 +18,7 @@ from market.sales.shocks import Shocks
 if TYPE_CHECKING:
     import pandas as pd
 
-DRAWS = 64
+DRAWS = 256
 ROUNDS = 40
 CLOSE = 1e-6
 
@@ -54,12 +55,14 @@ def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -
 
 
 def draws(shocks: Shocks) -> Floats:
-    """Draws (Q, N) of xi, symmetric about 0 and the same every time."""
+    """Points (Q, N) of xi: scrambled Sobol points of a fixed seed and their mirror images."""
+    from scipy.stats import qmc
+
     own = np.array(list(shocks.own.values()))
     if shocks.common == 0 and not own.any():
         return np.zeros((1, len(own)))
-    z = np.random.default_rng(0).standard_normal((DRAWS // 2, len(own) + 1))
-    z = np.concatenate([z, -z])
+    half = ndtri(np.clip(qmc.Sobol(len(own) + 1, rng=0).random(DRAWS // 2), 1e-9, 1 - 1e-9))
+    z = np.concatenate([half, -half])
     z /= z.std(0)
     return np.asarray(z[:, 1:] * own + z[:, :1] * shocks.common)
 

@@ -11,6 +11,7 @@ import numpy as np
 from market.sales.calibration import Calibration
 from market.sales.configuration import market_means, season_cycle
 from market.sales.estimate import Coefficient, Estimate
+from market.sales.plain_regression import log_log_elasticity
 from market.sales.sizes import rule
 from market.sales.validation import Check, Validation
 
@@ -24,6 +25,7 @@ def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         "sellers": found.sellers,
         "markets": sales.markets,
         "periods": {"count": len(sales.labels), "first": sales.labels[0], "last": sales.labels[-1], "step": sales.step},
+        "log_log_elasticity": log_log_elasticity(sales.rows),
         "demand": _estimate(fit.fitted),
         "tried": [_estimate(one) for one in found.tried],
         "market_size": {
