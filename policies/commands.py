@@ -256,6 +256,29 @@ def _calibrate(args: argparse.Namespace) -> None:
     run(CalibrateOrder(args.sales, args.output, options, where=tuple(args.where), **given))
 
 
+# ------------------------------------------------------------------------------------------------ record
+
+
+def _add_record(record: argparse.ArgumentParser) -> None:
+    record.set_defaults(work=_record)
+    record.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as configs/orange_juice.yaml")
+    record.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.csv", help="sales file to write")
+    what = "what every seat plays (default random: prices vary, which calibration needs)"
+    record.add_argument("--rules", default="random", metavar="RULES", help=what)
+    record.add_argument("--markets", type=count, default=4, help="parallel markets (default 4)")
+    record.add_argument("--periods", type=count, help="periods (default: the horizon)")
+    _seed(record, "the first market")
+    _settings(record)
+    record.add_argument("--force", action="store_true", help="write over a file that is there")
+
+
+def _record(args: argparse.Namespace) -> None:
+    from policies.record_command import RecordOrder, record
+
+    names = ("config", "output", "rules", "markets", "periods", "seed", "force")
+    record(RecordOrder(**{name: getattr(args, name) for name in names}, changes=tuple(args.set)))
+
+
 # ------------------------------------------------------------------------------------------------ forecast
 
 
@@ -460,6 +483,7 @@ COMMANDS: dict[str, tuple[Add, str]] = {
     "deviate": (_add_deviate, "force a seller off its policy for one period and watch what the others do"),
     "theory": (_add_theory, "equilibrium prices, elasticities and exact optima of a market"),
     "calibrate": (_add_calibrate, "fit a market to a sales file, and check it on weeks held out"),
+    "record": (_add_record, "write what a market sells as a sales file"),
     "forecast": (_add_forecast, "forecast every seller's units from a sales file, with a backtest"),
     "reproduce": (_add_reproduce, "repeat a published result"),
     "board": (_add_board, "open TensorBoard on the runs"),
