@@ -32,8 +32,11 @@ th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--ink); 
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 td.text, th.text { text-align: left; white-space: normal; }
 tr.judged td { font-weight: 650; background: #eef5fa; }
+tr.holds td:last-child { color: #00734F; font-weight: 600; white-space: nowrap; }
+tr.fails td { background: #fdf0e7; } tr.fails td:last-child { color: #A84300; font-weight: 650; white-space: nowrap; }
 .note { color: var(--soft); font-size: 13px; max-width: 100ch; }
 .missing { border-left: 5px solid #E69F00; background: #fdf6e7; padding: 8px 14px; margin: 14px 0; }
+ul.missing { padding-left: 32px; } ul.missing li { margin: 3px 0; overflow-wrap: anywhere; }
 figure { margin: 10px 0 22px; break-inside: avoid; }
 figcaption { font-weight: 600; }
 figure img { max-width: 100%; height: auto; }
