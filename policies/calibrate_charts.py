@@ -38,8 +38,11 @@ def weeks_chart(found: Calibration, checked: Validation) -> Chart:
             figure.add_trace(
                 go.Scatter(x=time, y=values, name=label, line=line, mode="lines", hovertemplate="%{y:,.0f}"), **at
             )
-    figure.update_yaxes(rangemode="tozero", title="units", tickformat="~s")
-    figure.update_xaxes(title=None if found.sales.dates is not None else "period", row=rows)
+    figure.update_yaxes(rangemode="tozero", tickformat="~s")
+    figure.update_yaxes(title="units", col=1)
+    for k in range(len(sellers) - columns, len(sellers)):  # the last panel of each column
+        at = {"row": k // columns + 1, "col": k % columns + 1}
+        figure.update_xaxes(title=None if found.sales.dates is not None else "period", showticklabels=True, **at)
     dress(figure, 50 + 185 * rows, showlegend=False, hovermode="x unified", margin={"l": 60, "r": 16, "t": 28, "b": 44})
     return Chart(f"Units a {unit(found)}, what was sold and what the market expects", figure, _weeks_note(found))
 
@@ -104,7 +107,8 @@ def scatter_chart(found: Calibration, checked: Validation) -> Chart:
         axis["range"] = [np.log10(low) - 0.1, np.log10(high) + 0.1]
     figure.update_xaxes(title="units the market expects", tickformat="~s", **axis)
     figure.update_yaxes(title=f"units sold in the {unit(found)}", tickformat="~s", **axis)
-    dress(figure, 560, margin={"l": 60, "r": 16, "t": 60, "b": 48}, width=640)
+    legend = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"}
+    dress(figure, 520, margin={"l": 60, "r": 200, "t": 10, "b": 48}, width=760, legend=legend)
     note = (
         "Each point is one seller in one period; on the dashed line the market expects what was sold. A cloud that is "
         "flatter than the line means that the market reacts too much to prices and promotions, a steeper one too little."

@@ -30,7 +30,9 @@ def page(found: Calibration, checked: Validation | None, output: str, reading: M
         output: the configuration's name, which stands in the title.
         reading: how the file was read, as on the command line: columns, where, periods.
     """
-    made = Page(f"{output}: a market from {found.sales.path.name}", lead(found, checked), command="calibrate")
+    made = Page(
+        f"{output}: a market from {found.sales.path.name}", lead(found, checked, reading or {}), command="calibrate"
+    )
     cards_section(made, found)
     warnings_section(made, found)
     checks_section(made, found, checked)

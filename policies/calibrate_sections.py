@@ -66,7 +66,7 @@ def _card(found: Calibration, seat: int) -> str:
     return (
         f'<div class="card"><div class="who">{escape(name)}</div>'
         f'<div class="figure">{escape(number(value, "{:.2f}"))}</div><div class="caption">{escape(caption)}</div>'
-        f"<p>{escape(sentence)}</p></div>"
+        f"<p>{escape(spaced(sentence))}</p></div>"
     )
 
 
@@ -130,7 +130,7 @@ def demand_section(page: Page, found: Calibration) -> None:
     if one.trends:
         trends = [_trend(name, value) for name, value in zip(found.sellers, one.trends.values(), strict=True)]
         heads = ("seller", "utility over the file", "standard error", "95 % interval")
-        page.table(heads, trends, "Trends: what a seller's utility gains from the first period to the last")
+        page.table(heads, trends, "Trends, from the first period to the last")
     page.heading("Models compared")
     columns = ("price", "nest", "alpha (standard error)", "rho (standard error)", "R² within", "")
     tried = list({id(fit): fit for fit in found.tried}.values())
@@ -166,9 +166,15 @@ def elasticity_section(page: Page, found: Calibration) -> None:
     page.table(("demand of \\ price of", *names), rows, "At mean prices and shares", shades=shades(found))
     own, cross = (number(float(matrix[k, 0]), "{:+.2f}") for k in (0, 1))
     page.paragraph(
-        f"Read down a column: when {names[0]}'s price rises by 1 %, its own units change by {own} % and those of "
-        f"{names[1]} by {cross} %. Orange lowers demand, blue raises it."
-        + (" With all sellers in one nest or none, every rival gains in the same proportion." if len(names) > 2 else "")
+        spaced(
+            f"Read down a column: when {names[0]}'s price rises by 1 %, its own units change by {own} % and those of "
+            f"{names[1]} by {cross} %. Orange lowers demand, blue raises it."
+            + (
+                " With all sellers in one nest or none, every rival gains in the same proportion."
+                if len(names) > 2
+                else ""
+            )
+        )
     )
     page.chart(curves_chart(found))
 
@@ -223,7 +229,10 @@ def shocks_section(page: Page, found: Calibration) -> None:
         for name, lift in lifts(found).items()
     ]
     page.table(("seller", f"{unit(found)}s promoted", "own units then", "rivals' units then"), rows)
-    page.paragraph("Units: expected, against none of it, at mean prices and shares.", "note")
+    page.paragraph(
+        "Units: what is expected with the promotion beside what is expected without, from mean prices and shares.",
+        "note",
+    )
 
 
 def _shock_rows(found: Calibration) -> Iterator[list[str]]:
@@ -240,7 +249,7 @@ def _shock_rows(found: Calibration) -> Iterator[list[str]]:
     meaning = f"how much of a shock is left a {each} later"
     yield ["persistence", number(shocks.persistence, "{:.2f}"), meaning]
     meaning = "of the variance that prices, promotions, season and trend do not explain; the rest is shocks"
-    yield ["counting noise", number(shocks.noise, "{:.1%}"), meaning]
+    yield ["counting noise", number(100 * shocks.noise, "{:.2g}" if shocks.noise < 0.1 else "{:.0f}") + " %", meaning]
 
 
 def size_section(page: Page, found: Calibration) -> None:
@@ -248,8 +257,8 @@ def size_section(page: Page, found: Calibration) -> None:
     page.section("size", "Market size")
     taken = rule(found.sales, found.options.size_factor, found.options.size).replace(" x ", " × ")
     page.paragraph(
-        f"How many units all customers of a {unit(found)} could buy, those who buy nothing included, is not in a sales "
-        f"file's units. Taken here: {taken}."
+        f"How many units all customers of a {unit(found)} could buy, those who buy nothing included: {taken}."
+        + (" Sales do not tell it, so this is an assumption." if found.at_sizes else "")
     )
     if not found.at_sizes:
         return
@@ -267,7 +276,7 @@ def size_section(page: Page, found: Calibration) -> None:
     owns = [one.own for one in found.at_sizes]
     page.paragraph(
         f"Over these sizes the mean own elasticity goes from {number(min(owns), '{:.2f}')} to "
-        f"{number(max(owns), '{:.2f}')}. What the size decides beside is how many customers come from outside, rather "
+        f"{number(max(owns), '{:.2f}')}. What the size does decide is how many customers come from outside, rather "
         "than from rivals, when a price falls."
     )
 

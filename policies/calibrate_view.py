@@ -106,8 +106,9 @@ def verdict(checked: Validation) -> str:
     failed = [one.name for one in checked.checks if not one.passed]
     if not failed:
         return "All checks on held-out weeks hold."
-    number = f"{len(failed)} of {len(checked.checks)} checks on held-out weeks fail"
-    return f"{number} ({'; '.join(failed)}): do not rely on results that depend on them."
+    fail, them = ("fails", "it") if len(failed) == 1 else ("fail", "them")
+    number = f"{len(failed)} of {len(checked.checks)} checks on held-out weeks {fail}"
+    return f"{number} ({'; '.join(failed)}). Do not rely on results that depend on {them}."
 
 
 def _print(console: Console, heading: str, heads: Sequence[str], rows: Rows) -> None:

@@ -45,8 +45,8 @@ def proper(text: str) -> str:
 
 
 def spaced(text: str) -> str:
-    """``5%`` as ``5 %``."""
-    return re.sub(r"(?<=\d)%", " %", text)
+    """``5%`` as ``5 %``, and no new line between them."""
+    return re.sub(r"(?<=\d) ?%", "\u00a0%", text)
 
 
 def counted(count: int, thing: str) -> str:
@@ -60,13 +60,14 @@ def model(one: Estimate) -> str:
     return f"{'nested logit' if one.rho is not None else 'logit'} in {form}"
 
 
-def lead(found: Calibration, checked: Validation | None) -> str:
+def lead(found: Calibration, checked: Validation | None, reading: Mapping[str, Any]) -> str:
     """What was fitted to what, and whether it holds."""
     sales = found.sales
     several = len(sales.markets) > 1
     where = f"{counted(len(sales.sellers), 'seller')} in {counted(len(sales.markets), 'market')}"
+    kept = "; ".join(f"{column} {value}" for column, value in (reading.get("where") or {}).items())
     return (
-        f"A {model(found.fit.fitted)}, fitted to {counted(len(sales.rows), 'row')} of {sales.path.name}: "
+        f"A {model(found.fit.fitted)}, fitted to {counted(len(sales.rows), 'row')} of {sales.path.name}{kept and f' ({kept})'}: "
         f"{where if several else counted(len(sales.sellers), 'seller') + ' in one market'}, {span(sales)}. "
         f"{held(checked)}"
     )
@@ -86,7 +87,8 @@ def held(checked: Validation | None) -> str:
     failed = [check.name for check in checked.checks if not check.passed]
     if not failed:
         return f"All {len(checked.checks)} checks on weeks held out of the fit hold."
-    return f"{len(failed)} of {len(checked.checks)} checks on weeks held out of the fit fail: {'; '.join(failed)}."
+    fail = "fails" if len(failed) == 1 else "fail"
+    return f"{len(failed)} of {len(checked.checks)} checks on weeks held out of the fit {fail}: {'; '.join(failed)}."
 
 
 def how_held_out() -> str:
@@ -173,10 +175,10 @@ def gaps_words(sales: Sales) -> str:
     gaps = (
         "none: every seller has a row in every period of its markets"
         if missing == 0
-        else f"{missing:,} rows are missing ({missing / (missing + len(sales.rows)):.1%} of a file without gaps); a seller "
+        else f"{counted(missing, 'row')} missing ({missing / (missing + len(sales.rows)):.1%} of a file without gaps); a seller "
         "without a row is not offered in that period"
     )
-    return gaps + (f"; {counted(zero, 'row')} sold nothing" if zero else "")
+    return spaced(gaps) + (f"; {counted(zero, 'row')} sold nothing" if zero else "")
 
 
 def terms(found: Calibration) -> dict[str, str]:
@@ -185,7 +187,7 @@ def terms(found: Calibration) -> dict[str, str]:
     alpha = "its logarithm" if one.form == "log" else "one unit of money"
     words = {
         "utility": "What a customer weighs a seller by, without unit: buying nothing is worth 0. While most customers "
-        "buy nothing, 0.1 more utility sells about 10 % more.",
+        "buy nothing, 0.1 more utility sells about 10 % more, and more than that inside a nest.",
         "alpha": f"How much utility falls per unit of price; here a unit of {alpha}."
         + (" An own elasticity is about −alpha for a seller with a small share." if one.form == "log" else ""),
     }
