@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from market.render import INK
 from market.sales.calibration import Calibration
 from market.sales.validation import Validation
 from policies.calibrate_figures import Z95, correlation, demand_curve, season_labels, times
-from policies.report_charts import GREY, Chart, colour, dress, faint, panels
+from policies.report_charts import GREY, Chart, colour, dress, faint, line_style, panels
 from policies.report_words import MINUS, number
 
 FEW = 4  # sellers below one another; more stand in two columns
@@ -19,6 +18,7 @@ SKEWED = (
     " Most points lie below the line, as is usual where sales are skewed: the market's mean counts the few periods that "
     "sell far more."
 )
+AREA = "rgba(140,140,140,0.25)"
 ACROSS = 3  # demand curves in a row
 
 
@@ -33,11 +33,13 @@ def weeks_chart(found: Calibration, checked: Validation) -> Chart:
     figure = panels(rows, columns, titles, vertical_spacing=0.3 / rows, horizontal_spacing=0.09, shared_xaxes=True)
     for k, name in enumerate(sellers):
         at = {"row": k // columns + 1, "col": k % columns + 1}
-        looks = {"sold (file)": {"color": INK, "width": 1.3}, "market": {"color": colour(k), "width": 2.2}}
-        for (label, line), values in zip(looks.items(), wide[name], strict=True):
-            figure.add_trace(
-                go.Scatter(x=time, y=values, name=label, line=line, mode="lines", hovertemplate="%{y:,.0f}"), **at
-            )
+        looks: dict[str, dict[str, Any]] = {
+            "sold (file)": {"line": {"color": GREY, "width": 1}, "fill": "tozeroy", "fillcolor": AREA},
+            "market": {"line": line_style(k)},
+        }
+        for (label, look), values in zip(looks.items(), wide[name], strict=True):
+            shown = {"mode": "lines", "hovertemplate": "%{y:,.0f}"}
+            figure.add_trace(go.Scatter(x=time, y=values, name=label, **shown, **look), **at)
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     figure.update_yaxes(title="units", col=1)
     for k in range(len(sellers) - columns, len(sellers)):  # the last panel of each column
@@ -69,7 +71,7 @@ def _panel_title(name: str, real: list[Any], market: list[Any]) -> str:
 def _weeks_note(found: Calibration) -> str:
     summed = "" if len(found.sales.markets) == 1 else f" All {len(found.sales.markets)} markets together."
     return (
-        "Black: the file. In colour: the mean of what the market sells at that period's real prices and promotions, "
+        "Grey area: the file. Line: the mean of what the market sells at that period's real prices and promotions, "
         "told by the fit that has not seen the period; it does not know the period's shock, so it is smoother." + summed
     )
 

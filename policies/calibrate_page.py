@@ -7,17 +7,14 @@ from typing import Any
 
 from market.sales.calibration import Calibration
 from market.sales.validation import Validation
-from policies.calibrate_sections import (
-    cards_section,
-    checks_section,
-    data_section,
+from policies.calibrate_demand import (
     demand_section,
     elasticity_section,
     sellers_section,
     shocks_section,
     size_section,
-    warnings_section,
 )
+from policies.calibrate_sections import cards_section, checks_section, data_section, warnings_section
 from policies.calibrate_words import lead
 from policies.report_page import Page
 

@@ -95,7 +95,8 @@ def how_held_out() -> str:
     """What the checks did."""
     return (
         f"Blocks of {BLOCK} periods in a row were dealt to {FOLDS} folds, and each fold was predicted by a market fitted "
-        "without it, at the real prices, promotions and market sizes. Shares are of all units sold. Own and rivals' price: "
+        "without it, at the real prices, promotions and market sizes. Shares are of all units sold; their error is, in the column of the file, what the shares of the weeks "
+        "fitted would give. Own and rivals' price: "
         "slopes of a log-log regression, once on what was sold and once on what the market sold."
     )
 
@@ -187,7 +188,8 @@ def terms(found: Calibration) -> dict[str, str]:
     alpha = "its logarithm" if one.form == "log" else "one unit of money"
     words = {
         "utility": "What a customer weighs a seller by, without unit: buying nothing is worth 0. While most customers "
-        "buy nothing, 0.1 more utility sells about 10 % more, and more than that inside a nest.",
+        "buy nothing, 0.1 more utility sells about 10 % more"
+        + ("." if one.rho is None else ", and inside a nest more."),
         "alpha": f"How much utility falls per unit of price; here a unit of {alpha}."
         + (" An own elasticity is about −alpha for a seller with a small share." if one.form == "log" else ""),
     }

@@ -37,7 +37,7 @@ tr.fails td { background: #fdf0e7; } tr.fails td:last-child { color: #A84300; fo
 .note { color: var(--soft); font-size: 13px; max-width: 100ch; }
 .missing { border-left: 5px solid #E69F00; background: #fdf6e7; padding: 8px 14px; margin: 14px 0; }
 ul.missing { padding-left: 32px; } ul.missing li { margin: 3px 0; overflow-wrap: anywhere; }
-figure { margin: 10px 0 22px; break-inside: avoid; }
+figure { margin: 10px 0 22px; break-inside: avoid; overflow-x: auto; }
 figcaption { font-weight: 600; }
 figure img { max-width: 100%; height: auto; }
 ol.rules { margin: 6px 0; padding-left: 26px; } ol.rules li { margin: 2px 0; max-width: 110ch; }

@@ -20,6 +20,7 @@ from market.sales.options import Options
 from market.sales.table import read_sales
 from market.sales.validation import Check, Validation
 from policies.calibrate_charts import curves_chart, scatter_chart, season_chart, weeks_chart
+from policies.calibrate_demand import shades
 from policies.calibrate_figures import (
     absent,
     correlation,
@@ -30,7 +31,6 @@ from policies.calibrate_figures import (
     season_labels,
 )
 from policies.calibrate_page import page
-from policies.calibrate_sections import shades
 from policies.calibrate_words import FLAGS, options_words, reading_words, spaced
 from policies.cli import main
 from policies.report_page import Page
@@ -89,6 +89,16 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     names = tuple(f"seller.number-{k:02d}" for k in range(12))
     path = sales_file(tmp_path_factory.mktemp("many"), names, ("all",))
     return calibrate(read_sales(path), Options(nest=False, cost_share=0.6))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
+    """Everything that options add: instruments, a reference price, overdispersion, doubts overruled."""
+    path = sales_file(tmp_path_factory.mktemp("asked"), ("ann", "bob", "cid"), ("all",), promoted=True)
+    options = Options(
+        form="log", nest=False, instruments=("rivals", "promotions"), reference=0.5, gamma=True, force=True
+    )
+    return calibrate(read_sales(path), options)
 
 
 def checked_of(found: Calibration) -> Validation:
@@ -180,13 +190,13 @@ def test_a_market_that_was_not_validated_says_so_and_shows_no_checks(rich: Calib
     assert "The last fifth" not in words(made)
 
 
-@pytest.mark.parametrize("which", ["rich", "plain", "many"])
+@pytest.mark.parametrize("which", ["rich", "plain", "many", "asked"])
 @pytest.mark.parametrize("validated", [True, False])
 def test_no_table_shows_what_is_no_number(which: str, validated: bool, request: pytest.FixtureRequest) -> None:
     made = whole(request.getfixturevalue(which), validated)
     for row in cells(made):
         for cell in row:
-            assert not re.search(r"\b(nan|none|inf|null)\b", cell) or cell == "none", row
+            assert not re.search(r"\b(nan|None|inf|null)\b", cell), row
             assert not re.search(r"\d{1,3}\.\d{5,}|e[+-]\d\d", cell), row
     assert not re.search(r"\b(nan|None|inf)\b", words(made))
 
@@ -200,6 +210,30 @@ def test_a_plain_market_has_no_words_about_what_it_lacks(plain: Calibration) -> 
         assert absent_section not in text
     assert season_chart(plain) is None and lifts(plain) == {}
     assert "9,000 units in every period, as given" in text
+
+
+def test_the_choice_of_the_model_is_told(rich: Calibration, asked: Calibration) -> None:
+    text, tried = words(whole(rich)), {one.form: one.r2 for one in rich.tried if one.rho is None}
+    assert "explains more than the other form" in text
+    assert f"R² {max(tried.values()):.3f} against {min(tried.values()):.3f} without a nest" in text
+    assert "(least squares in the price)" in text
+    text = words(whole(asked))
+    assert "as asked (--price log)" in text and "overdispersion of customers" in text
+    assert "The price was instrumented by rivals, promotions." in text
+
+
+def test_the_chosen_model_is_marked_among_those_tried(rich: Calibration) -> None:
+    rows = [row for row in cells(whole(rich)) if row[0] in ("linear", "log") and len(row) == 6]
+    assert len(rows) == len({id(one) for one in rich.tried})
+    chosen, one = [row for row in rows if row[-1] == "chosen"], rich.fit.fitted
+    assert [row[2] for row in chosen] == [f"{one.alpha.value:.3f} ({one.alpha.error:.3f})"]
+
+
+def test_many_long_names_stand_as_numbers_above_the_matrix(many: Calibration) -> None:
+    rows = cells(whole(many))
+    start = next(k for k, row in enumerate(rows) if row[0].startswith("demand of"))
+    assert rows[start][1:] == [str(k) for k in range(1, 13)]
+    assert rows[start + 3][0] == "3 seller.number-02"
 
 
 def test_unit_costs_are_told_with_their_source(rich: Calibration, plain: Calibration, many: Calibration) -> None:
