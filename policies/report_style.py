@@ -8,7 +8,7 @@ body { margin: 0; color: var(--ink); background: white; line-height: 1.5; font-s
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
 main, header, footer { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 28px; }
-h1 { font-size: 28px; margin: 0; letter-spacing: -0.01em; }
+h1 { font-size: 28px; margin: 0; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 h2 { font-size: 20px; margin: 44px 0 6px; padding-top: 14px; border-top: 2px solid var(--ink); }
 h3 { font-size: 15.5px; margin: 26px 0 4px; }
 p { margin: 6px 0 10px; max-width: 100ch; }
