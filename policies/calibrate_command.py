@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -52,13 +53,12 @@ def run(order: CalibrateOrder) -> None:
         say("reading")
         sales = read_sales(order.sales, columns, where, periods)
         found = calibrate(sales, order.options, say)
-        text = configuration(
-            found, {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
-        )
+        reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
+        text = configuration(found, reading)
         parse_run(yaml.safe_load(text), str(order.output))
         checked = validate(found, say) if order.validate else None
         say("writing")
-        _write(order, text, found, checked)
+        _write(order, text, reading, found, checked)
     print_calibration(found, checked, console)
     _say_written(order, checked, console)
 
@@ -75,13 +75,15 @@ def _refuse_outputs(order: CalibrateOrder) -> None:
         raise Refusal(f"--output {order.output}: must end with .yaml")
 
 
-def _write(order: CalibrateOrder, text: str, found: Calibration, checked: Validation | None) -> None:
+def _write(
+    order: CalibrateOrder, text: str, reading: dict[str, Any], found: Calibration, checked: Validation | None
+) -> None:
     """Everything is made before anything is written."""
     data, text_of_page = summary(found, checked), None
     if order.report is not None:
         from policies.calibrate_page import page
 
-        text_of_page = page(found, checked, order.output.name).text()
+        text_of_page = page(found, checked, order.output.name, reading).text()
     if order.json is not None:
         disk.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
     if order.report is not None and text_of_page is not None:

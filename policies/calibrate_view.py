@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.table import Table
 from market.sales.calibration import Calibration
 from market.sales.estimate import Coefficient, Estimate
 from market.sales.validation import Check, Validation
+from policies.report_words import DASH
 
 MOST_WARNINGS = 12
 
@@ -20,7 +22,9 @@ def print_calibration(found: Calibration, checked: Validation | None, console: C
     for heads, rows, title in tables(found, checked):
         _print(console, title, heads, rows)
     for warning in found.warnings[:MOST_WARNINGS]:
-        console.print(f"Warning: {warning}.", highlight=False, markup=False, style="yellow")
+        console.print(
+            f"Warning: {warning}{'' if warning.endswith('?') else '.'}", highlight=False, markup=False, style="yellow"
+        )
     if len(found.warnings) > MOST_WARNINGS:
         console.print(f"And {len(found.warnings) - MOST_WARNINGS} more warnings, which the configuration holds.")
     if checked is not None:
@@ -91,7 +95,9 @@ def check_rows(checks: Sequence[Check]) -> list[list[str]]:
 
 
 def amount(value: float) -> str:
-    """Large figures without decimals."""
+    """Large figures without decimals; a dash for what is not there."""
+    if not math.isfinite(value):
+        return DASH
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3f}"
 
 
@@ -100,7 +106,9 @@ def verdict(checked: Validation) -> str:
     failed = [one.name for one in checked.checks if not one.passed]
     if not failed:
         return "All checks on held-out weeks hold."
-    return f"Not all checks on held-out weeks hold: {', '.join(failed)}. Do not rely on what depends on that."
+    fail, them = ("fails", "it") if len(failed) == 1 else ("fail", "them")
+    number = f"{len(failed)} of {len(checked.checks)} checks on held-out weeks {fail}"
+    return f"{number} ({'; '.join(failed)}). Do not rely on results that depend on {them}."
 
 
 def _print(console: Console, heading: str, heads: Sequence[str], rows: Rows) -> None:

@@ -69,15 +69,23 @@ class Page:
         caption: str = "",
         judged: Sequence[bool] = (),
         text: Sequence[int] = (),
+        kinds: Sequence[str] = (),
+        shades: Sequence[Sequence[str]] = (),
     ) -> None:
-        """A table, numbers to the right; ``judged`` rows stand out, columns in ``text`` hold words."""
+        """A table, numbers to the right; ``judged`` rows stand out, columns in ``text`` hold words.
+
+        ``kinds``: a class for each row, holds or fails; ``shades``: a CSS colour behind each cell, "" for none.
+        """
         head = "".join(f"<th{_kind('text' if k in text else '')}>{escape(one)}</th>" for k, one in enumerate(heads))
         body = []
         for k, row in enumerate(rows):
+            behind = shades[k] if k < len(shades) else [""] * len(row)
             cells = "".join(
-                f"<td{_kind('text' if c in text else '')}>{_breakable(one)}</td>" for c, one in enumerate(row)
+                f"<td{_kind('text' if c in text else '')}{_shade(behind[c])}>{_breakable(one)}</td>"
+                for c, one in enumerate(row)
             )
-            body.append(f"<tr{_kind('judged' if k < len(judged) and judged[k] else '')}>{cells}</tr>")
+            kind = "judged" if k < len(judged) and judged[k] else kinds[k] if k < len(kinds) else ""
+            body.append(f"<tr{_kind(kind)}>{cells}</tr>")
         title = f"<caption>{escape(caption)}</caption>" if caption else ""
         self._parts.append(
             f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
@@ -109,6 +117,10 @@ class Page:
 def _breakable(text: str) -> str:
     """Long names of policies may go on in a new line where there is no room: before a plus sign or a bracket."""
     return escape(text).replace("+", "<wbr>+").replace("(", "<wbr>(") if "+" in text[1:] else escape(text)
+
+
+def _shade(colour: str) -> str:
+    return f' style="background:{escape(colour)}"' if colour else ""
 
 
 def _kind(name: str) -> str:

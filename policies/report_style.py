@@ -8,7 +8,7 @@ body { margin: 0; color: var(--ink); background: white; line-height: 1.5; font-s
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
 main, header, footer { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 28px; }
-h1 { font-size: 28px; margin: 0; letter-spacing: -0.01em; }
+h1 { font-size: 28px; margin: 0; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 h2 { font-size: 20px; margin: 44px 0 6px; padding-top: 14px; border-top: 2px solid var(--ink); }
 h3 { font-size: 15.5px; margin: 26px 0 4px; }
 p { margin: 6px 0 10px; max-width: 100ch; }
@@ -32,9 +32,12 @@ th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--ink); 
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 td.text, th.text { text-align: left; white-space: normal; }
 tr.judged td { font-weight: 650; background: #eef5fa; }
+tr.holds td:last-child { color: #00734F; font-weight: 600; white-space: nowrap; }
+tr.fails td { background: #fdf0e7; } tr.fails td:last-child { color: #A84300; font-weight: 650; white-space: nowrap; }
 .note { color: var(--soft); font-size: 13px; max-width: 100ch; }
 .missing { border-left: 5px solid #E69F00; background: #fdf6e7; padding: 8px 14px; margin: 14px 0; }
-figure { margin: 10px 0 22px; break-inside: avoid; }
+ul.missing { padding-left: 32px; } ul.missing li { margin: 3px 0; overflow-wrap: anywhere; }
+figure { margin: 10px 0 22px; break-inside: avoid; overflow-x: auto; }
 figcaption { font-weight: 600; }
 figure img { max-width: 100%; height: auto; }
 ol.rules { margin: 6px 0; padding-left: 26px; } ol.rules li { margin: 2px 0; max-width: 110ch; }
