@@ -101,7 +101,7 @@ def _gaps(sales: Sales, found: Findings) -> None:
             there = set(own["period"])
             missing += [f"{_in_market(seller, market)} in {sales.labels[t]}" for t in span if t in open_ - there]
     if empty:
-        found.warning(f"no seller has a row in {named('period', empty)}: nothing is known of it")
+        found.warning(f"no seller has a row in {named('period', empty)}: demand there is not known")
     if missing:
         found.warning(
             f"{named('gap', missing)}: a seller without a row is not offered in that period; customers choose among "
