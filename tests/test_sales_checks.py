@@ -132,7 +132,7 @@ def test_a_sound_file_is_written_and_tells_what_was_put_in(calibrate: Command) -
         (with_(SOUND, lambda k, row: {"units": 0}), "nothing was ever sold: all units are 0"),
         (
             with_(SOUND, lambda k, row: {"units": row["units"] * (row["seller"] != "cem")}),
-            "lines 4, 7, 10, 13, 16 and 55 more: seller cem never sold anything, so nothing can be told about it: leave ",
+            "lines 4, 7, 10, 13, 16 and 55 more: seller cem never sold anything, so nothing can be told about demand there: ",
         ),
         (
             with_(MARKETS, lambda k, row: {"units": row["units"] * (row["market"] != "y")}),
@@ -151,13 +151,17 @@ def test_a_sound_file_is_written_and_tells_what_was_put_in(calibrate: Command) -
             "collinear columns: promo_b is explained by promo_flyer: leave one out",
         ),
         (
-            with_(SOUND, lambda k, row: {"season": row["period"]}),
-            "collinear columns: season 60 is explained by trend (--no-trend), season 2, season 3, season 4, season 5 and ",
+            with_(SOUND[:78], lambda k, row: {"season": row["period"]}),
+            "collinear columns: season 26 is explained by trend (--no-trend), season 2, season 3, season 4, season 5 and ",
+        ),
+        (
+            with_(SOUND, lambda k, row: {"market_size": 9e11}),
+            "the market size comes to 900,000,000,000 units in a period, and a market has at most 1,000,000,000 customers",
         ),
         ("", "is empty"),
         ("period,seller,price\n1,a,2\n", "column units missing; the file has period, seller, price: name yours with "),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_file_that_cannot_be_calibrated_is_refused_with_or_without_force(
     calibrate: Command, rows: Sequence[Row] | str, said: str
@@ -234,6 +238,26 @@ def test_what_would_mislead_is_refused_unless_forced(calibrate: Command, name: s
     rows, said = DOUBTS[name]
     assert only(calibrate.refused(rows)) == said + FORCED
     assert said in calibrate.warned(rows, "--force", "--no-nest", "--cost-share", "0.5")
+
+
+def test_units_that_never_vary_are_refused_even_when_forced(calibrate: Command) -> None:
+    rows = with_(SOUND, lambda k, row: {"units": 7 + 4 * (k % 3)})
+    assert only(calibrate.refused(rows, "--force")) == (
+        "units do not vary within any seller and market: there is no demand to explain"
+    )
+
+
+def test_prices_that_never_vary_are_refused_even_when_forced(calibrate: Command) -> None:
+    rows = with_(SOUND, lambda k, row: {"price": 3 + k % 3})
+    assert only(calibrate.refused(rows, "--force")) == (
+        "column price does not vary within any seller and market: nothing can be estimated"
+    )
+
+
+def test_several_that_never_sold_are_one_message(calibrate: Command) -> None:
+    rows = with_(SOUND, lambda k, row: {"units": 0} if row["seller"] != "ann" else {})
+    said = only(calibrate.refused(rows))
+    assert said.startswith("lines 3, 4, 6, 7, 9 and 115 more: sellers bob, cem never sold anything, so nothing can be")
 
 
 def test_all_sellers_in_ounces_are_named_in_one_message(calibrate: Command) -> None:

@@ -42,12 +42,13 @@ def _enough(sales: Sales, found: Findings) -> None:
 
 def _never_sold(sales: Sales, found: Findings) -> None:
     for column in ("seller", "market"):
-        for name, group in sales.rows.groupby(column):
-            if not (group["units"] > 0).any():
-                found.error(
-                    f"{named(sales.place, group['line'])}: {column} {name} never sold anything, so nothing can be told "
-                    "about it: leave its rows out"
-                )
+        best = sales.rows.groupby(column)["units"].transform("max")
+        if (best == 0).any():
+            rows = sales.rows[best == 0]
+            found.error(
+                f"{named(sales.place, rows['line'])}: {named(column, rows[column].unique())} never sold anything, so "
+                "nothing can be told about demand there: leave these rows out"
+            )
 
 
 def common_divisor(units: pd.Series[float]) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INDEPENDENT = 1e-8  # what others leave of a column, relative to it
+FLAT = 1e-20  # variance of log units that is only rounding
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
 
 
@@ -246,6 +247,8 @@ def _unpack(
     middle = float(np.mean(list(effects.values())))
     inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
     moved = inverted - inverted.groupby(group).transform("mean")
+    if float((moved**2).mean()) < FLAT:
+        raise Refusal("units do not vary within any seller and market: there is no demand to explain")
 
     def one(name: str) -> Coefficient:
         return Coefficient(float(beta[at[name]]), float(errors[at[name]]))
