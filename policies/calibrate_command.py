@@ -65,14 +65,14 @@ def run(order: CalibrateOrder) -> None:
 
 def _refuse_outputs(order: CalibrateOrder) -> None:
     asked = [path for path in (order.output, order.report, order.json) if path is not None]
-    for path in asked:
-        refuse_unwritable(path, order.options.force)
-        if path.resolve() == order.sales.resolve():
-            raise Refusal(f"{path}: is the sales file itself; choose another name")
-    if len({path.resolve() for path in asked}) < len(asked):
-        raise Refusal(f"{asked[-1]}: --output, --report and --json must be different files")
     if order.output.suffix not in (".yaml", ".yml"):
         raise Refusal(f"--output {order.output}: must end with .yaml")
+    if len({path.resolve() for path in asked}) < len(asked):
+        raise Refusal(f"{asked[-1]}: --output, --report and --json must be different files")
+    for path in asked:
+        if path.resolve() == order.sales.resolve():
+            raise Refusal(f"{path}: is the sales file itself; choose another name")
+        refuse_unwritable(path, order.options.force)
 
 
 def _write(
@@ -107,6 +107,8 @@ def where_option(items: tuple[str, ...]) -> dict[str, str]:
         column, equals, value = (part.strip() for part in item.partition("="))
         if not (column and equals and value):
             raise Refusal(f"--where {item}: must be COLUMN=VALUE, such as category=YOGURT")
+        if column in found:
+            raise Refusal(f"--where {column}: is given twice")
         found[column] = value
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 from market.errors import Refusal
 from market.layout import Floats
 from market.sales.checks import check_sales
+from market.sales.design import usual_season
 from market.sales.elasticity import elasticities, implied_cost
 from market.sales.estimate import Estimate, load_pyblp
 from market.sales.findings import Findings
@@ -78,6 +79,10 @@ def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambd
     say("checking the file")
     check_sales(sales, found)
     size = market_sizes(sales, found, options.size_factor, options.size)
+    if (options.season_length or 1) > 1 and usual_season(sales, options.season_length).length == 1:
+        found.warning(
+            f"--season {options.season_length}: left out, since {len(sales.labels)} periods are not two cycles"
+        )
     say("choosing the demand model")
     try:
         choice, tried = choose(sales, size, options, found)
@@ -118,12 +123,11 @@ def _ruled(options: Options, sales: Sales) -> bool:
 def _check_estimate(one: Estimate, found: Findings) -> None:
     alpha = one.alpha
     if alpha.value <= 0:
-        found.doubt(
+        # Not a doubt that --force could overrule: a market of such customers has no configuration.
+        found.error(
             f"the price coefficient has the wrong sign (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}): "
-            "demand would rise with the price; instruments may help (--iv)"
+            "demand would rise with the price, and no market can be made of that; instruments may help (--iv)"
         )
-        if alpha.value <= 0 and found.force:
-            found.error("a market needs alpha > 0")
     elif abs(alpha.t) < SIGNIFICANT:
         found.doubt(
             f"the price coefficient is not significant (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}, "

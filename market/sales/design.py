@@ -102,14 +102,20 @@ def price_term(price: pd.Series[float], form: str) -> pd.Series[float]:
 
 def season_names(names: Iterable[str]) -> list[str]:
     """In order: numbers by value, before words."""
-    return sorted(names, key=lambda name: (0, float(name), name) if name.isdigit() else (1, 0.0, name))
+    return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
 
 
 def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:
-    """A line for each seller, 0 in the middle of the file and one unit over its length."""
+    """A line for each seller, 0 in the middle of the file and one unit over its length.
+
+    Sellers that no market saw sell in three periods have none: it would explain them altogether.
+    """
     elapsed = (table["period"] + 0.5) / len(sales.labels) - 0.5
+    seen = table[table["units"] > 0].groupby(["market", "seller"])["period"].nunique().groupby("seller").max()
     names = []
     for k, seller in enumerate(sales.sellers):
+        if seen.get(seller, 0) < 3:
+            continue
         names.append(f"trend{k}")
         table[names[-1]] = elapsed * (table["seller"] == seller)
     return tuple(names)

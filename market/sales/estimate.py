@@ -7,6 +7,7 @@ variable: the same estimates as pyblp's own search over rho (checked in tests), 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,13 @@ import numpy as np
 from market.errors import Refusal
 from market.layout import Floats
 from market.sales.design import Design, season_names
+from market.sales.findings import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+INDEPENDENT = 1e-8  # what others leave of a column, relative to it
+FLAT = 1e-20  # variance of log units that is only rounding
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
 
 
@@ -79,12 +83,51 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     Raises:
         Refusal: pyblp is missing, a nest without instruments, or columns that explain one another.
     """
-    instruments = list(dict.fromkeys([*(price_instruments or ("f",)), *(design.rivals if nested else ())]))
-    if nested and not design.rivals:
-        raise Refusal("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
     regressors, names = _regressors(design, nested)
+    kept = _instruments(design, regressors, nested, price_instruments)
+    if nested and not set(kept) - set(price_instruments):
+        raise Refusal("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
+    lost = [name for name in price_instruments if name not in kept]
+    if price_instruments and len(lost) == len(price_instruments):
+        raise Refusal(
+            f"--iv: {', '.join(map(_said, lost))} says nothing about the price that seller x market effects, promotions, "
+            "season and trend do not say already: choose other instruments, or none"
+        )
+    instruments = kept if price_instruments else ["f", *kept]
     beta, covariance = _solve(design.sold, names, regressors, instruments, nested)
     return _unpack(design, names, regressors, beta, covariance, nested, tuple(instruments))
+
+
+def can_nest(design: Design, price_instruments: tuple[str, ...] = ()) -> bool:
+    """Whether rivals' columns are left that can stand for the share within the nest."""
+    regressors, _ = _regressors(design, nested=False)
+    return bool(set(_instruments(design, regressors, True, price_instruments)) - set(price_instruments))
+
+
+def _instruments(
+    design: Design, regressors: dict[str, Floats], nested: bool, price_instruments: tuple[str, ...]
+) -> list[str]:
+    """The price's, and a nest's own, without those that say nothing that the regression does not know already."""
+    exogenous = {
+        name: x for name, x in regressors.items() if name != "within" and (name != "f" or not price_instruments)
+    }
+    return _independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
+
+
+def _independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: list[str]) -> list[str]:
+    """Those candidates, each once, that columns and earlier candidates do not explain within seller and market."""
+    import pandas as pd
+
+    new = [name for name in dict.fromkeys(candidates) if name not in columns]
+    frame = pd.DataFrame(columns, index=table.index).join(table[new])
+    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
+    basis = centred[:, : len(columns)]
+    kept: list[str] = []
+    for name, one in zip(new, centred[:, len(columns) :].T, strict=True):
+        rest = one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0]
+        if np.sqrt((rest**2).mean()) > INDEPENDENT * max(float(table[name].abs().max()), 1e-300):
+            basis, kept = np.column_stack([basis, one]), [*kept, name]
+    return kept
 
 
 def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[str]]:
@@ -119,12 +162,20 @@ def _refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
             rest = centred[:, k] - basis @ weights
             if np.sqrt((rest**2).mean()) < 1e-8 * spread[k]:
                 others = [_said(list(columns)[i]) for i, w in zip(kept, weights, strict=True) if abs(w) > 1e-8]
-                raise Refusal(f"collinear columns: {_said(name)} is explained by {', '.join(others)}: leave one out")
+                raise Refusal(
+                    f"collinear columns: {_said(name)} is explained by {listed(dict.fromkeys(others))}: leave one out"
+                )
         kept.append(k)
 
 
 def _said(name: str) -> str:
-    return {"f": "price", "reference": "reference price", "within": "share among the sellers"}.get(name, name)
+    """Names that a user knows."""
+    if name.startswith("trend"):
+        return "trend (--no-trend)"
+    if name.startswith("rivals_"):
+        return f"rivals' {_said(name.removeprefix('rivals_'))}"
+    words = {"f": "price", "reference": "reference price", "within": "share among the sellers"}
+    return (words | {"instrument_cost": "cost"}).get(name, name)
 
 
 def _solve(
@@ -152,18 +203,21 @@ def _solve(
             terms.append(f"x{k}")
     data |= {f"demand_instruments{k}": np.asarray(table[name]) for k, name in enumerate(instruments)}
     formulation = pyblp.Formulation("0 + " + " + ".join(terms), absorb="C(effect)")
-    try:
-        problem = pyblp.Problem(formulation, pd.DataFrame(data))
-        result = problem.solve(method="1s", se_type="clustered")
-    except pyblp.exceptions.MultipleErrors as error:
-        raise Refusal(f"the demand could not be estimated: {error}") from None
-    return result.beta.ravel(), np.asarray(result.parameter_covariances) / len(table)
+    with warnings.catch_warnings():
+        # What pyblp warns of (columns that explain one another, moments that do not vary) is looked for here before.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            result = pyblp.Problem(formulation, pd.DataFrame(data)).solve(method="1s", se_type="clustered")
+        except pyblp.exceptions.MultipleErrors as error:
+            raise Refusal(f"the demand could not be estimated: {error}") from None
+    beta, covariance = result.beta.ravel(), np.asarray(result.parameter_covariances) / len(table)
+    if not (np.isfinite(beta).all() and (np.diag(covariance) >= 0).all()):
+        raise Refusal("the demand could not be estimated: its columns leave too little to tell them apart")
+    return beta, covariance
 
 
 def load_pyblp() -> Any:
     """pyblp, told to be quiet; :class:`Refusal` where it is not installed."""
-    import warnings
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -193,6 +247,8 @@ def _unpack(
     middle = float(np.mean(list(effects.values())))
     inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
     moved = inverted - inverted.groupby(group).transform("mean")
+    if float((moved**2).mean()) < FLAT:
+        raise Refusal("units do not vary within any seller and market: there is no demand to explain")
 
     def one(name: str) -> Coefficient:
         return Coefficient(float(beta[at[name]]), float(errors[at[name]]))

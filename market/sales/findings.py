@@ -37,15 +37,21 @@ class Findings:
         self.warnings.append(message)
 
     def settle(self) -> None:
-        """Raise one :class:`Refusal` with everything that forbids going on."""
+        """Raise one :class:`Refusal` with everything that forbids going on, and with the warnings, which may say why."""
         lines = self.errors + [f"{doubt} (--force goes on all the same)" for doubt in self.doubts]
         if lines:
+            lines += [f"note: {warning}" for warning in self.warnings]
             raise Refusal("\n".join(f"{self.where}: {line}" for line in lines))
 
 
 def named(kind: str, places: Iterable[object]) -> str:
     """``line 3``, or ``lines 3, 5, 6, 7, 8 and 12 more``."""
     all_ = list(places)
-    shown = ", ".join(map(str, all_[:SHOWN]))
+    return f"{kind}{'s' if len(all_) != 1 else ''} {listed(all_)}"
+
+
+def listed(places: Iterable[object]) -> str:
+    """``3, 5, 6, 7, 8 and 12 more``."""
+    all_ = list(places)
     more = f" and {len(all_) - SHOWN} more" if len(all_) > SHOWN else ""
-    return f"{kind}{'s' if len(all_) != 1 else ''} {shown}{more}"
+    return ", ".join(map(str, all_[:SHOWN])) + more

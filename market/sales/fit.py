@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from market.errors import Refusal
 from market.sales.design import Design, build_design, price_term, usual_season
-from market.sales.estimate import Estimate, estimate, predict
+from market.sales.estimate import Estimate, can_nest, estimate, predict
 from market.sales.findings import Findings
 from market.sales.levels import corrections
 from market.sales.options import Options
@@ -86,7 +86,7 @@ def choose(sales: Sales, size: pd.Series[float], options: Options, found: Findin
             tried.append(best)
         else:
             design = design_for(sales, size, attempt, options)
-            if attempt.nested and _too_few(design, attempt):
+            if attempt.nested and not can_nest(design, attempt.instruments):
                 found.warning(
                     "no nest: it needs instruments (rivals' prices or promotions that vary), and has none left"
                 )
@@ -124,11 +124,6 @@ def _contradiction(one: Estimate) -> str | None:
     return None
 
 
-def _too_few(design: Design, choice: Choice) -> bool:
-    """Whether the nest has no instrument of its own beside the price's."""
-    return not set(design.rivals) - set(choice.instruments)
-
-
 def _estimate(sales: Sales, size: pd.Series[float], choice: Choice, options: Options) -> Estimate:
     return estimate(design_for(sales, size, choice, options), choice.nested, choice.instruments)
 
@@ -137,8 +132,8 @@ def _instruments(sales: Sales, choice: Choice, options: Options, found: Findings
     """Columns of the design that stand for the price."""
     if "cost" in options.instruments and not sales.has("cost"):
         found.error("--iv cost: the file has no column cost (name it with --columns cost=COLUMN)")
-    if "promotions" in options.instruments and not sales.promotions:
-        found.error("--iv promotions: the file has no promo_* columns")
+    if "promotions" in options.instruments and not any(sales.rows[name].nunique() > 1 for name in sales.promotions):
+        found.error("--iv promotions: the file has no promo_* columns that vary")
     found.settle()
     columns = {
         "cost": ["instrument_cost"],

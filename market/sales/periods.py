@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from market.sales.findings import Findings, named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MONTH = 30  # days: steps of 28 to 31 that keep the day of the month are months
-
-
-def index_periods(raw: pd.Series[str], lines: pd.Series[int], found: Findings) -> tuple[pd.Series[int], Calendar]:
-    """The index of each row's period, from 0, and what stands behind it.
-
-    Integers 40, 41, 43 become 0, 1, 3. Dates a week apart do so too: the step is the commonest difference.
-    """
-    import pandas as pd
-
-    numbers = pd.to_numeric(raw, errors="coerce")
-    if numbers.notna().all() and (numbers % 1 == 0).all():
-        first = int(numbers.min())
-        index = numbers.astype("int64") - first
-        return index, Calendar([str(first + t) for t in range(int(index.max()) + 1)], None, "period")
-    dates = pd.to_datetime(raw, format="ISO8601", errors="coerce")
-    if dates.isna().any():
-        bad = lines[dates.isna()]
-        found.error(
-            f"{named('line', bad)}: period must be an integer or an ISO date in every row (got {raw[bad.index[0]]!r})"
-        )
-        found.settle()
-    return _index_dates(dates, lines, found)
+SPARSE = 20  # times as many periods as occur, from the first to the last: the numbers are no count of periods
 
 
 class Calendar:
@@ -41,27 +21,118 @@ class Calendar:
         self.labels, self.dates, self.step = labels, dates, step
 
 
+def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: Findings) -> pd.Series[Any] | None:
+    """Integers (as floats) or dates without time of day, whichever most rows have; None where others have not."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(raw, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
+    numbers = numbers.where(numbers % 1 == 0)
+    dates = pd.to_datetime(raw.str.replace(r"[T ]\d.*$", "", regex=True), format="ISO8601", errors="coerce")
+    dates = dates.mask(numbers.notna())
+    values: pd.Series[Any] = numbers if numbers.notna().sum() >= dates.notna().sum() else dates
+    bad = raw.index[values.isna()]
+    if len(bad):
+        got = f"got {raw[bad[0]]!r}" if raw[bad[0]] else "got missing"
+        total = ": rows of totals must go" if "total" in raw[bad[0]].lower() else ""
+        found.error(
+            f"{named(kind, lines[bad])}: period must be an integer or an ISO date such as 2024-03-31, the same in every "
+            f"row ({got}{total})"
+        )
+        return None
+    return values
+
+
+def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found: Findings) -> pd.Series[bool]:
+    """Which rows lie from the first to the second period, both included; None is open."""
+    import pandas as pd
+
+    chosen = values.notna()
+    whole = values.dtype.kind == "f"
+    for bound, keep in zip(periods, ("ge", "le"), strict=True):
+        if bound is None:
+            continue
+        read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
+        if pd.isna(read[0]):
+            found.error(
+                f"{found.option}periods: {bound!r} must be {'a number' if whole else 'an ISO date'}, as the file's periods are"
+            )
+            found.settle()
+        chosen &= getattr(values, keep)(read[0])
+    if not chosen.any():
+        found.error(f"{found.option}periods: no row lies there")
+        found.settle()
+    return chosen
+
+
+def index_periods(
+    values: pd.Series[Any], lines: pd.Series[int], kind: str, found: Findings
+) -> tuple[pd.Series[int], Calendar]:
+    """The index of each row's period, from 0, and what stands behind it.
+
+    Integers 40, 41, 43 become 0, 1, 3. Dates a week apart do so too: the step is the commonest difference.
+    """
+    if values.dtype.kind != "f":
+        return _index_dates(values, lines, kind, found)
+    _refuse_no_count(values, lines, kind, found)
+    first = int(values.min())
+    index = values.astype("int64") - first
+    return index, Calendar([str(first + t) for t in range(int(index.max()) + 1)], None, "period")
+
+
+def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str, found: Findings) -> None:
+    """Whole numbers that are no count of periods: 20240131 is a date, and from 202412 to 202501 lie no 89 periods."""
+    import pandas as pd
+
+    low, high, count = int(values.min()), int(values.max()), values.nunique()
+    shown = f"{named(kind, lines)}: periods such as {low}"
+    if low > 1900_00_00 and high < 2100_00_00:
+        days = pd.to_datetime(values.astype("int64").astype(str), format="%Y%m%d", errors="coerce")
+        if days.notna().all():
+            found.error(f"{shown} look like dates: write {days.min().date()}")
+    elif low > 1900_00 and high < 2100_00 and low // 100 < high // 100 and (values % 100).between(1, 53).all():
+        found.error(f"{shown} look like a year with its month or week: write dates, or number periods through")
+    elif high - low >= SPARSE * count:
+        found.error(
+            f"{named(kind, lines)}: periods run from {low} to {high}, but only {count} of them occur: number them "
+            "through, 1, 2, 3, or write dates"
+        )
+    found.settle()
+
+
 def _index_dates(
-    dates: pd.Series[pd.Timestamp], lines: pd.Series[int], found: Findings
+    dates: pd.Series[pd.Timestamp], lines: pd.Series[int], kind: str, found: Findings
 ) -> tuple[pd.Series[int], Calendar]:
     import pandas as pd
 
     known = pd.DatetimeIndex(sorted(dates.unique()))
-    if len(known) > 1 and known.day.nunique() == 1 and 28 <= (known[1:] - known[:-1]).days.min() <= 31:
+    if len(known) > 1 and _are_months(known):
         months = (dates.dt.year * 12 + dates.dt.month).astype("int64")
         index = months - int(months.min())
-        every = pd.date_range(known[0], periods=int(index.max()) + 1, freq=pd.DateOffset(months=1))
+        every = month_days(known, int(index.max()) + 1)
         return index, Calendar([day.date().isoformat() for day in every], every, "month")
     step = int(pd.Series((known[1:] - known[:-1]).days).mode().iloc[0]) if len(known) > 1 else 1
     days = (dates - known[0]).dt.days
-    if step < 1 or (days % step != 0).any():
-        off = lines[days % max(step, 1) != 0]
+    if (days % step != 0).any():
         found.error(
-            f"{named('line', off)}: dates must lie a whole number of steps apart; the commonest step here is {step} "
-            f"days from {known[0].date()} on"
+            f"{named(kind, lines[days % step != 0])}: dates must lie a whole number of steps apart; the commonest step "
+            f"here is {step} days from {known[0].date()} on"
         )
         found.settle()
     index = (days // step).astype("int64")
     every = pd.date_range(known[0], periods=int(index.max()) + 1, freq=f"{step}D")
     name = {1: "day", 7: "week"}.get(step, f"{step} days")
     return index, Calendar([day.date().isoformat() for day in every], every, name)
+
+
+def _are_months(known: pd.DatetimeIndex) -> bool:
+    """The same day of every month, or the last one."""
+    same = known.day.nunique() == 1 or bool(known.is_month_end.all())
+    return same and 28 <= (known[1:] - known[:-1]).days.min() <= 31
+
+
+def month_days(known: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
+    """``count`` months from ``known[0]`` on: the last days where ``known`` are such, else the same day of each."""
+    import pandas as pd
+
+    every = pd.DatetimeIndex([known[0] + pd.DateOffset(months=t) for t in range(count)])
+    return every + pd.offsets.MonthEnd(0) if known.is_month_end.all() else every

@@ -10,6 +10,7 @@ import numpy as np
 
 from market.layout import Floats
 from market.sales.findings import named
+from market.sales.periods import month_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +114,9 @@ def periods_ahead(sales: Sales, horizon: int) -> list[str]:
 
     if sales.dates is None:
         return [str(int(sales.labels[-1]) + k) for k in range(1, horizon + 1)]
-    step = pd.DateOffset(months=1) if sales.step == "month" else sales.dates[1] - sales.dates[0]
-    every = pd.date_range(sales.dates[0], periods=len(sales.dates) + horizon, freq=step)
+    count = len(sales.dates) + horizon
+    if sales.step == "month":
+        every = month_days(sales.dates, count)
+    else:
+        every = pd.date_range(sales.dates[0], periods=count, freq=sales.dates[1] - sales.dates[0])
     return [day.date().isoformat() for day in every[-horizon:]]

@@ -55,7 +55,7 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     shared = float(np.mean(total[pairs])) if pairs.any() else 0.0
     common = max(shared, 0.0)
     outside = float(np.exp(table["outside"]).mean())
-    own = {seller: float(total[k, k]) - common for k, seller in enumerate(sellers)}
+    own = {seller: float(np.nan_to_num(total[k, k] - common)) for k, seller in enumerate(sellers)}
     return Shocks(
         common=0.0 if gamma else float(np.sqrt(common)),
         own={seller: float(np.sqrt(max(value, 0.0))) for seller, value in own.items()},
@@ -106,6 +106,6 @@ def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, se
     pairs = frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))
     if pairs.empty:
         return 0.0
-    expected = pairs["seller"].map(dict(zip(sellers, np.maximum(variance, 0.0), strict=True))).sum()
+    expected = pairs["seller"].map(dict(zip(sellers, np.maximum(np.nan_to_num(variance), 0.0), strict=True))).sum()
     moved = float((pairs["xi"] * pairs["xi_before"]).sum())
     return float(np.clip(moved / expected, 0.0, LARGEST_PERSISTENCE)) if expected > 0 else 0.0

@@ -7,6 +7,7 @@ depend on it is how many come from outside when a price falls. So results are gi
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from market.sales.findings import Findings, named
@@ -34,7 +35,7 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
         size = best * 0.0 + fixed
     elif sales.has("market_size"):
         size = rows["market_size"].astype("float64")
-        _one_size_a_period(rows, found)
+        _one_size_a_period(sales, found)
     else:
         size = (factor * best).clip(lower=best + 1)
     over = total >= size
@@ -43,18 +44,32 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
         worst = rows.iloc[at]
         place = "" if worst["market"] == ONLY else f" of market {worst['market']}"
         found.error(
-            f"{named('line', rows.loc[over, 'line'])}: units reach the market size, so nobody would be left to buy "
+            f"{named(sales.place, rows.loc[over, 'line'])}: units reach the market size, so nobody would be left to buy "
             f"nothing: in period {sales.labels[int(worst['period'])]}{place} {total.iloc[at]:,.0f} units are sold "
-            f"of {size.iloc[at]:,.0f}; the smallest feasible size there is {best.iloc[at] + 1:,.0f}"
+            f"of {size.iloc[at]:,.0f}; the smallest feasible size there is {math.floor(total.iloc[at]) + 1:,}"
         )
+    _few_enough(float(size.max()), found)
     found.settle()
     return size
 
 
-def _one_size_a_period(rows: pd.DataFrame, found: Findings) -> None:
+def _few_enough(largest: float, found: Findings) -> None:
+    from market.spec import MOST_CUSTOMERS
+
+    if largest > MOST_CUSTOMERS:
+        found.error(
+            f"the market size comes to {largest:,.0f} units in a period, and a market has at most {MOST_CUSTOMERS:,.0f} "
+            "customers: count in larger units"
+        )
+
+
+def _one_size_a_period(sales: Sales, found: Findings) -> None:
+    rows = sales.rows
     several = rows.groupby(["market", "period"])["market_size"].transform("nunique") > 1
     if several.any():
-        found.error(f"{named('line', rows.loc[several, 'line'])}: market_size differs within one period of a market")
+        found.error(
+            f"{named(sales.place, rows.loc[several, 'line'])}: market_size differs within one period of a market"
+        )
     found.settle()
 
 

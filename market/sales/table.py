@@ -8,7 +8,6 @@ here, with its lines; what can be read but may mislead is looked for in :mod:`ma
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from market.errors import Refusal
 from market.sales.findings import Findings, named
-from market.sales.periods import index_periods
+from market.sales.numbers import PROMOTION, read_numbers
+from market.sales.periods import index_periods, read_periods, within
+from market.sales.reading import place, read_texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REQUIRED = ("period", "seller", "price", "units")
 OPTIONAL = ("market", "cost", "market_size", "season")
-PROMOTION = "promo_"
 ONLY = "all"  # the market's name where the file has no such column
 
 
@@ -53,12 +53,17 @@ class Sales:
     def markets(self) -> list[str]:
         """Markets in the order of the file's names: numbers by value."""
         names = self.rows["market"].unique()
-        return sorted(names, key=lambda name: (0, float(name), name) if name.isdigit() else (1, 0.0, name))
+        return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
 
     @property
     def promotions(self) -> list[str]:
         """The columns of promotions."""
         return [name for name in self.rows.columns if name.startswith(PROMOTION)]
+
+    @property
+    def place(self) -> str:
+        """What messages call the place of a row in the file: line or row."""
+        return place(self.path)
 
     def has(self, column: str) -> bool:
         """Whether the file gives an optional column."""
@@ -108,42 +113,23 @@ def read_sales(
     """
     import pandas as pd
 
-    raw, content = _raw(path), path.read_bytes()
-    kind = "row" if path.suffix in (".parquet", ".pq") else "line"
-    found = Findings(str(path), option=option)
-    raw = _filtered(raw, where or {}, found)
-    rows = _renamed(raw, columns or {}, found)
-    rows["line"] = raw.index + 2 if kind == "line" else raw.index + 1
-    rows = _chosen_periods(rows, periods, found)
-    _numbers(rows, kind, found)
+    raw, kind, found = read_texts(path), place(path), Findings(str(path), option=option)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = _renamed(_filtered(raw, where or {}, found), columns or {}, found)
+    rows["line"] = rows.index
+    values = read_periods(rows["period"], rows["line"], kind, found)
+    if values is not None:
+        rows = rows[within(values, periods, found)].copy()
+    read_numbers(rows, kind, found)
     _texts(rows, kind, found)
     found.settle()
+    assert values is not None
     _plain_names(rows, found)
-    rows["period"], calendar = index_periods(rows["period"], rows["line"], found)
+    rows["period"], calendar = index_periods(values[rows.index], rows["line"], kind, found)
     _duplicates(rows, calendar.labels, kind, found)
     found.settle()
     rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
-    digest = hashlib.sha256(content).hexdigest()
     return Sales(pd.DataFrame(rows), calendar.labels, calendar.dates, calendar.step, path, digest)
-
-
-def _raw(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if not path.is_file():
-        raise Refusal(f"{path}: no such file")
-    if path.suffix in (".parquet", ".pq"):
-        try:
-            return pd.read_parquet(path).astype("string").fillna("").astype(object).reset_index(drop=True)
-        except ImportError:
-            raise Refusal(f"{path}: Parquet needs pyarrow: pip install 'bazaar-market[calibrate]'") from None
-        except (ValueError, OSError) as error:
-            raise Refusal(f"{path}: is not a Parquet file that can be read ({error})") from None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise Refusal(f"{path}: is not a CSV file in UTF-8 that can be read ({str(error).strip()})") from None
 
 
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
@@ -153,7 +139,7 @@ def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> p
                 f"{found.option}where {column}: no such column; the file has {', '.join(map(str, raw.columns))}"
             )
             found.settle()
-        kept = raw[raw[column].str.strip() == value]
+        kept = raw[raw[column] == value]
         if kept.empty:
             some = ", ".join(sorted(raw[column].unique())[:8])
             found.error(f"{found.option}where {column}={value}: no row has it; there are {some}")
@@ -185,57 +171,14 @@ def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> 
             f"{', '.join(map(str, raw.columns))}: name yours with {found.option}columns {missing[0]}=COLUMN"
         )
     found.settle()
-    rows = pd.DataFrame({ours: raw[theirs].str.strip() for ours, theirs in taken.items()})
+    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()})
     if "market" not in rows.columns:
         rows["market"] = ONLY
     return rows
 
 
-def _chosen_periods(rows: pd.DataFrame, periods: tuple[str | None, str | None], found: Findings) -> pd.DataFrame:
-    import pandas as pd
-
-    numbers = pd.to_numeric(rows["period"], errors="coerce")
-    for bound, keep in zip(periods, ("ge", "le"), strict=True):
-        if bound is None:
-            continue
-        whole = numbers.notna().all()
-        try:
-            value: object = float(bound) if whole else bound
-        except ValueError:
-            found.error(f"{found.option}periods: {bound!r} must be a number, as the file's periods are")
-            found.settle()
-        column = numbers if whole else rows["period"]
-        rows = rows[getattr(column[rows.index], keep)(value)]
-    if rows.empty:
-        found.error(f"{found.option}periods: no row lies there")
-        found.settle()
-    return rows.copy()
-
-
-def _numbers(rows: pd.DataFrame, kind: str, found: Findings) -> None:
-    """Turn what must be numbers into numbers, and check their ranges."""
-    import numpy as np
-    import pandas as pd
-
-    rules = {"price": "a number > 0", "units": "a number >= 0", "cost": "a number >= 0", "market_size": "a number > 0"}
-    rules |= {name: "a number from 0 to 1" for name in rows.columns if name.startswith(PROMOTION)}
-    for name, rule in rules.items():
-        if name not in rows.columns:
-            continue
-        text, values = rows[name], pd.to_numeric(rows[name], errors="coerce").astype("float64")
-        good = np.isfinite(values) & (values > 0 if rule.endswith("> 0") else values >= 0)
-        if name.startswith(PROMOTION):
-            good &= values <= 1
-        if not good.all():
-            bad = rows.index[~good]
-            shown = text[bad[0]]
-            got = "missing" if shown == "" else f"{shown!r}"
-            found.error(f"{named(kind, rows.loc[bad, 'line'])}: {name} must be {rule} (got {got})")
-        rows[name] = values
-
-
 def _texts(rows: pd.DataFrame, kind: str, found: Findings) -> None:
-    for name in ("seller", "market", "period", "season"):
+    for name in ("seller", "market", "season"):
         if name in rows.columns and (rows[name] == "").any():
             found.error(f"{named(kind, rows.loc[rows[name] == '', 'line'])}: {name} is missing")
 
