@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from market.sales.calibration import Calibration
+from market.sales.design import TREND
 from market.sales.estimate import Coefficient, Estimate
 from market.sales.sizes import rule
 from policies.calibrate_charts import curves_chart, season_chart, unit
@@ -32,7 +33,7 @@ def demand_section(page: Page, found: Calibration) -> None:
     if chart is not None:
         page.chart(chart)
     if one.trends:
-        trends = [_trend(name, value) for name, value in zip(found.sellers, one.trends.values(), strict=True)]
+        trends = [_trend(found.sellers[int(name.removeprefix(TREND))], value) for name, value in one.trends.items()]
         heads = ("seller", "utility over the file", "standard error", "95 % interval")
         page.table(heads, trends, "Trends, from the first period to the last")
     page.heading("Models compared")

@@ -18,6 +18,7 @@ from market.sales.table import Sales
 if TYPE_CHECKING:
     import pandas as pd
 
+TREND = "trend"  # and the seller's number
 SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
 
 
@@ -116,7 +117,7 @@ def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:
     for k, seller in enumerate(sales.sellers):
         if seen.get(seller, 0) < 3:
             continue
-        names.append(f"trend{k}")
+        names.append(f"{TREND}{k}")
         table[names[-1]] = elapsed * (table["seller"] == seller)
     return tuple(names)
 
