@@ -121,12 +121,12 @@ def _independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: li
     new = [name for name in dict.fromkeys(candidates) if name not in columns]
     frame = pd.DataFrame(columns, index=table.index).join(table[new])
     centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
-    basis = centred[:, : len(columns)]
+    known = np.linalg.qr(_scaled(centred[:, : len(columns)]))[0]
     kept: list[str] = []
     for name, one in zip(new, centred[:, len(columns) :].T, strict=True):
-        rest = one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0]
+        rest = one - known @ (known.T @ one)
         if np.sqrt((rest**2).mean()) > INDEPENDENT * max(float(table[name].abs().max()), 1e-300):
-            basis, kept = np.column_stack([basis, one]), [*kept, name]
+            known, kept = np.column_stack([known, rest / np.linalg.norm(rest)]), [*kept, name]
     return kept
 
 
@@ -151,21 +151,25 @@ def _refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
 
     frame = pd.DataFrame(columns, index=table.index)
     centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
-    spread = np.sqrt((centred**2).mean(0))
-    kept: list[int] = []
-    for k, name in enumerate(columns):
-        if spread[k] < 1e-10:
+    for name, spread in zip(columns, np.sqrt((centred**2).mean(0)), strict=True):
+        if spread < 1e-10:
             raise Refusal(f"column {_said(name)} does not vary within any seller and market: nothing can be estimated")
-        basis = centred[:, kept]
-        if kept:
-            weights, *_ = np.linalg.lstsq(basis, centred[:, k], rcond=None)
-            rest = centred[:, k] - basis @ weights
-            if np.sqrt((rest**2).mean()) < 1e-8 * spread[k]:
-                others = [_said(list(columns)[i]) for i, w in zip(kept, weights, strict=True) if abs(w) > 1e-8]
-                raise Refusal(
-                    f"collinear columns: {_said(name)} is explained by {listed(dict.fromkeys(others))}: leave one out"
-                )
-        kept.append(k)
+    scaled = _scaled(centred)
+    left = np.zeros(len(columns))  # the part of each column that those before it do not explain
+    alone = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
+    left[: len(alone)] = alone
+    if (left < INDEPENDENT).any():
+        k = int((left < INDEPENDENT).argmax())
+        weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
+        others = [_said(name) for name, weight in zip(columns, weights, strict=False) if abs(weight) > INDEPENDENT]
+        raise Refusal(
+            f"collinear columns: {_said(list(columns)[k])} is explained by {listed(dict.fromkeys(others))}: leave one out"
+        )
+
+
+def _scaled(columns: Floats) -> Floats:
+    """Columns of length 1."""
+    return np.asarray(columns / np.sqrt((columns**2).sum(0)))
 
 
 def _said(name: str) -> str:
