@@ -15,13 +15,12 @@ import numpy as np
 
 from market.errors import Refusal
 from market.layout import Floats
+from market.sales.collinear import independent, refuse_collinear, said
 from market.sales.design import Design, season_names
-from market.sales.findings import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INDEPENDENT = 1e-8  # what others leave of a column, relative to it
 FLAT = 1e-20  # variance of log units that is only rounding
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
 
@@ -90,7 +89,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     lost = [name for name in price_instruments if name not in kept]
     if price_instruments and len(lost) == len(price_instruments):
         raise Refusal(
-            f"--iv: {', '.join(map(_said, lost))} says nothing about the price that seller x market effects, promotions, "
+            f"--iv: {', '.join(map(said, lost))} says nothing about the price that seller x market effects, promotions, "
             "season and trend do not say already: choose other instruments, or none"
         )
     instruments = kept if price_instruments else ["f", *kept]
@@ -111,23 +110,7 @@ def _instruments(
     exogenous = {
         name: x for name, x in regressors.items() if name != "within" and (name != "f" or not price_instruments)
     }
-    return _independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
-
-
-def _independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: list[str]) -> list[str]:
-    """Those candidates, each once, that columns and earlier candidates do not explain within seller and market."""
-    import pandas as pd
-
-    new = [name for name in dict.fromkeys(candidates) if name not in columns]
-    frame = pd.DataFrame(columns, index=table.index).join(table[new])
-    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
-    known = np.linalg.qr(_scaled(centred[:, : len(columns)]))[0]
-    kept: list[str] = []
-    for name, one in zip(new, centred[:, len(columns) :].T, strict=True):
-        rest = one - known @ (known.T @ one)
-        if np.sqrt((rest**2).mean()) > INDEPENDENT * max(float(table[name].abs().max()), 1e-300):
-            known, kept = np.column_stack([known, rest / np.linalg.norm(rest)]), [*kept, name]
-    return kept
+    return independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
 
 
 def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[str]]:
@@ -141,45 +124,8 @@ def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[s
     seasons = season_names(table["season"].unique())
     columns |= {f"season {name}": (table["season"] == name).astype(float) for name in seasons[1:]}
     arrays = {name: np.asarray(column, np.float64) for name, column in columns.items()}
-    _refuse_collinear(table, arrays)
+    refuse_collinear(table, arrays)
     return arrays, list(arrays)
-
-
-def _refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
-    """Columns that, within seller and market, others explain exactly: named, with what explains them."""
-    import pandas as pd
-
-    frame = pd.DataFrame(columns, index=table.index)
-    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
-    for name, spread in zip(columns, np.sqrt((centred**2).mean(0)), strict=True):
-        if spread < 1e-10:
-            raise Refusal(f"column {_said(name)} does not vary within any seller and market: nothing can be estimated")
-    scaled = _scaled(centred)
-    left = np.zeros(len(columns))  # the part of each column that those before it do not explain
-    alone = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-    left[: len(alone)] = alone
-    if (left < INDEPENDENT).any():
-        k = int((left < INDEPENDENT).argmax())
-        weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
-        others = [_said(name) for name, weight in zip(columns, weights, strict=False) if abs(weight) > INDEPENDENT]
-        raise Refusal(
-            f"collinear columns: {_said(list(columns)[k])} is explained by {listed(dict.fromkeys(others))}: leave one out"
-        )
-
-
-def _scaled(columns: Floats) -> Floats:
-    """Columns of length 1."""
-    return np.asarray(columns / np.sqrt((columns**2).sum(0)))
-
-
-def _said(name: str) -> str:
-    """Names that a user knows."""
-    if name.startswith("trend"):
-        return "trend (--no-trend)"
-    if name.startswith("rivals_"):
-        return f"rivals' {_said(name.removeprefix('rivals_'))}"
-    words = {"f": "price", "reference": "reference price", "within": "share among the sellers"}
-    return (words | {"instrument_cost": "cost"}).get(name, name)
 
 
 def _solve(
