@@ -15,13 +15,12 @@ import numpy as np
 
 from market.errors import Refusal
 from market.layout import Floats
+from market.sales.collinear import independent, refuse_collinear, said
 from market.sales.design import Design, season_names
-from market.sales.findings import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INDEPENDENT = 1e-8  # what others leave of a column, relative to it
 FLAT = 1e-20  # variance of log units that is only rounding
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
 
@@ -90,7 +89,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     lost = [name for name in price_instruments if name not in kept]
     if price_instruments and len(lost) == len(price_instruments):
         raise Refusal(
-            f"--iv: {', '.join(map(_said, lost))} says nothing about the price that seller x market effects, promotions, "
+            f"--iv: {', '.join(map(said, lost))} says nothing about the price that seller x market effects, promotions, "
             "season and trend do not say already: choose other instruments, or none"
         )
     instruments = kept if price_instruments else ["f", *kept]
@@ -111,23 +110,7 @@ def _instruments(
     exogenous = {
         name: x for name, x in regressors.items() if name != "within" and (name != "f" or not price_instruments)
     }
-    return _independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
-
-
-def _independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: list[str]) -> list[str]:
-    """Those candidates, each once, that columns and earlier candidates do not explain within seller and market."""
-    import pandas as pd
-
-    new = [name for name in dict.fromkeys(candidates) if name not in columns]
-    frame = pd.DataFrame(columns, index=table.index).join(table[new])
-    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
-    basis = centred[:, : len(columns)]
-    kept: list[str] = []
-    for name, one in zip(new, centred[:, len(columns) :].T, strict=True):
-        rest = one - basis @ np.linalg.lstsq(basis, one, rcond=None)[0]
-        if np.sqrt((rest**2).mean()) > INDEPENDENT * max(float(table[name].abs().max()), 1e-300):
-            basis, kept = np.column_stack([basis, one]), [*kept, name]
-    return kept
+    return independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
 
 
 def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[str]]:
@@ -141,41 +124,8 @@ def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[s
     seasons = season_names(table["season"].unique())
     columns |= {f"season {name}": (table["season"] == name).astype(float) for name in seasons[1:]}
     arrays = {name: np.asarray(column, np.float64) for name, column in columns.items()}
-    _refuse_collinear(table, arrays)
+    refuse_collinear(table, arrays)
     return arrays, list(arrays)
-
-
-def _refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
-    """Columns that, within seller and market, others explain exactly: named, with what explains them."""
-    import pandas as pd
-
-    frame = pd.DataFrame(columns, index=table.index)
-    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
-    spread = np.sqrt((centred**2).mean(0))
-    kept: list[int] = []
-    for k, name in enumerate(columns):
-        if spread[k] < 1e-10:
-            raise Refusal(f"column {_said(name)} does not vary within any seller and market: nothing can be estimated")
-        basis = centred[:, kept]
-        if kept:
-            weights, *_ = np.linalg.lstsq(basis, centred[:, k], rcond=None)
-            rest = centred[:, k] - basis @ weights
-            if np.sqrt((rest**2).mean()) < 1e-8 * spread[k]:
-                others = [_said(list(columns)[i]) for i, w in zip(kept, weights, strict=True) if abs(w) > 1e-8]
-                raise Refusal(
-                    f"collinear columns: {_said(name)} is explained by {listed(dict.fromkeys(others))}: leave one out"
-                )
-        kept.append(k)
-
-
-def _said(name: str) -> str:
-    """Names that a user knows."""
-    if name.startswith("trend"):
-        return "trend (--no-trend)"
-    if name.startswith("rivals_"):
-        return f"rivals' {_said(name.removeprefix('rivals_'))}"
-    words = {"f": "price", "reference": "reference price", "within": "share among the sellers"}
-    return (words | {"instrument_cost": "cost"}).get(name, name)
 
 
 def _solve(
