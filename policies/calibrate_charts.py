@@ -53,6 +53,7 @@ def weeks_by_seller(found: Calibration, checked: Validation) -> dict[str, tuple[
     """Units of the file and of the market in every period, None where a seller has no row."""
     every = range(len(found.sales.labels))
     wide = checked.weeks.pivot(index="period", columns="seller", values=["units", "market"]).reindex(every)
+    wide = wide.reindex(columns=[(kind, name) for kind in ("units", "market") for name in found.sellers])
     return {
         name: (_known(wide["units"][name].to_numpy()), _known(wide["market"][name].to_numpy()))
         for name in found.sellers
