@@ -22,6 +22,7 @@ from policies.bar import phases
 from policies.calibrate_view import print_calibration
 from policies.config import parse_run
 from policies.outputs import refuse_unwritable, terminal
+from policies.sales_options import periods_option, where_option
 
 
 @dataclass(frozen=True)
@@ -98,26 +99,3 @@ def _say_written(order: CalibrateOrder, checked: Validation | None, console: Con
         hint = "Not checked on weeks that it has not seen: --validate does that."
         console.print(hint, highlight=False, markup=False, style="dim")
     console.print(f"Next: bazaar train {order.output}", highlight=False, markup=False, style="dim")
-
-
-def where_option(items: tuple[str, ...]) -> dict[str, str]:
-    """``("category=YOGURT",)`` as a mapping."""
-    found = {}
-    for item in items:
-        column, equals, value = (part.strip() for part in item.partition("="))
-        if not (column and equals and value):
-            raise Refusal(f"--where {item}: must be COLUMN=VALUE, such as category=YOGURT")
-        if column in found:
-            raise Refusal(f"--where {column}: is given twice")
-        found[column] = value
-    return found
-
-
-def periods_option(text: str | None) -> tuple[str | None, str | None]:
-    """``2:52`` as its two ends; one may be left out."""
-    if text is None:
-        return None, None
-    first, colon, last = (part.strip() for part in text.partition(":"))
-    if not colon or not (first or last):
-        raise Refusal(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:")
-    return first or None, last or None

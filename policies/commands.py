@@ -193,12 +193,12 @@ def _add_calibrate(calibrate: argparse.ArgumentParser) -> None:
     calibrate.add_argument("--report", type=Path, metavar="FILE.html", help="write a page about it")
     _json(calibrate, "everything found")
     calibrate.add_argument("--force", action="store_true", help="overrule doubts, and write over files that are there")
-    _add_calibrate_data(calibrate.add_argument_group("the file"))
+    _add_sales_file(calibrate.add_argument_group("the file"))
     _add_calibrate_model(calibrate.add_argument_group("the demand"))
     _add_calibrate_assumptions(calibrate.add_argument_group("what a sales file does not tell"))
 
 
-def _add_calibrate_data(group: argparse._ArgumentGroup) -> None:
+def _add_sales_file(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--columns", metavar="NAME=COLUMN,...", help="the file's names, as period=week,seller=brand")
     group.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE", help="only rows with this value")
     group.add_argument("--periods", metavar="FIRST:LAST", help="only these periods, both included; one may be left out")
@@ -286,7 +286,7 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     forecast.set_defaults(work=_forecast)
     forecast.add_argument("sales", type=Path, metavar="SALES", help="CSV or Parquet: a row per period and seller")
     forecast.add_argument("--horizon", type=count, required=True, metavar="H", help="periods ahead")
-    forecast.add_argument("--columns", metavar="NAME=COLUMN,...", help="the file's names, as period=week,seller=brand")
+    _add_sales_file(forecast.add_argument_group("the file"))
     forecast.add_argument("--by-market", action="store_true", help="a series per seller and market (default: summed)")
     forecast.add_argument(
         "--season", type=count, metavar="N", help="periods of a season (default: by the dates; 1: none)"
@@ -302,8 +302,9 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
 def _forecast(args: argparse.Namespace) -> None:
     from policies.forecast_command import ForecastOrder, forecast
 
-    names = ("columns", "by_market", "season", "folds", "level", "json", "csv", "plot", "force")
-    forecast(ForecastOrder(args.sales, args.horizon, **{name: getattr(args, name) for name in names}))
+    names = ("columns", "periods", "by_market", "season", "folds", "level", "json", "csv", "plot", "force")
+    given = {name: getattr(args, name) for name in names}
+    forecast(ForecastOrder(args.sales, args.horizon, where=tuple(args.where), **given))
 
 
 # ------------------------------------------------------------------------------------------------ tournament

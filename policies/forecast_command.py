@@ -16,17 +16,20 @@ from policies.bar import progress
 from policies.forecast_files import write_csv, write_json
 from policies.forecast_view import print_forecasts
 from policies.outputs import refuse_unwritable, terminal
+from policies.sales_options import periods_option, where_option
 
 PICTURES = (".png", ".html")
 
 
 @dataclass(frozen=True)
 class ForecastOrder:
-    """What was asked for; ``columns`` as on the command line."""
+    """What was asked for; ``columns``, ``where`` and ``periods`` as on the command line."""
 
     sales: Path
     horizon: int
     columns: str | None = None
+    where: tuple[str, ...] = ()
+    periods: str | None = None
     by_market: bool = False
     season: int | None = None
     folds: int = 5
@@ -81,7 +84,8 @@ def forecast(order: ForecastOrder) -> None:
 
 def forecasts(order: ForecastOrder, plan: Plan, console: Console) -> Forecasts:
     """Read the file, and backtest and forecast every series of it, telling the console how far it is."""
-    sales = read_sales(order.sales, columns_option(order.columns) if order.columns else None)
+    columns = columns_option(order.columns) if order.columns else None
+    sales = read_sales(order.sales, columns, where_option(order.where), periods_option(order.periods))
     series, warnings = series_of(sales, order.by_market)
     if not series:
         raise Refusal(f"{order.sales}: no seller has a row in the file's last period, {sales.labels[-1]}")

@@ -11,6 +11,7 @@ import yaml
 
 from market.sales.calibration import Calibration
 from market.sales.estimate import Coefficient
+from market.sales.numbers import PROMOTION
 from market.sales.sizes import rule
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
@@ -167,13 +168,18 @@ def _locations(found: Calibration, sizes: dict[str, float]) -> Iterator[str]:
 
 
 def _tape(found: Calibration, read: Mapping[str, Any]) -> Iterator[str]:
-    """The history as a comment: two characters away from replaying it."""
-    tape: dict[str, Any] = {"file": str(found.sales.path.resolve())} | {
-        key: value for key, value in read.items() if value
-    }
+    """The history as a comment: two characters away from replaying it, with the promotion that is the market's event."""
+    event = found.fit.promotions.column if found.fit.promotions else None
+    kept = {ours: theirs for ours, theirs in read.get("columns", {}).items() if not _other_promotion(ours, event)}
+    tape: dict[str, Any] = {"file": str(found.sales.path.resolve())}
+    tape |= {key: value for key, value in {**read, "columns": kept}.items() if value}
     text = yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
     yield f"  # Replay the file's own periods instead of drawing new ones (market.horizon at most {len(found.sales.labels)}):"
     yield f"  # tape: {text}"
+
+
+def _other_promotion(column: str, event: str | None) -> bool:
+    return column.startswith(PROMOTION) and column != event
 
 
 def _sellers(found: Calibration) -> Iterator[str]:
