@@ -13,7 +13,7 @@ from market.layout import Floats
 from market.sales.checks import check_sales
 from market.sales.design import usual_season
 from market.sales.elasticity import elasticities, implied_cost
-from market.sales.estimate import Estimate, load_pyblp
+from market.sales.estimate import Estimate, estimate, load_pyblp
 from market.sales.findings import Findings
 from market.sales.fit import SIGNIFICANT, Choice, Fit, choose, design_for, fit
 from market.sales.options import Options
@@ -151,8 +151,6 @@ def _at_size(sales: Sales, size: pd.Series[float], choice: Choice, options: Opti
     if factor != 1.0:
         total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
         other = other.clip(lower=total.groupby(sales.rows["market"]).transform("max") + 1)
-    from market.sales.estimate import estimate
-
     one = estimate(design_for(sales, other, choice, options), choice.nested, choice.instruments)
     price, share = _means(sales, other)
     own = np.diag(elasticities(price, share, one.alpha.value, one.nest, one.form))
