@@ -98,18 +98,20 @@ def test_a_level_without_shocks_is_the_log_odds() -> None:
     assert move["a"] == pytest.approx(np.log(3 / 7))
 
 
-def test_levels_make_expected_totals_those_of_the_file_with_shocks_and_absent_sellers() -> None:
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.8, 0.94])
+def test_levels_make_expected_totals_those_of_the_file_with_shocks_and_absent_sellers(rho: float) -> None:
     chance = np.random.default_rng(1)
     table = table_of(chance.integers(5, 80, (60, 3)).astype(float))
     table = table[~((table["seller"] == "b") & (table["period"] % 4 == 0))].reset_index(drop=True)
     utility = pd.Series(chance.normal(-3, 0.5, len(table)))
     shocks = Shocks(0.3, {"a": 0.4, "b": 0.2, "c": 0.6}, 0.0, 0.0, 0.0)
-    move = corrections(table, utility, 0.3, shocks)
+    shocks = Shocks((1 - rho) * 0.3, {k: (1 - rho) * v for k, v in shocks.own.items()}, 0.0, 0.0, 0.0)
+    move = corrections(table, utility, rho, shocks)
     moved = utility + table["seller"].map(move)
     z = np.random.default_rng(2).standard_normal((4000, 4))  # other draws, and many more
-    xi = z[:, :3] * [0.4, 0.2, 0.6] + 0.3 * z[:, 3:]
+    xi = (1 - rho) * (z[:, :3] * [0.4, 0.2, 0.6] + 0.3 * z[:, 3:])
     wide = moved.groupby([table["period"], table["seller"]]).first().unstack().to_numpy()
-    expected = 1000 * expected_shares(wide, 0.3, xi).sum(0)
+    expected = 1000 * expected_shares(wide, rho, xi).sum(0)
     assert expected == pytest.approx(table.groupby("seller")["units"].sum().to_numpy(), rel=0.03)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRAWS = 256
-ROUNDS = 40
+ROUNDS = 500
 CLOSE = 1e-6
 
 
@@ -42,7 +42,7 @@ def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shoc
     for _ in range(ROUNDS):
         sold = (size[:, None] * expected_shares(wide + move, rho, xi)).sum(0)
         step = np.where((target > 0) & (sold > 0), np.log(np.maximum(target, 1e-300) / np.maximum(sold, 1e-300)), 0.0)
-        move = move + step
+        move = move + (1 - rho) * step  # a share moves by 1 / (1 - rho) of its utility within the nest
         if np.abs(step).max() < CLOSE:
             break
     return dict(zip(sellers, move.tolist(), strict=True))
