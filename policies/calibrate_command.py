@@ -68,6 +68,8 @@ def _refuse_outputs(order: CalibrateOrder) -> None:
     asked = [path for path in (order.output, order.report, order.json) if path is not None]
     if order.output.suffix not in (".yaml", ".yml"):
         raise Refusal(f"--output {order.output}: must end with .yaml")
+    if order.report is not None and order.report.suffix not in (".html", ".htm"):
+        raise Refusal(f"--report {order.report}: must end with .html")
     if len({path.resolve() for path in asked}) < len(asked):
         raise Refusal(f"{asked[-1]}: --output, --report and --json must be different files")
     for path in asked:

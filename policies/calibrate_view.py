@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from market.sales.calibration import Calibration
+from market.sales.collinear import said
 from market.sales.estimate import Coefficient, Estimate
 from market.sales.validation import Check, Validation
 from policies.report_words import DASH
@@ -60,7 +61,12 @@ def title(found: Calibration) -> str:
     one = found.fit.fitted
     form = "log price" if one.form == "log" else "linear price"
     nest = "nested logit" if one.rho else "logit"
-    return f"{nest[0].upper()}{nest[1:]} in {form}: {one.rows:,} rows, {one.clusters} periods, R2 within {one.r2:.3f}"
+    seasons = f"{len(one.season)} seasons" if one.season else "no season"
+    how = "" if one.instruments in ((), ("f",)) else f", instruments: {', '.join(map(said, one.instruments))}"
+    return (
+        f"{nest[0].upper()}{nest[1:]} in {form}: {one.rows:,} rows, {one.clusters} periods, {seasons}, R2 within "
+        f"{one.r2:.3f}{how}"
+    )
 
 
 def coefficient_rows(one: Estimate) -> Iterator[list[str]]:
@@ -69,7 +75,9 @@ def coefficient_rows(one: Estimate) -> Iterator[list[str]]:
     named["reference price (weight)"] = one.weight
     for name, value in (named | one.promotions).items():
         if value is not None:
-            yield [name, f"{value.value:.4f}", f"{value.error:.4f}", f"{value.t:.1f}"]
+            small = 0 < abs(value.value) < 0.001  # as with prices in the thousands
+            shown = [f"{one:.3g}" if small else f"{one:.4f}" for one in (value.value, value.error)]
+            yield [name, *shown, f"{value.t:.1f}"]
 
 
 def seller_heads(found: Calibration) -> tuple[str, ...]:
@@ -105,14 +113,23 @@ def verdict(checked: Validation) -> str:
     """The held-out weeks in one sentence."""
     failed = [one.name for one in checked.checks if not one.passed]
     if not failed:
-        return "All checks on held-out weeks hold."
+        return f"All checks on held-out weeks hold.{_drift(checked)}"
     fail, them = ("fails", "it") if len(failed) == 1 else ("fail", "them")
     number = f"{len(failed)} of {len(checked.checks)} checks on held-out weeks {fail}"
     return f"{number} ({'; '.join(failed)}). Do not rely on results that depend on {them}."
 
 
+def _drift(checked: Validation) -> str:
+    """What the last fifth adds to the sentence."""
+    failed = [one.name for one in checked.last if not one.passed]
+    if not failed:
+        return " So do those on the last fifth."
+    return f" Predicted from what came before, the last fifth fails on: {', '.join(failed)}. Markets drift."
+
+
 def _print(console: Console, heading: str, heads: Sequence[str], rows: Rows) -> None:
-    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    console.print(heading, highlight=False, markup=False, style="italic")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     words = {0} | {k for k, name in enumerate(heads) if name in ("rule", "") and k > 0}
     for k, name in enumerate(heads):
         table.add_column(name, justify="left" if k in words else "right", no_wrap=k == 0)

@@ -36,6 +36,7 @@ FLAGS: Mapping[str, Callable[[Any], str]] = {
     "lead_time": lambda value: f"--lead-time {value}",
     "holding": lambda value: f"--holding-cost {value:g}",
     "cost_share": lambda value: f"--cost-share {value:g}",
+    "replay": lambda value: "--replay",
 }
 
 

@@ -190,6 +190,8 @@ def _add_calibrate(calibrate: argparse.ArgumentParser) -> None:
     calibrate.add_argument(
         "--validate", action="store_true", help="check the market on weeks that it was not fitted to"
     )
+    what = "the configuration replays the file's periods (market.tape)"
+    calibrate.add_argument("--replay", action="store_true", help=what)
     calibrate.add_argument("--report", type=Path, metavar="FILE.html", help="write a page about it")
     _json(calibrate, "everything found")
     calibrate.add_argument("--force", action="store_true", help="overrule doubts, and write over files that are there")
@@ -207,12 +209,12 @@ def _add_sales_file(group: argparse._ArgumentGroup) -> None:
 def _add_calibrate_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--price", choices=("auto", "linear", "log"), default="auto", help="form (default: by fit)")
     group.add_argument("--no-nest", dest="nest", action="store_false", help="plain logit (default: nest if it fits)")
-    what = "instruments of the price: cost, rivals, promotions (default: none, least squares)"
+    what = "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)"
     group.add_argument("--iv", type=instruments, default=(), metavar="NAME,...", help=what)
-    what = "estimate a reference price with this memory (0: last period's price)"
+    what = "estimate a reference price with this memory, from 0 (last period's price) to below 1"
     group.add_argument("--reference-price", type=discount, metavar="MEMORY", help=what)
     group.add_argument("--no-trend", dest="trend", action="store_false", help="no linear trend by seller")
-    what = "periods of a seasonal cycle (default: by the dates; 1: none)"
+    what = "periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)"
     group.add_argument("--season", type=count, metavar="N", help=what)
     what = "put the common shock into the number of customers (negative binomial)"
     group.add_argument("--overdispersion", action="store_true", help=what)
@@ -228,7 +230,7 @@ def _add_calibrate_assumptions(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--inventory", choices=("stocked", "make_to_order"), default="stocked", help="default: stocked")
     group.add_argument("--lead-time", type=at_least_zero, default=1, metavar="PERIODS", help="of orders (default 1)")
     what = "share of the unit cost a period (default 0.05)"
-    group.add_argument("--holding-cost", type=positive, default=0.05, metavar="SHARE", help=what)
+    group.add_argument("--holding-cost", type=share, default=0.05, metavar="SHARE", help=what)
 
 
 def _calibrate(args: argparse.Namespace) -> None:
@@ -250,6 +252,7 @@ def _calibrate(args: argparse.Namespace) -> None:
         lead_time=args.lead_time,
         holding=args.holding_cost,
         cost_share=args.cost_share,
+        replay=args.replay,
     )
     names = ("columns", "periods", "validate", "report", "json")
     given = {name: getattr(args, name) for name in names}

@@ -19,7 +19,7 @@ from policies.outputs import refuse_unwritable
 from policies.search import build
 from policies.simulate import play
 
-HEAD = ["period", "market", "seller", "price", "units"]
+HEAD = ["period", "market", "seller", "price", "units", "cost"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,14 @@ def record(order: RecordOrder) -> None:
 
 
 def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
+    cost = [seller.unit_cost for seller in batch.spec.sellers]
     names, events = batch.spec.names, batch.tape.event if batch.spec.events else None
     for t, period in enumerate(ledger):
         for m, row in enumerate(period):
             for seat, name in enumerate(names):
                 sold = row["sold"][seat]
                 units = int(sold) if float(sold).is_integer() else round(float(sold), 6)
-                found: list[object] = [t, f"m{m}", name, round(float(row["price"][seat]), 4), units]
+                found: list[object] = [t, f"m{m}", name, round(float(row["price"][seat]), 4), units, cost[seat]]
                 yield found if events is None else [*found, int(events[m, t, seat])]
 
 

@@ -426,7 +426,7 @@ def test_every_option_can_be_told() -> None:
     other = Options(
         form="log", nest=False, instruments=("cost", "rivals"), reference=0.5, size_factor=2.0, size=100.0,
         season_length=4, trend=False, gamma=True, force=True, inventory="make_to_order", lead_time=2, holding=0.1,
-        cost_share=0.6,
+        cost_share=0.6, replay=True,
     )  # fmt: skip
     assert set(FLAGS) == set(vars(other))
     assert "--iv cost,rivals" in options_words(other) and "--cost-share 0.6" in options_words(other)

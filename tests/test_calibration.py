@@ -157,3 +157,21 @@ def test_pyblps_own_search_over_rho_gives_the_same_estimates(nested: Calibration
     assert -result.beta[0, 0] == pytest.approx(one.alpha.value, rel=1e-5)
     assert result.rho_se[0, 0] == pytest.approx(one.rho.error, rel=1e-3)
     assert result.beta_se[0, 0] == pytest.approx(one.alpha.error, rel=1e-3)
+
+
+def test_three_instruments_are_enough_for_the_price_and_the_nest(tmp_path: Path) -> None:
+    """Cost stands for the price; rivals' prices and promotions, given for it too, are left for the nest."""
+    frame = record(MarketSpec.parse(known_market()), 6)
+    frame["cost"] = (frame["price"] * np.random.default_rng(1).uniform(0.4, 0.6, len(frame))).round(3)
+    sales = read_sales(write(frame, tmp_path))
+    found = calibrate(sales, Options(form="log", instruments=("cost", "rivals", "promotions")))
+    one = found.fit.fitted
+    assert one.rho is not None and near(one.rho, 0.3) and near(one.alpha, 2.5)
+    assert set(one.strength) == {"f", "within"} and min(one.strength.values()) > 10
+
+
+def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
+    frame = record(MarketSpec.parse(known_market()), 4).rename(columns={"promo_event": "feature"})
+    found = calibrate(read_sales(write(frame, tmp_path)), Options(nest=False))
+    (said,) = [one for one in found.warnings if "not used" in one]
+    assert said.startswith("columns that are not used: feature (a promotion is used when it is named")

@@ -16,6 +16,7 @@ from market.sales.levels import corrections, expected_shares, shares
 from market.sales.promotions import fit_promotions
 from market.sales.shocks import Shocks, fit_shocks
 from market.sales.sizes import market_sizes
+from market.sales.strength import first_stage
 from market.sales.validation import log_log
 from market.spec import MarketSpec
 
@@ -197,3 +198,26 @@ def test_the_log_log_regression_is_that_of_dummies() -> None:
     x = np.column_stack([logs.reshape(-1), rivals.reshape(-1), dummies])
     wanted = np.linalg.lstsq(x, np.log(table["units"].to_numpy()), rcond=None)[0][:2]
     assert log_log(table, table["units"].to_numpy()) == pytest.approx(tuple(wanted))
+
+
+def test_the_first_stages_f_of_one_instrument_is_its_clustered_t_squared() -> None:
+    """Against the sandwich written out for one regressor (Cameron & Miller 2015, eq. 11)."""
+    chance = np.random.default_rng(8)
+    table = pd.DataFrame({"market": "all", "seller": "a", "period": np.repeat(np.arange(40), 3)})
+    common = np.repeat(chance.normal(0, 1, 40), 3)
+    table["z"] = chance.normal(0, 1, 120) + common
+    y = 0.5 * table["z"].to_numpy() + chance.normal(0, 1, 120) + common
+    z = table["z"].to_numpy() - table["z"].mean()
+    slope = z @ (y - y.mean()) / (z @ z)
+    rest = y - y.mean() - slope * z
+    clustered = sum((z[k : k + 3] @ rest[k : k + 3]) ** 2 for k in range(0, 120, 3)) / (z @ z) ** 2
+    assert first_stage(table, {}, ["z"], y) == pytest.approx(slope**2 / clustered)
+
+
+def test_an_instrument_that_says_nothing_is_weak_and_a_good_one_is_not() -> None:
+    chance = np.random.default_rng(9)
+    table = pd.DataFrame({"market": "all", "seller": "a", "period": np.arange(400)})
+    table["good"], table["bad"], known = chance.normal(0, 1, 400), chance.normal(0, 1, 400), chance.normal(0, 1, 400)
+    y = table["good"].to_numpy() + known + chance.normal(0, 1, 400)
+    assert first_stage(table, {"known": known}, ["bad"], y) < 8
+    assert first_stage(table, {"known": known}, ["good"], y) > 100

@@ -75,6 +75,32 @@ def test_the_configurations_own_comment_replays_the_file_exactly(folder: Path) -
         np.testing.assert_allclose(sold, units[batch.tape.place, t], rtol=1e-9)
 
 
+def test_costs_are_recorded_and_found_again(folder: Path) -> None:
+    spec = MarketSpec.load(folder / "mine.yaml")
+    assert [seller.unit_cost for seller in spec.sellers] == pytest.approx([1.1795, 1.6649, 2.0385])
+    assert "# mean of the file's" in (folder / "mine.yaml").read_text()
+
+
+def test_a_configuration_that_replays_is_judged_against_history(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "calibrate",
+        folder / "sales.csv",
+        "-o",
+        folder / "replay.yaml",
+        "--replay",
+        "--inventory",
+        "make_to_order",
+    ]
+    assert main([*map(str, words)]) == 0
+    spec = MarketSpec.load(folder / "replay.yaml")
+    assert spec.tape is not None and spec.horizon == 104
+    words = ["evaluate", folder / "replay.yaml", "--seller", "nash", "--against", "history", "--episodes", "32"]
+    assert main([*map(str, words)]) == 0
+    assert "dominicks against history" in capsys.readouterr().out
+
+
 def test_the_calibrated_market_is_trained_on_as_it_is(folder: Path) -> None:
     less = ["--budget", "6000", "--set", "training.evaluations=1", "--set", "evaluation.episodes=32"]
     less += ["--set", "training.markets=16", "--set", "training.evaluation_episodes=8", "--set", "market.horizon=30"]

@@ -11,6 +11,7 @@ import numpy as np
 from market.errors import Refusal
 from market.layout import Floats
 from market.sales.checks import check_sales
+from market.sales.collinear import said
 from market.sales.design import usual_season
 from market.sales.elasticity import elasticities, implied_cost
 from market.sales.estimate import Estimate, estimate, load_pyblp
@@ -18,13 +19,14 @@ from market.sales.findings import Findings
 from market.sales.fit import SIGNIFICANT, Choice, Fit, choose, design_for, fit
 from market.sales.options import Options
 from market.sales.sizes import OTHERS, market_sizes
+from market.sales.strength import WEAK
 from market.sales.table import Sales
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-IMPLIED = "implied by a Bertrand equilibrium at the file's prices, mean"
+IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambd
     load_pyblp()
     found = Findings(str(sales.path), options.force)
     say("checking the file")
+    if sales.unused:
+        found.warning(
+            f"columns that are not used: {', '.join(sales.unused)} (a promotion is used when it is named: --columns "
+            "promo_NAME=COLUMN)"
+        )
     check_sales(sales, found)
     size = market_sizes(sales, found, options.size_factor, options.size)
     if (options.season_length or 1) > 1 and usual_season(sales, options.season_length).length == 1:
@@ -135,8 +142,15 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
         )
     if one.rho is not None and 0 <= one.rho.t < SIGNIFICANT:
         found.warning(
-            f"rho {one.rho.value:.3f} (standard error {one.rho.error:.3f}) is not significant: --no-nest leaves it out"
+            f"rho {one.rho.value:.3f} (standard error {one.rho.error:.3f}) is not significant: where checks on "
+            "held-out weeks fail, try --no-nest first"
         )
+    for name, f in one.strength.items():
+        if f < WEAK:
+            found.warning(
+                f"the instruments tell little about the {said(name)} (first-stage F {f:.1f}, below {WEAK:g}): its "
+                "coefficient and standard error are not to be relied on"
+            )
     if one.form == "log" and 0 < alpha.value <= 1:
         found.warning(
             f"log price with alpha {alpha.value:.3f} <= 1: revenue grows with every price, so there is no finite "

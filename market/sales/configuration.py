@@ -94,6 +94,8 @@ def _head(found: Calibration) -> Iterator[str]:
     yield "#"
     yield f"# Demand: {'nested ' if fitted.rho else ''}logit in the {'logarithm of the ' if fitted.form == 'log' else ''}price, {how} on Berry's inversion"
     yield "# (pyblp), with seller x market effects; standard errors (se) are clustered by period."
+    if fitted.trends:
+        yield "# Trends by seller are estimated and not part of the market, which is that of the file's middle."
     yield "# What the file does not tell is marked ASSUMPTION: change it to what you know."
     for warning in found.warnings:
         yield from _wrapped(f"WARNING: {warning}")
@@ -115,7 +117,7 @@ def _market(found: Calibration) -> Iterator[str]:
     yield "market:"
     yield f"  name: {yaml.safe_dump(sales.path.stem).splitlines()[0]}"
     yield f"  period: {yaml.safe_dump(sales.step).splitlines()[0]}"
-    yield f"  horizon: {int(np.clip(len(sales.labels), 52, 104))}"
+    yield f"  horizon: {len(sales.labels) if found.options.replay else int(np.clip(len(sales.labels), 52, 104))}"
     if found.options.inventory == "make_to_order":
         yield "  inventory: make_to_order      # what is bought is made or bought in: no stock"
     yield f"  price_form: {fitted.form}"
@@ -174,6 +176,10 @@ def _tape(found: Calibration, read: Mapping[str, Any]) -> Iterator[str]:
     tape: dict[str, Any] = {"file": str(found.sales.path.resolve())}
     tape |= {key: value for key, value in {**read, "columns": kept}.items() if value}
     text = yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
+    if found.options.replay:
+        yield "  # The file's own periods: its market sizes, promotions and shocks instead of new ones."
+        yield f"  tape: {text}"
+        return
     yield f"  # Replay the file's own periods instead of drawing new ones (market.horizon at most {len(found.sales.labels)}):"
     yield f"  # tape: {text}"
 

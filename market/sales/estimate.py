@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from market.errors import Refusal
 from market.layout import Floats
 from market.sales.collinear import independent, refuse_collinear, said
 from market.sales.design import Design, season_names
+from market.sales.strength import first_stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,7 @@ class Coefficient:
 class Estimate:
     """What was estimated. Utility: ``quality - alpha f(p) + weight (r - f(p)) + promotions + season + trend + xi``.
 
+    ``strength``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
     ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
     residuals, by row of ``design.sold``. ``r2``: share of the variance within
     seller and market that is explained.
@@ -61,6 +63,7 @@ class Estimate:
     rows: int
     clusters: int
     instruments: tuple[str, ...]
+    strength: dict[str, float] = field(default_factory=dict)
 
     @property
     def nest(self) -> float:
@@ -84,7 +87,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     """
     regressors, names = _regressors(design, nested)
     kept = _instruments(design, regressors, nested, price_instruments)
-    if nested and not set(kept) - set(price_instruments):
+    if nested and not _enough(design, kept, price_instruments):
         raise Refusal("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
     lost = [name for name in price_instruments if name not in kept]
     if price_instruments and len(lost) == len(price_instruments):
@@ -94,13 +97,27 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
         )
     instruments = kept if price_instruments else ["f", *kept]
     beta, covariance = _solve(design.sold, names, regressors, instruments, nested)
-    return _unpack(design, names, regressors, beta, covariance, nested, tuple(instruments))
+    found = _unpack(design, names, regressors, beta, covariance, nested, tuple(instruments))
+    return replace(found, strength=_strength(design, regressors, nested, bool(price_instruments), kept))
+
+
+def _strength(
+    design: Design, regressors: dict[str, Floats], nested: bool, priced: bool, instruments: list[str]
+) -> dict[str, float]:
+    """First-stage F of the price, where instruments stand for it, and of the share within the nest."""
+    endogenous = [name for name, is_one in (("f", priced), ("within", nested)) if is_one]
+    known = {name: x for name, x in regressors.items() if name not in endogenous}
+    return {name: first_stage(design.sold, known, instruments, regressors[name]) for name in endogenous}
 
 
 def can_nest(design: Design, price_instruments: tuple[str, ...] = ()) -> bool:
-    """Whether rivals' columns are left that can stand for the share within the nest."""
+    """Whether there are as many instruments as endogenous variables, rivals' columns among them."""
     regressors, _ = _regressors(design, nested=False)
-    return bool(set(_instruments(design, regressors, True, price_instruments)) - set(price_instruments))
+    return _enough(design, _instruments(design, regressors, True, price_instruments), price_instruments)
+
+
+def _enough(design: Design, kept: list[str], price_instruments: tuple[str, ...]) -> bool:
+    return bool(set(kept) & set(design.rivals)) and len(kept) >= (2 if price_instruments else 1)
 
 
 def _instruments(

@@ -67,6 +67,7 @@ def draws(shocks: Shocks) -> Floats:
     return np.asarray(z[:, 1:] * own + z[:, :1] * shocks.common)
 
 
+@np.errstate(under="ignore")
 def expected_shares(utility: Floats, rho: float, xi: Floats) -> Floats:
     """Shares (R, N) of the market size, averaged over draws ``xi`` (Q, N); 0 where ``utility`` (R, N) is NaN."""
     total = np.zeros_like(utility)
@@ -75,6 +76,7 @@ def expected_shares(utility: Floats, rho: float, xi: Floats) -> Floats:
     return total / len(xi)
 
 
+@np.errstate(under="ignore")
 def shares(utility: Floats, rho: float) -> Floats:
     """(Nested) logit shares (R, N) against an outside option of utility 0; 0 where the utility is NaN."""
     exponent = np.where(np.isfinite(utility), utility, -np.inf) / (1 - rho)

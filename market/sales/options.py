@@ -16,6 +16,7 @@ class Options:
     least squares. ``reference``: memory of a reference price, None without. ``season_length``: periods in a cycle,
     None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force`` overrules doubts.
     ``cost_share``: unit costs as this share of the mean price, None: the file's or implied ones.
+    ``replay``: the configuration replays the file's periods.
     ``lead_time`` and ``holding`` (share of the unit cost a period) are assumptions that a sales file does not tell.
     """
 
@@ -33,3 +34,4 @@ class Options:
     lead_time: int = 1
     holding: float = 0.05
     cost_share: float | None = None
+    replay: bool = False

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from market.sales.calibration import Calibration
+from market.sales.collinear import said
 from market.sales.configuration import market_means, season_cycle
+from market.sales.design import TREND
 from market.sales.estimate import Coefficient, Estimate
 from market.sales.plain_regression import log_log_elasticity
 from market.sales.sizes import rule
@@ -26,8 +28,8 @@ def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         "markets": sales.markets,
         "periods": {"count": len(sales.labels), "first": sales.labels[0], "last": sales.labels[-1], "step": sales.step},
         "log_log_elasticity": log_log_elasticity(sales.rows),
-        "demand": _estimate(fit.fitted),
-        "tried": [_estimate(one) for one in found.tried],
+        "demand": _estimate(fit.fitted, found.sellers),
+        "tried": [_estimate(one, found.sellers) for one in found.tried],
         "market_size": {
             "rule": rule(sales, found.options.size_factor, found.options.size),
             "by_market": sizes,
@@ -62,14 +64,16 @@ def _check(one: Check) -> dict[str, Any]:
     return asdict(one)
 
 
-def _estimate(one: Estimate) -> dict[str, Any]:
+def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
     named = {"alpha": one.alpha, "rho": one.rho, "reference_weight": one.weight}
-    named |= one.promotions | {f"season {name}": value for name, value in one.season.items()} | one.trends
+    named |= one.promotions | {f"season {name}": value for name, value in one.season.items()}
+    named |= {f"trend of {sellers[int(name.removeprefix(TREND))]}": value for name, value in one.trends.items()}
     return {
         "price_form": one.form,
         "coefficients": {name: _coefficient(value) for name, value in named.items() if value is not None},
         "reference_memory": one.memory,
         "instruments": list(one.instruments),
+        "first_stage_f": {said(name): f for name, f in one.strength.items()},
         "r2_within": one.r2,
         "residual_sd": float(one.xi.std()),
         "rows": one.rows,

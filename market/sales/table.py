@@ -34,7 +34,7 @@ class Sales:
 
     ``rows``: columns market, period (index from 0), seller, price (money), units, promo_* in [0, 1], those of cost,
     market_size and season that the file has, and ``line`` of the file; sorted by market, period and seller.
-    ``labels`` (T,) name the periods; ``dates`` are theirs, where the file has dates; ``step`` is what a period is.
+    ``labels`` (T,) name the periods; ``unused``: columns of the file that mean nothing here. ``dates`` are theirs, where the file has dates; ``step`` is what a period is.
     """
 
     rows: pd.DataFrame
@@ -43,6 +43,7 @@ class Sales:
     step: str
     path: Path
     sha256: str
+    unused: tuple[str, ...] = ()
 
     @property
     def sellers(self) -> list[str]:
@@ -129,7 +130,9 @@ def read_sales(
     _duplicates(rows, calendar.labels, kind, found)
     found.settle()
     rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
-    return Sales(pd.DataFrame(rows), calendar.labels, calendar.dates, calendar.step, path, digest)
+    used = {*(columns or {}).values(), *(where or {}), *(set(rows.columns) - set(columns or {}))}
+    unused = tuple(str(name) for name in raw.columns if name not in used)
+    return Sales(pd.DataFrame(rows), calendar.labels, calendar.dates, calendar.step, path, digest, unused)
 
 
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:

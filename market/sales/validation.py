@@ -7,6 +7,7 @@ markets drift, and a market fitted to the years before need not hold for the nex
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -142,10 +143,10 @@ def compare(found: Calibration, held: list[Held]) -> list[Check]:
     busiest = float((total_units / found.size).groupby(rows["market"]).max().mean())
     # Nothing else tells that a market is far too large: its nest takes over what the outside option should do.
     rule = f"at least {BUSIEST:.0%}: else who buys nothing is not known"
-    checks.append(Check("busiest period's units of the market size", busiest, busiest, rule, busiest >= BUSIEST))
+    checks.append(Check("busiest period's units of the market size", busiest, math.nan, rule, busiest >= BUSIEST))
     divisor = max(common_divisor(group["units"]) for _, group in found.sales.rows.groupby("seller"))
     checks.append(
-        Check("largest number that divides all units of a seller", divisor, 1, "1: counts of one", divisor == 1)
+        Check("largest number that divides all units of a seller", divisor, math.nan, "1: counts of one", divisor == 1)
     )
     return checks
 
