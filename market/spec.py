@@ -26,10 +26,12 @@ from pydantic import (
 )
 
 from market.errors import Refusal
+from market.sales.reading import PARQUET
 from market.sales.table import no_column
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
 MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
+SALES = (".csv", *PARQUET)  # endings of sales files
 
 NonNegative = Annotated[float, Field(ge=0, le=HUGE)]
 Positive = Annotated[float, Field(gt=0, le=HUGE)]
@@ -502,15 +504,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping; raise :class:`Refusal` that names the file when it is missing or not one."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise Refusal(f"{path}: cannot be read ({reason})") from None
+    except OSError as error:
+        raise Refusal(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise Refusal(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise Refusal(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
+        raise Refusal(f"{path}: is not valid YAML ({' '.join(str(error).split())}){_aside(path)}") from None
     except Refusal as error:
         raise Refusal(f"{path}: {error}") from None
     if not isinstance(data, dict):
-        raise Refusal(f"{path}: must be a YAML mapping with the key market")
+        raise Refusal(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
     return data
+
+
+def _aside(path: str | Path) -> str:
+    """What a file that is no configuration seems to be."""
+    sales = Path(path).suffix.lower() in SALES
+    return "; a sales file: bazaar calibrate makes a configuration of it" if sales else ""

@@ -122,7 +122,9 @@ def _with_history(config: RunConfig, where: str) -> RunConfig:
 def set_value(data: dict[str, Any], change: str) -> None:
     """Apply one ``key.path=value``; the value is YAML. Sellers may be named by number or by name.
 
-    Example: ``market.sellers.left.unit_cost=1.2``.
+    A name or key that is there and has dots itself counts as one, the longest first; in ``seats`` also the name of a
+    seller of the market that has no entry yet.
+    Example: ``market.sellers.left.unit_cost=1.2``, ``seats.minute.maid=history``.
     """
     path, equals, text = change.partition("=")
     if not equals or not path:
@@ -131,13 +133,37 @@ def set_value(data: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise Refusal(f"--set {change}: the value is not valid YAML") from None
-    *parents, last = keys = path.split(".")
-    if not all(keys):
-        raise Refusal(f"--set {change}: must be key.path=value, no key empty")
     node: Any = data
-    for depth, part in enumerate(parents):
-        node = _descend(node, part, f"--set {'.'.join(parents[: depth + 1])}")
-    node[_index(node, last, f"--set {path}") if isinstance(node, list) else last] = value
+    known, rest = _names(data), path
+    while True:
+        part = _first(rest, known)
+        if not part or rest == f"{part}.":
+            raise Refusal(f"--set {change}: must be key.path=value, no key empty")
+        if part == rest:
+            break
+        rest = rest[len(part) + 1 :]
+        node = _descend(node, part, f"--set {path[: -len(rest) - 1]}")
+        known = _names(node) + (_sellers(data) if node is data.get("seats") else [])
+    node[_index(node, part, f"--set {path}") if isinstance(node, list) else part] = value
+
+
+def _first(path: str, known: list[str]) -> str:
+    """The part that a path begins with: the longest of the ``known`` ones, else all up to the first dot."""
+    fitting = [name for name in known if f"{path}.".startswith(f"{name}.")]
+    return max([path.partition(".")[0], *fitting], key=len)
+
+
+def _names(node: Any) -> list[str]:
+    """The keys of a mapping, or the names of a list's items."""
+    named = node if isinstance(node, dict) else [item.get("name") for item in node if isinstance(item, dict)]
+    return [name for name in named if isinstance(name, str)]
+
+
+def _sellers(data: dict[str, Any]) -> list[str]:
+    """The names of the market's sellers, as far as they are there: nothing has been checked yet."""
+    market = data.get("market")
+    sellers = market.get("sellers") if isinstance(market, dict) else None
+    return _names(sellers) if isinstance(sellers, list) else []
 
 
 def _descend(node: Any, part: str, where: str) -> Any:

@@ -32,6 +32,8 @@ STOCKED_PANEL = (
     "cost_plus+min_max",
     "collusive+base_stock",
 )
+REPLAYED = ("history",)  # first in all lists of a market that replays a sales file: what was done in fact
+STOCKED_REPLAYED = ("history+base_stock(level=best)",)  # the same in the judged seat, its stock as its competitors'
 MADE_LINE_UPS = ("nash",)
 MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus")
 MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
@@ -100,13 +102,21 @@ class Judge:
         if self.config.evaluation.competitors:
             return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
         usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
-        return self._usable(usual, "competitors")[0]
+        replayed = STOCKED_REPLAYED if self.spec.stocked else REPLAYED
+        return self._usable([*self._first(replayed), *usual], "competitors")[0]
+
+    def _first(self, replayed: Sequence[str]) -> Sequence[str]:
+        """What comes before the usual rules where a history is replayed; nothing elsewhere."""
+        return replayed if self.spec.tape is not None else ()
 
     def listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
-        """The configuration's list, or what of the usual one can play here; refused where nothing can."""
+        """The configuration's list, or what of the usual one can play here; refused where nothing can.
+
+        In a market that replays a history, ``history`` comes before the usual ones.
+        """
         if given:
             return self.parse(given, where)
-        usable, problems = self._usable(usual, where)
+        usable, problems = self._usable([*self._first(REPLAYED), *usual], where)
         if not usable:
             raise problems[0]
         return usable

@@ -29,6 +29,10 @@ from policies.seller import Seller
 from policies.simulate import play, rows_at_once
 
 BLOCK = 512
+REPLAYED = (
+    "market.tape replays a history, so that every period is another market, and no prices are Nash or joint-profit "
+    "prices in all of them"
+)
 FIELDS = ("profit", "on_hand_left", "on_order")
 
 End = Literal["nash", "joint"]
@@ -68,7 +72,8 @@ class Ends:
 class References:
     """Plays both ends in one market and keeps what was played; episodes counted as ``settings`` say.
 
-    ``problem`` tells why there is no profit gain (one seller, or no such prices or stock levels), else it is empty.
+    ``problem`` tells why there is no profit gain (one seller, a market that replays a history, or no such prices or
+    stock levels), else it is empty.
     """
 
     spec: MarketSpec
@@ -81,6 +86,9 @@ class References:
     def __post_init__(self) -> None:
         if len(self.spec.sellers) == 1:
             self.problem = "one seller has no rivals to collude with"
+            return
+        if self.spec.tape is not None:
+            self.problem = REPLAYED
             return
         try:
             self._set("nash", Nash())

@@ -119,7 +119,7 @@ def _terms(run: Run) -> dict[str, str]:
         "more / less / no different": "the 95 % interval of that difference lies above 0, below 0, or holds 0",
     }
     terms |= {_name(key): f"{MEASURES[key][1]} ({MEASURES[key][0]})" for key in EXPLAINED if key in run_measures(run)}
-    if len(run.spec.sellers) > 1:
+    if len(run.spec.sellers) > 1 and run.spec.tape is None:
         terms["profit gain"] = (
             "Calvano's Delta of the market: (profit − Nash profit) / (joint profit − Nash profit); 0 is competition, 1 "
             "what a cartel would earn"

@@ -95,6 +95,7 @@ def test_a_wrong_setting_is_refused_with_its_place(
     assert not runs.exists()
 
 
+SALES_FILE = "a sales file: bazaar calibrate makes a configuration of it"
 FILES = {
     "missing.yaml": (None, "cannot be read (No such file or directory)"),
     "folder.yaml": ("folder", "cannot be read (Is a directory)"),
@@ -106,6 +107,10 @@ FILES = {
     "broken.yaml": (b"market: [", "is not valid YAML"),
     "twice.yaml": (b"market: {}\nmarket: {}", "key 'market' is written twice"),
     "python.yaml": (b"market: !!python/object/apply:os.system ['touch executed']", "is not valid YAML"),
+    "sales.csv": (b"week,brand,price\n1,a,2\n", f"the key market; {SALES_FILE}"),
+    "shop.CSV": (b'"week","brand"\n1,"a"\n', f"; {SALES_FILE}"),
+    "sales.parquet": (b"PAR1\xff\xfe", f"cannot be read (is not UTF-8 text); {SALES_FILE}"),
+    "gone.csv": (None, "gone.csv: cannot be read (No such file or directory)\n"),
     "extra.yaml": (b"maket: {}", "maket: unknown key (did you mean market?)"),
 }
 

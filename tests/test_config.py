@@ -28,6 +28,55 @@ def test_the_last_change_of_a_key_counts() -> None:
     assert load_run(DUOPOLY, ["market.horizon=50", "market.horizon=60"]).market.horizon == 60
 
 
+DOTTED = ("minute.maid", "minute", "Dr.")
+
+
+@pytest.mark.parametrize("name", DOTTED)
+def test_a_sellers_name_may_have_dots(name: str) -> None:
+    market = load_run(DUOPOLY).market.dump()
+    market["sellers"] = [market["sellers"][0] | {"name": name} for name in DOTTED]
+    data = {"market": market, "seats": {"minute": "dqn"}}
+    set_value(data, f"market.sellers.{name}.unit_cost=1.5")
+    set_value(data, f"seats.{name}=history")
+    set_value(data, f"seats.{name}={{learner: a2c}}")
+    set_value(data, f"seats.{name}.segment=5")
+    assert [one["unit_cost"] == 1.5 for one in market["sellers"]] == [one == name for one in DOTTED]
+    assert data["seats"] == {"minute": "dqn"} | {name: {"learner": "a2c", "segment": 5}}
+
+
+def test_a_seat_may_be_given_where_there_are_no_seats_yet() -> None:
+    data = {"market": {"sellers": [{"name": "minute.maid"}]}, "seats": None}
+    set_value(data, "seats.minute.maid=history")
+    assert data["seats"] == {"minute.maid": "history"}
+
+
+def test_a_key_that_has_dots_is_one_key() -> None:
+    data = {"tune": {"learners.dqn.lr": 1, "learners": {}}}
+    set_value(data, "tune.learners.dqn.lr=2")
+    set_value(data, "tune.learners.dqn.tau=3")
+    assert data == {"tune": {"learners.dqn.lr": 2, "learners": {"dqn": {"tau": 3}}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("market.sellers.maid.unit_cost=1", "--set market.sellers.maid: no item 'maid' among minute.maid"),
+        ("market.sellers.minute.made.xi=1", "--set market.sellers.minute: no item 'minute' among minute.maid"),
+        (
+            "market.sellers.minute.maid.name.x=1",
+            "--set market.sellers.minute.maid.name: is the value 'minute.maid', it",
+        ),
+        ("seats.minute..maid=1", "--set seats.minute..maid=1: must be key.path=value, no key empty"),
+        ("seats.minute.maid.=1", "--set seats.minute.maid.=1: must be key.path=value, no key empty"),
+        (".seats=1", "--set .seats=1: must be key.path=value, no key empty"),
+    ],
+)
+def test_a_change_that_reaches_nothing_is_refused_at_its_place(change: str, said: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        set_value({"market": {"sellers": [{"name": "minute.maid"}]}}, change)
+    assert str(refusal.value).startswith(said)
+
+
 def test_a_list_item_can_be_replaced() -> None:
     data = {"evaluation": {"line_ups": ["nash", "match"]}}
     set_value(data, "evaluation.line_ups.1=undercut")

@@ -20,9 +20,12 @@ from market.pricegame import price_grids
 from market.sales.replay import NOT_OFFERED, replay
 from market.spec import MarketSpec
 from policies.cli import main
+from policies.config import Evaluation, RunConfig
 from policies.exact_response import constant_price
 from policies.features import natural_features
 from policies.fixed import compose, parse_rules
+from policies.opponents import Judge
+from policies.references import References
 from policies.report_about import market_words
 from policies.seller import look
 from policies.shifts import REPLAYED, shifts
@@ -151,7 +154,46 @@ def test_a_market_says_what_it_replays(tmp_path: Path) -> None:
     assert "one of 2 locations, of size 1 to 2." in words and "replays the sales of sales.csv." in words
 
 
-def test_evaluate_judges_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "line_ups", "competitor"),
+    [
+        ({}, ["history", "nash"], "history"),
+        (
+            STOCK | {"sellers": SHOP},
+            ["history+base_stock", "nash+base_stock(level=best)"],
+            "history+base_stock(level=best)",
+        ),
+    ],
+)
+def test_what_was_done_in_fact_comes_first_where_a_history_is_replayed(
+    changes: dict[str, Any], line_ups: list[str], competitor: str, tmp_path: Path
+) -> None:
+    sellers = [changes.pop("sellers", {})] * 2
+    config = RunConfig(market=replayed(written(tmp_path), *sellers, **changes), evaluation=Evaluation(warm_up=0))
+    judge = Judge(config, 0)
+    assert [rules.label for rules in judge.line_ups(None)] == line_ups
+    assert judge.line_ups("panel")[0].label == line_ups[0]
+    assert judge.competitors()[0].label == competitor
+    drawn = Judge(config.model_copy(update={"market": config.market.model_copy(update={"tape": None})}), 0)
+    listed = [*drawn.line_ups(None), *drawn.line_ups("panel"), *drawn.competitors()]
+    assert listed and not any("history" in rules.label for rules in listed)
+
+
+def test_line_ups_that_are_given_stay_as_they_are_in_a_history(tmp_path: Path) -> None:
+    given = Evaluation(warm_up=0, line_ups=("nash",), panel=("nash",), competitors=("cost_plus",))
+    judge = Judge(RunConfig(market=replayed(written(tmp_path)), evaluation=given), 0)
+    listed = judge.line_ups(None), judge.line_ups("panel"), judge.competitors()
+    assert [[rules.label for rules in some] for some in listed] == [["nash"], ["nash"], ["cost_plus"]]
+
+
+def test_a_history_has_no_profit_gain(tmp_path: Path) -> None:
+    known = References(replayed(written(tmp_path)), Evaluation(warm_up=0))
+    assert known.problem.startswith("market.tape replays a history") and known.ends(0, 4) is None
+    drawn = References(known.spec.model_copy(update={"tape": None}), known.settings)
+    assert drawn.problem == "" and drawn.ends(0, 4) is not None
+
+
+def test_evaluate_judges_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path)
     market = a_market(OWN, OWN, horizon=2, tape={"file": "sales.csv"}, **MADE)
     settings = {"warm_up": 0, "competitors": ["history", "constant(price=2)"]}
@@ -160,6 +202,9 @@ def test_evaluate_judges_history(tmp_path: Path) -> None:
     given = ["evaluate", str(tmp_path / "run.yaml"), "--seller", "history", "--seat", "a", "--against", "history"]
     assert main([*given, "--episodes", "64", "--json", str(table)]) == 0
     rows = {row["policy"]: row for row in json.loads(table.read_text())}
+    assert {row["profit_gain"] for row in rows.values()} == {None}
+    said = capsys.readouterr()
+    assert "No profit gain: market.tape replays a history" in " ".join((said.out + said.err).split())
     # Of x: 50 at 2 and 10 at 1.5; of y: 20 at 3 and 30 at 3.5; cost 1: 27.5 and 57.5 a period.
     assert 27.5 < rows["history"]["profit"] < 57.5
     assert rows["history"]["profit"] != rows["constant(price=2)"]["profit"]

@@ -23,7 +23,6 @@ CONFIG: dict[str, Any] = {
     "evaluation": {
         "episodes": 16,
         "warm_up": 2,
-        "line_ups": ["history"],
         "competitors": ["history"],
     },
 }
@@ -76,12 +75,18 @@ def test_a_learner_trains_and_is_judged_among_the_sellers_of_the_past(
     monkeypatch.chdir(tmp_path)
     train = ["train", "configs/replay.yaml", "--runs", "runs", "--name", "run", "--device", "cpu"]
     assert main(train) == 0, capsys.readouterr()
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("No profit gain: market.tape replays a history") == 3  # two line-ups, and one against another
     run = runs / "run"
+    assert "evaluation,a,price," in (metrics := (run / "metrics.csv").read_text()) and "profit_gain" not in metrics
+    assert json.loads((run / "evaluation.json").read_text())[0]["line_up"] == "history+base_stock"
     tape = yaml.safe_load((run / "config.yaml").read_text())["market"]["tape"]
     assert tape["file"] == str(file) and tape["periods"] == ["2", None]
     assert tape["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert list(saved_sellers(run)) == ["a"]
-    assert json.loads((run / "evaluation.json").read_text())
+    assert main(["report", str(run)]) == 0, capsys.readouterr()
+    assert "profit gain" not in (run / "report.html").read_text().lower()
+    capsys.readouterr()
 
     monkeypatch.chdir(elsewhere)
     assert main(["evaluate", str(run)]) == 0, capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def test_the_configurations_own_comment_replays_the_file_exactly(folder: Path) -
     text = (folder / "mine.yaml").read_text()
     (line,) = [line for line in text.splitlines() if line.strip().startswith("# tape: ")]
     data = yaml.safe_load(text.replace(line, line.replace("# tape", "tape")))["market"]
+    assert data["tape"]["sha256"] == hashlib.sha256((folder / "sales.csv").read_bytes()).hexdigest()
     spec = MarketSpec.parse(data | {"customers": {**data["customers"], "mode": "expected"}})
     batch = MarketBatch(spec, markets=12, seed=0)
     batch.reset()

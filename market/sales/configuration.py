@@ -173,7 +173,7 @@ def _tape(found: Calibration, read: Mapping[str, Any]) -> Iterator[str]:
     """The history as a comment: two characters away from replaying it, with the promotion that is the market's event."""
     event = found.fit.promotions.column if found.fit.promotions else None
     kept = {ours: theirs for ours, theirs in read.get("columns", {}).items() if not _other_promotion(ours, event)}
-    tape: dict[str, Any] = {"file": str(found.sales.path.resolve())}
+    tape: dict[str, Any] = {"file": str(found.sales.path.resolve()), "sha256": found.sales.sha256}
     tape |= {key: value for key, value in {**read, "columns": kept}.items() if value}
     text = yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
     if found.options.replay:
