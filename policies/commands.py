@@ -203,7 +203,11 @@ def _add_calibrate(calibrate: argparse.ArgumentParser) -> None:
 def _add_sales_file(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--columns", metavar="NAME=COLUMN,...", help="the file's names, as period=week,seller=brand")
     group.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE", help="only rows with this value")
-    group.add_argument("--periods", metavar="FIRST:LAST", help="only these periods, both included; one may be left out")
+    group.add_argument(
+        "--periods",
+        metavar="FIRST:LAST",
+        help="only these periods, both included; one may be left out, and a year or a month means all its days",
+    )
 
 
 def _add_calibrate_model(group: argparse._ArgumentGroup) -> None:

@@ -16,6 +16,8 @@ from policies import disk
 if TYPE_CHECKING:
     from policies.forecast_command import Forecasts
 
+DECIMALS = 3  # of units in the CSV: a person reads it
+
 
 def write_json(result: Forecasts, path: Path) -> None:
     """Write everything: what was asked, warnings, and of every series backtest and forecast."""
@@ -70,12 +72,17 @@ def _rows(result: Forecasts, one: Outlook) -> list[tuple[str, float, float, floa
 
 
 def write_csv(result: Forecasts, path: Path) -> None:
-    """Write period, seller, mean, low and high, one row each; the market after the period where series have one."""
+    """Write period, seller, mean, low, high (units, to 3 decimals), model and level, the interval's probability.
+
+    One row each; the market after the period where series have one.
+    """
     markets = any(one.series.market is not None for one in result.outlooks)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["period", *(["market"] if markets else []), "seller", "mean", "low", "high"])
+    writer.writerow(["period", *(["market"] if markets else []), "seller", "mean", "low", "high", "model", "level"])
     for one in result.outlooks:
         for period, *figures in _rows(result, one):
-            writer.writerow([period, *([one.series.market] if markets else []), one.series.seller, *figures])
+            units = [round(figure, DECIMALS) for figure in figures]
+            about = [period, *([one.series.market] if markets else []), one.series.seller]
+            writer.writerow([*about, *units, one.chosen.model, result.plan.level])
     disk.replace(path, text.getvalue().encode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from market.render import INK
 from policies import disk
 from policies.forecast_panels import HUES, KEY, Panel, heading, panels_of
-from policies.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, verdict
+from policies.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, unknown, verdict
 from policies.report_charts import Chart, colour, dress, faint, panels
 from policies.report_page import Page
 
@@ -28,6 +28,7 @@ def page(result: Forecasts) -> Page:
     """The page of all series; of many, charts of the first."""
     found = Page(f"Forecast of {result.sales.path.name}", _lead(result), command="forecast")
     found.section("forecast", "Forecast")
+    found.paragraph(unknown(result))
     found.chart(chart(result))
     for warning in result.warnings[:MOST]:
         found.paragraph(f"{warning}.", "missing")
@@ -35,11 +36,11 @@ def page(result: Forecasts) -> Page:
         found.paragraph(f"And {len(result.warnings) - MOST} more warnings, which --json writes.", "missing")
     _tables(found, result)
     found.section("backtest", "Backtest")
+    for one in result.outlooks[:MOST]:
+        found.paragraph(verdict(one))
     rows = [row for one in result.outlooks for row in backtest_rows(one)]
     chosen = [score is one.chosen for one in result.outlooks for score in one.scores]
     found.table(HEADS, rows, judged=chosen, text=WORDS)
-    for one in result.outlooks[:MOST]:
-        found.paragraph(verdict(one))
     for line in how(result):
         found.paragraph(line, "note")
     return found

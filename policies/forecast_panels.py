@@ -37,8 +37,8 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """The series and its model."""
-        return f"{self.outlook.series.name} ({self.outlook.chosen.model}, MASE {self.outlook.chosen.mase:.2f})"
+        """The series and its model; not the model's MASE, which chose it and so is optimistic."""
+        return f"{self.outlook.series.name} ({self.outlook.chosen.model})"
 
 
 def panels_of(result: Forecasts) -> list[Panel]:

@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.sales.outlook import NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Outlook, Score
+from market.sales.outlook import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Outlook, Score
+from market.sales.series import driven
 from policies.columns import fitting, groups, width
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ LEAST = 4  # those that are shown however narrow the terminal
 
 
 def print_forecasts(result: Forecasts, console: Console) -> None:
-    """The forecasts, the backtest, and both in words; of many series the first, which is said."""
+    """What they do not know, the forecasts, what they are worth, and the backtest; of many series the first, as is said."""
     shown = result.outlooks[:MOST]
+    _say(console, unknown(result))
     _print_ahead(result, shown, console)
-    _print_backtest(result, shown, console)
     for one in shown:
         _say(console, verdict(one))
+    _print_backtest(result, shown, console)
     if len(shown) < len(result.outlooks):
         more = len(result.outlooks) - len(shown)
         _say(console, f"And {more} more series, which are not shown here: --csv and --json write all.")
@@ -117,15 +119,31 @@ def _figures(score: Score, chosen: bool) -> list[str]:
     return [score.model, *figures, f"{min(folds):.3f}", f"{max(folds):.3f}"]
 
 
+def unknown(result: Forecasts) -> str:
+    """What the forecasts are made without, which comes before any figure."""
+    drives = driven(result.sales)
+    more = f": {drives}, and promotions drive such sales" if drives else ""
+    return f"Prices and promotions to come are not used{more}."
+
+
 def verdict(one: Outlook) -> str:
-    """Which model a series is forecast with, and whether it does better than the naive ones."""
-    chosen = one.chosen
+    """What choosing a model was worth in folds that did not choose it; then the chosen model, and what it is worth.
+
+    In this order since the chosen model's own figure is the best of several.
+    """
+    text = f"{_late(one)}{_chosen(one)}"
+    return f"{one.series.name}: {text[0].lower()}{text[1:]}."
+
+
+def _chosen(one: Outlook) -> str:
+    chosen, many = one.chosen, len(one.chosen.folds)
     if chosen.model in REFERENCES:
-        text = f"no model does better than {_NAMES[chosen.model]}, which is what is forecast with"
-    else:
-        others = [score for score in one.scores if score.model in REFERENCES]
-        text = f"{chosen.model}, {' and '.join(_compared(chosen, other) for other in others)}"
-    return f"{one.series.name}: {text}.{_late(one)}"
+        folds = f"Over all {many} folds" if many > 1 else "In the one fold"
+        return f"{folds} no model does better than {_NAMES[chosen.model]}, which is what is forecast with"
+    folds = f"Over the {many} folds that chose it" if many > 1 else "In the fold that chose it"
+    others = [_compared(chosen, score) for score in one.scores if score.model in REFERENCES]
+    name = _NAMES.get(chosen.model, chosen.model)
+    return f"{folds}, which is optimistic, {name} has {' and '.join(others)}"
 
 
 def _late(one: Outlook) -> str:
@@ -135,15 +153,19 @@ def _late(one: Outlook) -> str:
         return ""
     folds = "the last fold, its" if count == 1 else f"the last {count} folds, each one's"
     word = "as good as" if abs(unseen - naive) <= SAME else "better than" if unseen < naive else "worse than"
-    return f" In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} naive ({naive:.3f})."
+    return f"In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} naive ({naive:.3f}). "
 
 
-_NAMES = {NAIVE: "the naive forecast", SEASONAL_NAIVE: "the seasonal naive forecast"}
+_NAMES = {
+    NAIVE: "the naive forecast",
+    SEASONAL_NAIVE: "the seasonal naive forecast",
+    AVERAGE: "HistoricAverage (the mean of all periods)",
+}
 
 
 def _compared(chosen: Score, other: Score) -> str:
     if not np.isfinite(other.mase) or other.mase <= 0:
-        return f"better than {_NAMES[other.model]}"
+        return f"less error than {_NAMES[other.model]}"
     return f"{1 - chosen.mase / other.mase:.0%} less error than {_NAMES[other.model]}"
 
 
@@ -162,4 +184,4 @@ def how(result: Forecasts) -> Iterator[str]:
     )
     same = "; without one the seasonal naive forecast is the naive one" if plan.season == 1 else ""
     yield f"Season: {result.season}{same}."
-    yield "Prices and promotions to come are not used. Intervals end at 0 where they would go below."
+    yield "Intervals end at 0 where they would go below."

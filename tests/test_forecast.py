@@ -29,7 +29,7 @@ from policies.forecast_command import ForecastOrder, Forecasts, forecasts
 from policies.forecast_files import as_data
 from policies.forecast_page import page, write_page
 from policies.forecast_plot import draw
-from policies.forecast_view import print_forecasts, verdict
+from policies.forecast_view import print_forecasts, unknown, verdict
 
 pytest.importorskip("statsforecast")
 
@@ -170,9 +170,29 @@ def test_naive_intervals_are_normal_with_the_spread_of_one_step_errors() -> None
     assert (ahead.mean - ahead.low) == pytest.approx(1.6449 * sigma * np.sqrt([1, 2]), rel=0.02)
 
 
+def test_the_historic_average_is_the_mean_of_its_training_window_with_its_interval() -> None:
+    """Hyndman & Athanasopoulos, section 5.5: the residuals' deviation with T - 1 degrees of freedom, sqrt(1 + 1 / T)."""
+    units = 500 + numbers(3, 60)
+    for fold in backtest(units, "HistoricAverage", Plan(horizon=3, folds=2)):
+        assert fold.forecast.mean == pytest.approx(units[: fold.begin].mean())
+    ahead = forecast(units, "HistoricAverage", Plan(horizon=2, level=0.9))
+    half = 1.6449 * units.std(ddof=1) * np.sqrt(1 + 1 / 60)
+    assert ahead.mean == pytest.approx(units.mean()) and ahead.high - ahead.mean == pytest.approx(half, rel=1e-4)
+    assert ahead.mean - ahead.low == pytest.approx(half, rel=1e-4)
+
+
+def test_sales_that_promotions_throw_about_their_mean_are_forecast_by_the_mean() -> None:
+    """A promotion every fourth period or so; just after one the naive forecast is far too high, else a little too low."""
+    rng = np.random.default_rng(11)
+    units = np.where(rng.random(60) < 0.25, 900.0, 100.0) + rng.normal(0, 20, 60)
+    found, _ = outlook(Series("ann", None, 0, units), Plan(horizon=4))
+    assert found.chosen.mase <= found.score("HistoricAverage").mase < found.score("Naive").mase  # type: ignore[union-attr]
+    assert found.forecast.mean == pytest.approx(units.mean(), rel=0.1)
+
+
 def test_nothing_that_is_forecast_lies_below_zero() -> None:
     units = np.maximum(60 - 2.0 * np.arange(40), 0) + numbers(4, 40) / 50
-    for model in ("Naive", "AutoETS", "AutoTheta", "AutoARIMA"):
+    for model in ("Naive", "HistoricAverage", "AutoETS", "AutoTheta", "AutoARIMA"):
         ahead = forecast(units, model, Plan(horizon=12))
         assert min(ahead.mean.min(), ahead.low.min(), ahead.high.min()) >= 0
 
@@ -192,7 +212,7 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
     monkeypatch.setitem(BUILD, "AutoETS", broken)
     found, failed = outlook(Series("ann", None, 0, numbers(6, 30)), Plan(horizon=2, folds=2))
     assert failed == ["ann: AutoETS could not be fitted (tiny datasets); left out"]
-    assert [score.model for score in found.scores] == ["Naive", "AutoTheta", "AutoARIMA"]
+    assert [score.model for score in found.scores] == ["Naive", "HistoricAverage", "AutoTheta", "AutoARIMA"]
 
 
 def test_the_next_best_model_forecasts_where_the_chosen_one_fails_on_the_whole_series(
@@ -238,18 +258,26 @@ def test_models_chosen_by_earlier_folds_are_judged_in_the_later_half() -> None:
     assert list(found.late) == [2, 3]
     assert found.unseen == (3 + 1) / 2  # naive (1.5 to 2) for the third fold, ETS (5/3 to 2) for the fourth
     assert found.late_mase("Naive") == (3 + 8) / 2
-    assert "MASE 2.000, better than naive (5.500)" in verdict(found)
+    assert verdict(found) == (
+        "ann: in the last 2 folds, each one's model chosen by earlier folds alone: MASE 2.000, better than naive (5.500). "
+        "Over the 4 folds that chose it, which is optimistic, AutoETS has 57% less error than the naive forecast."
+    )
     assert of(a_score("Naive", [1]), a_score("AutoETS", [2])).unseen is None
 
 
 def test_what_is_said_of_a_model_that_beats_the_naive_ones_and_of_none_that_does() -> None:
     good = of(a_score("Naive", [1]), a_score("SeasonalNaive", [2]), a_score("AutoETS", [0.75]))
     assert verdict(good) == (
-        "ann: AutoETS, 25% less error than the naive forecast and 62% less error than the seasonal naive forecast."
+        "ann: in the fold that chose it, which is optimistic, AutoETS has 25% less error than the naive forecast and "
+        "62% less error than the seasonal naive forecast."
     )
+    exact = of(a_score("Naive", [np.inf]), a_score("HistoricAverage", [0]))
+    assert verdict(exact).endswith("HistoricAverage (the mean of all periods) has less error than the naive forecast.")
     assert (good.beats("Naive"), good.beats("SeasonalNaive"), good.beats("AutoTheta")) == (True, True, None)
     bad = of(a_score("Naive", [1]), a_score("AutoETS", [1.5]))
-    assert verdict(bad) == "ann: no model does better than the naive forecast, which is what is forecast with."
+    assert verdict(bad) == (
+        "ann: in the one fold no model does better than the naive forecast, which is what is forecast with."
+    )
     assert bad.beats("Naive") is False
 
 
@@ -381,12 +409,15 @@ def test_files_hold_the_forecasts_that_are_printed(tmp_path: Path, capsys: pytes
     text = capsys.readouterr().out
     data = json.loads(out["json"].read_text())
     rows = list(csv.DictReader(io.StringIO(out["csv"].read_text())))
-    assert list(rows[0]) == ["period", "seller", "mean", "low", "high"]
+    assert list(rows[0]) == ["period", "seller", "mean", "low", "high", "model", "level"]
     assert [(row["seller"], row["period"]) for row in rows] == [
         (name, period) for name in ("ann", "bob") for period in ("30", "31")
     ]
     ahead = [one for series in data["series"] for one in series["forecast"]]
-    assert [float(row["mean"]) for row in rows] == [one["mean"] for one in ahead]
+    for end in ("mean", "low", "high"):
+        assert [float(row[end]) for row in rows] == [round(one[end], 3) for one in ahead]
+    assert [row["model"] for row in rows[::2]] == [series["model"] for series in data["series"]]
+    assert {row["level"] for row in rows} == {"0.9"}
     assert all(one["low"] <= one["mean"] <= one["high"] for one in ahead)
     for series in data["series"]:
         lowest = min(series["backtest"], key=lambda score: score["mase"])
@@ -404,7 +435,7 @@ def test_series_of_markets_are_named_in_the_csv(tmp_path: Path) -> None:
     rows = [(t, "ann", 2, numbers(7, 20)[t], shop) for t in range(20) for shop in ("x", "y")]
     path, out = a_file(tmp_path, rows, "period,seller,price,units,market"), tmp_path / "out.csv"
     assert main(["forecast", str(path), "--horizon=1", "--folds=2", "--by-market", f"--csv={out}"]) == 0
-    assert [line.rsplit(",", 3)[0] for line in out.read_text().splitlines()] == [
+    assert [line.rsplit(",", 5)[0] for line in out.read_text().splitlines()] == [
         "period,market,seller",
         "20,x,ann",
         "20,y,ann",
@@ -420,6 +451,38 @@ def test_tables_fit_a_narrow_terminal_and_say_how_to_read_them(tmp_path: Path) -
     assert "its MASE is somewhat optimistic" in flat
     assert "without one the seasonal naive forecast is the naive one" in flat
     assert sum("chosen  " in line for line in text.splitlines()) == 2
+
+
+def a_priced_file(folder: Path, prices: Sequence[float], heads: str = "period,seller,price,units") -> Path:
+    """One seller, 28 periods, prices in turn; what further columns there are holds 0."""
+    more = (0,) * (len(heads.split(",")) - 4)
+    units = numbers(12, 30)
+    return a_file(folder, [(t, "ann", prices[t % len(prices)], units[t], *more) for t in range(28)], heads)
+
+
+def test_what_a_forecast_does_not_know_is_said_first_with_what_the_file_shows_of_it(tmp_path: Path) -> None:
+    first = "Prices and promotions to come are not used"
+    flat = " ".join(printed(ran(a_priced_file(tmp_path, [2, 2.1]), folds=2)).split())
+    assert flat.startswith(f"{first}. Units ahead")
+    result = ran(a_priced_file(tmp_path, [2, 2, 1, 2]), folds=2)  # standard deviation 0.43 of a mean of 1.75
+    assert unknown(result) == (
+        f"{first}: prices vary a lot here (by 25% of their mean), and promotions drive such sales."
+    )
+    heads = "period,seller,price,units,promo_feat,promo_deal"
+    assert unknown(ran(a_priced_file(tmp_path, [2], heads), folds=2)) == (
+        f"{first}: the file has promotions (promo_feat, promo_deal), and promotions drive such sales."
+    )
+
+
+def test_the_backtest_that_chose_comes_after_what_choosing_was_worth(tmp_path: Path) -> None:
+    result = ran(two_sellers(tmp_path), folds=4)
+    words, late, table = unknown(result), "chosen by earlier folds alone", "best fold"
+    flat = " ".join(printed(result).split())
+    assert flat.index(words) < flat.index("Units ahead") < flat.index(late) < flat.index(table)
+    written = page(result).text().rpartition("<main")[2]
+    assert written.index(words) < written.index("Units a period") < written.index(late) < written.index(table)
+    titles = [axes.get_title(loc="left") for axes in draw(result).axes]
+    assert titles == [f"{one.series.name} ({one.chosen.model})" for one in result.outlooks]
 
 
 def test_the_picture_has_a_panel_a_series_and_the_page_needs_no_network(tmp_path: Path) -> None:
@@ -461,6 +524,7 @@ def test_orange_juice_is_forecast_with_a_yearly_season(tmp_path: Path, capsys: p
     assert "Season: 52 weeks, a year." in text
     for series in data["series"]:
         scores = {score["model"]: score for score in series["backtest"]}
-        assert len(scores) == 5
+        assert len(scores) == 6
+        assert scores[series["model"]]["mase"] <= scores["HistoricAverage"]["mase"]
         assert 0.3 < scores[series["model"]]["mase"] < 1.5
         assert 0.75 <= scores[series["model"]]["coverage"] <= 1

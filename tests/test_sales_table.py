@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,14 @@ def test_periods_ahead_of_month_ends_are_month_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["2024-01-01", "03/04/2024"], r"line 3: period must be an integer or an ISO date .*\(got '03/04/2024'\)"),
+        (
+            ["2024-01-01", "03/04/2024"],
+            r"line 3: period must be an integer or an ISO date .*\(got '03/04/2024': write 2024-04-03 or 2024-03-04\)",
+        ),
+        (["14/06/1990", "21/06/1990"], r"lines 2, 3: period must be .*\(got '14/06/1990': write 1990-06-14\)"),
+        (["03/04/2024", "03/18/2024"], r"lines 2, 3: period must be .*\(got '03/04/2024': write 2024-03-04\)"),
+        (["3.4.2024", "18.4.2024"], r"lines 2, 3: period must be .*\(got '3.4.2024': write 2024-04-03\)"),
+        (["30/02/2024", "18/03/2024"], r"lines 2, 3: period must be .*\(got '30/02/2024'\)"),
         ([1, 2, "three", ""], r"lines 4, 5: period must be .*\(got 'three'\)"),
         ([1, "", 3], r"line 3: period must be .*\(got missing\)"),
         ([1, 2, 3, "Total"], r"line 5: period must be .*\(got 'Total': rows of totals must go\)"),
@@ -280,7 +288,7 @@ def test_years_without_months_are_periods(tmp_path: Path) -> None:
         ("2.1", "2.10 EUR", "price must be a number > 0 (got '2.10 EUR': write the number alone"),
         ("2.1", "inf", "price must be a number > 0 (got 'inf': at most 1e+12)"),
         ("2.1", "True", "price must be a number > 0 (got 'True')"),
-        (",11", ",-11", "units must be a number >= 0 (got '-11')"),
+        (",11", ",-11", "units must be a number >= 0 (got '-11': net returns out or drop them)"),
         (",11", ",nan", "units must be a number >= 0 (got 'nan': leave out the rows of a seller that was not there)"),
         (",11", ',"1,234"', "units must be a number >= 0 (got '1,234': write it without thousands separators)"),
         (",11", ',"1.234,5"', "units must be a number >= 0 (got '1.234,5': write decimals with a point"),
@@ -297,10 +305,21 @@ def test_a_bad_cell_is_named_with_its_line(tmp_path: Path, old: str, new: str, s
 @pytest.mark.parametrize(
     ("column", "cell", "said"),
     [
-        ("promo_flyer", "25", "promo_flyer must be a number from 0 to 1 (got '25')"),
+        (
+            "promo_flyer",
+            "25",
+            "promo_flyer must be a number from 0 to 1 (got '25': where this is a percentage, divide by 100)",
+        ),
+        (
+            "promo_flyer",
+            "1.5",
+            "promo_flyer must be a number from 0 to 1 (got '1.5': where this is a percentage, divide by 100)",
+        ),
+        ("promo_flyer", "101", "promo_flyer must be a number from 0 to 1 (got '101')"),
         ("promo_flyer", "-0.1", "promo_flyer must be a number from 0 to 1 (got '-0.1')"),
         ("promo_flyer", "25%", "promo_flyer must be a number from 0 to 1 (got '25%': write 0.25 for 25%)"),
-        ("promo_flyer", "yes", "promo_flyer must be a number from 0 to 1 (got 'yes')"),
+        ("promo_flyer", "yes", "promo_flyer must be a number from 0 to 1 (got 'yes': write 1 or 0)"),
+        ("promo_flyer", "N", "promo_flyer must be a number from 0 to 1 (got 'N': write 1 or 0)"),
         ("cost", "-1", "cost must be a number >= 0 (got '-1')"),
         ("cost", "", "cost must be a number >= 0 (got missing: give it in every row, or leave the column out)"),
         ("market_size", "0", "market_size must be a number > 0 (got '0')"),
@@ -335,16 +354,28 @@ def test_lines_are_those_of_the_file_whatever_is_skipped_filtered_and_sorted(tmp
 
 def test_duplicates_are_refused_with_all_their_lines(tmp_path: Path) -> None:
     assert refused(tmp_path, SMALL + "1,ann,3,4\n2,bob,2.4,21\n") == [
-        "lines 2, 5, 6, 7: duplicates: a period has one row for a seller and market (seller ann has several in period 1)"
+        (
+            "lines 2, 5, 6, 7: duplicates: a period has one row for a seller and market (seller ann has several in period "
+            "1); where the file has several products or places, --where COLUMN=VALUE picks one and --columns market=COLUMN "
+            "names them"
+        )
     ]
     text = WITH_MARKETS + "x,1,bob,3,4,0\n"
-    assert refused(tmp_path, text)[0].endswith("(seller bob has several in period 1 in market x)")
+    assert "(seller bob has several in period 1 in market x); where the file has" in refused(tmp_path, text)[0]
+    assert "where COLUMN=VALUE picks one and columns market=COLUMN" in refused(tmp_path, text, option="")[0]
     assert len(read(tmp_path, text.replace("x,1,bob,3", "y,1,bob,3")).rows) == 5
 
 
 def test_names_that_would_become_one_are_refused(tmp_path: Path) -> None:
     text = SMALL.replace("ann", "A B").replace("bob", "A_B")
     assert refused(tmp_path, text) == ["sellers A B, A_B would have one name (A_B): rename one"]
+
+
+def test_names_that_differ_only_in_upper_and_lower_case_are_refused(tmp_path: Path) -> None:
+    text = SMALL.replace("ann", "Dominicks").replace("bob", "dominicks")
+    rule = "differ only in upper and lower case: write both the same way"
+    assert refused(tmp_path, text) == [f"sellers Dominicks, dominicks {rule}"]
+    assert refused(tmp_path, WITH_MARKETS.replace("y,", "X,", 1)) == [f"markets X, x {rule}"]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +390,23 @@ def test_names_that_would_become_one_are_refused(tmp_path: Path) -> None:
             "columns period, seller, price, units missing; the file has week, brand: name yours with ",
         ),
         (SMALL.replace(",", ";"), "its columns are separated by semicolons: save it with commas, and with points in "),
+        (SMALL.replace(",", ";").replace(".", ","), "its columns are separated by semicolons: save it with commas"),
+        ("Sales of 1991\n" + SMALL, "line 1 is 'Sales of 1991': the first line must be the column names"),
+        ("Sales of 1991,,,\n,,,\n" + SMALL, "line 1 is 'Sales of 1991': the first line must be the column names"),
+        (
+            "Sales,1991\n" + SMALL,
+            (
+                "lines 2, 3, 4, 5, 6: 4 cells under 2 columns; a comma inside a number or a name needs quotes around it, "
+                "and the first line must be the column names"
+            ),
+        ),
+        (
+            "Sales,1991,,\n" + SMALL,
+            (
+                "columns period, seller, price, units missing; the file has Sales, 1991: name yours with --columns "
+                "period=COLUMN (the first line must be the column names)"
+            ),
+        ),
         (SMALL.replace(",", "\t"), "its columns are separated by tabs: save it with commas"),
         (
             SMALL + "3,ann\n",
@@ -380,10 +428,23 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
         read_sales(path)
     with pytest.raises(Refusal, match=r"is a folder, not a file$"):
         read_sales(tmp_path)
-    for content in (SMALL.replace("ann", "Zoë").encode("latin-1"), SMALL.encode("utf-16"), b"PK\x03\x04\xff\xfe"):
+    for content in (SMALL.replace("ann", "Zoë").encode("latin-1"), SMALL.encode("utf-16")):
         path.write_bytes(content)
         with pytest.raises(Refusal, match=r"sales.csv: is not a CSV file in UTF-8 that can be read \('utf-8' codec"):
             read_sales(path)
+
+
+@pytest.mark.parametrize("name", ["sales.xlsx", "SALES.XLS", "sales.csv"])
+def test_a_workbook_is_refused_by_its_name_or_its_content(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+    with pytest.raises(Refusal, match=rf"{name}: is an Excel workbook: save it as CSV UTF-8$"):
+        read_sales(path)
+    path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1"))
+    with pytest.raises(Refusal, match=r": is an Excel workbook: save it as CSV UTF-8$"):
+        read_sales(path)
+    assert read(tmp_path, SMALL.replace("period", "PK", 1), columns={"period": "PK"}).labels == ["1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -395,8 +456,11 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
         ),
         ({"where": {"shop": "1"}}, "--where shop: no such column; the file has period, seller, price, units"),
         ({"where": {"seller": "cem"}}, "--where seller=cem: no row has it; there are ann, bob"),
-        ({"periods": ("3", None)}, "--periods: no row lies there"),
-        ({"periods": ("2", "1")}, "--periods: no row lies there"),
+        ({"periods": ("3", None)}, "--periods: no row lies there; the file's periods run from 1 to 2"),
+        (
+            {"periods": ("2", "1")},
+            "--periods: the first, 2, is after the last, 1; the file's periods run from 1 to 2",
+        ),
         ({"periods": (None, "2024-01-01")}, "--periods: '2024-01-01' must be a number, as the file's periods are"),
     ],
 )
@@ -410,6 +474,34 @@ def test_dates_are_not_chosen_by_numbers(tmp_path: Path) -> None:
     assert refused(tmp_path, text, periods=("x", None)) == [
         "--periods: 'x' must be an ISO date, as the file's periods are"
     ]
+    first, last = pd.DataFrame(dated(sound(periods=3), weekly))["period"].agg(["min", "max"])
+    assert refused(tmp_path, text, periods=("2024", "2023")) == [
+        f"--periods: the first, 2024, is after the last, 2023; the file's periods run from {first} to {last}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("periods", "kept"),
+    [
+        (("1991", "1991"), ["1991-01-01", "1991-02-28", "1991-03-01", "1991-12-31"]),
+        ((None, "1991-02"), ["1990-12-31", "1991-01-01", "1991-02-28"]),
+        (("1991-02", "1991-03"), ["1991-02-28", "1991-03-01"]),
+        (("1991-12-31", None), ["1991-12-31", "1992-01-01"]),
+        ((None, "1991-01-01"), ["1990-12-31", "1991-01-01"]),
+    ],
+)
+def test_a_year_or_month_as_a_bound_means_all_its_days(
+    tmp_path: Path, periods: tuple[str | None, str | None], kept: list[str]
+) -> None:
+    days = ["1990-12-31", "1991-01-01", "1991-02-28", "1991-03-01", "1991-12-31", "1992-01-01"]
+    text = "period,seller,price,units\n" + "".join(f"{day},ann,2,1\n" for day in days)
+    lines = read(tmp_path, text, periods=periods).rows["line"]
+    assert [days[line - 2] for line in lines] == kept
+
+
+def test_a_year_as_a_bound_of_whole_numbers_is_that_number(tmp_path: Path) -> None:
+    text = "period,seller,price,units\n" + "".join(f"{year},ann,2,1\n" for year in (1990, 1991, 1992))
+    assert read(tmp_path, text, periods=("1991", "1991")).labels == ["1991"]
 
 
 @pytest.mark.parametrize(

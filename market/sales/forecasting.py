@@ -27,6 +27,7 @@ LONGEST = 24  # periods of a season that exponential smoothing and ARIMA are fit
 BUILD: dict[str, Callable[[Any, int], Any]] = {
     "Naive": lambda models, season: models.Naive(),
     "SeasonalNaive": lambda models, season: models.SeasonalNaive(season),
+    "HistoricAverage": lambda models, season: models.HistoricAverage(),
     "AutoTheta": lambda models, season: models.AutoTheta(season),
     "AutoETS": lambda models, season: models.AutoETS(_short(season)),
     "AutoARIMA": lambda models, season: models.AutoARIMA(season_length=_short(season)),

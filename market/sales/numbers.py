@@ -46,6 +46,13 @@ HINTS = (
 )
 
 
+SHARE_HINTS = (
+    (r"(?i)yes|no|y|n|on|off|t|f|x", "write 1 or 0"),
+    (r"\+?0*([2-9]|[1-9]\d|100)(\.\d*)?|\+?0*1\.\d+", "where this is a percentage, divide by 100"),
+)
+UNIT_HINTS = ((r"-\d+(\.\d*)?", "net returns out or drop them"),)
+
+
 def read_numbers(rows: pd.DataFrame, kind: str, found: Findings) -> None:
     """Turn columns of texts that must be numbers into numbers, and find those out of range; in place."""
     import pandas as pd
@@ -71,7 +78,8 @@ def _got(text: str, name: str) -> str:
         if name in ("price", "units"):
             return f"{got}: leave out the rows of a seller that was not there"
         return f"{got}: give it in every row, or leave the column out"
-    for pattern, hint in HINTS:
+    own = SHARE_HINTS if name.startswith(PROMOTION) else UNIT_HINTS if name == "units" else ()
+    for pattern, hint in (*HINTS, *own):
         if re.fullmatch(pattern, text):
             return f"{got}: {hint}"
     try:

@@ -14,7 +14,15 @@ from market.sales.series import Series, usual_season
 
 NAIVE, SEASONAL_NAIVE = "Naive", "SeasonalNaive"
 REFERENCES = (NAIVE, SEASONAL_NAIVE)
-MODELS = (NAIVE, SEASONAL_NAIVE, "AutoTheta", "AutoETS", "AutoARIMA")  # simpler first: taken where equally good
+AVERAGE = "HistoricAverage"
+MODELS = (
+    NAIVE,
+    SEASONAL_NAIVE,
+    AVERAGE,
+    "AutoTheta",
+    "AutoETS",
+    "AutoARIMA",
+)  # simpler first: taken where equally good
 LEAST = 12  # periods to fit a model to, beside a season
 SAME = 1e-9  # MASE within which two models are equally good
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from market.sales.findings import Findings, named
 if TYPE_CHECKING:
     import pandas as pd
 
+SLASHED = r"\d{1,2}([/.\-])\d{1,2}\1\d{4}"
+ORDERS = ("%d/%m/%Y", "%m/%d/%Y")
+WHOLE = {4: "Y", 7: "M"}  # letters of a year and of a month: as bounds they mean all their days
 SPARSE = 20  # times as many periods as occur, from the first to the last: the numbers are no count of periods
 
 
@@ -33,35 +37,70 @@ def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: F
     bad = raw.index[values.isna()]
     if len(bad):
         got = f"got {raw[bad[0]]!r}" if raw[bad[0]] else "got missing"
-        total = ": rows of totals must go" if "total" in raw[bad[0]].lower() else ""
+        hint = "rows of totals must go" if "total" in raw[bad[0]].lower() else _rewritten(raw[bad])
         found.error(
             f"{named(kind, lines[bad])}: period must be an integer or an ISO date such as 2024-03-31, the same in every "
-            f"row ({got}{total})"
+            f"row ({got}{f': {hint}' if hint else ''})"
         )
         return None
     return values
 
 
-def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found: Findings) -> pd.Series[bool]:
-    """Which rows lie from the first to the second period, both included; None is open."""
+def _rewritten(raw: pd.Series[str]) -> str:
+    """The first text as ISO dates where it is a date of another order; both of them where the others do not tell which."""
     import pandas as pd
 
-    chosen = values.notna()
+    split = raw.str.fullmatch(SLASHED)
+    dates = []
+    for order in ORDERS:
+        text = raw[split].str.replace(r"\D", "/", regex=True)
+        read = pd.to_datetime(text, format=order, errors="coerce")
+        if len(read) and read.notna().all() and raw.index[0] == read.index[0]:
+            dates.append(read.iloc[0].date().isoformat())
+    return f"write {' or '.join(dict.fromkeys(dates))}" if dates else ""
+
+
+def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found: Findings) -> pd.Series[bool]:
+    """Which rows lie from the first to the second period, both included; None is open.
+
+    Example: with dates ``1991`` as the first is 1991-01-01, as the second 1991-12-31; ``1991-02`` ends on 1991-02-28.
+    """
     whole = values.dtype.kind == "f"
-    for bound, keep in zip(periods, ("ge", "le"), strict=True):
-        if bound is None:
-            continue
-        read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
-        if pd.isna(read[0]):
-            found.error(
-                f"{found.option}periods: {bound!r} must be {'a number' if whole else 'an ISO date'}, as the file's periods are"
-            )
-            found.settle()
-        chosen &= getattr(values, keep)(read[0])
+    first, last = (
+        None if bound is None else _bound(bound, whole, at_end, found)
+        for bound, at_end in zip(periods, (False, True), strict=True)
+    )
+    chosen = values.notna()
+    if first is not None:
+        chosen &= values >= first
+    if last is not None:
+        chosen &= values <= last
     if not chosen.any():
-        found.error(f"{found.option}periods: no row lies there")
+        swapped = first is not None and last is not None and first > last
+        problem = f"the first, {periods[0]}, is after the last, {periods[1]}" if swapped else "no row lies there"
+        found.error(f"{found.option}periods: {problem}; {_range(values, whole)}")
         found.settle()
     return chosen
+
+
+def _bound(bound: str, whole: bool, at_end: bool, found: Findings) -> Any:
+    import pandas as pd
+
+    read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
+    if pd.isna(read[0]):
+        kind = "a number" if whole else "an ISO date"
+        found.error(f"{found.option}periods: {bound!r} must be {kind}, as the file's periods are")
+        found.settle()
+    if at_end and not whole and re.fullmatch(r"\d{4}(-\d\d)?", bound):
+        return pd.Period(bound, freq=WHOLE[len(bound)]).end_time.normalize()
+    return read[0]
+
+
+def _range(values: pd.Series[Any], whole: bool) -> str:
+    low, high = values.min(), values.max()
+    if whole:
+        return f"the file's periods run from {low:.0f} to {high:.0f}"
+    return f"the file's periods run from {low.date()} to {high.date()}"
 
 
 def index_periods(

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = (".parquet", ".pq")
+WORKBOOKS = (".xlsx", ".xlsm", ".xls")
+ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how the newer and the older of them begin, whatever they are called
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+FIRST = "the first line must be the column names"
 
 
 def place(path: Path) -> str:
@@ -27,13 +32,20 @@ def read_texts(path: Path) -> pd.DataFrame:
     """Every cell as stripped text, empty where there is none. Blank lines are skipped, and lines keep their numbers.
 
     Raises:
-        Refusal: no such file, or not one that can be read; two columns of one name; lines of too many or few fields.
+        Refusal: no such file, a workbook, or not one that can be read; two columns of one name; lines of too many or few fields.
     """
     if path.is_dir():
         raise Refusal(f"{path}: is a folder, not a file")
     if not path.is_file():
         raise Refusal(f"{path}: no such file")
+    if _is_workbook(path):
+        raise Refusal(f"{path}: is an Excel workbook: save it as CSV UTF-8")
     return _parquet(path) if place(path) == "row" else _csv(path)
+
+
+def _is_workbook(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix.lower() in WORKBOOKS or file.read(4).startswith(ARCHIVES)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -88,13 +100,22 @@ def _refuse_shape(path: Path, heads: list[str], rows: Sequence[tuple[int, list[s
     for mark, words in OTHER_SEPARATORS.items():
         if len(heads) == 1 and mark in heads[0]:
             found.error(f"its columns are separated by {words}: save it with commas, and with points in numbers")
+    found.settle()
+    if _is_title(heads, rows):
+        found.error(f"line 1 is {' '.join(heads).strip()!r}: {FIRST}")
+        found.settle()
     again = sorted({name for name in heads if name and heads.count(name) > 1})
     if again:
         found.error(f"line 1: column {', '.join(again)} is there twice: rename one")
     odd = [(line, len(cells)) for line, cells in rows if len(cells) != len(heads)]
     if odd:
-        found.error(
-            f"{named('line', [line for line, _ in odd])}: {odd[0][1]} cells under {len(heads)} columns; a comma inside "
-            "a number or a name needs quotes around it"
-        )
+        why = "a comma inside a number or a name needs quotes around it"
+        why += f", and {FIRST}" if len(odd) == len(rows) > 1 else ""
+        lines = named("line", [line for line, _ in odd])
+        found.error(f"{lines}: {odd[0][1]} cells under {len(heads)} columns; {why}")
     found.settle()
+
+
+def _is_title(heads: list[str], rows: Sequence[tuple[int, list[str]]]) -> bool:
+    """A single cell above rows of more: what a spreadsheet has written above its table."""
+    return len([name for name in heads if name]) == 1 and any(len(list(filter(None, cells))) > 2 for _, cells in rows)

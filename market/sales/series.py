@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from market.sales.table import Sales
 
+MUCH = 0.1  # standard deviation of a price over its mean from which on it varies a lot: a tenth off one week in nine
 SEASONS = {"day": (7, "a week"), "week": (52, "a year"), "month": (12, "a year")}
 
 
@@ -106,6 +107,23 @@ def usual_season(step: str, periods: int) -> tuple[int, str]:
     if periods < 2 * season:
         return 1, f"none, since {periods} {step}s are less than two cycles of {season} (--season N overrules)"
     return season, f"{season} {step}s, {span}"
+
+
+def price_spread(sales: Sales) -> float:
+    """Standard deviation of a seller's price over its mean, in the median seller and market.
+
+    Example: prices 2, 2, 1, 2 have mean 1.75 and standard deviation 0.433, a spread of 0.247.
+    """
+    groups = sales.rows.groupby(["market", "seller"])["price"]
+    return float((groups.std(ddof=0) / groups.mean()).median())
+
+
+def driven(sales: Sales) -> str | None:
+    """What the file says drives sales that a forecast from past units cannot know; None where nothing shows."""
+    spread = price_spread(sales)
+    if sales.promotions:
+        return f"the file has promotions ({', '.join(sales.promotions)})"
+    return f"prices vary a lot here (by {spread:.0%} of their mean)" if spread >= MUCH else None
 
 
 def periods_ahead(sales: Sales, horizon: int) -> list[str]:

@@ -18,7 +18,7 @@ from market.errors import Refusal
 from market.sales.findings import Findings, named
 from market.sales.numbers import PROMOTION, read_numbers
 from market.sales.periods import index_periods, read_periods, within
-from market.sales.reading import place, read_texts
+from market.sales.reading import FIRST, place, read_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,9 +169,10 @@ def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> 
             )
     missing = [name for name in REQUIRED if name not in taken]
     if missing:
+        first = f" ({FIRST})" if len(missing) == len(REQUIRED) else ""
         found.error(
             f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; the file has "
-            f"{', '.join(map(str, raw.columns))}: name yours with {found.option}columns {missing[0]}=COLUMN"
+            f"{', '.join(map(str, raw.columns))}: name yours with {found.option}columns {missing[0]}=COLUMN{first}"
         )
     found.settle()
     rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()})
@@ -193,8 +194,19 @@ def _plain_names(rows: pd.DataFrame, found: Findings) -> None:
         same = [old for old, new in plain.items() if list(plain.values()).count(new) > 1]
         if same:
             found.error(f"{name}s {', '.join(same[:2])} would have one name ({plain[same[0]]}): rename one")
+        elif (cased := _cased(list(plain))) is not None:
+            found.error(f"{name}s {', '.join(cased)} differ only in upper and lower case: write both the same way")
         rows[name] = rows[name].map(plain)
     found.settle()
+
+
+def _cased(names: list[str]) -> tuple[str, str] | None:
+    """The first two names that differ only in upper and lower case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (before := seen.setdefault(name.casefold(), name)) != name:
+            return before, name
+    return None
 
 
 def _duplicates(rows: pd.DataFrame, labels: list[str], kind: str, found: Findings) -> None:
@@ -204,5 +216,7 @@ def _duplicates(rows: pd.DataFrame, labels: list[str], kind: str, found: Finding
         place = "" if first["market"] == ONLY else f" in market {first['market']}"
         found.error(
             f"{named(kind, rows.loc[again, 'line'])}: duplicates: a period has one row for a seller and market (seller "
-            f"{first['seller']} has several in period {labels[int(first['period'])]}{place})"
+            f"{first['seller']} has several in period {labels[int(first['period'])]}{place}); "
+            f"where the file has several products or places, {found.option}where COLUMN=VALUE picks one and "
+            f"{found.option}columns market=COLUMN names them"
         )
