@@ -72,8 +72,8 @@ class DemandLaw:
 def demand_law(spec: MarketSpec, seat: int, price: ArrayLike, factor: float = 1.0) -> DemandLaw:
     """Return the law of the units that first choose ``seat`` in a period at posted prices (N,).
 
-    Without events, at ``factor`` times the base rate; seasons and locations are as likely each. ``xi`` is averaged over by the trapezoid rule (one or two
-    normals) or 32,768 Sobol points of a fixed seed (three or more, probabilities off by some 1e-4 of themselves).
+    Without events, at ``factor`` times the base rate; seasons and locations are as likely each (of many, every point
+    of ``xi`` in some). ``xi`` is averaged over by the trapezoid rule (one or two normals) or 32,768 Sobol points of a fixed seed (three or more, probabilities off by some 1e-4 of themselves).
     20 customers a period, a share of a half, nothing else random: Poisson of mean 10.
     """
     normal, weights, size = _with_scenes(spec, *normal_points(spec))

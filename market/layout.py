@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+NOT_OFFERED = -1e6  # a script's utility of a seller that is not there: below kernel.ABSENT
+
 MARKET = np.dtype(
     [
         ("price_sensitivity", "f8"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 
 from market.sales.options import INSTRUMENTS
 
@@ -40,42 +42,27 @@ def port(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A number of seconds."""
-    value = _number(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
-    return value
+    return _number(text, lambda value: 0 < value < 1e6, "a number of seconds above 0")
 
 
 def share(text: str) -> float:
     """A number between 0 and 1, neither of them."""
-    value = _number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, got {text!r}")
-    return value
+    return _number(text, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
 def discount(text: str) -> float:
-    """A discount factor, 0 <= gamma < 1."""
-    value = _number(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to below 1, got {text!r}")
-    return value
+    """A discount factor, or what a reference price remembers: 0 <= gamma < 1."""
+    return _number(text, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
 
 def positive(text: str) -> float:
     """A number above 0."""
-    value = _number(text)
-    if not 0 < value < 1e12:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
-    return value
+    return _number(text, lambda value: 0 < value < 1e12, "a number above 0")
 
 
 def above_one(text: str) -> float:
     """A number above 1."""
-    value = _number(text)
-    if not 1 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"must be a number above 1, got {text!r}")
-    return value
+    return _number(text, lambda value: 1 < value < 1e9, "a number above 1")
 
 
 def instruments(text: str) -> tuple[str, ...]:
@@ -87,8 +74,11 @@ def instruments(text: str) -> tuple[str, ...]:
     return names
 
 
-def _number(text: str) -> float:
+def _number(text: str, allowed: Callable[[float], bool], rule: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        return float("nan")
+        value = math.nan
+    if not allowed(value):
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {text!r}")
+    return value

@@ -73,7 +73,8 @@ def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
 
 def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration) -> None:
     """Against draws by numpy alone: utilities, shocks, nested shares, Poisson counts."""
-    from market.sales.levels import draws, expected_shares, lay_out
+    from market.sales.design import lay_out
+    from market.sales.levels import draws, expected_shares
 
     table = found.fit.design.table[found.fit.design.table["period"] < 12]
     drawn = simulate(found.fit, found.fit.shocks, table, 3)

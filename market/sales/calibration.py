@@ -97,13 +97,9 @@ def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambd
         found.settle()
         say("fitting the market")
         design = design_for(sales, size, choice, options)
-        fitted = fit(design, choice, sales.sellers, options.gamma)
+        fitted = fit(design, choice, sales.sellers, options.gamma, tried[-1])
         say("trying other market sizes")
-        at_sizes = (
-            [_at_size(sales, size, choice, options, times) for times in (1.0, *OTHERS)]
-            if _ruled(options, sales)
-            else []
-        )
+        at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if _ruled(options, sales) else []
     except Refusal as problem:
         raise Refusal(_placed(str(problem), sales)) from None
     price, share = _means(sales, size)
@@ -158,19 +154,23 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
         )
 
 
-def _at_size(sales: Sales, size: pd.Series[float], choice: Choice, options: Options, factor: float) -> AtSize:
-    """The same model with the market size at another multiple of the busiest period; 1 is as calibrated."""
-    times = 1.0 if factor == 1.0 else factor / options.size_factor
-    other = size * times
-    if factor != 1.0:
-        total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
-        other = other.clip(lower=total.groupby(sales.rows["market"]).transform("max") + 1)
-    one = estimate(design_for(sales, other, choice, options), choice.nested, choice.instruments)
-    price, share = _means(sales, other)
+def _at_sizes(sales: Sales, size: pd.Series[float], choice: Choice, options: Options, fitted: Estimate) -> list[AtSize]:
+    """The demand as calibrated, and the same model with the market size at other multiples of the busiest period."""
+    total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
+    least = total.groupby(sales.rows["market"]).transform("max") + 1
+    found = [_at_size(sales, size, fitted, options.size_factor)]
+    for factor in OTHERS:
+        other = (size * (factor / options.size_factor)).clip(lower=least)
+        one = estimate(design_for(sales, other, choice, options), choice.nested, choice.instruments)
+        found.append(_at_size(sales, other, one, factor))
+    return found
+
+
+def _at_size(sales: Sales, size: pd.Series[float], one: Estimate, factor: float) -> AtSize:
+    price, share = _means(sales, size)
     own = np.diag(elasticities(price, share, one.alpha.value, one.nest, one.form))
-    label = f"{options.size_factor if factor == 1.0 else factor:g} x busiest period"
-    mean = float(other.groupby(sales.rows["market"]).mean().mean())
-    return AtSize(mean, label, one.alpha.value, one.nest, float(own.mean()))
+    mean = float(size.groupby(sales.rows["market"]).mean().mean())
+    return AtSize(mean, f"{factor:g} x busiest period", one.alpha.value, one.nest, float(own.mean()))
 
 
 def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:

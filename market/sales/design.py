@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from market.layout import Floats
 from market.sales.table import Sales
 
 if TYPE_CHECKING:
@@ -144,3 +145,9 @@ def references(table: pd.DataFrame, memory: float) -> pd.Series[float]:
         return held.shift(1).fillna(f.iloc[0])
 
     return table.groupby(["market", "seller"])["f"].transform(smooth)
+
+
+def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
+    """(R, N): a row for each market and period, NaN where a seller is not offered."""
+    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
+    return np.asarray(wide.reindex(columns=sellers), np.float64)

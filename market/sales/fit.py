@@ -57,9 +57,9 @@ def design_for(sales: Sales, size: pd.Series[float], choice: Choice, options: Op
     return design
 
 
-def fit(design: Design, choice: Choice, sellers: list[str], gamma: bool = False) -> Fit:
-    """Demand, shocks, promotions and level corrections of a design's rows."""
-    fitted = estimate(design, choice.nested, choice.instruments)
+def fit(design: Design, choice: Choice, sellers: list[str], gamma: bool = False, known: Estimate | None = None) -> Fit:
+    """Demand (``known`` where it is estimated already), shocks, promotions and level corrections of a design's rows."""
+    fitted = known or estimate(design, choice.nested, choice.instruments)
     shocks = fit_shocks(design.sold, fitted, sellers, gamma)
     moves = corrections(design.table, predict(fitted, design.table), fitted.nest, shocks)
     return Fit(design, fitted, shocks, moves, fit_promotions(design.table, fitted, sellers))
@@ -73,15 +73,11 @@ def choose(sales: Sales, size: pd.Series[float], options: Options, found: Findin
     """
     tried: list[Estimate] = []
     forms = ("linear", "log") if options.form == "auto" else (options.form,)
+    instruments = _instruments(sales, options, found)
     for form in forms:
-        choice = Choice(form, False, options.reference, ())
-        tried.append(
-            _estimate(sales, size, replace(choice, instruments=_instruments(sales, choice, options, found)), options)
-        )
+        tried.append(_estimate(sales, size, Choice(form, False, options.reference, instruments), options))
     best = max(tried, key=lambda one: one.r2)
-    choice = Choice(best.form, options.nest, options.reference, ())
-    choice = replace(choice, instruments=_instruments(sales, choice, options, found))
-    for attempt in _simpler(choice):
+    for attempt in _simpler(Choice(best.form, options.nest, options.reference, instruments)):
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
             tried.append(best)
         else:
@@ -128,7 +124,7 @@ def _estimate(sales: Sales, size: pd.Series[float], choice: Choice, options: Opt
     return estimate(design_for(sales, size, choice, options), choice.nested, choice.instruments)
 
 
-def _instruments(sales: Sales, choice: Choice, options: Options, found: Findings) -> tuple[str, ...]:
+def _instruments(sales: Sales, options: Options, found: Findings) -> tuple[str, ...]:
     """Columns of the design that stand for the price."""
     if "cost" in options.instruments and not sales.has("cost"):
         found.error("--iv cost: the file has no column cost (name it with --columns cost=COLUMN)")

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from market.layout import Floats
+from market.sales.design import lay_out
 from market.sales.shocks import Shocks
 
 if TYPE_CHECKING:
@@ -46,12 +47,6 @@ def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shoc
         if np.abs(step).max() < CLOSE:
             break
     return dict(zip(sellers, move.tolist(), strict=True))
-
-
-def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
-    """(R, N): a row for each market and period, NaN where a seller is not offered."""
-    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
-    return np.asarray(wide.reindex(columns=sellers), np.float64)
 
 
 def draws(shocks: Shocks) -> Floats:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market.sales.estimate import Estimate
+from market.sales.table import PROMOTED
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ON = 0.5  # from so much of a promotion on, a period counts as one
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def fit_promotions(table: pd.DataFrame, fitted: Estimate, sellers: list[str]) ->
     column = max(gains, key=lambda name: gains[name], default="")
     if not column or gains[column] <= 0:
         return None
-    on = table[column] >= ON
+    on = table[column] >= PROMOTED
     if not on.any() or on.all():
         return None
     effect = fitted.promotions[column].value * float(table.loc[on, column].mean())

@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import Refusal
-from market.layout import Floats
-from market.sales.table import read_sales
+from market.layout import NOT_OFFERED, Floats
+from market.sales.table import PROMOTED, read_sales
 from market.spec import MOST_CUSTOMERS, History, MarketSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_OFFERED = -1e6  # utility of a seller that sells nothing: below market.kernel.ABSENT
-PROMOTED = 0.5  # a promotion column from here on is an event
 
 Stamp = tuple[History, int, int]  # a history without its fingerprint, and the file's time and size
 

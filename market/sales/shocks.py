@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from market.layout import Floats
+from market.sales.design import lay_out
 from market.sales.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     Example: residuals of variance 0.05 where 25 units are sold of many (counting noise about 1/25 = 0.04): the
     shock's standard deviation is ``sqrt(0.01) = 0.1``.
     """
-    xi, counting = _wide(table, fitted.xi, sellers), _counting(table, fitted.nest, sellers)
+    xi, counting = lay_out(table, fitted.xi, sellers), _counting(table, fitted.nest, sellers)
     total = _moments(xi) - counting
     pairs = ~np.eye(len(sellers), dtype=bool) & np.isfinite(total)
     shared = float(np.mean(total[pairs])) if pairs.any() else 0.0
@@ -66,12 +67,6 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     )
 
 
-def _wide(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
-    """(R, N): one row a market and period, NaN where a seller is absent."""
-    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
-    return np.asarray(wide.reindex(columns=sellers), np.float64)
-
-
 def _moments(xi: Floats) -> Floats:
     """Mean products (N, N) over the rows in which both sellers are there; NaN where none are."""
     there = np.isfinite(xi)
@@ -82,7 +77,7 @@ def _moments(xi: Floats) -> Floats:
 
 def _counting(table: pd.DataFrame, rho: float, sellers: list[str]) -> Floats:
     """Mean covariance (N, N) that counting alone gives to the inverted utilities."""
-    q = _wide(table, table["units"], sellers)
+    q = lay_out(table, table["units"], sellers)
     there = np.isfinite(q)
     units = np.where(there, q, 0.0)
     size = table.groupby(["market", "period"])["size"].first().to_numpy(np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from market.batch import MarketBatch
 from market.kernel import ABSENT
-from market.layout import Floats, Script
+from market.layout import NOT_OFFERED, Floats, Script
 from market.sales.fit import Fit
 from market.sales.shocks import Shocks
 from market.spec import MarketSpec
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 ROWS = 12_000  # parallel markets, shared by the file's markets
 MOST_DRAWS = 2_000
-NOT_OFFERED = 10.0 * ABSENT
 
 
 @dataclass(frozen=True)

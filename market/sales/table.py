@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("period", "seller", "price", "units")
 OPTIONAL = ("market", "cost", "market_size", "season")
+PROMOTED = 0.5  # from so much of a promotion on, a period counts as one
 ONLY = "all"  # the market's name where the file has no such column
 
 
