@@ -1,0 +1,153 @@
+"""The regression's table: utilities by Berry's inversion, and what explains them, one row per row of the sales file.
+
+Berry (1994), eq. 28: ``ln s_j - ln s_0 = quality_j - alpha f(p_j) + .. + rho ln s_(j|g) + xi_j``, with ``s_j`` the
+share of the market size, ``s_0`` of those who bought nothing, ``s_(j|g)`` the share among all that was sold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.salesfile.table import Sales
+from market.state import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TREND = "trend"  # and the seller's number
+SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
+
+
+@dataclass(frozen=True)
+class Season:
+    """A cycle of ``length`` periods in seasons of ``width`` periods; length 1: no seasons."""
+
+    length: int = 1
+    width: int = 1
+
+    @property
+    def count(self) -> int:
+        """Seasons in a cycle: weeks of 52 in fours are 13."""
+        return -(-self.length // self.width)
+
+    def index(self, period: pd.Series[int]) -> pd.Series[int]:
+        """The season of each period, from 0."""
+        return (period % self.length) // self.width
+
+
+def usual_season(sales: Sales, length: int | None) -> Season:
+    """By the step of the file's dates, or ``length`` periods; none unless the file holds two whole cycles.
+
+    Long cycles are cut in 13 at most, so that every season holds several periods of every cycle.
+    """
+    whole, width = SEASONS.get(sales.step, (1, 1)) if length is None else (length, -(-length // 13))
+    return Season(whole, width) if whole > 1 and len(sales.labels) >= 2 * whole else Season()
+
+
+@dataclass(frozen=True)
+class Design:
+    """``table``: rows of the sales file with size, share, outside, within (all in logs but size) and regressors.
+
+    ``promotions``, ``trends`` and ``rivals`` name columns; ``memory`` is the reference price's, None without one.
+    """
+
+    table: pd.DataFrame
+    form: str
+    season: Season
+    promotions: tuple[str, ...]
+    trends: tuple[str, ...]
+    rivals: tuple[str, ...]
+    memory: float | None = None
+
+    @property
+    def sold(self) -> pd.DataFrame:
+        """The rows that sold something: the inversion knows no logarithm of zero."""
+        return self.table[self.table["units"] > 0]
+
+    def keep(self, mask: pd.Series[bool]) -> Design:
+        """The same of some rows only; shares and references stay those of the whole file."""
+        return replace(self, table=self.table[mask].copy())
+
+
+def build_design(
+    sales: Sales, size: pd.Series[float], form: str, season: Season, memory: float | None = None, trend: bool = True
+) -> Design:
+    """Lay out the table of every row; where nothing was sold the logarithms are minus infinity."""
+    rows = sales.rows
+    table = rows[["market", "period", "seller", "line", "units", "price", *sales.promotions]].copy()
+    if sales.has("cost"):
+        table["cost"] = rows["cost"]
+    total = rows.groupby(["market", "period"])["units"].transform("sum")
+    table["size"], table["total"] = size, total
+    table["f"] = price_term(rows["price"], form)
+    with np.errstate(divide="ignore"):
+        table["share"], table["within"] = np.log(rows["units"] / size), np.log(rows["units"] / total.clip(lower=1e-300))
+        table["outside"] = np.log((size - total) / size)
+    if memory is not None:
+        table["reference"] = references(table, memory)
+    table["season"] = rows["season"] if sales.has("season") else season.index(rows["period"]).astype(str)
+    trends = _trends(table, sales) if trend else ()
+    rivals = _rivals(table, ["f", *sales.promotions])
+    promotions = tuple(name for name in sales.promotions if table[name].nunique() > 1)
+    return Design(table, form, season, promotions, trends, rivals, memory)
+
+
+def price_term(price: pd.Series[float], form: str) -> pd.Series[float]:
+    """f(p): the price or its logarithm."""
+    return price.map(math.log) if form == "log" else price.astype("float64")
+
+
+def season_names(names: Iterable[str]) -> list[str]:
+    """In order: numbers by value, before words."""
+    return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
+
+
+def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:
+    """A line for each seller, 0 in the middle of the file and one unit over its length.
+
+    Sellers that no market saw sell in three periods have none: it would explain them altogether.
+    """
+    elapsed = (table["period"] + 0.5) / len(sales.labels) - 0.5
+    seen = table[table["units"] > 0].groupby(["market", "seller"])["period"].nunique().groupby("seller").max()
+    names = []
+    for k, seller in enumerate(sales.sellers):
+        if seen.get(seller, 0) < 3:
+            continue
+        names.append(f"{TREND}{k}")
+        table[names[-1]] = elapsed * (table["seller"] == seller)
+    return tuple(names)
+
+
+def _rivals(table: pd.DataFrame, columns: list[str]) -> tuple[str, ...]:
+    """The mean of a column over the rivals offered in the same market and period; 0 where there are none."""
+    group = table.groupby(["market", "period"])
+    others = group["f"].transform("size") - 1
+    names = []
+    for column in columns:
+        names.append(f"rivals_{column}")
+        table[names[-1]] = (group[column].transform("sum") - table[column]) / others.clip(lower=1)
+    return tuple(name for name in names if table[name].nunique() > 1)
+
+
+def references(table: pd.DataFrame, memory: float) -> pd.Series[float]:
+    """The reference price before each row's own: ``r' = memory r + (1 - memory) f(p)``, begun at the first ``f(p)``.
+
+    Prices 2, 1, 1 (linear) with memory 0.5: references 2, 2, 1.5. Periods without a row change nothing.
+    """
+
+    def smooth(f: pd.Series[float]) -> pd.Series[float]:
+        held = f.ewm(alpha=1 - memory, adjust=False).mean() if memory > 0 else f
+        return held.shift(1).fillna(f.iloc[0])
+
+    return table.groupby(["market", "seller"])["f"].transform(smooth)
+
+
+def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
+    """(R, N): a row for each market and period, NaN where a seller is not offered."""
+    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
+    return np.asarray(wide.reindex(columns=sellers), np.float64)

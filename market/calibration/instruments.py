@@ -1,0 +1,69 @@
+"""Which columns of a regression say nothing that others do not say: refused by name, or left out as instruments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.errors import Refusal
+from market.salesfile.findings import listed
+from market.state import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INDEPENDENT = 1e-8  # what others leave of a column, relative to it
+
+
+def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
+    """Columns that, within seller and market, others explain exactly: named, with what explains them."""
+    import pandas as pd
+
+    frame = pd.DataFrame(columns, index=table.index)
+    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
+    for name, spread in zip(columns, np.sqrt((centred**2).mean(0)), strict=True):
+        if spread < 1e-10:
+            raise Refusal(f"column {said(name)} does not vary within any seller and market: nothing can be estimated")
+    scaled = _scaled(centred)
+    left = np.zeros(len(columns))  # the part of each column that those before it do not explain
+    alone = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
+    left[: len(alone)] = alone
+    if (left < INDEPENDENT).any():
+        k = int((left < INDEPENDENT).argmax())
+        weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
+        others = [said(name) for name, weight in zip(columns, weights, strict=False) if abs(weight) > INDEPENDENT]
+        raise Refusal(
+            f"collinear columns: {said(list(columns)[k])} is explained by {listed(dict.fromkeys(others))}: leave one out"
+        )
+
+
+def independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: list[str]) -> list[str]:
+    """Those candidates, each once, that columns and earlier candidates do not explain within seller and market."""
+    import pandas as pd
+
+    new = [name for name in dict.fromkeys(candidates) if name not in columns]
+    frame = pd.DataFrame(columns, index=table.index).join(table[new])
+    centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
+    known = np.linalg.qr(_scaled(centred[:, : len(columns)]))[0]
+    kept: list[str] = []
+    for name, one in zip(new, centred[:, len(columns) :].T, strict=True):
+        rest = one - known @ (known.T @ one)
+        if np.sqrt((rest**2).mean()) > INDEPENDENT * max(float(table[name].abs().max()), 1e-300):
+            known, kept = np.column_stack([known, rest / np.linalg.norm(rest)]), [*kept, name]
+    return kept
+
+
+def said(name: str) -> str:
+    """Names that a user knows."""
+    if name.startswith("trend"):
+        return "trend (--no-trend)"
+    if name.startswith("rivals_"):
+        return f"rivals' {said(name.removeprefix('rivals_'))}"
+    words = {"f": "price", "reference": "reference price", "within": "share among the sellers"}
+    return (words | {"instrument_cost": "cost"}).get(name, name)
+
+
+def _scaled(columns: Floats) -> Floats:
+    """Columns of length 1."""
+    return np.asarray(columns / np.sqrt((columns**2).sum(0)))

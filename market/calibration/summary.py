@@ -1,0 +1,98 @@
+"""A calibration as plain data: what its JSON report holds and its page shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from market.calibration.calibrate import Calibration
+from market.calibration.design import TREND
+from market.calibration.instruments import said
+from market.calibration.logit import Coefficient, Estimate
+from market.calibration.market_file import market_means, season_cycle
+from market.calibration.market_size import rule
+from market.calibration.plain_regression import log_log_elasticity
+from market.calibration.validation import Check, Validation
+
+
+def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
+    """Everything found, with standard errors; money in the file's currency, utilities without unit."""
+    sales, fit = found.sales, found.fit
+    sizes = market_means(found)
+    data: dict[str, Any] = {
+        "file": {"path": str(sales.path), "sha256": sales.sha256, "rows": len(sales.rows)},
+        "sellers": found.sellers,
+        "markets": sales.markets,
+        "periods": {"count": len(sales.labels), "first": sales.labels[0], "last": sales.labels[-1], "step": sales.step},
+        "log_log_elasticity": log_log_elasticity(sales.rows),
+        "demand": _estimate(fit.fitted, found.sellers),
+        "tried": [_estimate(one, found.sellers) for one in found.tried],
+        "market_size": {
+            "rule": rule(sales, found.options.size_factor, found.options.size),
+            "by_market": sizes,
+            "sensitivity": [asdict(one) for one in found.at_sizes],
+        },
+        "mean_price": _by_seller(found, found.price),
+        "mean_share": _by_seller(found, found.share),
+        "elasticity_rows_demand_columns_price": found.elasticity.tolist(),
+        "unit_cost": {"source": found.cost_source, "by_seller": found.cost},
+        "shocks": asdict(fit.shocks),
+        "season": season_cycle(found),
+        "promotions": None if fit.promotions is None else asdict(fit.promotions),
+        "level_corrections": fit.moves,
+        "options": asdict(found.options),
+        "warnings": found.warnings,
+    }
+    if checked is not None:
+        data["validation"] = {
+            "passed": checked.passed,
+            "rows": checked.rows,
+            "held_out_blocks": [_check(one) for one in checked.checks],
+            "last_fifth": [_check(one) for one in checked.last],
+        }
+    return {key: _finite(value) for key, value in data.items()}
+
+
+def _by_seller(found: Calibration, values: Any) -> dict[str, float]:
+    return dict(zip(found.sellers, map(float, values), strict=True))
+
+
+def _check(one: Check) -> dict[str, Any]:
+    return asdict(one)
+
+
+def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
+    named = {"alpha": one.alpha, "rho": one.rho, "reference_weight": one.weight}
+    named |= one.promotions | {f"season {name}": value for name, value in one.season.items()}
+    named |= {f"trend of {sellers[int(name.removeprefix(TREND))]}": value for name, value in one.trends.items()}
+    return {
+        "price_form": one.form,
+        "coefficients": {name: _coefficient(value) for name, value in named.items() if value is not None},
+        "reference_memory": one.memory,
+        "instruments": list(one.instruments),
+        "first_stage_f": {said(name): f for name, f in one.strength.items()},
+        "r2_within": one.r2,
+        "residual_sd": float(one.xi.std()),
+        "rows": one.rows,
+        "clusters": one.clusters,
+    }
+
+
+def _coefficient(one: Coefficient) -> dict[str, float]:
+    return {"estimate": one.value, "standard_error": one.error}
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,217 @@
+"""Does the fitted market sell what was sold in weeks that it has not seen?
+
+Blocks of three periods are dealt to five folds in turn; each fold is fitted without its blocks and simulated on them,
+at their real prices, promotions and market sizes. The last fifth of the file is told too, as a warning only: real
+markets drift, and a market fitted to the years before need not hold for the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from market.calibration.calibrate import Calibration
+from market.calibration.checks import common_divisor
+from market.calibration.design import Design
+from market.calibration.fit import LARGEST_RHO, Choice, Fit, fit
+from market.calibration.shocks import Shocks
+from market.calibration.simulate import Simulated, simulate
+from market.errors import Refusal
+from market.state import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK, FOLDS, LAST = 3, 5, 0.2
+LEVEL = 0.9
+REFITS = 20  # simulated histories that elasticities are estimated on
+TOTAL, SHARE, OWN, RIVAL, COVERAGE, BUSIEST = 0.05, 0.07, 0.15, 0.15, 0.85, 0.02
+
+Control = Callable[[Shocks], Shocks]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table: the file's figure, the market's, the rule and whether it holds."""
+
+    name: str
+    real: float
+    market: float
+    rule: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Validation:
+    """``checks``: on the held-out blocks; ``last``: the same on the last fifth, where a failure only warns.
+
+    ``rows``, ``last_rows``: how many were predicted. ``weeks``: by period and seller, ``units`` and what the market
+    sold on average (``market``), all markets together, each period predicted by the fit that has not seen it.
+    """
+
+    checks: list[Check]
+    last: list[Check]
+    rows: int
+    last_rows: int
+    weeks: pd.DataFrame
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks on the held-out blocks hold."""
+        return all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out rows, their draws, and shares by seller in the weeks fitted."""
+
+    simulated: Simulated
+    trained: pd.Series[float]
+
+
+def validate(
+    found: Calibration, say: Callable[[str], None] = lambda phase: None, control: Control | None = None, seed: int = 0
+) -> Validation:
+    """Fit and simulate every fold, and the last fifth.
+
+    ``control`` replaces the shocks of every fit, to see that a market known to be wrong fails.
+    """
+    period, folds = found.fit.design.table["period"], []
+    for k in range(FOLDS):
+        say(f"held-out blocks, fold {k + 1} of {FOLDS}")
+        folds.append(_hold_out(found, (period // BLOCK) % FOLDS == k, control, seed + k))
+    say("the last fifth")
+    last = [_hold_out(found, period >= (1 - LAST) * len(found.sales.labels), control, seed + FOLDS)]
+    return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last), _weeks(folds))
+
+
+def _weeks(held: list[Held]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [one.simulated.table.assign(market=one.simulated.units.mean(0, dtype=np.float64)) for one in held]
+    return pd.concat(rows).groupby(["period", "seller"])[["units", "market"]].sum().reset_index()
+
+
+def _count(held: list[Held]) -> int:
+    return sum(len(one.simulated.table) for one in held)
+
+
+def _hold_out(found: Calibration, held: pd.Series[bool], control: Control | None, seed: int) -> Held:
+    design, sellers = found.fit.design, found.sellers
+    try:
+        fitted = _fit(design.keep(~held), found.choice, sellers, found.options.gamma)
+    except Refusal as problem:
+        raise Refusal(f"{found.sales.path}: --validate: fitting without held-out periods: {problem}") from None
+    shocks = control(fitted.shocks) if control else fitted.shocks
+    trained = design.table[~held].groupby("seller")["units"].sum()
+    return Held(simulate(fitted, shocks, design.table[held], seed), trained / trained.sum())
+
+
+def _fit(design: Design, choice: Choice, sellers: list[str], gamma: bool) -> Fit:
+    """A fold's fit, without the nest where its periods would put rho outside the model, as for the whole file."""
+    found = fit(design, choice, sellers, gamma)
+    if choice.nested and not 0 <= found.fitted.nest < LARGEST_RHO:
+        found = fit(design, replace(choice, nested=False), sellers, gamma)
+    if found.fitted.alpha.value <= 0:
+        raise Refusal(f"the price coefficient has the wrong sign (alpha {found.fitted.alpha.value:.3f})")
+    return found
+
+
+def compare(found: Calibration, held: list[Held]) -> list[Check]:
+    """All checks on held-out rows pooled over folds."""
+    import pandas as pd
+
+    table = pd.concat([one.simulated.table for one in held])
+    draws = min(len(one.simulated.units) for one in held)
+    units = np.concatenate([one.simulated.units[:draws] for one in held], axis=1)
+    real, mean = table["units"].to_numpy(np.float64), units.mean(0, dtype=np.float64)
+    total = Check(
+        "units in total", real.sum(), mean.sum(), f"within {TOTAL:.0%}", abs(mean.sum() / real.sum() - 1) <= TOTAL
+    )
+    checks = [total, *_share_checks(table["seller"], real, mean, held), *_elasticity_checks(table, units)]
+    low, high = np.quantile(units, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    covered = float(((low <= real) & (real <= high)).mean())
+    checks.append(
+        Check(f"rows in their {LEVEL:.0%} intervals", LEVEL, covered, f"at least {COVERAGE}", covered >= COVERAGE)
+    )
+    rows = found.sales.rows
+    total_units = rows.groupby(["market", "period"])["units"].transform("sum")
+    busiest = float((total_units / found.size).groupby(rows["market"]).max().mean())
+    # Nothing else tells that a market is far too large: its nest takes over what the outside option should do.
+    rule = f"at least {BUSIEST:.0%}: else who buys nothing is not known"
+    checks.append(Check("busiest period's units of the market size", busiest, math.nan, rule, busiest >= BUSIEST))
+    divisor = max(common_divisor(group["units"]) for _, group in found.sales.rows.groupby("seller"))
+    checks.append(
+        Check("largest number that divides all units of a seller", divisor, math.nan, "1: counts of one", divisor == 1)
+    )
+    return checks
+
+
+def _share_checks(seller: pd.Series[str], real: Floats, mean: Floats, held: list[Held]) -> list[Check]:
+    """Each seller's share of the units, and the mean error over folds beside that of the weeks fitted."""
+    import pandas as pd
+
+    sums = pd.DataFrame({"real": real, "market": mean}, index=seller.index).groupby(seller).sum()
+    sums /= sums.sum()
+    checks = [
+        Check(f"share of {name}", float(row["real"]), float(row["market"]), f"within {SHARE}", bool(abs(row["real"] - row["market"]) <= SHARE))
+        for name, row in sums.iterrows()
+    ]  # fmt: skip
+    errors = np.array([_share_errors(one) for one in held]).mean(0)
+    rule = "no larger than with the shares of the weeks fitted"
+    return [
+        *checks,
+        Check("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= errors[1])),
+    ]
+
+
+def _share_errors(held: Held) -> tuple[float, float]:
+    """The largest error of a share, by the market and by the shares of the weeks fitted."""
+    table = held.simulated.table.assign(market=held.simulated.units.mean(0, dtype=np.float64))
+    sums = table.groupby("seller")[["units", "market"]].sum()
+    sums /= sums.sum()
+    naive = held.trained.reindex(sums.index).fillna(0.0)
+    return float((sums["market"] - sums["units"]).abs().max()), float((naive - sums["units"]).abs().max())
+
+
+def _elasticity_checks(table: pd.DataFrame, units: Floats) -> list[Check]:
+    real = log_log(table, table["units"].to_numpy(np.float64))
+    simulated = np.mean([log_log(table, draw.astype(np.float64)) for draw in units[:REFITS]], axis=0)
+    own = abs(simulated[0] / real[0] - 1) <= OWN
+    rival = abs(simulated[1] - real[1]) <= RIVAL
+    return [
+        Check("own price, log-log", real[0], float(simulated[0]), f"within {OWN:.0%}", bool(own)),
+        Check("rivals' mean price, log-log", real[1], float(simulated[1]), f"within {RIVAL}", bool(rival)),
+    ]
+
+
+def log_log(table: pd.DataFrame, units: Floats) -> tuple[float, float]:
+    """Least squares of ln units on ln own price and mean ln price of rivals, with seller x market effects.
+
+    Rows without a sale are left out. Where there are no rivals their coefficient is 0.
+    """
+    import pandas as pd
+
+    log_price = np.log(table["price"])
+    group = log_price.groupby([table["market"], table["period"]])
+    rivals = (group.transform("sum") - log_price) / (group.transform("size") - 1).clip(lower=1)
+    frame = pd.DataFrame({"own": log_price, "rivals": rivals})[units > 0]
+    frame["y"] = np.log(units[units > 0])
+    kept = table[units > 0]
+    centred = frame - frame.groupby([kept["market"], kept["seller"]]).transform("mean")
+    x, *_ = np.linalg.lstsq(centred[["own", "rivals"]].to_numpy(), centred["y"].to_numpy(), rcond=None)
+    return float(x[0]), float(x[1])
+
+
+def poisson_only(shocks: Shocks) -> Shocks:
+    """A control: nothing but counting noise."""
+    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=0.0)
+
+
+def shocks_off(shocks: Shocks) -> Shocks:
+    """A control: utilities do not vary; the common part stays, as overdispersion of customers."""
+    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=shocks.common**2)

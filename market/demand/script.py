@@ -1,0 +1,129 @@
+"""Where and when an episode is played, as far as it is settled beforehand: seasons, locations, a sales file.
+
+The kernel reads it as a :class:`market.state.Script`; theory averages over the *scenes*, the pairs of a location and
+a season. C scenes, P places, S periods, N sellers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.spec.models import MarketSpec
+from market.state import Floats, Script
+
+
+def location_offsets(spec: MarketSpec) -> Floats:
+    """Quality of each location less the sellers' own (P, N); zeros (1, N) without locations."""
+    own = np.array([seller.quality for seller in spec.sellers])
+    if not spec.locations:
+        return np.zeros((1, len(own)))
+    return np.asarray([location.quality for location in spec.locations] - own)
+
+
+def season_offsets(spec: MarketSpec) -> Floats:
+    """The season's utility by phase (S,); one zero without a season."""
+    return np.array(spec.season or (0.0,), np.float64)
+
+
+def settled(spec: MarketSpec) -> tuple[Floats, Floats]:
+    """Factor on customers (P, S) and utility (P, S, N) of seasons and locations; S = 0 where there are none."""
+    count = len(spec.sellers)
+    if not spec.season and not spec.locations:
+        return np.ones((1, 0)), np.zeros((1, 0, count))
+    season, place = season_offsets(spec), location_offsets(spec)
+    utility = place[:, None, :] + season[:, None]
+    return np.repeat(np.array(spec.sizes)[:, None], len(season), axis=1), utility
+
+
+def build_script(spec: MarketSpec, calendar: Floats) -> Script:
+    """What the kernel needs; ``calendar`` (T,) are mean customers by period at size 1. Raises :class:`Refusal` as
+    :func:`market.demand.history.replay` does.
+    """
+    if spec.tape is None:
+        factor, utility = settled(spec)
+        event = np.zeros((len(factor), 0, len(spec.sellers)), np.int8)
+        return Script(calendar, factor, utility, event, np.zeros((len(factor), 0)))
+    from market.demand.history import replay  # brings pandas, which only a market with a history needs
+
+    history = replay(spec)
+    usual = np.zeros((len(history.customers), 0))
+    return Script(np.ones(len(calendar)), history.customers, history.utility, history.event, usual)
+
+
+def recorded_prices(spec: MarketSpec) -> Floats | None:
+    """The history's prices (P, T, N), money per unit, or None without one."""
+    if spec.tape is None:
+        return None
+    from market.demand.history import replay
+
+    return replay(spec).price
+
+
+def scenes(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
+    """Different offsets to utility (C, N) and the share of all customers that meets each (C,), summing to one.
+
+    ``calendar`` (T,): mean customers by period of an episode at size 1. A location weighs by its size, a phase of the
+    season by the customers of its periods. Sizes 1 and 3, no season: weights 1/4 and 3/4.
+    """
+    season, place = season_offsets(spec), location_offsets(spec)
+    phase = np.bincount(np.arange(len(calendar)) % len(season), calendar, len(season))
+    weight = np.outer(np.array(spec.sizes), phase).reshape(-1)
+    offset, scene = np.unique(
+        (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1]), axis=0, return_inverse=True
+    )
+    weight = np.bincount(scene.reshape(-1), weight)
+    return offset, weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
+
+
+def observed_sizes(spec: MarketSpec) -> Floats:
+    """Each place's size as a seller sees it (P,): log of size to the geometric mean, the largest of them 1 or -1.
+
+    Sizes 1, 1 and 8: geometric mean 2, logs -0.69, -0.69 and 1.39, so -0.5, -0.5 and 1.
+    """
+    logs = np.log(np.array(spec.sizes))
+    logs = logs - logs.mean()
+    return np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))[location_of_place(spec)]
+
+
+def location_of_place(spec: MarketSpec) -> NDArray[np.int64]:
+    """The location of each place (P,): its own, or that of the history's market."""
+    if spec.tape is None:
+        return np.arange(len(spec.sizes))
+    from market.demand.history import replay
+
+    return replay(spec).location
+
+
+def place_customers(spec: MarketSpec) -> Floats:
+    """Mean customers a period of each place (P,), at a calendar factor of 1: of a history, those of the episode."""
+    if spec.tape is None:
+        return spec.customers.rate * np.array(spec.sizes)
+    from market.demand.history import replay
+
+    return np.asarray(replay(spec).customers[:, : spec.horizon].mean(axis=1))
+
+
+def mean_size(spec: MarketSpec) -> float:
+    """The mean size of the locations: each is as likely to be an episode's."""
+    return float(np.mean(spec.sizes))
+
+
+def largest_size(spec: MarketSpec) -> float:
+    """The size of the largest place: of the locations, or of the history's markets by their mean number of customers."""
+    if spec.tape is None:
+        return max(spec.sizes)
+    from market.demand.history import replay
+
+    return float(replay(spec).customers.mean(axis=1).max()) / spec.customers.rate
+
+
+def varies(spec: MarketSpec) -> str | None:
+    """Why the best price depends on where or when an episode is played, naming the key; None where it does not."""
+    if spec.tape is not None:
+        return "market.tape replays a history, so that every period is another market"
+    if len(spec.locations) > 1:
+        return "market.locations makes episodes differ, so that the state has a place"
+    if len(set(spec.season)) > 1:
+        return "market.season changes utilities with the calendar, so that the state has a date"
+    return None

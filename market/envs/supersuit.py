@@ -1,0 +1,88 @@
+"""One policy in every seat, for Tianshou's stock Collector and trainers, through SuperSuit's vector environment.
+
+Dimensions: E = copies x N environments, one a seat; F observation features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from market.envs.parallel import ActionEncoding, Observation
+from market.envs.vector import vector_env
+from market.errors import Refusal
+from market.spec.models import MarketSpec
+from market.state import Floats
+
+
+class SharedVectorEnv:
+    """:func:`market.envs.vector.vector_env` as Tianshou 2's Collector expects a vector environment.
+
+    Environment ``k * N + i`` is seat i of market k; all step together. SuperSuit begins the next episode by itself, so
+    ``reset`` of those that are done returns what it has begun, and ``step`` the last observation of the old one.
+    Duck-typed as :class:`market.envs.vector.SeatVectorEnv` is.
+
+    Args:
+        spec: the market, or the path of its YAML file.
+        copies: how many markets; copy k has seed + k.
+        actions: ``box``, or ``grid`` where all seats' grids are of one size.
+    """
+
+    is_async = False
+
+    def __init__(
+        self, spec: MarketSpec | str | Path, copies: int, actions: ActionEncoding = "box", seed: int = 0
+    ) -> None:
+        self.vector = vector_env(spec, copies, actions, seed)
+        self.env_num = int(self.vector.num_envs)
+        # SuperSuit's vector environment has a single environment's spaces under these names
+        self.action_space, self.observation_space = self.vector.action_space, self.vector.observation_space
+        self._seen: Observation | None = None
+
+    def __len__(self) -> int:
+        return self.env_num
+
+    def reset(
+        self,
+        env_id: int | ArrayLike | None = None,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, NDArray[Any]]:
+        """Observations (R, F) and infos (R,) of environments ``env_id``, which begin an episode; all by default."""
+        if env_id is None or self._seen is None:
+            self._seen = np.array(self.vector.reset(seed=seed)[0], np.float32)
+        rows = np.arange(self.env_num) if env_id is None else np.atleast_1d(np.asarray(env_id, np.int64))
+        return self._seen[rows].copy(), _infos(rows)
+
+    def step(
+        self, action: ArrayLike, id: int | ArrayLike | None = None
+    ) -> tuple[Observation, Floats, NDArray[np.bool_], NDArray[np.bool_], NDArray[Any]]:
+        """Play one period: observations (E, F), rewards, terminated (all False), truncated and infos (E,).
+
+        Raises:
+            Refusal: an action is missing; the seats of a market decide at the same time.
+        """
+        rows = np.arange(self.env_num) if id is None else np.atleast_1d(np.asarray(id, np.int64))
+        if not np.array_equal(rows, np.arange(self.env_num)):
+            raise Refusal(f"step: all {self.env_num} environments step together, in order; got {len(rows)}")
+        seen, reward, terminated, truncated, infos = self.vector.step(np.asarray(action))
+        self._seen, following = np.array(seen, np.float32), np.array(seen, np.float32)
+        for row in np.flatnonzero(truncated):
+            following[row] = infos[row]["terminal_observation"]  # type: ignore[index]
+        flags = (np.asarray(flag, np.bool_) for flag in (terminated, truncated))
+        return following, np.array(reward, np.float64), *flags, _infos(rows)  # type: ignore[return-value]
+
+    def seed(self, seed: int) -> None:
+        """Begin the first episode of this seed in market 0, of the next in market 1, and so on."""
+        self.reset(seed=seed)
+
+    def close(self) -> None:
+        """End the environments."""
+        self.vector.close()
+
+
+def _infos(rows: NDArray[np.int64]) -> NDArray[Any]:
+    return np.array([{"env_id": row} for row in rows.tolist()], dtype=object)

@@ -1,0 +1,197 @@
+"""What a forecast is planned to be, its backtest's figures, and which model is chosen by them. F folds, H periods ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from market.errors import Refusal
+from market.forecast.accuracy import bias, coverage, mase
+from market.forecast.series import Series, usual_season
+from market.state import Floats
+
+NAIVE, SEASONAL_NAIVE = "Naive", "SeasonalNaive"
+REFERENCES = (NAIVE, SEASONAL_NAIVE)
+AVERAGE = "HistoricAverage"
+MODELS = (
+    NAIVE,
+    SEASONAL_NAIVE,
+    AVERAGE,
+    "AutoTheta",
+    "AutoETS",
+    "AutoARIMA",
+)  # simpler first: taken where equally good
+LEAST = 12  # periods to fit a model to, beside a season
+SAME = 1e-9  # MASE within which two models are equally good
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to forecast: H periods ahead, F folds, intervals of probability ``level``, periods of a season (1: none)."""
+
+    horizon: int
+    folds: int = 5
+    level: float = 0.9
+    season: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "folds", "season"):
+            if getattr(self, name) < 1:
+                raise Refusal(f"--{name}: must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.level < 1:
+            raise Refusal(f"--level: must be between 0 and 1, got {self.level:g}")
+
+    @property
+    def models(self) -> list[str]:
+        """The models tried; the seasonal naive forecast only where there is a season."""
+        return [name for name in MODELS if self.season > 1 or name != SEASONAL_NAIVE]
+
+    @property
+    def needed(self) -> int:
+        """The periods that a series must have."""
+        return self.folds * self.horizon + self.first_window
+
+    @property
+    def first_window(self) -> int:
+        """The shortest history that a model may be fitted to."""
+        return LEAST + (self.season if self.season > 1 else 0)
+
+    @property
+    def arithmetic(self) -> str:
+        """Where :attr:`needed` comes from."""
+        season = f"a season of {self.season} and " if self.season > 1 else ""
+        return (
+            f"{self.folds} folds x {self.horizon} periods + {season}{LEAST} periods to fit to = {self.needed}; "
+            "a shorter --horizon, fewer --folds" + (" or a shorter --season need less" if season else " need less")
+        )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The units of H periods ahead, none below 0: mean and the ends of the interval, each (H,)."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a backtest: a model fitted to what lies before period ``begin`` of the series, and what came."""
+
+    begin: int
+    actual: Floats
+    forecast: Forecast
+    scale: float
+
+    @property
+    def mase(self) -> float:
+        """Its mean absolute scaled error."""
+        return mase(self.actual, self.forecast.mean, self.scale)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model's forecasts were worth in the folds of one series."""
+
+    model: str
+    folds: tuple[Fold, ...]
+
+    @property
+    def mase(self) -> float:
+        """The mean of the folds' MASE."""
+        return float(np.mean([fold.mase for fold in self.folds]))
+
+    @property
+    def coverage(self) -> float:
+        """The share of all folds' periods inside their intervals."""
+        actual, low, high = (np.concatenate(part) for part in zip(*map(_ends, self.folds), strict=True))
+        return coverage(actual, low, high)
+
+    @property
+    def bias(self) -> float | None:
+        """How far the forecasts of all folds were too high, as a share of sales."""
+        pairs = [(fold.actual, fold.forecast.mean) for fold in self.folds]
+        actual, forecast = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return bias(actual, forecast)
+
+
+def _ends(fold: Fold) -> tuple[Floats, Floats, Floats]:
+    return fold.actual, fold.forecast.low, fold.forecast.high
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A series with its backtest, the model that did best in it, and that model's forecast."""
+
+    series: Series
+    scores: tuple[Score, ...]
+    chosen: Score
+    forecast: Forecast
+
+    def score(self, model: str) -> Score | None:
+        """A model's score; None where it was not tried or could not be fitted."""
+        return next((score for score in self.scores if score.model == model), None)
+
+    def beats(self, model: str) -> bool | None:
+        """Whether the chosen model did better than ``model``; None where that has no score."""
+        other = self.score(model)
+        return None if other is None else self.chosen.mase < other.mase - SAME
+
+    @property
+    def late(self) -> range:
+        """The later half of the folds, whose models can be chosen by the folds before; empty with a single one."""
+        return range(max(1, len(self.chosen.folds) // 2), len(self.chosen.folds))
+
+    @property
+    def unseen(self) -> float | None:
+        """Mean MASE of the late folds when each one's model is chosen by the folds before it: none judges its own choice."""
+        return float(np.mean([best(self.scores, k).folds[k].mase for k in self.late])) if self.late else None
+
+    def late_mase(self, model: str) -> float | None:
+        """Mean MASE of a model in the late folds."""
+        score = self.score(model)
+        return float(np.mean([score.folds[k].mase for k in self.late])) if score and self.late else None
+
+
+def planned(step: str, longest: int, plan: Plan, season: int | None) -> tuple[Plan, str]:
+    """The plan with the season asked for, or the usual one of the calendar where the series have room for it.
+
+    Args:
+        step: what a period is, as :attr:`Sales.step` names it.
+        longest: periods of the longest series.
+        season: periods, or None for the usual one.
+
+    Returns:
+        The plan, and which season it has and why, in words.
+    """
+    if season is not None:
+        return replace(plan, season=season), "none" if season == 1 else f"{season} periods"
+    usual, why = usual_season(step, longest)
+    seasonal = replace(plan, season=usual)
+    if usual > 1 and longest < seasonal.needed:
+        return plan, f"none, since {longest} periods are fewer than {seasonal.arithmetic}"
+    return seasonal, why
+
+
+def best(scores: Sequence[Score], folds: int | None = None) -> Score:
+    """The score of lowest mean MASE over the first ``folds``; of equally good ones the first."""
+    means = [float(np.mean([fold.mase for fold in score.folds[:folds]])) for score in scores]
+    return next(score for score, mean in zip(scores, means, strict=True) if mean <= min(means) + SAME)
+
+
+def long_enough(series: Sequence[Series], plan: Plan) -> tuple[list[Series], list[str]]:
+    """The series that can be backtested, and sentences on those that are left out.
+
+    Raises :class:`Refusal` with the arithmetic when none can.
+    """
+    kept = [one for one in series if len(one.units) >= plan.needed]
+    if not kept:
+        longest = max((len(one.units) for one in series), default=0)
+        raise Refusal(f"the longest series has {longest} periods, fewer than {plan.arithmetic}")
+    out = [one for one in series if len(one.units) < plan.needed]
+    return kept, [
+        f"{one.name}: {len(one.units)} periods, fewer than {plan.needed} that are needed; left out" for one in out
+    ]

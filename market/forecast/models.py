@@ -1,0 +1,139 @@
+"""Forecasts of units with statsforecast, and their backtest with a rolling origin.
+
+Imports statsforecast when a model is fitted and no sooner. F folds, H periods ahead.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market.errors import Refusal
+from market.forecast.accuracy import naive_scale
+from market.forecast.backtest import Fold, Forecast, Outlook, Plan, Score, best
+from market.forecast.series import Series
+from market.state import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tick = Callable[[str, int], None]
+
+LONGEST = 24  # periods of a season that exponential smoothing and ARIMA are fitted with; Theta takes any
+BUILD: dict[str, Callable[[Any, int], Any]] = {
+    "Naive": lambda models, season: models.Naive(),
+    "SeasonalNaive": lambda models, season: models.SeasonalNaive(season),
+    "HistoricAverage": lambda models, season: models.HistoricAverage(),
+    "AutoTheta": lambda models, season: models.AutoTheta(season),
+    "AutoETS": lambda models, season: models.AutoETS(_short(season)),
+    "AutoARIMA": lambda models, season: models.AutoARIMA(season_length=_short(season)),
+}
+
+
+def _short(season: int) -> int:
+    return season if season <= LONGEST else 1
+
+
+def outlook(series: Series, plan: Plan, tick: Tick = lambda text, done: None) -> tuple[Outlook, list[str]]:
+    """Backtest every model on a series, choose the best, and forecast with it.
+
+    Args:
+        series: at least ``plan.needed`` periods.
+        tick: told what is fitted now, and that another model is done.
+
+    Returns:
+        The outlook, and sentences on models that could not be fitted.
+    """
+    scores: list[Score] = []
+    failed: list[str] = []
+    for name in plan.models:
+        tick(f"{series.name}, {name}", 0)
+        with _left_out(series, name, failed):
+            scores.append(Score(name, tuple(backtest(series.units, name, plan))))
+        tick(f"{series.name}, {name}", 1)
+    while True:
+        chosen = best(scores)
+        with _left_out(series, chosen.model, failed):
+            return Outlook(series, tuple(scores), chosen, forecast(series.units, chosen.model, plan)), failed
+        scores = [score for score in scores if score is not chosen]
+
+
+@contextmanager
+def _left_out(series: Series, model: str, failed: list[str]) -> Iterator[None]:
+    """A model that cannot be fitted is no reason to give up the others: what statsforecast raises is told instead."""
+    try:
+        yield
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 -- statsforecast raises plain Exceptions
+        failed.append(f"{series.name}: {model} could not be fitted ({str(error) or type(error).__name__}); left out")
+
+
+def backtest(units: Floats, model: str, plan: Plan) -> Iterator[Fold]:
+    """Forecast the last F x H periods in F steps of H, each time fitted anew to all that lies before.
+
+    Of n periods, fold k = 0 .. F - 1 is fitted to the first ``n - (F - k) H`` and judged on the H that follow.
+
+    Raises:
+        Exception: as statsforecast does where a model cannot be fitted; ArithmeticError for a forecast not finite.
+    """
+    with _statsforecast() as (StatsForecast, models):
+        engine = StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
+        table = engine.cross_validation(
+            h=plan.horizon, df=_frame(units), n_windows=plan.folds, step_size=plan.horizon, level=[_percent(plan)]
+        )
+    for cutoff, rows in table.groupby("cutoff", sort=True):
+        begin = int(cutoff) + 1
+        actual = rows["y"].to_numpy(np.float64)
+        yield Fold(begin, actual, _read(rows, model), naive_scale(units[:begin], plan.season))
+
+
+def forecast(units: Floats, model: str, plan: Plan) -> Forecast:
+    """The H periods after ``units`` (n,), by a model fitted to all of them."""
+    with _statsforecast() as (StatsForecast, models):
+        engine = StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
+        table = engine.forecast(df=_frame(units), h=plan.horizon, level=[_percent(plan)])
+    return _read(table, model)
+
+
+def _frame(units: Floats) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"unique_id": "units", "ds": np.arange(len(units)), "y": units})
+
+
+def _percent(plan: Plan) -> float:
+    return round(100 * plan.level, 6)
+
+
+def _read(table: pd.DataFrame, model: str) -> Forecast:
+    """Units cannot be negative: what lies below 0 becomes 0."""
+    names = (model, *(next(c for c in table.columns if c.startswith(f"{model}-{end}-")) for end in ("lo", "hi")))
+    mean, low, high = (np.maximum(table[name].to_numpy(np.float64), 0.0) for name in names)
+    if not np.isfinite([mean, low, high]).all():
+        raise ArithmeticError("its forecast is not finite")
+    return Forecast(mean, low, high)
+
+
+def require_statsforecast() -> None:
+    """Raise :class:`Refusal` where statsforecast is not installed."""
+    with _statsforecast():
+        pass
+
+
+@contextmanager
+def _statsforecast() -> Iterator[tuple[Any, Any]]:
+    """The library's class and its models; its warnings of fits that do not settle go nowhere: folds judge them."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            from statsforecast import StatsForecast, models
+        except ImportError:
+            raise Refusal(
+                "needs statsforecast, which is not installed: pip install 'bazaar-market[calibrate]'"
+            ) from None
+        yield StatsForecast, models

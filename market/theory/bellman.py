@@ -1,0 +1,117 @@
+"""The inner loops of the exact dynamic programme of one seat: one Bellman sweep over all its states.
+
+Scalar code that numba compiles and caches, like the kernel, and separate from it: nothing here calls a compiled
+function of another file, nor does the kernel call these, so no cached caller can go on running old code. Nothing is
+allocated. Callers are plain Python (``market.theory.optimum``).
+
+A state is a *tail* (what arrives in 1, 2, .. L - 1 periods) and the units on hand; states of one tail lie one after
+the other, by units on hand. T tails, S states, P prices, J levels, X = top + 1 where no inventory position exceeds top.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.kernel import compiled
+from market.state import Floats
+
+Ints = NDArray[np.int64]
+
+
+class Chain(NamedTuple):
+    """One seat's decision problem as arrays."""
+
+    first: Ints  # (T,) the tail's state with nothing on hand
+    room: Ints  # (T,) the most units on hand beside the tail
+    after: Ints  # (T, X) the next state when nothing is left and q are ordered
+    levels: Ints  # (J,) order-up-to levels, ascending
+    charge: Floats  # (X,) purchase and order cost of q units, money
+    reward: Floats  # (P, X) expected revenue less holding and stockout cost with x units for sale, money
+    demand: Floats  # (P, X) probability that demand is X - 1 - k units
+    dry: Floats  # (P, X) probability that demand is at least x units
+    least: Ints  # (P,) demands below it hardly happen
+    most: Ints  # (P,) nor do demands above it
+    at_once: int  # 1 where an order arrives before the period's customers (lead time 0)
+
+
+@compiled()
+def expected(chain: Chain, value: Floats, p: int, x: int, base: int) -> float:
+    """The mean value of the next state after posting price p with x units for sale; ``base``: where nothing is left.
+
+    Four sums side by side, which the processor adds at the same time.
+    """
+    left = max(1, x - chain.most[p])
+    last = x - chain.least[p]
+    shift = chain.demand.shape[1] - 1 - x
+    a, b, c, d = chain.dry[p, x] * value[base], 0.0, 0.0, 0.0
+    while left + 3 <= last:
+        a += chain.demand[p, shift + left] * value[base + left]
+        b += chain.demand[p, shift + left + 1] * value[base + left + 1]
+        c += chain.demand[p, shift + left + 2] * value[base + left + 2]
+        d += chain.demand[p, shift + left + 3] * value[base + left + 3]
+        left += 4
+    while left <= last:
+        a += chain.demand[p, shift + left] * value[base + left]
+        left += 1
+    return float((a + b) + (c + d))
+
+
+@compiled()
+def worth(chain: Chain, discount: float, value: Floats, t: int, x: int, p: int, q: int) -> float:
+    """Expected profit of the period plus the discounted value of what follows: tail t, x on hand, price p, order q."""
+    on_sale = x + q if chain.at_once else x
+    base = 0 if chain.at_once else chain.after[t, q]
+    return float(chain.reward[p, on_sale] - chain.charge[q] + discount * expected(chain, value, p, on_sale, base))
+
+
+@compiled()
+def improve(chain: Chain, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
+    """``out`` = the value (S,) of the best decision in every state, which ``price`` and ``order`` (S,) then hold.
+
+    Of equally good decisions the lowest price at the lowest level.
+    """
+    top = chain.charge.shape[0] - 1
+    for t in range(chain.first.shape[0]):
+        for x in range(chain.room[t] + 1):
+            s, position, before = chain.first[t] + x, x + top - chain.room[t], -1
+            best = -np.inf
+            for j in range(chain.levels.shape[0]):
+                q = max(chain.levels[j] - position, 0)
+                if q == before:
+                    continue
+                before = q
+                for p in range(chain.reward.shape[0]):
+                    total = worth(chain, discount, value, t, x, p, q)
+                    if total > best:
+                        best, price[s], order[s] = total, p, q
+            out[s] = best
+
+
+@compiled()
+def evaluate(chain: Chain, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
+    """``out`` = the value (S,) of playing the given decisions for a period."""
+    for t in range(chain.first.shape[0]):
+        for x in range(chain.room[t] + 1):
+            s = chain.first[t] + x
+            out[s] = worth(chain, discount, value, t, x, price[s], order[s])
+
+
+@compiled()
+def flow(chain: Chain, share: Floats, out: Floats, price: Ints, order: Ints) -> None:
+    """``out`` = how probability ``share`` (S,) is spread over states a period later."""
+    out[:] = 0.0
+    for t in range(chain.first.shape[0]):
+        for x in range(chain.room[t] + 1):
+            s = chain.first[t] + x
+            if share[s] < 1e-18:
+                continue
+            p, q = price[s], order[s]
+            on_sale = x + q if chain.at_once else x
+            base = 0 if chain.at_once else chain.after[t, q]
+            out[base] += share[s] * chain.dry[p, on_sale]
+            shift = chain.demand.shape[1] - 1 - on_sale
+            for left in range(max(1, on_sale - chain.most[p]), on_sale - chain.least[p] + 1):
+                out[base + left] += share[s] * chain.demand[p, shift + left]

@@ -1,0 +1,228 @@
+"""What theory says of a market: reference prices, shares and slopes, stock levels, and the profit gain.
+
+Prices and shares come from :mod:`market.demand.equilibrium`. Here is demand over several periods, with every source of
+randomness of the spec, and the newsvendor level that follows from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaincinv, ndtri, pdtr
+
+from market.demand.equilibrium import (
+    Floats,
+    Logit,
+    calendar,
+    choices,
+    diversion_ratios,
+    elasticities,
+    equilibrium_prices,
+    monopoly_prices,
+    nash_prices,
+    nash_profits,
+    prices_of,
+    profits,
+    reward_scales,
+    share_jacobian,
+    shares,
+    solve_qualities,
+)
+from market.demand.script import location_offsets, season_offsets
+from market.errors import Refusal
+from market.spec.models import MarketSpec
+from market.theory.best_response import best_response
+
+__all__ = [
+    "Logit",
+    "best_response",
+    "calendar",
+    "demand_quantile",
+    "diversion_ratios",
+    "elasticities",
+    "equilibrium_prices",
+    "mean_demand",
+    "monopoly_prices",
+    "nash_prices",
+    "nash_profits",
+    "newsvendor_level",
+    "prices_against_nash",
+    "profit_gain",
+    "profits",
+    "reward_scales",
+    "seat_profit_gain",
+    "service_level",
+    "share_jacobian",
+    "shares",
+    "solve_qualities",
+]
+
+DRAWS = 8192
+
+
+def service_level(price: float, unit_cost: float, holding_cost: float, stockout_cost: float = 0.0) -> float:
+    """Return the newsvendor's critical ratio ``underage / (underage + overage)``, at least 0.
+
+    Underage ``price - unit_cost + stockout_cost`` is what a unit too few costs, overage ``holding_cost`` a unit too
+    many (it keeps its value and is only held for a period); all in money a unit (Arrow, Harris and Marschak 1951;
+    Zipkin 2000, section 9.4). Price 3, cost 2, holding 0.25: 0.8. Raises :class:`Refusal` when holding costs nothing.
+    """
+    if holding_cost <= 0:
+        raise Refusal("holding_cost must be above 0: stock that costs nothing to hold has no best level")
+    underage = max(0.0, price - unit_cost + stockout_cost)
+    return underage / (underage + holding_cost)
+
+
+def prices_against_nash(spec: MarketSpec, seat: int, price: float) -> Floats:
+    """Return posted prices (N,): ``price`` in ``seat``, Bertrand-Nash prices elsewhere.
+
+    Raises :class:`Refusal` where the market has no Nash prices.
+    """
+    posted = prices_of(spec).copy()
+    posted[seat] = price
+    return posted
+
+
+def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1, draws: int = DRAWS) -> float:
+    """Return the mean units that first choose ``seat`` in ``periods`` periods at posted prices (N,), events included.
+
+    10 customers a period, a basket of 2 and a share of a half: 30 units in 3 periods.
+    """
+    posted = np.asarray(price, dtype=np.float64)
+    return float(_window_means(spec, seat, posted, periods, draws).mean()) * spec.customers.basket
+
+
+@np.errstate(under="ignore")
+def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int, q: float, draws: int = DRAWS) -> float:
+    """Return the ``q`` quantile of units that first choose ``seat`` in ``periods`` periods at posted prices (N,).
+
+    The smallest whole number of baskets ``n`` with ``mean_s P(Poisson(mu_s) <= n) >= q``, times the basket: demand is
+    Poisson given the mean ``mu_s`` of the window, and ``mu_s`` varies with the season, the location, the market shock, ``xi``,
+    events and ``G`` (so without any of these it is exactly Poisson's quantile). In expected mode it is the quantile
+    of ``mu_s`` itself at ``G = 1``, in parts of units. Events already announced are not known here.
+    Mean 4, ``q = 0.9``: 7, as ``P(Poisson(4) <= 6) = 0.889`` and ``P(<= 7) = 0.949``.
+    Raises :class:`Refusal` unless ``0 <= q < 1``.
+    """
+    if not 0 <= q < 1:
+        raise Refusal(f"the quantile of demand needs 0 <= q < 1, got {q}")
+    means = _window_means(spec, seat, np.asarray(price, dtype=np.float64), periods, draws)
+    if spec.customers.mode == "expected":
+        return float(np.quantile(means, q, method="inverted_cdf")) * spec.customers.basket
+    low, high = -1, 1
+    while pdtr(high, means).mean() < q:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if pdtr(middle, means).mean() < q else (low, middle)
+    return high * spec.customers.basket
+
+
+def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int = DRAWS) -> float:
+    """Return the order-up-to level, units, of ``seat`` at posted prices (N,): a quantile of its demand.
+
+    Underage ``price - unit cost + stockout cost``, overage the holding cost, demand over ``lead time + 1`` periods
+    (Zipkin 2000, section 9.4.6; lost sales make it an approximation, the better the rarer stockouts are). A rule's
+    prices are :func:`prices_against_nash` at its own price. A price at or below cost gives level 0. The seller's
+    order-up-to range is not looked at.
+    Price 3, cost 2, holding 0.25, lead time 0, Poisson demand of mean 4: the 0.8 quantile, 6.
+    Where customers have reference prices: of prices held for good.
+    Raises :class:`Refusal` when holding costs nothing or the market holds no stock.
+    """
+    seller = spec.sellers[seat]
+    place = f"market.sellers.{seat} ({seller.name})"
+    if not spec.stocked:
+        raise Refusal(f"{place}: a market made to order holds no stock, so it has no newsvendor level")
+    own = float(np.asarray(price, dtype=np.float64)[seat])
+    try:
+        ratio = service_level(own, seller.unit_cost, seller.holding_cost, seller.stockout_cost)
+    except Refusal as problem:
+        raise Refusal(f"{place}.{problem}") from None
+    return demand_quantile(spec, seat, price, seller.lead_time + 1, ratio, draws) if ratio > 0 else 0.0
+
+
+@np.errstate(under="ignore")
+def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draws: int) -> Floats:
+    """Mean number of the seat's customers (S,) in ``periods`` periods, given everything but the Poisson draw.
+
+    Windows begin at all periods of the horizon in turn; xi, the market shock, events and G start from their
+    stationary laws; each location is as likely to be a window's. Sobol points of a fixed seed stand for random numbers.
+    """
+    count, customers = len(spec.sellers), spec.customers
+    uniform = _points(draws, periods, 2 * count + 3 + (len(spec.locations) > 1))
+    place = np.zeros(draws, np.int64)
+    if len(spec.locations) > 1:
+        uniform, chance = uniform[..., :-1], uniform[:, 0, -1]
+        place = (chance * len(spec.locations)).astype(np.int64)
+    starts = np.arange(draws) * max(1, spec.horizon - periods + 1) // draws
+    when = starts[:, None] + np.arange(periods)
+    normal = _autoregress(ndtri(uniform[..., : count + 1]), spec.demand_shock.persistence)
+    own = np.array([seller.xi for seller in spec.sellers])
+    utility = spec.demand_shock.common * normal[..., :1] + own * normal[..., 1:]
+    utility = utility + _event_effects(spec, uniform[..., count + 1 : 2 * count + 1])
+    if spec.season or spec.locations:
+        phase = season_offsets(spec)
+        utility = utility + location_offsets(spec)[place][:, None] + phase[when % len(phase)][..., None]
+    logit = replace(Logit.of(spec, xi=False), nodes=utility.reshape(-1, count))
+    chosen = choices(logit, price)[0][:, seat].reshape(draws, periods)
+    sd = customers.shock.sd
+    shock = _autoregress(ndtri(uniform[..., -2:-1]), customers.shock.persistence)[..., 0]
+    crowd = customers.rate * np.exp(sd * shock - 0.5 * sd**2)
+    if customers.dispersion > 0 and customers.mode == "sampled":
+        crowd = crowd * gammaincinv(1.0 / customers.dispersion, uniform[..., -1]) * customers.dispersion
+    crowd = crowd * calendar(spec, when) * np.array(spec.sizes)[place, None]
+    return np.asarray((crowd * chosen).sum(axis=1))
+
+
+def _points(draws: int, periods: int, each: int) -> Floats:
+    from scipy.stats import qmc  # slow to import, and most users of this module want prices only
+
+    if draws < 1 or draws & (draws - 1):
+        raise Refusal(f"draws must be a power of 2, got {draws}")
+    points = qmc.Sobol(each * periods, rng=20).random(draws)
+    return np.asarray(np.clip(points, 1e-12, 1.0 - 1e-12)).reshape(draws, periods, each)
+
+
+def _autoregress(normal: Floats, persistence: float) -> Floats:
+    """Stationary AR(1) paths of unit variance along the second axis of (S, periods, k)."""
+    paths = normal.copy()
+    for t in range(1, paths.shape[1]):
+        paths[:, t] = persistence * paths[:, t - 1] + math.sqrt(1.0 - persistence**2) * normal[:, t]
+    return paths
+
+
+def _event_effects(spec: MarketSpec, uniform: Floats) -> Floats:
+    """Events' part of utility (S, periods, N): stationary chains of geometric lengths."""
+    if spec.events is None:
+        return np.zeros_like(uniform)
+    frequency = np.array([seller.event_frequency for seller in spec.sellers])
+    stay = 1.0 - 1.0 / spec.events.mean_length
+    start = frequency * (1.0 - stay) / (1.0 - frequency)
+    on = uniform < frequency
+    for t in range(1, on.shape[1]):
+        on[:, t] = uniform[:, t] < np.where(on[:, t - 1], stay, start)
+    return np.asarray(spec.events.effect * on)
+
+
+def profit_gain(profit: ArrayLike, nash: ArrayLike, joint: ArrayLike) -> float:
+    """Return Calvano's Delta of the market: 0 at Bertrand-Nash profit, 1 at joint profit.
+
+    ``(sum profit - sum nash) / (sum joint - sum nash)`` over seats (N,), money a period (Calvano et al. 2020, AER
+    110(10), eq. 9, there per firm); nan where joint profit does not exceed Nash (a single seller).
+    Profits 3 and 2 between Nash 2 and 2 and joint 4 and 4: 0.25.
+    """
+    reached, low, high = (float(np.sum(np.asarray(x, dtype=np.float64))) for x in (profit, nash, joint))
+    return (reached - low) / (high - low) if high - low > 1e-9 * abs(low) else math.nan
+
+
+def seat_profit_gain(profit: ArrayLike, nash: ArrayLike, joint: ArrayLike) -> Floats:
+    """Return each seat's own Delta (N,), nan where the joint price does not raise its Nash profit by over 5 %.
+
+    In the orange-juice market the joint price lowers one brand's profit: there a ratio would mean nothing.
+    """
+    reached, low, high = (np.asarray(x, dtype=np.float64) for x in (profit, nash, joint))
+    room = high - low
+    clear = room > 0.05 * np.abs(low)
+    return np.asarray(np.where(clear, (reached - low) / np.where(clear, room, 1.0), math.nan))

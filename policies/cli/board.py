@@ -1,0 +1,33 @@
+"""`bazaar board`: TensorBoard on the runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from market.errors import Refusal
+from policies.common.interrupt import careful
+
+
+def serve(runs: Path, host: str, port: int) -> None:
+    """Start TensorBoard and wait for it; Ctrl-C ends it."""
+    if not runs.is_dir():
+        raise Refusal(f"{runs}: there is no such folder; bazaar train makes it")
+    if not any(runs.rglob("events.out.tfevents.*")):
+        raise Refusal(f"{runs}: holds no run yet; bazaar train configs/duopoly.yaml makes one")
+    print(f"TensorBoard on {runs}: http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
+    process = subprocess.Popen([*command, "--reload_multifile", "true"])
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        with careful():
+            status = process.wait()
+    except KeyboardInterrupt:
+        # A terminal sends Ctrl-C to both processes; one that was sent to this one alone must end both too.
+        process.terminate()
+        process.wait()
+        return
+    if status not in (0, -signal.SIGTERM):
+        raise Refusal(f"TensorBoard ended with status {status} (is port {port} taken? --port chooses another)")

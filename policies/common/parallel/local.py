@@ -1,0 +1,195 @@
+"""Tasks in spawned processes of this machine, which never outlive the one that asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from market.errors import Refusal
+from policies.common.interrupt import raise_swallowed
+from policies.common.parallel.tasks import RETRIES, Listener, Lost, Work
+
+GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+
+
+@dataclass
+class _Round:
+    """One call of :meth:`Local.run`: what waits, who is at what, and how often a task's process was lost."""
+
+    work: Work
+    shared: Any
+    tasks: Sequence[Any]
+    listener: Listener
+    waiting: deque[int]
+    busy: dict[Connection, int] = field(default_factory=dict)
+    told: set[Connection] = field(default_factory=set)
+    losses: Counter[int] = field(default_factory=Counter)
+
+
+class Local:
+    """So many processes, started when there are tasks for them and kept until :meth:`close`.
+
+    They are spawned, since a process forked after numba's threads have run dies.
+    """
+
+    remote = False
+
+    def __init__(self, processes: int) -> None:
+        self._most = processes
+        self._workers: dict[Connection, SpawnProcess] = {}
+
+    def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+        """See :class:`policies.common.parallel.tasks.Engine`."""
+        now = _Round(work, shared, tasks, listener, deque(range(len(tasks))))
+        try:
+            while now.waiting or now.busy:
+                self._hand_out(now)
+                for ready in connection.wait(list(now.busy)):
+                    self._hear(next(line for line in now.busy if line is ready), now)
+                raise_swallowed()
+        except BaseException:
+            self.close()  # whoever is in the middle of a task would answer the next round
+            raise
+
+    def close(self) -> None:
+        """End all processes, in the middle of a task if need be."""
+        for worker in self._workers.values():
+            worker.kill()
+        for line in list(self._workers):
+            self._bury(line)
+
+    def _hand_out(self, now: _Round) -> None:
+        while now.waiting and len(now.busy) < self._most:
+            line = next((one for one in self._workers if one not in now.busy), None) or self._start()
+            number = now.waiting.popleft()
+            now.busy[line] = number
+            with suppress(*GONE):  # it has ended: hearing of it says so
+                if line not in now.told:
+                    line.send(("round", (now.work, now.shared)))
+                    now.told.add(line)
+                line.send(("task", now.tasks[number]))
+
+    def _start(self) -> Connection:
+        spawn = get_context("spawn")
+        with _deaf_to_ctrl_c():
+            line, other = spawn.Pipe()
+            worker = spawn.Process(target=serve, args=(other, self._most), daemon=True)
+            worker.start()
+        other.close()  # so that the line ends when the worker does
+        self._workers[line] = worker
+        return line
+
+    def _hear(self, line: Connection, now: _Round) -> None:
+        number = now.busy[line]
+        try:
+            kind, content = line.recv()
+        except (*GONE, OSError):
+            del now.busy[line]
+            self._bury(line)
+            _again(number, now)
+            return
+        if kind == "said":
+            answer = now.listener.said(number, content)
+            with suppress(*GONE):
+                line.send(answer)
+            return
+        del now.busy[line]
+        _end(kind, content, number, now.listener)
+
+    def _bury(self, line: Connection) -> None:
+        worker = self._workers.pop(line)
+        worker.kill()
+        worker.join()
+        line.close()
+
+
+def _again(number: int, now: _Round) -> None:
+    now.losses[number] += 1
+    if now.losses[number] > RETRIES:
+        raise Lost
+    now.waiting.appendleft(number)
+
+
+def _end(kind: str, content: Any, number: int, listener: Listener) -> None:
+    if kind == "failed":
+        raise RuntimeError(f"task {number} failed in its process:\n{content}")
+    if kind == "refused":
+        listener.refused(number, Refusal(content))
+    else:
+        listener.finished(number, content)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started within never see Ctrl-C, not even while they import: the one who asked ends them."""
+    resource_tracker.ensure_running()  # it would unblock the signal when it is started later
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ------------------------------------------------------------------------------------------------ in the process
+
+
+def serve(line: Connection, processes: int) -> None:
+    """A worker's life: carry out what comes down the line until it ends."""
+    _end_with_the_one_that_asked()
+    share_cores(processes)
+    work: Any = None
+    shared: Any = None
+    with suppress(*GONE):
+        while True:
+            kind, content = line.recv()
+            if kind == "round":
+                work, shared = content
+            else:
+                line.send(_outcome(work, shared, content, line))
+
+
+def _end_with_the_one_that_asked() -> None:
+    """However that one ends, and whatever this process is at: nobody is left to hear of it, and its lock is free."""
+    asking = parent_process()
+    if asking is not None:
+
+        def watch(sentinel: int = asking.sentinel) -> None:
+            connection.wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def share_cores(processes: int) -> None:
+    """Leave the other processes their cores: results do not depend on the number of threads."""
+    import numba
+
+    from policies.common.parallel.tasks import cores
+
+    numba.set_num_threads(max(1, min(numba.get_num_threads(), cores() // processes)))
+
+
+def _outcome(work: Work, shared: Any, task: Any, line: Connection) -> tuple[str, Any]:
+    def say(what: Any) -> Any:
+        line.send(("said", what))
+        return line.recv()
+
+    try:
+        return "done", work(shared, task, say)
+    except GONE:
+        raise
+    except Refusal as problem:
+        return "refused", str(problem)
+    except Exception:  # noqa: BLE001
+        # Whatever it is, the process that asked has to end with it.
+        return "failed", traceback.format_exc()

@@ -1,0 +1,184 @@
+"""A run's configuration: the market, who sits where, how long to train and how to judge.
+
+Learners' options are checked where they are built (``policies.learners.registry``), so that judging needs no Tianshou.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+
+from market.errors import Refusal
+from market.spec.models import MarketSpec, Model, find_tape, parse_model, read_yaml
+from policies.config.numbers import Count, Periods, Rows, number
+from policies.config.search_space import Dimension, flatten
+from policies.config.selfplay import Independent, SelfPlayOptions, parse_mode
+
+
+class Training(Model):
+    """How long and on how many parallel rows: ``budget`` counts seller-periods (one seller, one period, one row)."""
+
+    budget: Count = 3_000_000
+    markets: Rows = 256
+    evaluations: Count = 20
+    evaluation_episodes: Rows = 128
+
+
+class Evaluation(Model):
+    """How sellers are judged.
+
+    ``episodes``: the most that are played; playing stops earlier once the paired interval of the difference to the
+    best fixed competitor is narrower than ``precision`` of profit. ``warm_up`` periods are skipped, opening and
+    closing stock are valued at ``salvage`` x unit cost; VaR and CVaR are of the worst share ``risk_level``.
+    ``competitors`` are tried in the judged seat; a line-up is what its rivals play.
+    """
+
+    episodes: Count = 4096
+    precision: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.005
+    warm_up: Periods = 10
+    salvage: Annotated[float, BeforeValidator(number), Field(ge=0, le=1)] = 1.0
+    risk_level: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.05
+    line_ups: tuple[Any, ...] = ()
+    competitors: tuple[Any, ...] = ()
+    panel: tuple[Any, ...] = ()
+
+
+class RunConfig(Model):
+    """Everything that decides a run, but the seed and the device."""
+
+    market: MarketSpec
+    seats: dict[str, Any] = Field(default_factory=dict)
+    learners: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    selfplay: SerializeAsAny[SelfPlayOptions] = Independent()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(default_factory=dict)
+
+    @field_validator("seats")
+    @classmethod
+    def _not_empty(cls, seats: dict[str, Any]) -> dict[str, Any]:
+        for name, player in seats.items():
+            if not isinstance(player, (str, dict)) or not player:
+                raise ValueError(f"{name} must be a learner's name, or pricing + replenishment rules")
+        return seats
+
+    @model_validator(mode="after")
+    def _seats_exist(self) -> RunConfig:
+        unknown = [name for name in self.seats if name not in self.market.names]
+        if unknown:
+            raise ValueError(f"seats.{unknown[0]}: no such seller; the market has {', '.join(self.market.names)}")
+        if self.evaluation.warm_up >= self.market.horizon:
+            raise ValueError(
+                f"evaluation.warm_up: {self.evaluation.warm_up} periods leave nothing of a market.horizon of "
+                f"{self.market.horizon}"
+            )
+        return self
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data that :func:`parse_run` reads back."""
+        data = self.model_dump(mode="json", exclude_none=True, exclude=None if self.tune else {"tune"})
+        return data | {"market": self.market.dump()}
+
+
+def parse_run(data: object, where: str) -> RunConfig:
+    """Build a configuration from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+    if isinstance(data, dict) and "market" in data:
+        data = data | {"market": MarketSpec.parse(data["market"], f"{where}: market")}
+    if isinstance(data, dict) and data.get("selfplay") is not None:
+        data = data | {"selfplay": parse_mode(data["selfplay"], f"{where}: selfplay")}
+    try:
+        return parse_model(RunConfig, data, where)
+    except Refusal as problem:
+        # parse_model joins with dots, which would make the file's name look like a key.
+        lines = [line.replace(f"{where}.", f"{where}: ", 1) for line in str(problem).split("\n")]
+        raise Refusal("\n".join(lines)) from None
+
+
+def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML file and apply ``key.path=value`` changes before anything is checked."""
+    data = read_yaml(path)
+    find_tape(data.get("market"), Path(path))
+    for change in changes:
+        set_value(data, change)
+    return _with_history(parse_run(data, str(path)), str(path))
+
+
+def _with_history(config: RunConfig, where: str) -> RunConfig:
+    """The configuration with the fingerprint of the sales file that it replays, which is checked here."""
+    if config.market.tape is None or config.market.tape.sha256 is not None:
+        return config
+    from market.demand.history import pinned  # brings pandas, which only a market with a history needs
+
+    try:
+        return config.model_copy(update={"market": pinned(config.market)})
+    except Refusal as problem:
+        raise Refusal(f"{where}: {problem}") from None
+
+
+def set_value(data: dict[str, Any], change: str) -> None:
+    """Apply one ``key.path=value``; the value is YAML. Sellers may be named by number or by name.
+
+    A name or key that is there and has dots itself counts as one, the longest first; in ``seats`` also the name of a
+    seller of the market that has no entry yet.
+    Example: ``market.sellers.left.unit_cost=1.2``, ``seats.minute.maid=history``.
+    """
+    path, equals, text = change.partition("=")
+    if not equals or not path:
+        raise Refusal(f"--set {change}: must be key.path=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise Refusal(f"--set {change}: the value is not valid YAML") from None
+    node: Any = data
+    known, rest = _names(data), path
+    while True:
+        part = _first(rest, known)
+        if not part or rest == f"{part}.":
+            raise Refusal(f"--set {change}: must be key.path=value, no key empty")
+        if part == rest:
+            break
+        rest = rest[len(part) + 1 :]
+        node = _descend(node, part, f"--set {path[: -len(rest) - 1]}")
+        known = _names(node) + (_sellers(data) if node is data.get("seats") else [])
+    node[_index(node, part, f"--set {path}") if isinstance(node, list) else part] = value
+
+
+def _first(path: str, known: list[str]) -> str:
+    """The part that a path begins with: the longest of the ``known`` ones, else all up to the first dot."""
+    fitting = [name for name in known if f"{path}.".startswith(f"{name}.")]
+    return max([path.partition(".")[0], *fitting], key=len)
+
+
+def _names(node: Any) -> list[str]:
+    """The keys of a mapping, or the names of a list's items."""
+    named = node if isinstance(node, dict) else [item.get("name") for item in node if isinstance(item, dict)]
+    return [name for name in named if isinstance(name, str)]
+
+
+def _sellers(data: dict[str, Any]) -> list[str]:
+    """The names of the market's sellers, as far as they are there: nothing has been checked yet."""
+    market = data.get("market")
+    sellers = market.get("sellers") if isinstance(market, dict) else None
+    return _names(sellers) if isinstance(sellers, list) else []
+
+
+def _descend(node: Any, part: str, where: str) -> Any:
+    """The mapping or list under ``part``; a key that is missing or empty becomes a mapping."""
+    at = _index(node, part, where) if isinstance(node, list) else part
+    if isinstance(node, dict) and node.get(part) is None:
+        node[part] = {}
+    if not isinstance(node[at], (dict, list)):
+        raise Refusal(f"{where}: is the value {node[at]!r}, it has no keys")
+    return node[at]
+
+
+def _index(items: list[Any], part: str, where: str) -> int:
+    for k, item in enumerate(items):
+        if part == str(k) or (isinstance(item, dict) and item.get("name") == part):
+            return k
+    names = [str(item["name"]) if isinstance(item, dict) and "name" in item else str(k) for k, item in enumerate(items)]
+    raise Refusal(f"{where}: no item {part!r} among {', '.join(names) or 'none'}")

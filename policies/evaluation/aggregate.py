@@ -1,0 +1,182 @@
+"""What several comparisons say together: of one seat against several line-ups, and of several training runs.
+
+Dimensions: E episodes, S line-ups, R training runs of one seller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from market.state import Floats
+from policies.evaluation.compare import Comparison, Result
+from policies.evaluation.statistics import (
+    Interval,
+    improvement,
+    improvement_over_runs,
+    interquartile_mean,
+    stratified,
+)
+from policies.evaluation.view import interval_cells, plain
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A candidate over all line-ups, money a period.
+
+    ``gap`` and ``better`` are paired with the competitor that is the best over all line-ups. ``worst`` is the line-up
+    in which the candidate falls most behind whatever fixed competitor is the best there, and ``behind`` by what share
+    of that one's profit (below 0; money where that profit is nothing).
+    """
+
+    policy: str
+    subject: bool
+    profit: Interval
+    gap: Interval | None
+    better: float
+    worst: str
+    behind: float
+
+
+@dataclass(frozen=True)
+class LineUps:
+    """One seat's comparisons against several line-ups, in all of which the same candidates met the same customers."""
+
+    comparisons: Sequence[Comparison]
+
+    @property
+    def seat(self) -> str:
+        """Who is judged."""
+        return self.comparisons[0].seat
+
+    def profits(self, policy: str) -> list[Floats]:
+        """A candidate's profit in each episode of each line-up."""
+        return [found(comparison, policy).profit for comparison in self.comparisons]
+
+    @cached_property
+    def best(self) -> str | None:
+        """The fixed competitor with the highest mean over line-ups of its mean profit."""
+        fixed = [result.policy for result in self.comparisons[0].results if not result.subject]
+        return max(fixed, key=self._mean, default=None)
+
+    def _mean(self, policy: str) -> float:
+        return float(np.mean([profit.mean() for profit in self.profits(policy)]))
+
+    @property
+    def best_mean(self) -> float:
+        """The mean profit of the best fixed competitor, 0 without one."""
+        return 0.0 if self.best is None else self._mean(self.best)
+
+    @cached_property
+    def standings(self) -> list[Overall]:
+        """Every candidate, best first."""
+        every = [self._overall(result) for result in self.comparisons[0].results]
+        return sorted(every, key=lambda overall: -overall.profit.value)
+
+    def _overall(self, result: Result) -> Overall:
+        mine = self.profits(result.policy)
+        gap, better = None, float("nan")
+        if self.best is not None:
+            theirs = self.profits(self.best)
+            gap = stratified([a - b for a, b in zip(mine, theirs, strict=True)], same_episodes=True)
+            better = float(np.mean([improvement(a, b) for a, b in zip(mine, theirs, strict=True)]))
+        shares = [share_of_best(comparison, result.policy) for comparison in self.comparisons]
+        k = int(np.argmin(shares)) if np.isfinite(shares).all() else 0
+        profit = stratified(mine, same_episodes=True)
+        return Overall(
+            result.policy, result.subject, profit, gap, better, self.comparisons[k].line_up, float(shares[k])
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Plain rows for JSON and CSV, best first; ``table`` is ``line_ups``."""
+        about = {"table": "line_ups", "seat": self.seat, "line_up": f"mean of {len(self.comparisons)} line-ups"}
+        return [
+            plain(
+                about
+                | {"policy": one.policy, "judged": one.subject}
+                | interval_cells("profit", one.profit)
+                | interval_cells("difference", one.gap)
+                | {"best_fixed": self.best, "probability_of_improvement": one.better}
+                | {"worst_line_up": one.worst, "behind_best_fixed_there": one.behind}
+            )
+            for one in self.standings
+        ]
+
+
+def found(comparison: Comparison, policy: str) -> Result:
+    """A candidate's result."""
+    return next(result for result in comparison.results if result.policy == policy)
+
+
+def share_of_best(comparison: Comparison, policy: str) -> float:
+    """How much more a candidate earns than the best fixed competitor there, as a share of that one's profit.
+
+    Money where that profit is nothing, NaN without a fixed competitor. Profit 11 against 10: 0.1.
+    """
+    if comparison.best is None:
+        return float("nan")
+    gap = found(comparison, policy).mean - comparison.best.mean
+    return gap / (abs(comparison.best.mean) or 1.0)
+
+
+@dataclass(frozen=True)
+class TrainingRuns:
+    """One seller's training runs in one seat, over all line-ups; ``scores`` (R, S) are shares of the best's profit."""
+
+    seat: str
+    seller: str
+    policies: tuple[str, ...]
+    comparisons: Sequence[Comparison]
+
+    @cached_property
+    def scores(self) -> Floats:
+        """Each run's difference to the best fixed competitor of each line-up, as a share of that one's profit."""
+        return np.array([[share_of_best(c, policy) for c in self.comparisons] for policy in self.policies])
+
+    @property
+    def in_money(self) -> bool:
+        """Whether some best fixed competitor earns nothing, so that scores are money and no shares."""
+        return any(comparison.best is not None and comparison.best.mean == 0 for comparison in self.comparisons)
+
+    @cached_property
+    def middle(self) -> Interval:
+        """The interquartile mean of the scores."""
+        return interquartile_mean(self.scores)
+
+    @cached_property
+    def improvement(self) -> Interval:
+        """The probability that a run earns more than the best fixed competitor, whose score is 0."""
+        return improvement_over_runs(self.scores, np.zeros((1, self.scores.shape[1])))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest run, each the mean over line-ups."""
+        means = self.scores.mean(axis=1)
+        return float(means.min()), float(means.max())
+
+    def row(self) -> dict[str, Any]:
+        """A plain row for JSON and CSV; ``table`` is ``runs``."""
+        low, high = self.ends
+        about: dict[str, Any] = {
+            "table": "runs",
+            "seat": self.seat,
+            "line_up": "; ".join(c.line_up for c in self.comparisons),
+        }
+        about |= {"policy": self.seller, "judged": True, "runs": len(self.policies)}
+        chance = interval_cells("probability_of_improvement", self.improvement)
+        middle = interval_cells("interquartile_mean", self.middle)
+        return plain(about | middle | chance | {"lowest_run": low, "highest_run": high})
+
+
+def training_runs(comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> list[TrainingRuns]:
+    """The comparisons of one seat by the seller that its subjects are training runs of (``sellers``: by policy)."""
+    groups: dict[str, list[str]] = {}
+    for result in comparisons[0].results:
+        if result.subject and result.policy in sellers:
+            groups.setdefault(sellers[result.policy], []).append(result.policy)
+    seat = comparisons[0].seat
+    return [TrainingRuns(seat, seller, tuple(policies), comparisons) for seller, policies in groups.items()]

@@ -1,0 +1,224 @@
+"""A seller against fixed competitors: the same customers for everyone, paired intervals. Never imports Tianshou.
+
+Every candidate sits in the same seat, faces the same line-up of rivals and the same customers (common random
+numbers), so that the difference of two candidates is measured with far fewer episodes than either's profit.
+
+Dimensions: E episodes, T periods, M episodes played side by side, N sellers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy.special import stdtrit
+
+from market.metrics.summary import (
+    LEVEL,
+    Ledger,
+    conditional_value_at_risk,
+    episode_profit,
+    probability_of_loss,
+    summary,
+    value_at_risk,
+)
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.seeding import row_seed
+from policies.config.run import Evaluation
+from policies.evaluation.profit_gain import Ends
+from policies.evaluation.statistics import Interval, improvement, mean_interval
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play_columns, rows_at_once
+
+BLOCK = 256  # episodes between two looks at how precise the figures are
+LARGE_BLOCK = 512  # where the number of episodes is given: fewer and longer calls
+Tick = Callable[[str, int], None]
+
+
+@dataclass
+class Result:
+    """One candidate in one seat against one line-up.
+
+    ``profit`` (E,) is the candidate's profit per period of each episode, ``total`` (E,) that of all sellers together.
+    Tails are taken at ``level``.
+    """
+
+    policy: str
+    subject: bool
+    profit: Floats = field(default_factory=lambda: np.zeros(0))
+    blocks: list[dict[str, float]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    total: Floats = field(default_factory=lambda: np.zeros(0))
+    level: float = LEVEL
+
+    def add(self, ledger: Ledger, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
+        """Take in a block of episodes, ledger of (T, M, N)."""
+        earned = episode_profit(ledger, spec, settings.warm_up, settings.salvage) / (spec.horizon - settings.warm_up)
+        self.profit = np.concatenate([self.profit, earned[:, seat]])
+        self.total = np.concatenate([self.total, earned.sum(axis=1)])
+        figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=self.level)
+        self.blocks.append({name: float(values[seat]) for name, values in figures.items()})
+        self.sizes.append(len(earned))
+
+    @property
+    def mean(self) -> float:
+        """Mean profit per period."""
+        return float(self.profit.mean())
+
+    def _mean(self, name: str) -> float:
+        """Mean of a measure over blocks that have it (NaN: where nothing was wanted there is no fill rate)."""
+        known = [(b[name], size) for b, size in zip(self.blocks, self.sizes, strict=True) if np.isfinite(b[name])]
+        weight = sum(size for _, size in known)
+        return sum(value * size for value, size in known) / weight if known else float("nan")
+
+    def summary(self) -> dict[str, float]:
+        """Every measure of the candidate: means over blocks of episodes, and the tails over all episodes."""
+        mean = {name: self._mean(name) for name in self.blocks[0]}
+        tails = {
+            "profit": self.mean,
+            "value_at_risk": float(value_at_risk(self.profit, self.level)),
+            "conditional_value_at_risk": float(conditional_value_at_risk(self.profit, self.level)),
+            "probability_of_loss": float(probability_of_loss(self.profit)),
+        }
+        return mean | tails
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is printed of a candidate beside its measures, money a period.
+
+    ``gap`` is the paired difference to the best fixed competitor and ``better`` the share of episodes in which the
+    candidate earns more than it (None and NaN where there is none); ``gain`` the market's profit gain, NaN if undefined.
+    """
+
+    profit: Interval
+    gap: Interval | None
+    better: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All candidates in one seat against one line-up.
+
+    Args:
+        ends: the references of profit gain in the same episodes; None where there are none, ``no_gain`` says why.
+        sellers: N of the market.
+        changed: what differs from the market that the sellers were trained in, as given.
+    """
+
+    seat: str
+    line_up: str
+    results: list[Result]
+    ends: Ends | None = None
+    no_gain: str = ""
+    sellers: int = 1
+    changed: tuple[str, ...] = ()
+
+    @cached_property
+    def best(self) -> Result | None:
+        """The fixed competitor with the highest mean profit, or None when there is none."""
+        return best_fixed(self.results)
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """By candidate."""
+        return {result.policy: self._standing(result) for result in self.results}
+
+    def _standing(self, result: Result) -> Standing:
+        gap = None if self.best is None else gap_interval(result, self.best)
+        better = float("nan")
+        if self.best is not None:
+            better = improvement(paired(result, self.best), np.zeros_like(self.best.profit))
+        gain = float("nan") if self.ends is None else self.ends.gain(float(result.total.mean()))
+        return Standing(mean_interval(result.profit), gap, better, gain)
+
+
+def interval(values: Floats) -> float:
+    """Half-width of the 95 % interval of a mean over E independent episodes: t(E - 1) sd / sqrt(E); NaN for one.
+
+    Play stops by it, since it costs nothing; what is printed is of :func:`policies.evaluation.statistics.mean_interval`.
+    Example: 1, 2, 3 have mean 2 and standard deviation 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484.
+    """
+    if len(values) < 2:
+        return float("nan")
+    spread = values.std(ddof=1)
+    # Without randomness all episodes are equal, and what rounding leaves of their spread is no uncertainty.
+    if spread <= 1e-12 * np.abs(values).max():
+        return 0.0
+    return float(stdtrit(len(values) - 1, 0.975) * spread / np.sqrt(len(values)))
+
+
+def compare(
+    spec: MarketSpec,
+    seat: int,
+    candidates: Mapping[str, Seller],
+    subjects: Sequence[str],
+    rivals: Sequence[Seller],
+    settings: Evaluation,
+    seed: int,
+    exactly: int | None = None,
+    tick: Tick = lambda text, episodes: None,
+) -> list[Result]:
+    """Play every candidate in ``seat`` against ``rivals`` on the same customers.
+
+    Args:
+        candidates: by name; ``subjects`` are those judged, the others are fixed competitors to beat.
+        rivals: a seller for every seat (the one in ``seat`` is not used).
+        exactly: the number of episodes; None plays blocks until the subjects' paired interval is precise enough.
+        tick: told what is played, for a progress bar.
+
+    Returns:
+        A result for every candidate, in the order given.
+    """
+    results = {name: Result(name, name in subjects, level=settings.risk_level) for name in candidates}
+    most = exactly or settings.episodes
+    block = rows_at_once(spec, BLOCK if exactly is None else LARGE_BLOCK)
+    for start in range(0, most, block):
+        rows = min(block, most - start)
+        for name, seller in candidates.items():
+            seats = [seller if k == seat else rival for k, rival in enumerate(rivals)]
+            tick(name, 0)
+            ledger = play_columns(spec, seats, markets=rows, seed=row_seed(seed, "evaluate") + start)
+            results[name].add(ledger, spec, seat, settings)
+            tick(name, rows)
+        if exactly is None and start + rows >= BLOCK and precise(list(results.values()), settings.precision):
+            break
+    return list(results.values())
+
+
+def best_fixed(results: Sequence[Result]) -> Result | None:
+    """The fixed competitor with the highest mean profit, or None when there is none."""
+    return max((result for result in results if not result.subject), key=lambda result: result.mean, default=None)
+
+
+def difference(result: Result, best: Result) -> tuple[float, float]:
+    """Mean paired difference in profit per period and the half-width of its 95 % interval by :func:`interval`."""
+    paired = result.profit - best.profit
+    return float(paired.mean()), interval(paired)
+
+
+def gap_interval(result: Result, best: Result) -> Interval:
+    """The mean paired difference in profit per period with its bootstrap interval."""
+    return mean_interval(paired(result, best), scale=float(np.abs(best.profit).max()))
+
+
+def paired(result: Result, best: Result) -> Floats:
+    """The difference in each episode (E,); what rounding leaves where both earn the same is none."""
+    gap = result.profit - best.profit
+    return np.asarray(np.where(np.abs(gap) <= 1e-12 * np.abs(best.profit), 0.0, gap))
+
+
+def precise(results: Sequence[Result], precision: float) -> bool:
+    """Whether every subject's paired interval is at most ``precision`` of the best fixed competitor's profit wide.
+
+    Where no fixed competitor was tried, the interval of the subject's own profit.
+    """
+    best = best_fixed(results)
+    subjects = [result for result in results if result.subject]
+    if best is None:
+        return all(2 * interval(result.profit) <= precision * abs(result.mean) for result in subjects)
+    return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in subjects)

@@ -1,0 +1,193 @@
+"""Who is judged: the sellers of one run or of several, or rules, each in its seat, under its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from market.errors import Refusal
+from market.spec.models import MarketSpec
+from policies.config.run import RunConfig, load_run
+from policies.evaluation.saved_mixture import saved_policies
+from policies.sellers.protocol import Seller
+from policies.sellers.rules.base import place
+from policies.sellers.rules.compose import Rules, parse_rules
+from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class JudgeOrder:
+    """What `bazaar evaluate` was asked. ``subjects``: folders of runs of one market, or one configuration."""
+
+    subjects: tuple[Path, ...]
+    seller: str | None = None
+    seat: str | None = None
+    against: str | None = None
+    episodes: int | None = None
+    seed: int = 0
+    checkpoint: str = "best"
+    json: Path | None = None
+    csv: Path | None = None
+    changes: tuple[str, ...] = ()
+    risk: bool = False
+    risk_level: float | None = None
+    stress: bool = False
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What :func:`find_subjects` found.
+
+    Args:
+        config: the market in which, and the settings by which they are judged.
+        seats: who is judged in which seat, by name.
+        sellers: of a learned policy's name, the seller that it is one training run of.
+        changed: in what the market differs from the one of training, as given.
+        remarks: what else to say of several runs.
+    """
+
+    config: RunConfig
+    seats: dict[int, dict[str, Seller | Rules]]
+    sellers: dict[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def find_subjects(order: JudgeOrder) -> Subjects:
+    """Who is judged, in which seats of which market; raises :class:`Refusal` where they do not go together."""
+    order = replace(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
+    configurations = [path for path in order.subjects if not is_run(path)]
+    if configurations and len(order.subjects) > 1:
+        raise Refusal(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
+    found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
+    return found if order.risk_level is None else _at_level(found, order.risk_level)
+
+
+def _at_level(found: Subjects, level: float) -> Subjects:
+    settings = found.config.evaluation.model_copy(update={"risk_level": level})
+    config = found.config.model_copy(update={"evaluation": settings})
+    return Subjects(config, found.seats, found.sellers, found.changed, found.remarks)
+
+
+def _of_rules(order: JudgeOrder, path: Path) -> Subjects:
+    config = load_run(path, order.changes)
+    if order.seller is None:
+        raise Refusal(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
+    if order.seller in config.market.names:
+        raise Refusal(
+            f"--seller {order.seller}: of a configuration, --seller gives the RULES to judge; --seat names their seat"
+        )
+    rules = parse_rules(order.seller, "--seller", config.market)
+    seats = _seats(order, config.market)
+    for seat in seats:
+        with place("--seller"):
+            rules.check(config.market, seat)
+    return Subjects(config, {seat: {rules.label: rules} for seat in seats})
+
+
+def _of_runs(order: JudgeOrder) -> Subjects:
+    folders = order.subjects
+    trained = [open_run(folder) for folder in folders]
+    _refuse_twice(folders)
+    _refuse_other_markets(folders, trained)
+    config = load_run(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
+    moved = config.market != trained[0].market
+    changed = tuple(change for change in order.changes if change.startswith("market.")) if moved else ()
+    names = run_names(folders)
+    seats: dict[int, dict[str, Seller | Rules]] = {}
+    sellers = {}
+    for folder, run in zip(folders, names, strict=True):
+        for seat, seller, policy in _seated(order, folder, config.market, moved):
+            label = f"{seller}, {run}" if len(folders) > 1 else seller
+            seats.setdefault(seat, {})[label] = policy
+            sellers[label] = seller
+    return Subjects(config, seats, sellers, changed, tuple(_remarks(names, folders, trained)))
+
+
+def _seated(order: JudgeOrder, folder: Path, spec: MarketSpec, moved: bool) -> list[tuple[int, str, Seller]]:
+    """The run's sellers: the seat, the name and the policy in it, which sees a market that has ``moved`` adapted."""
+    saved = saved_policies(folder, order.checkpoint)
+    if order.seller is not None and order.seller not in saved:
+        raise Refusal(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
+    chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
+    only = _seats(order, spec) if order.seat else None
+    return [
+        (seat, one.title, one.sit(spec, seat, adapt=moved)) for one in chosen.values() for seat in only or [one.seat]
+    ]
+
+
+def _seats(order: JudgeOrder, spec: MarketSpec) -> list[int]:
+    if order.seat is None:
+        return list(range(len(spec.sellers)))
+    if order.seat not in spec.names:
+        raise Refusal(f"--seat {order.seat}: the market's sellers are {', '.join(spec.names)}")
+    return [spec.names.index(order.seat)]
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What to call runs: their folders' names, or paths where two names are the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    places = [folder.resolve() for folder in folders]
+    for k, folder in enumerate(folders):
+        if places[k] in places[:k]:
+            raise Refusal(f"{folder}: is given twice; every training run counts once")
+
+
+def _refuse_other_markets(folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
+    for folder, config in zip(folders[1:], configs[1:], strict=True):
+        found = differences(configs[0].market.dump(), config.market.dump(), "market")
+        if found:
+            raise Refusal(f"{folders[0]} and {folder}: are runs of different markets: {_some(found)}")
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where plain data differ, each as ``key.path: this and that``; {a: 1, b: [2]} and {a: 3, b: [2]}: a: 1 and 3."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = list(dict.fromkeys([*one, *other]))
+        pairs = [(str(key), one.get(key), other.get(key)) for key in keys]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(str(k), *pair) for k, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return [] if one == other else [f"{where}: {one} and {other}"]
+    return [line for key, a, b in pairs for line in differences(a, b, f"{where}.{key}" if where else key)]
+
+
+def _some(found: Sequence[str]) -> str:
+    more = len(found) - MOST_NAMED
+    return "; ".join(found[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[RunConfig]) -> list[str]:
+    """What makes several runs less than independent repetitions of one another, or any less than its whole budget."""
+    unfinished = [str(folder) for folder in folders if not is_finished(folder)]
+    said = [f"{path} did not finish its training: bazaar train --resume {path} goes on." for path in unfinished]
+    for name, config in zip(names[1:], configs[1:], strict=True):
+        first, second = (one.model_dump(mode="json", exclude={"market"}) for one in (configs[0], config))
+        if found := differences(first, second):
+            said.append(f"{names[0]} and {name} differ in more than the seed: {_some(found)}.")
+    seeds: dict[Any, list[str]] = {}
+    for name, folder in zip(names, folders, strict=True):
+        seeds.setdefault(training_seed(folder), []).append(name)
+    for seed, same in seeds.items():
+        if seed is not None and len(same) > 1:
+            said.append(f"{', '.join(same)} have the same training seed, {seed}: they are not independent.")
+    return said
+
+
+def training_seed(folder: Path) -> int | None:
+    """The seed that a run says it was trained with, None where it does not say."""
+    try:
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    seed = about.get("seed") if isinstance(about, dict) else None
+    return seed if isinstance(seed, int) else None

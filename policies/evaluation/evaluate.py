@@ -1,0 +1,167 @@
+"""`bazaar evaluate`: sellers against fixed competitors in their seats; the tables on screen and in files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from policies.common.console import refuse_unwritable, terminal
+from policies.common.progress import progress
+from policies.common.threads import one_torch_thread
+from policies.evaluation.aggregate import LineUps, training_runs
+from policies.evaluation.compare import Comparison
+from policies.evaluation.entrants import JudgeOrder, Subjects, find_subjects
+from policies.evaluation.line_ups import Judge
+from policies.evaluation.overall_table import print_line_ups, print_runs
+from policies.evaluation.view import comparison_rows, print_comparison
+from policies.sellers.protocol import Seller
+from policies.sellers.rules.compose import Rules
+from policies.storage.run_folder import write_json
+
+__all__ = ["JudgeOrder", "Subjects", "find_subjects", "judge", "judge_all", "refuse_unwritable", "terminal"]
+
+
+Row = dict[str, Any]
+Keep = Callable[[Sequence[Row]], None]
+
+
+@dataclass
+class Files:
+    """The files asked for, written anew whenever rows are added: what is finished is there, whatever comes next."""
+
+    json: Path | None
+    csv: Path | None
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows and write all there are; in CSV, what a row does not have is empty."""
+        self.rows += rows
+        if self.json:
+            write_json(self.json, self.rows)
+        if self.csv:
+            with open(self.csv, "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
+                writer.writeheader()
+                writer.writerows(self.rows)
+
+
+def judge(order: JudgeOrder) -> None:
+    """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
+    one_torch_thread()
+    for path in (order.json, order.csv):
+        refuse_unwritable(path)
+    found = find_subjects(order)
+    files = Files(order.json, order.csv)
+    console = terminal(undisturbed=bool(order.json or order.csv))
+    judge = Judge(found.config, order.seed, found.changed)
+    for remark in found.remarks:
+        console.print(remark, highlight=False)
+    given = (order.against, order.episodes, console)
+    comparisons = judge_all(judge, found.seats, *given, found.sellers, files.add, order.risk)
+    if order.stress:
+        best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
+        stress_all(judge, found.seats, *given, files.add, best)
+
+
+def judge_all(
+    judge: Judge,
+    subjects: Mapping[int, Mapping[str, Seller | Rules]],
+    against: str | None,
+    episodes: int | None,
+    console: Console,
+    sellers: Mapping[str, str] | None = None,
+    keep: Keep = lambda rows: None,
+    risk: bool = False,
+) -> list[Comparison]:
+    """Compare in every seat that has subjects, against every line-up; each table is printed when it is ready.
+
+    Args:
+        sellers: of a learned policy's name, the seller that it is one training run of.
+        keep: takes the rows of each table before it is printed.
+        risk: print the tables of risk and service as well.
+    """
+    comparisons = []
+    for line_up in judge.line_ups(against):
+        for seat, named in subjects.items():
+            comparison = _compare(judge, seat, named, line_up, episodes, console)
+            keep(comparison_rows(comparison))
+            print_comparison(comparison, judge.spec, judge.config.evaluation, console)
+            if risk:
+                _print_risk(comparison, judge, console)
+            comparisons.append(comparison)
+    _sum_up(judge, comparisons, sellers or {}, console, keep)
+    return comparisons
+
+
+def _compare(
+    judge: Judge,
+    seat: int,
+    named: Mapping[str, Seller | Rules],
+    line_up: Rules,
+    episodes: int | None,
+    console: Console,
+) -> Comparison:
+    rivals = f" against {line_up.label}" if len(judge.spec.sellers) > 1 else ""
+    text = f"judging {', '.join(named)} in the seat of {judge.spec.names[seat]}{rivals}"
+    candidates = {*named, *(rules.label for rules in judge.competitors())}
+    with progress(console, text, None if episodes is None else episodes * len(candidates)) as tick:
+        sellers = {
+            name: judge.fixed(player, seat, tick) if isinstance(player, Rules) else player
+            for name, player in named.items()
+        }
+        return judge.compare(seat, sellers, line_up, episodes, tick)
+
+
+def _print_risk(comparison: Comparison, judge: Judge, console: Console) -> None:
+    from policies.evaluation.risk_table import print_risk
+
+    print_risk(comparison, judge.spec, judge.config.evaluation, console)
+
+
+def _sum_up(
+    judge: Judge, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
+) -> None:
+    """What the comparisons of each seat say together: over line-ups, and over training runs."""
+    seats = {
+        name: [one for one in comparisons if one.seat == name] for name in dict.fromkeys(c.seat for c in comparisons)
+    }
+    for those in seats.values():
+        if len(those) > 1:
+            line_ups = LineUps(those)
+            keep(line_ups.rows())
+            print_line_ups(line_ups, judge.spec, judge.config.evaluation, console)
+    runs = [found for those in seats.values() for found in training_runs(those, sellers)]
+    keep([found.row() for found in runs if len(found.policies) > 1])
+    print_runs(runs, console)
+
+
+def stress_all(
+    judge: Judge,
+    subjects: Mapping[int, Mapping[str, Seller | Rules]],
+    against: str | None,
+    episodes: int | None,
+    console: Console,
+    keep: Keep = lambda rows: None,
+    best: Mapping[tuple[str, str], str] | None = None,
+) -> None:
+    """Play the subjects, and beside them the ``best`` fixed competitor of each (seat, line-up), under named shifts."""
+    from policies.evaluation.stress import run_stress
+
+    competitors = {rules.label: rules for rules in judge.competitors()} if best else {}
+
+    for line_up in judge.line_ups(against):
+        for seat, named in subjects.items():
+            players = {n: judge.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
+            beside = (best or {}).get((judge.spec.names[seat], line_up.label))
+            if beside in competitors:
+                players.setdefault(beside, judge.against(competitors[beside], seat, line_up))
+            rivals = judge.rivals(seat, line_up, next(iter(players.values())))
+            if len(judge.spec.sellers) > 1:
+                console.print(f"Rivals under stress: {line_up.label}", highlight=False)
+            rows = run_stress(judge.config, seat, players, rivals, seed=judge.seed, episodes=episodes, console=console)
+            keep([{"table": "stress", "line_up": line_up.label} | row for row in rows])

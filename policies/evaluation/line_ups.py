@@ -1,0 +1,174 @@
+"""Whom sellers are judged against: line-ups of rivals, and the fixed competitors tried in the judged seat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from market.errors import Refusal
+from policies.common.seeding import row_seed
+from policies.config.run import RunConfig
+from policies.evaluation.compare import Comparison, Tick, compare
+from policies.evaluation.profit_gain import References, silent
+from policies.sellers.protocol import Seller
+from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
+from policies.sellers.rules.level_search import build
+
+STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
+STOCKED_COMPETITORS = (
+    "nash+base_stock(level=best)",
+    "nash+capped_base_stock(level=best)",
+    "nash+forecast",
+    "best_response+base_stock",
+    "cost_plus+base_stock",
+    "collusive+base_stock(level=best)",
+    "clearance+base_stock(level=best)",
+)
+STOCKED_PANEL = (
+    "nash+base_stock(level=best)",
+    "undercut+base_stock",
+    "match+base_stock",
+    "cost_plus+min_max",
+    "collusive+base_stock",
+)
+REPLAYED = ("history",)  # first in all lists of a market that replays a sales file: what was done in fact
+STOCKED_REPLAYED = ("history+base_stock(level=best)",)  # the same in the judged seat, its stock as its competitors'
+MADE_LINE_UPS = ("nash",)
+MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus")
+MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
+
+
+class Judge:
+    """Plays comparisons in one market; fixed competitors are made once and used again.
+
+    ``changed``: the settings in which the market differs from the one that its learned sellers were trained in.
+    """
+
+    def __init__(self, config: RunConfig, seed: int, changed: tuple[str, ...] = ()) -> None:
+        self.config, self.spec, self.seed, self.changed = config, config.market, seed, changed
+        self._made: dict[tuple[str, int, str], FixedSeller] = {}
+
+    @cached_property
+    def references(self) -> References:
+        """What all seats would earn at Nash and at joint-profit prices."""
+        return References(self.spec, self.config.evaluation)
+
+    def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> FixedSeller:
+        """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
+        return self._make(rules, seat, "", None, tick)
+
+    def against(self, rules: Rules, seat: int, line_up: Rules, tick: Tick = silent) -> FixedSeller:
+        """The same, ``best`` levels searched against what the rivals of ``line_up`` really do."""
+        if not rules.searched or len(self.spec.sellers) == 1:
+            return self.fixed(rules, seat, tick)
+        seats = range(len(self.spec.sellers))
+        rivals = [line_up if k == seat else self.fixed(line_up, k, tick).rules for k in seats]
+        return self._make(rules, seat, line_up.label, rivals, tick)
+
+    def _make(self, rules: Rules, seat: int, line_up: str, rivals: Sequence[Rules] | None, tick: Tick) -> FixedSeller:
+        at = (rules.label, seat, line_up)
+        if at not in self._made:
+            tick(f"setting up {rules.label}", 0)
+            self._made[at] = build(rules, self.spec, seat, rivals=rivals, seed=self.seed)
+        return self._made[at]
+
+    def check(self) -> None:
+        """Raise :class:`Refusal` now for a line-up or competitor of the configuration that cannot play later."""
+        self.line_ups(None)
+        self.line_ups("panel")
+        self.competitors()
+
+    def line_ups(self, against: str | None) -> list[Rules]:
+        """What rivals play: the rules given, the panel, or the configuration's line-ups."""
+        settings, stocked = self.config.evaluation, self.spec.stocked
+        if len(self.spec.sellers) == 1:
+            return self._only_one(against)
+        if against is not None and against != "panel":
+            return [self._rules(against, "--against")]
+        if against == "panel":
+            return self.listed(settings.panel, STOCKED_PANEL if stocked else MADE_PANEL, "evaluation.panel")
+        usual = STOCKED_LINE_UPS if stocked else MADE_LINE_UPS
+        return self.listed(settings.line_ups, usual, "evaluation.line_ups")
+
+    def _only_one(self, against: str | None) -> list[Rules]:
+        """A monopoly has no rivals; the line-up that it is given plays nowhere."""
+        if against not in (None, "panel"):
+            raise Refusal(f"--against {against}: {self.spec.name} has one seller, so there are no rivals")
+        return [parse_rules("cost_plus", "line-up", self.spec)]
+
+    def competitors(self) -> list[Rules]:
+        """The fixed competitors tried in the judged seat; defaults that make no sense here are left out."""
+        if self.config.evaluation.competitors:
+            return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
+        usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
+        replayed = STOCKED_REPLAYED if self.spec.stocked else REPLAYED
+        return self._usable([*self._first(replayed), *usual], "competitors")[0]
+
+    def _first(self, replayed: Sequence[str]) -> Sequence[str]:
+        """What comes before the usual rules where a history is replayed; nothing elsewhere."""
+        return replayed if self.spec.tape is not None else ()
+
+    def listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
+        """The configuration's list, or what of the usual one can play here; refused where nothing can.
+
+        In a market that replays a history, ``history`` comes before the usual ones.
+        """
+        if given:
+            return self.parse(given, where)
+        usable, problems = self._usable([*self._first(REPLAYED), *usual], where)
+        if not usable:
+            raise problems[0]
+        return usable
+
+    def _usable(self, listed: Sequence[str], where: str) -> tuple[list[Rules], list[Refusal]]:
+        usable, problems = list[Rules](), list[Refusal]()
+        for k, text in enumerate(listed):
+            try:
+                usable.append(self._rules(text, f"{where}.{k}"))
+            except Refusal as problem:
+                problems.append(problem)
+        return usable, problems
+
+    def parse(self, listed: Any, where: str) -> list[Rules]:
+        """Rules that can play every seat, from a configuration's list."""
+        return [self._rules(item, f"{where}.{k}") for k, item in enumerate(listed)]
+
+    def _rules(self, item: Any, where: str) -> Rules:
+        """Rules that can play every seat."""
+        rules = parse_rules(item, where, self.spec)
+        for seat in range(len(self.spec.sellers)):
+            try:
+                rules.check(self.spec, seat)
+            except Refusal as problem:
+                raise Refusal(f"{where}: {rules.label} cannot play here: {problem}") from None
+        return rules
+
+    def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = silent) -> list[Seller]:
+        """A seller for every seat: ``own`` in the judged one, where nobody looks, the line-up's rules elsewhere."""
+        return [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
+
+    def compare(
+        self, seat: int, subjects: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
+    ) -> Comparison:
+        """Play the subjects and every fixed competitor in ``seat`` against ``line_up``.
+
+        Levels that competitors give as ``best`` are the best against this line-up, whose own are not searched anew.
+        """
+        rivals = self.rivals(seat, line_up, next(iter(subjects.values())), tick)
+        candidates = dict(subjects)
+        for rules in self.competitors():
+            if rules.label not in candidates:
+                candidates[rules.label] = self.against(rules, seat, line_up, tick)
+        settings = self.config.evaluation
+        results = compare(self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick)
+        ends = self.references.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
+        return Comparison(
+            seat=self.spec.names[seat],
+            line_up=line_up.label,
+            results=results,
+            ends=ends,
+            no_gain=self.references.problem,
+            sellers=len(self.spec.sellers),
+            changed=self.changed,
+        )

@@ -1,0 +1,203 @@
+"""Intervals and comparisons of samples: bootstrap percentiles, improvement, interquartile means. Never imports torch.
+
+Intervals are of 95 % and come from ``scipy.stats.bootstrap`` with a generator of its own and a fixed seed, so that the
+same samples always have the same interval. Percentiles of the bootstrap are too narrow for few samples, by
+``sqrt(n / (n - 1))`` and by what makes Student's t wider than the normal: both are made good by taking percentiles
+further out, at ``Phi(-sqrt(n / (n - 1)) t(n - 1))`` (the expanded percentile interval of Hesterberg 2015, "What teachers
+should know about the bootstrap", *The American Statistician* 69(4)).
+
+Dimensions: E episodes, S line-ups (strata), R training runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
+
+from market.state import Floats
+
+LEVEL = 0.95
+SEED = 20
+# Resamples: as many as make WORK numbers, within these bounds. 2,000 leave 3 % of the half-width to chance.
+LEAST, MOST, WORK = 2_000, 9_999, 8_000_000
+BATCH = 400_000  # numbers resampled at once; small arrays stay in the cache, and memory is bounded
+NOTHING = 1e-12  # a spread of that share of the values is what rounding leaves
+
+Statistic = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the ends of its interval, NaN where there are too few samples for one."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    @property
+    def sign(self) -> int:
+        """1 where the whole interval is above 0, -1 where it is below, else 0: it cannot be told."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    def scaled(self, by: float) -> Interval:
+        """The same in a unit ``by`` times as large, ``by`` > 0."""
+        return Interval(self.value / by, self.low / by, self.high / by)
+
+
+def mean_interval(samples: ArrayLike, scale: float = 0.0) -> Interval:
+    """The mean of independent samples (E,), such as paired differences, with its bootstrap interval.
+
+    Where all are equal but for rounding the interval is the mean itself; one sample alone has none (NaN). ``scale``: the
+    magnitude of what the samples are differences of, by which rounding is measured too.
+    Samples 1, 2, 3: mean 2, and the interval is 1 to 3, as t(2) = 4.3 expands the percentiles to the extremes.
+    """
+    values = np.asarray(samples, np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, np.nan, np.nan)
+    if np.ptp(values) <= NOTHING * max(float(np.abs(values).max()), scale):
+        return Interval(mean, mean, mean)
+    return Interval(mean, *_percentiles((values,), np.mean, len(values)))
+
+
+def stratified(strata: Sequence[ArrayLike], same_episodes: bool = False) -> Interval:
+    """The mean over strata of their means, each stratum (E_s,) resampled within itself.
+
+    With ``same_episodes``, entry e of every stratum is of the same episode: a resample then takes the same episodes in
+    all of them (strata may have played further than others). Line-ups that meet the same customers are of that kind;
+    taking them as independent would make intervals too narrow.
+    Strata (1, 3) and (10, 30, 20): (2 + 20) / 2 = 11.
+    """
+    samples = [np.asarray(stratum, np.float64) for stratum in strata]
+    mean = float(np.mean([sample.mean() for sample in samples]))
+    fewest = min(len(sample) for sample in samples)
+    if fewest < 2:
+        return Interval(mean, np.nan, np.nan)
+    if all(np.ptp(sample) <= NOTHING * np.abs(sample).max() for sample in samples):
+        return Interval(mean, mean, mean)
+    if same_episodes:
+        longest = np.arange(max(len(sample) for sample in samples))
+        return Interval(mean, *_percentiles((longest,), _Together(samples), fewest, cost=len(samples)))
+
+    def mean_of_means(*resampled: Floats, axis: int) -> Floats:
+        return np.asarray(sum(sample.mean(axis=axis) for sample in resampled) / len(resampled))
+
+    return Interval(mean, *_percentiles(tuple(samples), mean_of_means, fewest))
+
+
+class _Together:
+    """The mean over strata of the means of the episodes drawn, for indices of episodes (resamples, E)."""
+
+    def __init__(self, samples: Sequence[Floats]) -> None:
+        longest = max(len(sample) for sample in samples)
+        padded = [np.pad(sample, (0, longest - len(sample))) for sample in samples]
+        played = [np.arange(longest) < len(sample) for sample in samples]
+        self._strata = list(zip(padded, played, strict=True))
+
+    def __call__(self, episodes: Any, axis: int) -> Floats:
+        return np.asarray(np.mean([self._drawn(*stratum, episodes, axis) for stratum in self._strata], axis=0))
+
+    def _drawn(self, values: Floats, played: NDArray[np.bool_], episodes: Any, axis: int) -> Floats:
+        count = played[episodes].sum(axis=axis)
+        mean: Floats = np.full(
+            count.shape, values.sum() / played.sum()
+        )  # stays where no episode of the stratum is drawn
+        np.divide(values[episodes].sum(axis=axis), count, out=mean, where=count > 0)
+        return mean
+
+
+def improvement(profit: ArrayLike, other: ArrayLike) -> float:
+    """The probability of improvement over pairs: the share of episodes (E,) in which ``profit`` is the higher one.
+
+    Ties count half. Profits 3, 2, 1 against 1, 2, 3: (1 + 1/2) / 3 = 0.5.
+    """
+    mine, theirs = np.asarray(profit, np.float64), np.asarray(other, np.float64)
+    return float(np.mean((mine > theirs) + 0.5 * (mine == theirs)))
+
+
+def improvement_over_runs(scores: ArrayLike, others: ArrayLike) -> Interval:
+    """The probability that a training run of one method scores above one of another, averaged over line-ups.
+
+    ``mean_s mean_ij ([x_is > y_js] + [x_is = y_js] / 2)`` of scores x (R, S) and y (R', S) (Agarwal et al. 2021, "Deep
+    RL at the edge of the statistical precipice", NeurIPS 34, section 4.3). Whole runs are resampled, as a run's seller
+    is the same in all line-ups; a single y (a fixed competitor) stays as it is.
+    Scores 1, 3 against 2, in one line-up: 0.5.
+    """
+    x, y = (np.atleast_2d(np.asarray(s, np.float64)) for s in (scores, others))
+    pairs = (x[:, None] > y[None]) + 0.5 * (x[:, None] == y[None])
+    wins = pairs.mean(axis=2)  # (R, R'): the mean over line-ups
+    value = float(wins.mean())
+    if len(x) < 2:
+        return Interval(value, np.nan, np.nan)
+
+    def mean_win(mine: Any, theirs: Any, axis: int) -> Floats:
+        return np.asarray(wins[mine[..., :, None], theirs[..., None, :]].mean(axis=(-2, -1)))
+
+    def mean_win_of_one(mine: Any, axis: int) -> Floats:
+        return np.asarray(wins[mine, 0].mean(axis=axis))
+
+    runs = (np.arange(len(x)), np.arange(len(y)))
+    if len(y) == 1:
+        return Interval(value, *_percentiles(runs[:1], mean_win_of_one, len(x)))
+    return Interval(value, *_percentiles(runs, mean_win, min(len(x), len(y)), cost=max(len(x), len(y))))
+
+
+def interquartile_mean(scores: ArrayLike) -> Interval:
+    """The mean of the middle half of all scores (R, S), with an interval from resampling whole runs.
+
+    The lowest and the highest quarter are left out, rounded down to whole scores: robust against a lucky or a failed
+    run, and more of the data count than in a median (Agarwal et al. 2021, section 4.3). There tasks are resampled
+    apart, since a run learns one task; here a run is one seller in all line-ups, so it is drawn as a whole.
+    Scores 1 to 8 in one line-up: (3 + 4 + 5 + 6) / 4 = 4.5. Of three scores none is left out.
+    """
+    from scipy.stats import trim_mean
+
+    table = np.asarray(scores, np.float64)
+    table = table.reshape(len(table), -1)
+    value = float(trim_mean(table.ravel(), 0.25))
+    if len(table) < 2:
+        return Interval(value, np.nan, np.nan)
+
+    def middle(runs: Any, axis: int) -> Floats:
+        drawn = table[runs]  # (..., R, S)
+        return np.asarray(trim_mean(drawn.reshape(*drawn.shape[:-2], -1), 0.25, axis=-1))
+
+    return Interval(value, *_percentiles((np.arange(len(table)),), middle, len(table), cost=table.shape[1]))
+
+
+def expanded_level(samples: int) -> float:
+    """The level of percentiles whose interval covers 95 % with so few samples; 0.95 with many.
+
+    ``1 - 2 Phi(-sqrt(n / (n - 1)) t(n - 1))``. With 10 samples t is 2.262: 1 - 2 Phi(-2.384) = 0.983.
+    """
+    student = float(stdtrit(samples - 1, 0.5 + LEVEL / 2))
+    return float(1 - 2 * ndtr(-np.sqrt(samples / (samples - 1)) * student))
+
+
+def _percentiles(data: tuple[Any, ...], statistic: Statistic, samples: int, cost: int = 1) -> tuple[float, float]:
+    from scipy.stats import bootstrap  # slow to import
+
+    size = cost * sum(len(part) for part in data)
+    level = min(expanded_level(samples), 1 - 1e-12)
+    found = bootstrap(
+        data,
+        statistic,
+        n_resamples=int(np.clip(WORK // size, LEAST, MOST)),
+        batch=max(1, BATCH // size),
+        vectorized=True,
+        axis=-1,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

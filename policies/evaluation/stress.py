@@ -1,0 +1,190 @@
+"""Stress tests: sellers as they are, in a market that has changed since they were made.
+
+Every subject plays in one seat against the same rivals, in the unchanged market and under each shift of
+:mod:`policies.evaluation.scenarios`, on the same customers as in an evaluation. Nobody is trained or worked out anew: a learned
+seller keeps its network, a rule the prices and levels of the unchanged market. That is the test.
+
+Dimensions: E episodes, M of them played side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from rich.console import Console
+
+from market.errors import Refusal
+from market.metrics.summary import episode_profit
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.progress import progress
+from policies.common.seeding import row_seed
+from policies.config.run import Evaluation, RunConfig
+from policies.evaluation.compare import BLOCK, interval
+from policies.evaluation.scenarios import UNCHANGED, Absent, Shift, shifts
+from policies.evaluation.stress_table import print_stress
+from policies.sellers.protocol import Memory, Seller, View
+from policies.sellers.rollout import play
+
+EPISODES = 512
+FIELDS = ("profit", "on_hand_left", "on_order")
+# What a seller that meets a market of another shape than it was made for may fall over.
+MISFITS = (Refusal, ArithmeticError, LookupError, RuntimeError, ValueError)
+
+Tick = Callable[[str, int], None]
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A seller that has to be told when its market changes, as :class:`policies.sellers.network_seller.TrainedSeller` has."""
+
+    def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> Seller:
+        """The same seller in the same seat of ``spec``, a variant of ``home``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Named:
+    """A seller whose failures say who failed."""
+
+    name: str
+    seller: Seller
+
+    def start(self, markets: int) -> Memory:
+        """The seller's own."""
+        return self.seller.start(markets)
+
+    def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
+        """The seller's own decision; raises :class:`Refusal` with its name where it cannot decide."""
+        try:
+            return self.seller.act(view, memory)
+        except MISFITS as problem:
+            raise Refusal(f"{self.name}: {problem}") from None
+
+
+@dataclass(frozen=True)
+class Stress:
+    """One seat of one market against one line-up: what all shifts and subjects have in common."""
+
+    home: MarketSpec
+    settings: Evaluation
+    seat: int
+    rivals: Sequence[Seller]
+    seed: int
+    episodes: int
+
+    def line_up(self, shift: Shift, market: MarketSpec, name: str, subject: Seller) -> list[Seller]:
+        """A seller for every seat of a shifted market."""
+        seats: list[Seller] = []
+        for k, rival in enumerate(self.rivals):
+            if k == shift.absent:
+                seats.append(Absent(market, k))
+                continue
+            who, seller = (name, subject) if k == self.seat else (market.names[k], rival)
+            moved = seller.moved(market, self.home, k) if isinstance(seller, Movable) else seller
+            seats.append(Named(who, moved))
+        return seats
+
+    def profit(self, shift: Shift, name: str, subject: Seller, tick: Tick) -> Floats:
+        """Profit a period of each episode (E,); raises :class:`Refusal` where somebody cannot play the shift."""
+        if shift.market is None:
+            raise Refusal(shift.problem)
+        seats, settings = self.line_up(shift, shift.market, name, subject), self.settings
+        first, found = row_seed(self.seed, "evaluate"), []
+        for start in range(0, self.episodes, BLOCK):
+            rows = min(BLOCK, self.episodes - start)
+            ledger = play(shift.market, seats, markets=rows, seed=first + start, fields=FIELDS)
+            found.append(episode_profit(ledger, shift.market, settings.warm_up, settings.salvage)[:, self.seat])
+            tick(f"{shift.name}, {name}", rows)
+        return np.concatenate(found) / (shift.market.horizon - settings.warm_up)
+
+    def rows(self, subjects: Mapping[str, Seller], tick: Tick) -> Iterator[list[dict[str, Any]]]:
+        """For each shift a row for every subject; the unchanged market comes first."""
+        unchanged: dict[str, Floats | None] = {}
+        for shift in shifts(self.home, self.seat, self.settings.warm_up):
+            rows = []
+            for name, subject in subjects.items():
+                profit, reason = self._try(shift, name, subject, tick)
+                if shift.name == UNCHANGED:
+                    unchanged[name] = profit
+                about: dict[str, Any] = {"seat": self.home.names[self.seat], "shift": shift.name, "policy": name}
+                about |= {"episodes": self.episodes, "reason": reason}
+                rows.append(about | figures(profit, unchanged[name]))
+            yield rows
+
+    def _try(self, shift: Shift, name: str, subject: Seller, tick: Tick) -> tuple[Floats | None, str | None]:
+        try:
+            return self.profit(shift, name, subject, tick), None
+        except Refusal as problem:
+            return None, str(problem)
+
+
+def figures(profit: Floats | None, unchanged: Floats | None) -> dict[str, float | None]:
+    """Profit a period, the difference to the unchanged market and the share kept, each with its half-width at 95 %.
+
+    The share kept is the ratio of means ``r = mean(profit) / mean(unchanged)`` of paired episodes (E,), its interval
+    that of the ratio estimator, of the mean of ``(profit - r unchanged) / mean(unchanged)`` (Cochran 1977, section
+    2.11). None where it cannot be had: nothing was played, or the unchanged profit is not clearly above 0.
+    Profits 6, 9 and 9 of 10, 14 and 16: 8 of 13.33, so 60 % kept; residuals 0, 0.6 and -0.6 over 13.33, so
+    ± t(2) x 0.045 / sqrt(3) = 11.2 % (t(2) = 4.303).
+    """
+    names = ("profit", "profit_half_width", "difference", "difference_half_width", "kept", "kept_half_width")
+    row: dict[str, float | None] = dict.fromkeys(names)
+    if profit is None:
+        return row
+    row |= {"profit": float(profit.mean()), "profit_half_width": interval(profit)}
+    if unchanged is not None:
+        change, base = profit - unchanged, float(unchanged.mean())
+        row |= {"difference": float(change.mean()), "difference_half_width": interval(change)}
+        if base > 0 and not interval(unchanged) >= base:  # one episode has no interval, and NaN is not >= anything
+            kept = float(profit.mean()) / base
+            row |= {"kept": kept, "kept_half_width": _ratio_interval(profit, unchanged, kept)}
+    return {name: None if value is not None and np.isnan(value) else value for name, value in row.items()}
+
+
+def _ratio_interval(profit: Floats, unchanged: Floats, kept: float) -> float:
+    residual = (profit - kept * unchanged) / unchanged.mean()
+    # Where every episode kept as much, what rounding leaves of the residuals is no uncertainty.
+    settled = len(residual) > 1 and np.abs(residual).max() < 1e-12 * (1 + abs(kept))
+    return 0.0 if settled else interval(residual)
+
+
+def run_stress(
+    config: RunConfig,
+    seat: int,
+    subjects: Mapping[str, Seller],
+    rivals: Sequence[Seller],
+    *,
+    seed: int,
+    episodes: int | None,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Play every subject under every shift, print the table and return its rows.
+
+    Args:
+        config: the unchanged market, for which all sellers were made, and how profit is counted.
+        seat: the seat that the subjects play.
+        subjects: by name, made for that seat of the unchanged market.
+        rivals: a seller for every seat (the one in ``seat`` is not used).
+        seed: of the customers; the same as an evaluation's gives the same customers.
+        episodes: E for every cell; None is 512.
+        console: where progress and the table go. On Ctrl-C it gets the shifts that are finished.
+
+    Returns:
+        A row for every shift and subject, in that order, the unchanged market first: seat, shift, policy, episodes,
+        reason (why there are no figures, else None), and the figures of :func:`figures`.
+    """
+    spec = config.market
+    stress = Stress(spec, config.evaluation, seat, rivals, seed, EPISODES if episodes is None else episodes)
+    finished: list[dict[str, Any]] = []
+    try:
+        with progress(console, f"stress tests in the seat of {spec.names[seat]}") as tick:
+            for rows in stress.rows(subjects, tick):
+                finished += rows
+    finally:
+        if finished:
+            print_stress(finished, config, console)
+    return finished

@@ -1,0 +1,217 @@
+"""A policy in words: a shallow decision tree that imitates it, read out as sentences, and how faithful they are.
+
+The tree is a least-squares regression tree (Breiman, Friedman, Olshen & Stone 1984; scikit-learn's) of price and
+order-up-to level together, on what the seller sees in natural units, in situations of greedy play. Each leaf says its
+median price and level. Fidelity is measured on episodes that the tree was not grown on. Dimensions: D situations,
+N sellers, K features, leaves one sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.explain.features import Feature, natural_features, plain
+from policies.explain.states import Watched, level_wanted, views
+from policies.sellers.protocol import Seller
+
+DEPTH = 3
+LEAST_SHARE = 0.01  # of the situations that a sentence must cover
+PRUNED = 0.01  # splits that explain less of the (scaled) variance are not made
+HELD_OUT = 4  # every fourth episode is kept to measure fidelity on
+PRICE_CLOSE, LEVEL_CLOSE = 0.01, 0.05
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One leaf: when, what, and in which share of the held-out situations."""
+
+    conditions: tuple[str, ...]
+    price: float
+    level: float | None
+    orders: bool
+    share: float
+
+    @property
+    def when(self) -> str:
+        """The conditions in words."""
+        return f"If {' and '.join(self.conditions)}" if self.conditions else "Always"
+
+    @property
+    def what(self) -> str:
+        """The decision in words."""
+        if self.level is None:
+            return f"post {plain(self.price)}"
+        return f"post {plain(self.price)}, {f'order up to {self.level:,.0f}' if self.orders else 'order nothing'}"
+
+    @property
+    def text(self) -> str:
+        """The whole sentence: "If inventory position < 14: post 1.550, order up to 31 (23 % of periods)"."""
+        return f"{self.when}: {self.what} ({self.covers} of periods)"
+
+    @property
+    def covers(self) -> str:
+        """The share in words."""
+        return f"{self.share:.0%}".replace("%", " %") if self.share >= 0.005 else "under 1 %"
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How well the sentences tell the policy, on held-out situations.
+
+    ``price_r2`` and ``order_r2`` are R squared, ``1 - sum (policy - tree)^2 / sum (policy - its mean)^2``, None where
+    the policy varies by less than a thousandth of its range; ``price_close`` is the share of situations with the
+    tree's price within 1 % of the price posted, ``order_close`` with its order within 5 % of the mean inventory
+    position after ordering; ``both`` with both. The tree's order brings the inventory position to its level.
+    ``order_r2`` and ``order_close`` are None without stock. ``single``: what ``both`` is of one sentence alone, the
+    median price and level, so what a tree has to beat.
+    """
+
+    price_r2: float | None
+    price_close: float
+    order_r2: float | None
+    order_close: float | None
+    both: float
+    single: float
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """A policy's sentences, most frequent first, and their fidelity, measured in ``held_out`` situations."""
+
+    sentences: tuple[Sentence, ...]
+    fidelity: Fidelity
+    depth: int
+    grown_on: int
+    held_out: int
+
+
+def imitate(seller: Seller, watched: Watched, seat: int, depth: int = DEPTH) -> Imitation:
+    """Tell the policy of ``seat``, played by ``seller``, in at most 2^depth sentences. Deterministic.
+
+    With a single episode every fourth situation is held out instead.
+
+    Example: a base-stock rule with a constant price has one sentence, "Always: post 2.000, order up to 31 (100 % of
+    periods)", and fidelity 1.
+    """
+    met = watched.situations
+    features = natural_features(watched.spec, met, seat)
+    columns = np.stack([feature.values for feature in features], 1) if features else np.zeros((len(met), 1))
+    decided = _decisions(seller, watched, seat)
+    group = met.episode if met.episode.max() > 0 else np.arange(len(met))
+    test = group % HELD_OUT == HELD_OUT - 1
+    tree = _grow(columns[~test], decided[~test], _scales(watched.spec, seat, decided), depth)
+    leaves = np.asarray(tree.apply(columns))
+    told = {leaf: np.median(decided[~test & (leaves == leaf)], axis=0) for leaf in np.unique(leaves[~test])}
+    sentences = []
+    for leaf, conditions in _paths(tree.tree_, features):
+        there = leaves == leaf
+        orders = bool((watched.order[there & ~test, seat] > 0).mean() > 0.05)
+        share = float(there[test].mean())
+        level = float(told[leaf][1]) if watched.spec.stocked else None
+        sentences.append(Sentence(conditions, float(told[leaf][0]), level, orders, share))
+    said = np.array([told[leaf] for leaf in leaves[test]])
+    usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
+    if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded
+        sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
+    fidelity = _fidelity(watched, seat, test, said, usual)
+    ranked = tuple(sorted(sentences, key=lambda one: -one.share))
+    return Imitation(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
+
+
+def _decisions(seller: Seller, watched: Watched, seat: int) -> Floats:
+    """Price and order-up-to level (D, 2), or price alone (D, 1)."""
+    price = watched.price[:, seat]
+    if not watched.spec.stocked:
+        return price[:, None]
+    level = np.empty(len(price))
+    for part, view in views(watched.spec, watched.situations, seat):
+        level[part] = level_wanted(seller, view, {k: v[part] for k, v in watched.memories[seat].items()})
+    if watched.spec.customers.mode == "sampled":
+        # Of the inventory position in whole units, which the market's rounding of the order makes of it.
+        level = np.floor(level + 0.5)
+    return np.stack([price, level], axis=1)
+
+
+def _scales(spec: MarketSpec, seat: int, decided: Floats) -> Floats:
+    """What decisions are divided by, so that price and level count alike: their spread, or 1 % of the range if more."""
+    own = spec.sellers[seat]
+    widths = np.array([own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]])[: decided.shape[1]]
+    return np.asarray(np.maximum(np.maximum(decided.std(0), 0.01 * widths), 1e-12))
+
+
+def _grow(columns: Floats, decided: Floats, scales: Floats, depth: int) -> Any:
+    from sklearn.tree import DecisionTreeRegressor
+
+    least = max(1, int(LEAST_SHARE * len(columns)))
+    tree = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=least, min_impurity_decrease=PRUNED, random_state=0)
+    return tree.fit(columns, decided / scales)
+
+
+def _paths(tree: Any, features: Sequence[Feature]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Every leaf of scikit-learn's tree with the conditions on the way to it, each feature's bounds once."""
+    todo: list[tuple[int, dict[int, tuple[float, float]]]] = [(0, {})]
+    while todo:
+        node, bounds = todo.pop()
+        left, right = int(tree.children_left[node]), int(tree.children_right[node])
+        if left == right:
+            yield node, tuple(features[k].words(*bound) for k, bound in bounds.items())
+            continue
+        k, threshold = int(tree.feature[node]), float(tree.threshold[node])
+        low, high = bounds.get(k, (-np.inf, np.inf))
+        todo.append((right, bounds | {k: (max(low, threshold), high)}))
+        todo.append((left, bounds | {k: (low, min(high, threshold))}))
+
+
+def _fidelity(watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats, usual: Floats) -> Fidelity:
+    """Of what the sentences say (D, 1 or 2) in the situations of ``test``, and of the ``usual`` decision alone."""
+    own, price = watched.spec.sellers[seat], watched.price[test, seat]
+    near, order = _near(watched, seat, test, said)
+    single = np.logical_and.reduce([part for part in _near(watched, seat, test, usual) if part is not None])
+    price_r2 = r_squared(price, said[:, 0], 0.001 * (own.prices[1] - own.prices[0]))
+    if order is None:
+        return Fidelity(price_r2, float(near.mean()), None, None, float(near.mean()), float(single.mean()))
+    order_r2 = r_squared(
+        watched.order[test, seat],
+        _told(watched, seat, test, said),
+        0.001 * (own.order_up_to[1] - own.order_up_to[0]),
+    )
+    both = near & order
+    return Fidelity(
+        price_r2, float(near.mean()), order_r2, float(order.mean()), float(both.mean()), float(single.mean())
+    )
+
+
+def _told(watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:
+    return np.maximum(said[:, 1] - watched.situations.position(seat)[test], 0.0)
+
+
+def _near(
+    watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Where the price is close, and where the order is (None without stock)."""
+    price = watched.price[test, seat]
+    near = np.abs(said[:, 0] - price) <= PRICE_CLOSE * np.abs(price) + 1e-12
+    if not watched.spec.stocked:
+        return near, None
+    order = watched.order[test, seat]
+    reached = float((watched.situations.position(seat)[test] + order).mean())
+    return near, np.abs(_told(watched, seat, test, said) - order) <= LEVEL_CLOSE * reached + 1e-12
+
+
+@np.errstate(under="ignore")
+def r_squared(policy: Floats, tree: Floats, least: float = 0.0) -> float | None:
+    """R squared of the tree's decisions (D,); None where the policy's standard deviation is ``least`` or less.
+
+    1, 2, 3 told as 1, 2, 2: the squares left over sum to 1 and those about the mean to 2, so 0.5.
+    """
+    total = float(((policy - policy.mean()) ** 2).sum())
+    if total <= len(policy) * (least**2 + 1e-24 * float((policy**2).mean())):
+        return None
+    return 1 - float(((policy - tree) ** 2).sum()) / total

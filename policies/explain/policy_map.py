@@ -1,0 +1,269 @@
+"""What a policy does, drawn: its price and order-up-to level over its inventory position and the lowest rival price.
+
+Everything else that the seller sees stands at a typical value, the median of what it met in greedy play; what a seller
+remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
+Y values up, V situations met, N sellers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.explain.states import Situations, Watched, ask, typical, typical_memory, watch
+from policies.sellers.protocol import Memory, Seller
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS, ROWS = 41, 31
+DOTS = 150  # situations marked in a map
+POSITION, RIVAL, OWN = "inventory position", "lowest rival price", "own last price"
+COLOURS = "cividis"  # told apart by colour-blind readers, and ordered in grey
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One free feature: what it is, in which unit, and the values it takes, ascending."""
+
+    name: str
+    unit: str
+    values: Floats
+
+    @property
+    def label(self) -> str:
+        """Name and unit, as an axis is labelled."""
+        return f"{self.name} ({self.unit})"
+
+
+@dataclass(frozen=True)
+class PolicyMap:
+    """A policy over two free features, ``up`` None where there is only one.
+
+    ``price`` (Y, X), money per unit. ``level`` (Y, X), units: the inventory position after ordering, NaN where nothing
+    is ordered, None where there is no stock. ``met`` (V, 2): across and up of situations met in greedy play.
+    ``widths``: of the seat's ranges of prices and of levels, so that colours do not magnify trifles. ``memory``: what
+    of the seller's memory is shown, in words; empty where it remembers nothing.
+    """
+
+    policy: str
+    across: Axis
+    up: Axis | None
+    price: Floats
+    level: Floats | None
+    met: Floats
+    widths: tuple[float, float]
+    memory: str = ""
+
+    @property
+    def panels(self) -> list[tuple[str, Floats, float]]:
+        """What there is to draw: title with unit, values (Y, X), and the width of the seat's range."""
+        price = ("Price (money per unit)", self.price, self.widths[0])
+        if self.level is None:
+            return [price]
+        blank = ", grey: orders nothing" if np.isnan(self.level).any() else ""
+        return [price, (f"Order-up-to level (units{blank})", self.level, self.widths[1])]
+
+
+def colour_range(values: Sequence[Floats], width: float) -> tuple[float, float]:
+    """The values that the darkest and the lightest colour stand for, the same for all maps (each (Y, X)) of a panel.
+
+    At least a tenth of the decision's range, ``width``: prices of 3.320 and 3.321 get the same colour.
+    """
+    known = np.concatenate([np.ravel(v[np.isfinite(v)]) for v in values])
+    if not len(known):
+        return 0.0, max(width, 1.0)
+    low, high, least = float(known.min()), float(known.max()), 0.1 * width or 1.0
+    middle, half = (low + high) / 2, max(high - low, least) / 2
+    return middle - half, middle + half
+
+
+def policy_map(
+    policy: str, seller: Seller, watched: Watched, seat: int, columns: int = COLUMNS, rows: int = ROWS
+) -> PolicyMap:
+    """Ask a seller over a grid of situations, all at once.
+
+    Args:
+        policy: what the map is headed with.
+        seller: any seller; it need not be the one that was watched, so that two can be compared on one grid.
+        watched: play that says what is typical, and between which values the free features range.
+
+    The grid spans what was met, and somewhat more. The inventory position is split between shelf and pipeline as it
+    typically is. Of several rivals, the one whose price is most often the lowest takes the price of the axis; no other
+    posts less.
+    """
+    across, up = axes(watched, seat, columns, rows)
+    grid = _grid(watched, seat, across, up)
+    memory, words = _remembered(seller, watched.memories[seat], len(grid))
+    price, order = ask(watched.spec, seller, grid, seat, memory)
+    shape = (1 if up is None else len(up.values), len(across.values))
+    level = np.where(order > 0, grid.position(seat) + order, np.nan).reshape(shape) if watched.spec.stocked else None
+    own = watched.spec.sellers[seat]
+    widths = own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]
+    return PolicyMap(policy, across, up, price.reshape(shape), level, _met(watched, seat, across, up), widths, words)
+
+
+def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
+    """A typical one of the memories met, in all of ``rows``, and in words; an empty one where the met ones do not fit."""
+    fresh = seller.start(1)
+    if not fresh:
+        return fresh, ""
+    fits = {name: array.shape[1:] for name, array in met.items()} == {n: array.shape[1:] for n, array in fresh.items()}
+    one = typical_memory(seller, met) if fits else fresh
+    words = "its memory is a typical one of those met" if fits else "as in the first period of an episode"
+    return {name: np.repeat(array, rows, 0) for name, array in one.items()}, words
+
+
+def axes(watched: Watched, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
+    """The two free features of a seat's map and their values; there may be one only."""
+    spec, met = watched.spec, watched.situations
+    found, counts = [], [columns, rows]
+    if spec.stocked:
+        found.append(_positions(spec, met.position(seat) + watched.order[:, seat], counts.pop(0)))
+    if _sees_prices(spec):
+        rivals = [k for k in range(len(spec.sellers)) if k != seat]
+        low, high = min(spec.sellers[k].prices[0] for k in rivals), max(spec.sellers[k].prices[1] for k in rivals)
+        found.append(_prices(RIVAL, met.price[:, rivals].min(1), low, high, counts.pop(0)))
+    if counts:
+        found.append(_prices(OWN, met.price[:, seat], *spec.sellers[seat].prices, counts.pop(0)))
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _sees_prices(spec: MarketSpec) -> bool:
+    return len(spec.sellers) > 1 and spec.visibility.rivals_prices == "last"
+
+
+def _positions(spec: MarketSpec, reached: Floats, count: int) -> Axis:
+    """From nothing to somewhat more than what was there after ordering."""
+    values = np.linspace(0, 1.15 * max(float(np.quantile(reached, 0.995)), 1.0), count)
+    if spec.customers.mode == "sampled":
+        values = np.unique(np.rint(values))
+    return Axis(POSITION, "units", values)
+
+
+def _prices(name: str, met: Floats, low: float, high: float, count: int) -> Axis:
+    """What was met and a bit more, at least a third of the range."""
+    least, most = np.quantile(met, [0.005, 0.995]).tolist()
+    half = max(0.6 * (most - least), (high - low) / 6)
+    centre = min(max((least + most) / 2, low + half), high - half)
+    if high <= low:
+        return Axis(name, "money per unit", np.array([low]))
+    return Axis(name, "money per unit", np.linspace(max(low, centre - half), min(high, centre + half), count))
+
+
+def _grid(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Situations:
+    """Typical situations (Y x X) but for the free features."""
+    spec, met = watched.spec, watched.situations
+    values = {axis.name: axis.values for axis in (across, up) if axis is not None}
+    mesh = dict(zip(values, (part.ravel() for part in np.meshgrid(*values.values())), strict=True))
+    size = len(next(iter(mesh.values())))
+    usual = typical_situation(met)
+    grid = usual.at(np.zeros(size, np.int64))
+    if POSITION in mesh:
+        _stock_up(spec, grid, met, seat, mesh[POSITION])
+    if OWN in mesh:
+        grid.price[:, seat] = mesh[OWN]
+    if RIVAL in mesh:
+        _undercut(grid, met, seat, mesh[RIVAL])
+    return grid
+
+
+def typical_situation(met: Situations) -> Situations:
+    """The median of everything that was met, as one situation."""
+    return replace(met, **{f.name: typical(getattr(met, f.name))[None] for f in fields(met)})
+
+
+def _stock_up(spec: MarketSpec, grid: Situations, met: Situations, seat: int, position: Floats) -> None:
+    """Split an inventory position between shelf and pipeline in typical proportions, in whole units where sampled."""
+    share = met.pipeline[:, seat].mean(0) / max(float(met.position(seat).mean()), 1e-12)
+    coming = position[:, None] * share
+    if spec.customers.mode == "sampled":
+        coming = np.rint(coming)
+    grid.pipeline[:, seat] = coming
+    grid.on_hand[:, seat] = np.maximum(position - coming.sum(1), 0.0)
+
+
+def _undercut(grid: Situations, met: Situations, seat: int, lowest: Floats) -> None:
+    rivals = [k for k in range(met.price.shape[1]) if k != seat]
+    counts = np.bincount(met.price[:, rivals].argmin(1), minlength=len(rivals))
+    cheapest = rivals[int(counts.argmax())]
+    for rival in rivals:
+        grid.price[:, rival] = lowest if rival == cheapest else np.maximum(grid.price[:, rival], lowest)
+
+
+def _met(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Floats:
+    """Evenly spread over the play: (V, 2)."""
+    met = watched.situations
+    rivals = [k for k in range(met.price.shape[1]) if k != seat]
+    every = met.at(np.linspace(0, len(met) - 1, min(DOTS, len(met))).astype(int))
+    columns = []
+    for axis in (across, up or across):
+        if axis.name == POSITION:
+            columns.append(every.position(seat))
+        elif axis.name == RIVAL:
+            columns.append(every.price[:, rivals].min(1))
+        else:
+            columns.append(every.price[:, seat])
+    return np.stack(columns, axis=1)
+
+
+def training_maps(
+    spec: MarketSpec, sellers: Sequence[Seller], seats: Sequence[int], seed: int = 0, warm_up: int = 0
+) -> dict[str, Figure]:
+    """A picture for each of ``seats``, by its seller's name, of the policies as they are now: for TensorBoard.
+
+    Args:
+        sellers: who sits in each seat now; a few episodes among them say what is typical.
+        seed: of those customers.
+    """
+    watched = watch(spec, sellers, episodes=8, seed=seed, warm_up=warm_up)
+    names = {seat: spec.names[seat] for seat in seats}
+    return {name: draw_policy_map(policy_map(name, sellers[seat], watched, seat)) for seat, name in names.items()}
+
+
+def draw_policy_map(policy: PolicyMap) -> Figure:
+    """Draw price and order-up-to level side by side; dots are situations met. The figure belongs to no window."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from market.simulation.render import DOTS_PER_INCH, INK
+
+    panels = policy.panels
+    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=DOTS_PER_INCH, facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.13 / len(panels), right=1 - 0.13 / len(panels), bottom=0.14, top=0.83, wspace=0.24)
+    words = f" ({policy.memory})" if policy.memory else ""
+    figure.suptitle(f"Policy of {policy.policy}{words}", x=0.02, ha="left", color=INK, fontweight="bold")
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes_, panel in zip(drawn, panels, strict=True):
+        _draw_panel(axes_, policy, *panel)
+    if policy.up is not None:
+        drawn[0].set_ylabel(policy.up.label, color=INK)
+    return figure
+
+
+def _draw_panel(axes_: Axes, policy: PolicyMap, title: str, values: Floats, width: float) -> None:
+    from market.simulation.render import FRAME, INK
+
+    axes_.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes_.set_xlabel(policy.across.label, color=INK)
+    axes_.tick_params(colors=INK)
+    axes_.spines[:].set_color(FRAME)
+    if policy.up is None or len(policy.up.values) < 2:
+        axes_.plot(policy.across.values, values[0], color=INK)
+        return
+    shown: Any = np.ma.masked_invalid(values)
+    axes_.set_facecolor("#F2F2F2")
+    low, high = colour_range([values], width)
+    style: dict[str, Any] = {"cmap": COLOURS, "shading": "nearest", "vmin": low, "vmax": high}
+    mesh = axes_.pcolormesh(policy.across.values, policy.up.values, shown, **style)
+    axes_.figure.colorbar(mesh, ax=axes_, pad=0.02, fraction=0.06).ax.tick_params(colors=INK)
+    window = axes_.axis()
+    axes_.plot(*policy.met.T, ".", color="white", markersize=3, markeredgecolor=INK, markeredgewidth=0.4)
+    axes_.axis(window)

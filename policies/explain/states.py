@@ -1,0 +1,189 @@
+"""Situations that sellers meet in greedy play, and how to put a seller before any situation one likes.
+
+What a policy does is asked here of the policy itself, in a market whose state is written down: the observation is
+made by the market, so nothing about its encoding is repeated. Dimensions: D situations, N sellers, L longest lead
+time, A periods that events are announced ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.simulation.batch import MarketBatch
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.protocol import Memory, Seller, View, look
+
+CELLS = 2**22  # rows x periods of one batch: an episode's tape is allocated for every row
+KEPT_PERIODS = 200  # situations kept of one episode
+
+
+@dataclass(frozen=True)
+class Situations:
+    """The market's state when decisions are due, D times over. Stock in units after arrivals, prices as last posted."""
+
+    episode: NDArray[np.int64]  # (D,) which episode of the play
+    period: NDArray[np.int64]  # (D,)
+    on_hand: Floats  # (D, N)
+    pipeline: Floats  # (D, N, L)
+    price: Floats  # (D, N)
+    sold: Floats  # (D, N)
+    lost: Floats  # (D, N)
+    event: NDArray[np.int8]  # (D, A + 1, N)
+    place: NDArray[np.int64]  # (D,) which location, or market of a history, the episode plays
+    reference: Floats  # (D, N), or (D, 0) in a market without reference prices
+    smoothed: Floats  # (D, N) units a period at a calendar factor of 1, or (D, 0) where no forecast is observed
+
+    def __len__(self) -> int:
+        return len(self.period)
+
+    def at(self, rows: Any) -> Self:
+        """The situations of ``rows``: indices, a mask or a slice."""
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def position(self, seat: int) -> Floats:
+        """Inventory position (D,), units: on hand + on order."""
+        return np.asarray(self.on_hand[:, seat] + self.pipeline[:, seat].sum(1))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Situations met in greedy play and what every seller did there; memories are those it decided with."""
+
+    spec: MarketSpec
+    situations: Situations
+    price: Floats  # (D, N) money per unit
+    order: Floats  # (D, N) units
+    memories: tuple[Memory, ...]  # one a seat, arrays over D
+
+
+Note = tuple[Situations, list[Memory], Floats, Floats]
+
+
+def watch(spec: MarketSpec, sellers: Sequence[Seller], episodes: int = 64, seed: int = 0, warm_up: int = 0) -> Watched:
+    """Let the sellers play each other and keep what they met, ordered by period.
+
+    Args:
+        episodes: played side by side on the customers of rows ``seed``, ``seed + 1`` and so on; fewer where
+            episodes are very long.
+        warm_up: periods that are not kept; of the others at most ``KEPT_PERIODS``, evenly spread.
+    """
+    rows = int(np.clip(CELLS // spec.horizon, 1, episodes))
+    batch = MarketBatch(spec, rows, seed)
+    batch.reset()
+    kept = set(np.linspace(min(warm_up, spec.horizon - 1), spec.horizon - 1, KEPT_PERIODS).astype(int).tolist())
+    memories = [seller.start(rows) for seller in sellers]
+    price, order = np.empty((rows, len(sellers))), np.empty((rows, len(sellers)))
+    notes: list[Note] = []
+    for period in range(spec.horizon):
+        observation, before = batch.observe(), memories
+        memories = []
+        for seat, seller in enumerate(sellers):
+            price[:, seat], order[:, seat], after = seller.act(look(batch, seat, observation), before[seat])
+            memories.append(after)
+        note = (_now(batch), [_copy(memory) for memory in before]) if period in kept else None
+        ledger = batch.step(price, order)
+        if note is not None:
+            notes.append((*note, ledger["price"].copy(), ledger["ordered"].copy()))
+    return _gather(spec, notes)
+
+
+def _copy(memory: Memory) -> Memory:
+    return {name: array.copy() for name, array in memory.items()}
+
+
+def _now(batch: MarketBatch) -> Situations:
+    state, row = batch.state, np.arange(batch.markets)
+    ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
+    stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
+    event = batch.tape.event[row[:, None], ahead]
+    own = (batch.tape.place.copy(), state.reference.copy(), state.smoothed.copy())
+    return Situations(row, state.period.copy(), *stock, event, *own)
+
+
+def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
+    met, memories, price, order = zip(*notes, strict=True)
+    situations = Situations(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(Situations)))
+    joined = tuple(
+        {name: np.concatenate([each[seat][name] for each in memories]) for name in memories[0][seat]}
+        for seat in range(len(spec.sellers))
+    )
+    return Watched(spec, situations, np.concatenate(price), np.concatenate(order), joined)
+
+
+def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple[slice, View]]:
+    """What ``seat`` sees of the situations: slices of D and their views, in order; use each before the next.
+
+    Rules that randomise draw the same bits in every situation.
+    """
+    size = max(1, CELLS // spec.horizon)
+    for start in range(0, len(situations), size):
+        part = slice(start, min(start + size, len(situations)))
+        batch = MarketBatch(spec, part.stop - part.start, np.zeros(part.stop - part.start, np.uint64))
+        batch.serial = True
+        _put(batch, situations.at(part))
+        yield part, look(batch, seat, batch.observe())
+
+
+def _put(batch: MarketBatch, situations: Situations) -> None:
+    state, rows = batch.state, np.arange(batch.markets)[:, None]
+    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
+        getattr(state, name)[...] = getattr(situations, name)
+    state.episode[...] = 0
+    batch.tape.place[...] = situations.place
+    batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = situations.event
+
+
+def level_wanted(seller: Seller, view: View, memory: Memory) -> Floats:
+    """The inventory position (M,), units, that a seller orders up to.
+
+    Of a learned seller the level that its network decides, also where more than that is there already; of any other
+    what its order makes of the position, on hand + on order + ordered, and 0 where it orders nothing.
+    """
+    if isinstance(seller, TrainedSeller):
+        empty = np.zeros_like(view.on_hand)
+        return seller.act(replace(view, on_hand=empty, on_order=empty), memory)[1]
+    order = seller.act(view, memory)[1]
+    return np.where(order > 0, view.on_hand + view.on_order + order, 0.0)
+
+
+def ask(spec: MarketSpec, seller: Seller, situations: Situations, seat: int, memory: Memory) -> tuple[Floats, Floats]:
+    """What a seller decides in each situation: price (D,), money per unit, and order (D,), units.
+
+    ``memory``: arrays over D, as :class:`Watched` keeps them.
+    """
+    low, high = spec.sellers[seat].prices
+    price, order = np.empty(len(situations)), np.empty(len(situations))
+    for part, view in views(spec, situations, seat):
+        remembered = {name: array[part] for name, array in memory.items()}
+        price[part], order[part], _ = seller.act(view, remembered)
+    if spec.stocked and spec.customers.mode == "sampled":
+        order = np.floor(order + 0.5)  # as the market rounds
+    return np.clip(price, low, high), order
+
+
+def typical(values: NDArray[Any]) -> NDArray[Any]:
+    """The upper median over the first axis: a value that was met, so flags stay flags and units whole.
+
+    1, 2, 2, 7: 2; 0, 1: 1.
+    """
+    return np.asarray(np.sort(values, axis=0)[len(values) // 2])
+
+
+def typical_memory(seller: Seller, memory: Memory) -> Memory:
+    """What a seller typically remembers, of memories met (arrays over D): one entry.
+
+    Of rules the median of each array. A network's numbers mean something together only: of these the memory that was
+    met nearest to their mean (Euclidean distance).
+    """
+    if not isinstance(seller, TrainedSeller) or not memory:
+        return {name: typical(array)[None] for name, array in memory.items()}
+    flat = np.concatenate([array.reshape(len(array), -1).astype(float) for array in memory.values()], axis=1)
+    nearest = int(((flat - flat.mean(axis=0)) ** 2).sum(axis=1).argmin())
+    return {name: array[[nearest]] for name, array in memory.items()}

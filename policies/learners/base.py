@@ -1,0 +1,336 @@
+"""Learners: Tianshou's algorithms behind four verbs, ``act``, ``remember``, ``learn``, ``progress``.
+
+Glossary, as everywhere in this project:
+
+- *row*: one of the M markets simulated side by side; *period*: one step of it; *transition*: one row's period as one
+  seller saw it, (observation, action, reward, next observation, whether the episode was cut there).
+- *update*: one call of the algorithm's ``update`` (DQN, DDPG: one batch and one gradient step a network; A2C: one
+  segment, ``repeat`` passes in minibatches). *Replay ratio*: transitions drawn for updates per transition stored.
+- *segment*: the periods of all rows that A2C learns from at once, and then forgets.
+- *fraction*: how much of the run is done, 0 to 1. Every schedule is a function of it and of nothing else.
+- *epsilon*: probability of a random action (DQN). *noise*: standard deviation added to actions in [-1, 1] (DDPG).
+- *n-step return*: n rewards discounted, then the target network's value. An episode's end is a horizon
+  (``truncated``): values bootstrap across it, and it is never ``terminated``.
+- *reward baseline*: the running mean reward; subtracting it from every reward leaves the best policy as it is, since
+  nothing terminates, and takes the constant mean / (1 - gamma) out of what the networks must learn.
+- *return scale*: the running standard deviation of discounted sums of (centered) rewards, which rewards are divided by
+  when ``normalize_returns`` is on. Baseline, scale and the observations' moments are read when an update is made, so
+  what lies in a memory is as it came from the market.
+
+Dimensions: M rows, F observation features, A components of a box action, B rows of a batch, N periods of an n-step
+return. Each learner owns its random generators, so the learners of a market do not disturb one another.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+from tianshou.data import Batch, ReplayBuffer
+from tianshou.utils.torch_utils import policy_within_training_step
+from torch import Tensor
+
+from policies.learners.algorithms import Losses
+from policies.learners.memory import TensorMemory
+from policies.learners.numpy_memory import LockstepBuffer, generator_state, restore_generator
+from policies.learners.running import RewardBaseline
+from policies.learners.schedules import anneal
+from policies.networks.architecture import Actor, Architecture
+from policies.networks.encoders import Frames
+from policies.networks.frames import FrameStack
+from policies.networks.normalizer import Moments, share
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a builder is given."""
+
+    options: Any
+    observation: int  # numbers that the networks are shown: W
+    action_space: Box | Discrete
+    rows: int
+    device: torch.device
+    rng: np.random.Generator  # for exploration
+    memory_seed: int
+    buffer: ReplayBuffer | None
+    grid: tuple[int, int] | None = None  # prices x levels of discrete actions
+
+
+class Learner(ABC):
+    """One seat's learner in M rows. Built by :func:`build_learner`."""
+
+    algorithm: Any
+    memory: ReplayBuffer | TensorMemory
+
+    def __init__(self, setup: Setup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int) -> None:
+        self.options, self.rows = setup.options, setup.rows
+        self.algorithm, self.policy, self.baseline = algorithm, algorithm.policy, baseline
+        self.network: Actor = network
+        algorithm.configure(setup.options)
+        self._seen = Moments(setup.observation, setup.device) if network.normalizer is not None else None
+        if network.normalizer is not None:
+            share(algorithm, network.normalizer)
+        self.frames = FrameStack(network.recall, setup.rows) if isinstance(network.recall, Frames) else None
+        self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
+        self.stored, self.updates, self.fraction, self.rate = 0, 0, 0.0, 1.0
+        self._losses: Losses | None = None
+        self._groups = [(group, group["lr"]) for group in self._param_groups()]
+        self.progress(0.0)
+
+    def _param_groups(self) -> list[dict[str, Any]]:
+        return [group for optim in self.algorithm._optimizers for group in optim._optim.param_groups]
+
+    @property
+    def architecture(self) -> Architecture:
+        """What a saved seller needs beside ``network.state_dict()``."""
+        return self.network.architecture
+
+    @abstractmethod
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+        """Actions for what the networks are shown (M, W): the observations, or stacks of them."""
+
+    def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
+        """Actions for observations (M, F), as they are to be remembered: int64 (M,), or float32 (M, A).
+
+        A Gaussian head's actions may lie outside [-1, 1]: clip them where they are carried out. A learner with a
+        memory takes the observations into it, so every period is shown once, and :meth:`restart` tells of cuts.
+        """
+        return self._act(obs if self.frames is None else self.frames.push(obs), explore)
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Forget what lies before now in the rows (M,) whose episode begins anew."""
+        if self.frames is not None:
+            self.frames.restart(rows)
+
+    @abstractmethod
+    def _learn(self) -> bool:
+        """Run the updates that are due; whether there were any."""
+
+    def remember(
+        self,
+        obs: NDArray[np.float32],
+        action: NDArray[Any],
+        reward: NDArray[np.floating],
+        obs_next: NDArray[np.float32],
+        truncated: NDArray[np.bool_],
+    ) -> None:
+        """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
+        if self.frames is not None:
+            obs, obs_next = self.frames.shown, self.frames.following(obs_next)
+        if isinstance(self.memory, LockstepBuffer | TensorMemory):
+            self.memory.store(obs, action, reward, obs_next, truncated)
+        else:
+            never = np.zeros_like(truncated)
+            fields = {"obs": obs, "act": action, "rew": reward, "obs_next": obs_next, "truncated": truncated}
+            self.memory.add(cast(Any, Batch(fields | {"terminated": never, "info": Batch()})))
+        self.baseline.see(reward, truncated)
+        self._see(obs)
+        self.stored += self.rows
+
+    def _see(self, obs: NDArray[np.float32]) -> None:
+        if self._seen is not None and self.network.normalizer is not None:
+            device = isinstance(self.memory, TensorMemory)
+            self._seen.see(self.memory.latest("obs") if device else self.network.body.tensor(obs))  # type: ignore[union-attr]
+            self.network.normalizer.set(self._seen)
+
+    def learn(self) -> dict[str, float] | None:
+        """Run the updates that are due; every ``report_every``-th of them also returns :meth:`scalars`."""
+        before = self.updates
+        if not self._learn() or self.updates // self.options.report_every == before // self.options.report_every:
+            return None
+        return self.scalars()
+
+    def progress(self, fraction: float) -> None:
+        """Set step sizes and exploration to where the run is, ``fraction`` from 0 to 1 (clamped)."""
+        self.fraction = min(max(fraction, 0.0), 1.0)
+        factor = anneal(self.options.lr_schedule, 1.0, self.options.lr_final, self.fraction)
+        for group, lr in self._groups:
+            group["lr"] = lr * factor * self.rate
+        self._explore_at(self.fraction)
+
+    def slow_down(self, rate: float) -> None:
+        """Multiply all step sizes by ``rate`` from now on, in place of the factor of an earlier call."""
+        self.rate = rate
+        self.progress(self.fraction)
+
+    @abstractmethod
+    def _explore_at(self, fraction: float) -> None:
+        """Set what the learner explores with."""
+
+    def scalars(self) -> dict[str, float]:
+        """The last update's losses, and where the schedules stand."""
+        losses = self._losses.get_loss_stats_dict() if self._losses else {}
+        standing = {"learning_rate": self._groups[0][0]["lr"], "updates": float(self.updates)}
+        return losses | standing | self.baseline.scalars() | self._exploration()
+
+    @abstractmethod
+    def _exploration(self) -> dict[str, float]:
+        """What the learner explores with, by name."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly: tensors and plain values only, so it loads without pickle."""
+        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
+            raise TypeError(f"only a memory of the learner's own can be saved, not {type(self.memory).__name__}")
+        state = {
+            "algorithm": copy.deepcopy(self.algorithm.state_dict()),
+            "memory": _to_tensors(self.memory.state_dict()),
+            "generator": _to_tensors({"rng": generator_state(self.policy.rng)})["rng"],
+            "counters": {"stored": self.stored, "updates": self.updates, "fraction": self.fraction},
+            "baseline": self.baseline.state_dict(),
+            "frames": self.frames.state_dict() if self.frames is not None else {},
+            "seen": self._seen.state_dict() if self._seen is not None else {},
+        }
+        return state | {"own": self._own_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a learner built with the same arguments."""
+        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
+            raise TypeError(f"only a memory of the learner's own can be loaded, not {type(self.memory).__name__}")
+        # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
+        self.algorithm.load_state_dict(copy.deepcopy(state["algorithm"]))
+        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+        self.memory.load_state_dict(_to_arrays(state["memory"]))
+        restore_generator(self.policy.rng, _to_arrays({"rng": state["generator"]})["rng"])
+        self.stored, self.updates = state["counters"]["stored"], state["counters"]["updates"]
+        self.baseline.load_state_dict(state["baseline"])
+        if self.frames is not None:
+            self.frames.load_state_dict(state["frames"])
+        if self._seen is not None:
+            self._seen.load_state_dict(state["seen"])
+        self._load_own(state["own"])
+        self.progress(state["counters"]["fraction"])
+
+    def take_over(self, other: Learner) -> None:
+        """Begin with the weights, optimisers and running scales of a learner built alike; the memory stays its own."""
+        self.algorithm.load_state_dict(copy.deepcopy(other.algorithm.state_dict()))
+        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+        self.baseline.load_state_dict(copy.deepcopy(other.baseline.state_dict()))
+        if self._seen is not None and other._seen is not None:
+            self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))
+        self.progress(self.fraction)
+
+    @abstractmethod
+    def _own_state(self) -> dict[str, float]:
+        """Counters of the algorithm that its own ``state_dict()`` leaves out."""
+
+    @abstractmethod
+    def _load_own(self, state: dict[str, float]) -> None:
+        """Take back :meth:`_own_state`."""
+
+
+class ReplayLearner(Learner):
+    """A learner with a replay buffer: one update per ``batch_size / replay_ratio`` transitions after the warm-up."""
+
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+        with torch.no_grad():
+            action: NDArray[Any] = self.network.greedy(self.network.body.tensor(seen)).cpu().numpy()
+        if not explore:
+            return action
+        with policy_within_training_step(self.policy):
+            return np.asarray(self.policy.add_exploration_noise(action, None))
+
+    def _learn(self) -> bool:
+        options = self.options
+        after = max(self.stored - options.warm_up, 0)
+        due = int(after * options.replay_ratio / options.batch_size) - self.updates
+        with policy_within_training_step(self.policy):
+            for _ in range(due):
+                self._losses = self.algorithm.update(self.memory, sample_size=options.batch_size)
+        self.updates += due
+        return due > 0
+
+
+class DQNLearner(ReplayLearner):
+    """Epsilon-greedy on a grid."""
+
+    def _explore_at(self, fraction: float) -> None:
+        o = self.options
+        way = min(fraction / o.epsilon_fraction, 1.0)
+        self.policy.eps_training = anneal(o.epsilon_schedule, o.epsilon, o.epsilon_final, way)
+
+    def _exploration(self) -> dict[str, float]:
+        return {"epsilon": self.policy.eps_training}
+
+    def _own_state(self) -> dict[str, float]:
+        return {"iteration": self.algorithm._iter}
+
+    def _load_own(self, state: dict[str, float]) -> None:
+        self.algorithm._iter = state["iteration"]
+
+
+class DDPGLearner(ReplayLearner):
+    """Gaussian noise on a box."""
+
+    def _explore_at(self, fraction: float) -> None:
+        o = self.options
+        way = min(fraction / o.noise_fraction, 1.0)
+        self.policy.noise = anneal(o.noise_schedule, o.noise, o.noise_final, way)
+
+    def _exploration(self) -> dict[str, float]:
+        return {"noise": self.policy.noise}
+
+    def _own_state(self) -> dict[str, float]:
+        return {}
+
+    def _load_own(self, state: dict[str, float]) -> None:
+        """Tianshou's own state holds all."""
+
+
+class A2CLearner(Learner):
+    """Draws from its own distribution, learns from each segment once it is full, then forgets it."""
+
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+        network: Any = self.network
+        with torch.no_grad():
+            if explore:
+                return np.asarray(network.sample(seen, self.policy.rng))
+            return np.asarray(network.greedy(network.body.tensor(seen)).cpu().numpy())
+
+    def _learn(self) -> bool:
+        if len(self.memory) < self.options.segment * self.rows:
+            return False
+        with policy_within_training_step(self.policy):
+            self._losses = self._update()
+        self.memory.reset(keep_statistics=True)
+        self.updates += 1
+        return True
+
+    def _update(self) -> Losses:
+        losses: Losses = self.algorithm.update(self.memory, self.options.batch_size, self.options.repeat)
+        return losses
+
+    def _explore_at(self, fraction: float) -> None:
+        self.algorithm.ent_coef = anneal("linear", self.options.entropy, self.options.entropy_final, fraction)
+
+    def _exploration(self) -> dict[str, float]:
+        return {"entropy_weight": self.algorithm.ent_coef}
+
+    def _own_state(self) -> dict[str, float]:
+        return {}
+
+    def _load_own(self, state: dict[str, float]) -> None:
+        """Tianshou's own state holds all."""
+
+
+def _memory(setup: Setup, length: int) -> LockstepBuffer | TensorMemory:
+    discrete = isinstance(setup.action_space, Discrete)
+    shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
+    sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed)
+    if setup.options.memory == "numpy":
+        return LockstepBuffer(*sizes)
+    return TensorMemory(*sizes, setup.device)  # type: ignore[call-arg]
+
+
+def _to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {k: torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for k, a in arrays.items()}
+
+
+def _to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    return {k: a.view(np.uint64) if k in ("generator", "rng") else a for k, a in arrays.items()}

@@ -1,0 +1,123 @@
+"""From a configuration's ``seats`` and ``learners`` to learners that can sit in the market."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from market.errors import Refusal
+from market.simulation.batch import MarketBatch
+from market.simulation.decisions import Decisions
+from market.spec.models import parse_model
+from policies.config.run import RunConfig
+from policies.learners.base import Learner
+from policies.learners.registry import BUILDERS, build_learner
+from policies.sellers.rules.pricing import PRICING
+
+MOST_ACTIONS = 10_000
+MOST_WEIGHTS = 100_000_000
+
+
+def learner_name(player: Any, where: str) -> str | None:
+    """The learner that a seat's entry asks for, or None where it gives rules of a fixed competitor."""
+    known = ", ".join(BUILDERS)
+    if isinstance(player, dict) and "learner" in player:
+        name = player["learner"]
+        if not isinstance(name, str) or name not in BUILDERS:
+            raise Refusal(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
+        return name
+    if isinstance(player, dict) and "pricing" not in player:
+        keys = ", ".join(map(str, player))
+        raise Refusal(f"{where}: needs the key learner ({known}) or the key pricing; it has {keys or 'none'}")
+    if not isinstance(player, str):
+        return None
+    if player in BUILDERS:
+        return player
+    if player.isidentifier() and player not in PRICING:
+        raise Refusal(f"{where}: {player!r} is neither a learner ({known}) nor a pricing rule ({', '.join(PRICING)})")
+    return None
+
+
+def make_learner(
+    config: RunConfig, seat: int, player: Any, device: str, seed: int, seats: int = 1, extra: int = 0
+) -> tuple[Learner, Decisions]:
+    """The learner of a seat's entry, with the options of ``learners.NAME`` and the seat's own on top.
+
+    It plays ``seats`` seats of every row, and sees ``extra`` numbers in [0, 1] after the market's observation.
+
+    Raises :class:`Refusal` with the key's path when options or the seat's decisions do not suit the learner.
+    """
+    name = learner_name(player, f"seats.{config.market.names[seat]}")
+    assert name is not None
+    own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
+    where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
+    builder = BUILDERS[name]
+    options = parse_model(builder.options, {**config.learners.get(name, {}), **own}, where)
+    if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
+        place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
+        raise Refusal(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
+    wanted = config.market.sellers[seat].actions
+    decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
+    _refuse_large_grid(config, seat, decisions)
+    _refuse_large_network(options.hidden, _outputs(decisions, options.learned_quantiles), where)
+    try:
+        learner = build_learner(
+            name,
+            options,
+            observation_space=_seen(config, extra),
+            action_space=decisions.space,
+            rows=config.training.markets * seats,
+            device=device,
+            seed=seed,
+            grid=decisions.axes,
+        )
+    except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
+        raise Refusal(f"{where}: {error}") from None
+    return learner, decisions
+
+
+def _seen(config: RunConfig, extra: int) -> Box:
+    space = MarketBatch(config.market, 1).observation_space
+    low, high = (
+        np.concatenate([bound, np.full(extra, end, np.float32)]) for bound, end in ((space.low, 0), (space.high, 1))
+    )
+    return Box(low, high)
+
+
+def after_profit(config: RunConfig, player: Any) -> Any:
+    """A seat's entry for the same learner when it is to want its own mean profit and nothing else."""
+    name = learner_name(player, "seats")
+    own = player if isinstance(player, dict) else {"learner": name}
+    if {"reward", "risk"} & (config.learners.get(name or "", {}).keys() | own.keys()):
+        return {**own, "reward": "own", "risk": None}
+    return player
+
+
+def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:
+    if isinstance(decisions.space, Discrete) and decisions.space.n > MOST_ACTIONS:
+        raise Refusal(
+            f"market.sellers.{seat} ({config.market.names[seat]}).grid: {len(decisions.prices)} prices x "
+            f"{len(decisions.levels)} levels are {decisions.space.n:,} actions; a learner takes up to {MOST_ACTIONS:,}"
+        )
+
+
+def _outputs(decisions: Decisions, quantiles: int | None) -> int:
+    return int(decisions.space.n) * quantiles if isinstance(decisions.space, Discrete) and quantiles else 1
+
+
+def _refuse_large_network(hidden: tuple[int, ...], outputs: int, where: str) -> None:
+    """Before memory is taken: the first layers of a network that does not fit may fill the machine."""
+    if sum(one * next_one for one, next_one in pairwise((1, *hidden, outputs))) > MOST_WEIGHTS:
+        why = f" with its {outputs:,} outputs (actions x quantiles)" if outputs > 1 else ""
+        raise Refusal(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights{why}")
+
+
+def check_learners(config: RunConfig) -> None:
+    """Raise :class:`Refusal` for learners that do not exist, and for options that no learner of the name can have."""
+    for name, options in config.learners.items():
+        if name not in BUILDERS:
+            raise Refusal(f"learners.{name}: unknown learner; the learners are {', '.join(BUILDERS)}")
+        parse_model(BUILDERS[name].options, options, f"learners.{name}")

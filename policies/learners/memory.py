@@ -1,0 +1,234 @@
+"""Replay memory as one tensor on a learner's device, for M rows that move in lockstep.
+
+The transition of one row in one period is one record, a row of 64-bit words that holds all fields; the records of one
+period lie side by side (flat index = slot * M + row). So a period reaches the device in one copy, and what an update
+needs of a transition is gathered in one operation. Sampling draws the same transitions as
+:class:`~policies.learners.numpy_memory.LockstepBuffer` does with the same seed, and the two read one another's state.
+
+Dimensions: M rows, F observation features, I indices asked for, N periods of an n-step return, W words of a record.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.learners.numpy_memory import Incoming, generator_state, refuse_infinite, restore_generator
+
+WORD = 8  # bytes
+
+
+class Place(NamedTuple):
+    """Where a field lies in a record: items ``start`` to ``stop`` of the record seen as items of ``kind``."""
+
+    kind: torch.dtype
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+    def of(self, records: Tensor) -> Tensor:
+        """The field (I, \\*shape) of records (I, W): a view."""
+        items = records.view(self.kind)[:, self.start : self.stop]
+        return items if self.shape else items.squeeze(1)
+
+
+def layout(fields: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[dict[str, Place], int]:
+    """Places of fields of at most one dimension, those of wide items first; and W."""
+    places, byte = {}, 0
+    for name, (kind, shape) in sorted(fields.items(), key=lambda field: -field[1][0].itemsize):
+        start, count = byte // kind.itemsize, int(np.prod(shape))
+        places[name] = Place(kind, start, start + count, shape)
+        byte += count * kind.itemsize
+    return places, -(-byte // WORD)
+
+
+class TensorMemory:
+    """Transitions of M rows on ``device``; the oldest are overwritten when ``length`` slots are full.
+
+    Args:
+        length: transitions kept per row.
+        rows: M.
+        observation: F.
+        action_shape: () for discrete actions, (A,) for boxes.
+        action_type: int64 for discrete actions, float32 for boxes.
+        seed: of the generator that sampling draws from.
+        device: where the records lie.
+        staged: gather a period on the host, then copy it over at once; the default where the device has memory of its
+            own.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        rows: int,
+        observation: int,
+        action_shape: tuple[int, ...] = (),
+        action_type: type[np.generic] = np.int64,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        staged: bool | None = None,
+    ) -> None:
+        if length < 1 or rows < 1:
+            raise ValueError(f"a memory needs at least 1 slot and 1 row, not {length} and {rows}")
+        self.length, self.rows, self.device = length, rows, torch.device(device)
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        act = torch.int64 if action_type is np.int64 else torch.float32
+        sight = torch.float32, (observation,)
+        self.places, self.width = layout(
+            {"rew": (torch.float64, ()), "act": (act, action_shape), "obs": sight, "obs_next": sight}
+            | {"truncated": (torch.bool, ())}
+        )
+        self._records = torch.zeros((length * rows, self.width), dtype=torch.int64, device=self.device)
+        self._staged = self.device.type != "cpu" if staged is None else staged
+        self._host = self._staging() if self._staged else self._records
+        self._fields = {name: place.of(self._host).numpy() for name, place in self.places.items()}
+        self._copied: Any = None
+        self.reset()
+
+    def _staging(self) -> Tensor:
+        pinned = self.device.type == "cuda"
+        return torch.zeros((self.rows, self.width), dtype=torch.int64, pin_memory=pinned)
+
+    def __len__(self) -> int:
+        return self._size * self.rows
+
+    @property
+    def maxsize(self) -> int:
+        """How many transitions there is room for."""
+        return self.length * self.rows
+
+    @property
+    def last_slot(self) -> int:
+        """The slot written last; 0 when nothing has been written."""
+        return (self._insertion - 1) % self.length if self._size else 0
+
+    def reset(self, keep_statistics: bool = False) -> None:
+        """Forget all transitions; there are no statistics of episodes to keep."""
+        self._insertion = self._size = 0
+
+    def store(
+        self,
+        obs: NDArray[np.float32],
+        act: NDArray[Any],
+        rew: NDArray[np.floating],
+        obs_next: NDArray[np.float32],
+        truncated: NDArray[np.bool_],
+    ) -> None:
+        """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), truncated (M,).
+
+        An episode's end is a horizon and never a terminal state here, so values bootstrap across it.
+        """
+        incoming: Incoming = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next}
+        refuse_infinite(incoming)
+        first = self._insertion * self.rows
+        if self._copied is not None:
+            self._copied.synchronize()
+        block = slice(0, self.rows) if self._staged else slice(first, first + self.rows)
+        for name, array in (incoming | {"truncated": truncated}).items():
+            self._fields[name][block] = array
+        if self._staged:
+            self._send(first)
+        self._insertion = (self._insertion + 1) % self.length
+        self._size = min(self._size + 1, self.length)
+
+    def _send(self, first: int) -> None:
+        self._records[first : first + self.rows].copy_(self._host, non_blocking=True)
+        if self.device.type == "cuda":
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record()
+
+    def latest(self, name: str) -> Tensor:
+        """A field of the period stored last, (M, ...): a view."""
+        first = self.last_slot * self.rows
+        return self.places[name].of(self._records[first : first + self.rows])
+
+    def sample_indices(self, batch_size: int | None) -> Tensor:
+        """Uniform draws with replacement (I,); 0 or None: all transitions, row by row, oldest first."""
+        if not batch_size:
+            slots = torch.arange(self._insertion - self._size, self._insertion, device=self.device) % self.length
+            row = torch.arange(self.rows, device=self.device)
+            return (row[:, None] + slots * self.rows).flatten()
+        if not self._size:
+            raise ValueError("the memory is empty: nothing to sample")
+        drawn = torch.from_numpy(self.rng.integers(0, len(self), batch_size))
+        if self.device.type == "cuda":
+            drawn = drawn.pin_memory().to(self.device, non_blocking=True)
+        row = drawn.div(self._size, rounding_mode="floor")
+        return (drawn - row * self._size) * self.rows + row
+
+    def take(self, index: Tensor) -> Transitions:
+        """Copies of the transitions at flat indices (I,)."""
+        records = self._records.index_select(0, index)
+        at_last = index.div(self.rows, rounding_mode="floor") == self.last_slot
+        return Transitions(records, self.places, at_last)
+
+    def following(self, index: Tensor, periods: int) -> Tensor:
+        """Flat indices (N, I) of the transitions at ``index`` (I,) and of those in the same rows' next slots.
+
+        Slots run on past an episode's end, and past the last one stored: whoever walks along stops where ``ends`` is.
+        """
+        ahead = torch.arange(0, periods * self.rows, self.rows, device=self.device)
+        return (index + ahead[:, None]) % (self._size * self.rows)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """As :class:`~policies.learners.numpy_memory.LockstepBuffer` has it."""
+        stored = self._records[: len(self)].cpu()
+        fields = {name: self._by_row(place.of(stored)) for name, place in self.places.items()}
+        nothing = np.zeros(self.rows, np.int64)
+        return {
+            **fields,
+            "terminated": np.zeros_like(fields["truncated"]),
+            "done": fields["truncated"].copy(),
+            "episode_return": np.zeros(self.rows),
+            "episode_length": nothing,
+            "episode_start": nothing.copy(),
+            "counters": np.array([self._insertion, self._size], np.int64),
+            "generator": generator_state(self.rng),
+        }
+
+    def _by_row(self, field: Tensor) -> NDArray[Any]:
+        array = field.numpy().reshape(self._size, self.rows, *field.shape[1:])
+        return np.ascontiguousarray(array.swapaxes(0, 1))
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on exactly where a state was taken; sizes must be the same."""
+        insertion, size = (int(n) for n in state["counters"])
+        for name, place in self.places.items():
+            if state[name].shape != (self.rows, size, *place.shape) or size > self.length:
+                holds = (self.rows, self.length, *place.shape)
+                raise ValueError(f"memory's {name} has shape {state[name].shape}, this one holds {holds}")
+        stored = torch.zeros((size * self.rows, self.width), dtype=torch.int64)
+        for name, place in self.places.items():
+            place.of(stored).numpy()[:] = state[name].swapaxes(0, 1).reshape(size * self.rows, *place.shape)
+        self._records[: len(stored)].copy_(stored)
+        self._insertion, self._size = insertion, size
+        restore_generator(self.rng, state["generator"])
+
+
+class Transitions:
+    """Transitions taken out of a memory, (I, ...) each: ``obs``, ``act``, ``rew``, ``obs_next``, ``truncated``, ``ends``.
+
+    ``ends``: whether an episode, or what has been stored of it, ends with a transition.
+    """
+
+    def __init__(self, records: Tensor, places: dict[str, Place], at_last: Tensor) -> None:
+        self._records, self._places, self._at_last = records, places, at_last
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._places[name].of(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def seen(self, name: str, first: int | None = None) -> Tensor:
+        """Observations, ``obs`` or ``obs_next``, of the ``first`` transitions or all, side by side in memory."""
+        return self._places[name].of(self._records[:first]).contiguous()
+
+    @property
+    def ends(self) -> Tensor:
+        """(I,) bool."""
+        return self["truncated"] | self._at_last

@@ -1,0 +1,265 @@
+"""The table of learners: a new Tianshou algorithm is one entry, its options, its builder and its encodings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete, Space
+from pydantic import BaseModel
+from tianshou.algorithm.optim import TorchOptimizerFactory
+from tianshou.data import ReplayBuffer
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, Normal
+
+from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
+from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
+from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
+from policies.learners.exploration import EpsilonGreedyPolicy, NoisyPolicy, SamplingPolicy
+from policies.learners.quantile import LeanQRDQN, QuantilePolicy
+from policies.learners.recurrent import RecurrentA2CLearner, RecurrentDQNLearner
+from policies.learners.recurrent_a2c import RecurrentA2C, RecurrentCritic
+from policies.learners.recurrent_dqn import RecurrentDQN
+from policies.learners.running import ReturnScale, RewardBaseline
+from policies.learners.shortfall import RiskBaseline
+from policies.networks.architecture import (
+    ActionValueCritic,
+    Actor,
+    Architecture,
+    GaussianActor,
+    ValueCritic,
+    build,
+    tail_emphasis,
+)
+
+
+def _build_dqn(setup: Setup) -> Learner:
+    o = setup.options
+    _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
+    if o.learned_quantiles is not None:
+        return _build_quantile_dqn(setup, o.learned_quantiles)
+    network = _actor("q", setup, axes=setup.grid if o.axes else None)
+    policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
+    baseline = _baseline(setup)
+    shared: dict[str, Any] = {
+        "policy": policy,
+        "optim": _adam(o.lr),
+        "gamma": o.gamma,
+        "n_step_return_horizon": o.n_step,
+        "target_update_freq": o.target_update,
+        "is_double": o.double,
+        "baseline": baseline,
+    }
+    if o.recurrent == "none":
+        return DQNLearner(setup, LeanDQN(**shared), network, baseline, _replay_length(setup))
+    algorithm = RecurrentDQN(burn_in=o.burn_in, sequence=o.sequence, **shared)
+    return RecurrentDQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
+
+
+def _build_quantile_dqn(setup: Setup, quantiles: int) -> Learner:
+    o = setup.options
+    network = _actor("quantile", setup, quantiles)
+    if o.risk is not None:
+        network.emphasis.copy_(tail_emphasis(quantiles, o.risk.cvar, o.risk.weight))  # type: ignore[operator]
+    policy = QuantilePolicy(rng=setup.rng, model=network, action_space=setup.action_space)
+    baseline = RewardBaseline(o.center_rewards, scale=_scale(setup))
+    algorithm = LeanQRDQN(
+        policy=policy,
+        optim=_adam(o.lr),
+        gamma=o.gamma,
+        num_quantiles=quantiles,
+        n_step_return_horizon=o.n_step,
+        target_update_freq=o.target_update,
+        double=o.double,
+        kappa=o.kappa,
+        baseline=baseline,
+    )
+    return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
+
+
+def _build_ddpg(setup: Setup) -> Learner:
+    o = setup.options
+    _need(isinstance(setup.action_space, Box), f"ddpg needs a box of actions, this seat has {setup.action_space}")
+    network = _actor("deterministic", setup)
+    policy = NoisyPolicy(rng=setup.rng, actor=network, action_space=setup.action_space)
+    baseline = _baseline(setup)
+    algorithm = LeanDDPG(
+        policy=policy,
+        policy_optim=_adam(o.lr),
+        critic=ActionValueCritic(
+            setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
+        ).to(setup.device),
+        critic_optim=_adam(o.critic_lr),
+        tau=o.tau,
+        gamma=o.gamma,
+        n_step_return_horizon=o.n_step,
+        saturation=o.saturation,
+        baseline=baseline,
+    )
+    return DDPGLearner(setup, algorithm, network, baseline, _replay_length(setup))
+
+
+def _build_a2c(setup: Setup) -> Learner:
+    o = setup.options
+    _need(
+        "batch_size" not in o.model_fields_set or (o.batch_size or 0) <= o.segment * setup.rows,
+        f"a2c's batch_size {o.batch_size} must not exceed a segment: {o.segment} periods x {setup.rows} rows",
+    )
+    network = _actor("gaussian" if isinstance(setup.action_space, Box) else "categorical", setup)
+    if isinstance(network, GaussianActor):
+        nn.init.constant_(network.log_sd, math.log(o.initial_sd))
+    dist: Callable[..., Distribution] = _gaussian if isinstance(setup.action_space, Box) else _categorical
+    policy = SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space)
+    baseline = _baseline(setup)
+    shared: dict[str, Any] = {
+        "policy": policy,
+        "optim": _adam(o.lr),
+        "vf_coef": o.value,
+        "gae_lambda": o.gae_lambda,
+        "gamma": o.gamma,
+        "normalize_advantages": o.normalize_advantages,
+        "saturation": o.saturation,
+        "baseline": baseline,
+    }
+    sizes = o.hidden, o.normalize_observations
+    if o.recurrent == "none":
+        critic = ValueCritic(setup.observation, *sizes).to(setup.device)
+        return A2CLearner(setup, LeanA2C(critic=critic, **shared), network, baseline, o.segment)
+    recalling = RecurrentCritic(setup.observation, o.recurrent, o.recurrent_size, *sizes).to(setup.device)
+    algorithm = RecurrentA2C(rows=setup.rows, critic=recalling, **shared)
+    return RecurrentA2CLearner(setup, algorithm, network, baseline, o.segment)
+
+
+class Builder(NamedTuple):
+    """One entry of the table: what options an algorithm takes, how a learner is made from them, and which encodings
+    of decisions it can use (the first where the seat asks for another)."""
+
+    options: type[LearnerOptions]
+    build: Callable[[Setup], Learner]
+    encodings: tuple[str, ...]
+
+
+BUILDERS: dict[str, Builder] = {
+    "dqn": Builder(DQNOptions, _build_dqn, ("grid",)),
+    "a2c": Builder(A2COptions, _build_a2c, ("box", "grid")),
+    "ddpg": Builder(DDPGOptions, _build_ddpg, ("box",)),
+}
+
+
+def build_learner(
+    name: str,
+    options: BaseModel,
+    *,
+    observation_space: Space[Any],
+    action_space: Space[Any],
+    rows: int,
+    device: str = "cpu",
+    seed: int = 0,
+    buffer: ReplayBuffer | None = None,
+    grid: tuple[int, int] | None = None,
+) -> Learner:
+    """Make a learner for one seat.
+
+    Args:
+        name: a key of :data:`BUILDERS`.
+        options: of that entry's options model.
+        observation_space: Box (F,).
+        action_space: Discrete(K), or Box(-1, 1, (A,)).
+        rows: M.
+        device: where networks live and updates run.
+        seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
+        grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
+        buffer: a buffer to use in place of the learner's own, with room for M rows.
+    """
+    _need(name in BUILDERS, f"unknown learner {name!r}: must be one of {', '.join(BUILDERS)}")
+    expected = BUILDERS[name].options
+    _need(isinstance(options, expected), f"{name} takes {expected.__name__}, not {type(options).__name__}")
+    _check_spaces(observation_space, action_space)
+    remembers = getattr(options, "recurrent", "none") != "none"
+    _need(not remembers or buffer is None, "a recurrent learner keeps sequences and takes no other buffer")
+    init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
+    setup = Setup(
+        options=options,
+        observation=observation_space.shape[0] * options.stack,  # type: ignore[index, attr-defined]
+        action_space=action_space,  # type: ignore[arg-type]
+        rows=rows,
+        device=torch.device(device),
+        rng=np.random.Generator(np.random.PCG64(explore)),
+        memory_seed=memory,
+        buffer=buffer,
+        grid=grid,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(init >> 1)
+        return BUILDERS[name].build(setup)
+
+
+def _need(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
+    flat = isinstance(observations, Box) and len(observations.shape) == 1
+    _need(flat, f"observations must be a Box of one dimension, not {observations}")
+    if isinstance(actions, Box):
+        fits = len(actions.shape) == 1 and bool((actions.low == -1).all() and (actions.high == 1).all())
+        _need(fits, f"a box of actions must be Box(-1, 1, (A,)), not {actions}")
+    else:
+        _need(isinstance(actions, Discrete) and actions.start == 0, f"actions must be Discrete from 0, not {actions}")
+
+
+def _actor(kind: str, setup: Setup, quantiles: int = 1, axes: tuple[int, int] | None = None) -> Actor:
+    space = setup.action_space
+    actions = int(space.n) if isinstance(space, Discrete) else space.shape[0]
+    o = setup.options
+    network = Architecture(
+        kind=kind,
+        observation=setup.observation // o.stack,
+        actions=actions,
+        hidden=o.hidden,
+        normalize=o.normalize_observations,
+        stack=o.stack,
+        quantiles=quantiles,
+        axes=axes,
+        cell=getattr(o, "recurrent", "none"),
+        cell_size=getattr(o, "recurrent_size", 64),
+    )
+    return build(network).to(setup.device)
+
+
+def _baseline(setup: Setup) -> RewardBaseline:
+    o = setup.options
+    if o.risk is not None:
+        return RiskBaseline(o.risk, o.center_rewards, scale=_scale(setup))
+    return RewardBaseline(o.center_rewards, scale=_scale(setup))
+
+
+def _scale(setup: Setup) -> ReturnScale | None:
+    return ReturnScale(setup.rows, setup.options.gamma) if setup.options.normalize_returns else None
+
+
+def _replay_length(setup: Setup) -> int:
+    o = setup.options
+    length = int(o.buffer // setup.rows)
+    message = f"a buffer of {o.buffer} keeps {length} periods of {setup.rows} rows: must be more than n_step {o.n_step}"
+    _need(length > o.n_step, message)
+    if getattr(o, "recurrent", "none") != "none":
+        needed = o.burn_in + o.sequence
+        _need(length >= needed, f"{message.split(':')[0]}: must be burn_in + sequence, {needed}, or more")
+    return length
+
+
+def _adam(lr: float) -> TorchOptimizerFactory:
+    return TorchOptimizerFactory(torch.optim.Adam, lr=lr, fused=True)
+
+
+def _gaussian(output: tuple[Tensor, Tensor]) -> Distribution:
+    return Independent(Normal(*output, validate_args=False), 1, validate_args=False)
+
+
+def _categorical(logits: Tensor) -> Distribution:
+    return Categorical(logits=logits, validate_args=False)

@@ -1,0 +1,115 @@
+"""`bazaar report`: one self-contained HTML page about a run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from rich.console import Console
+
+from market.errors import Refusal
+from policies.common.progress import progress
+from policies.common.threads import one_torch_thread
+from policies.evaluation.evaluate import refuse_unwritable, terminal
+from policies.report.data import Run, play_together, read_run, replay
+from policies.report.report_about import facts_section, market_words, words_section
+from policies.report.report_found import found_sections
+from policies.report.report_minds import minds_section, read_minds
+from policies.report.sections import (
+    episode_section,
+    headline_section,
+    learning_section,
+    spread_section,
+)
+from policies.sellers.rollout import rows_at_once
+from policies.views.page import Page
+
+EPISODES = 256
+DEFAULT = "report.html"
+
+
+@dataclass(frozen=True)
+class ReportOrder:
+    """What `bazaar report` was asked.
+
+    ``out``: default ``report.html`` in the run's folder, or the first of ``report-2.html``, ``report-3.html`` ... that
+    does not exist. ``seed`` of the customers: default the run's own, so that episodes are those of its evaluation.
+    """
+
+    run: Path
+    out: Path | None = None
+    seed: int | None = None
+    episodes: int = EPISODES
+
+
+def report(order: ReportOrder, console: Console | None = None) -> Path:
+    """Carry out `bazaar report`; returns the file, which is there as a whole or not at all.
+
+    Raises:
+        Refusal: not a run's folder, no saved sellers, or a file that exists or cannot be written.
+    """
+    one_torch_thread()
+    console, begun = console or terminal(), time.monotonic()
+    out = choose_file(order)
+    with progress(console, f"report on {order.run}") as tick:
+        page = compose(order, lambda text: tick(text, 0))
+        tick("writing", 0)
+        write(out, page.text())
+    size, spent = out.stat().st_size / 2**20, time.monotonic() - begun
+    console.print(f"report: {out} ({size:.1f} MiB, {spent:.0f} s)", highlight=False, markup=False, soft_wrap=True)
+    return out
+
+
+def choose_file(order: ReportOrder) -> Path:
+    """Where the page goes; raises :class:`Refusal` now for a file that could not be written later."""
+    if order.out is not None:
+        refuse_unwritable(order.out)
+        return order.out
+    if not order.run.is_dir():
+        raise Refusal(f"{order.run}: is not a run's folder")
+    path, others = order.run / DEFAULT, count(2)
+    while path.exists():
+        path = order.run / f"report-{next(others)}.html"
+    refuse_unwritable(path)
+    return path
+
+
+def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
+    """The page, section by section, headline first."""
+    run = read_run(order.run, say)
+    seed = run.seed if order.seed is None else order.seed
+    episodes = rows_at_once(run.spec, order.episodes)
+    page = Page(f"{run.folder.resolve().name}", _lead(run))
+    spreads = replay(run, episodes, seed, say)
+    say("playing them together")
+    together = play_together(run, episodes, seed)
+    minds = read_minds(run, seed, say)
+    say("drawing")
+    headline_section(page, run, spreads)
+    spread_section(page, run, spreads)
+    episode_section(page, run, together, seed)
+    minds_section(page, run, minds)
+    learning_section(page, run)
+    found_sections(page, run)
+    words_section(page, run)
+    facts_section(page, run)
+    return page
+
+
+def _lead(run: Run) -> str:
+    learners = ", ".join(player.label for player in run.learners)
+    return f"Learned sellers {learners} in the market {run.spec.name}. {market_words(run.spec)}"
+
+
+def write(path: Path, text: str) -> None:
+    """Write the page aside and move it into place: Ctrl-C leaves no half of it."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""`bazaar calibrate`: a sales file in, a market's configuration and a report out; nothing is written when it fails."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from market.calibration.calibrate import Calibration, calibrate
+from market.calibration.market_file import configuration
+from market.calibration.options import Options
+from market.calibration.summary import summary
+from market.calibration.validation import Validation, validate
+from market.errors import Refusal
+from market.salesfile.table import columns_option, read_sales
+from policies.common import files as disk
+from policies.common.console import refuse_unwritable, terminal
+from policies.common.progress import phases
+from policies.common.sales_options import periods_option, where_option
+from policies.config.run import parse_run
+from policies.sales.calibration_table import print_calibration
+
+
+@dataclass(frozen=True)
+class CalibrateOrder:
+    """What was asked for; ``columns``, ``where`` and ``periods`` as on the command line."""
+
+    sales: Path
+    output: Path
+    options: Options
+    columns: str | None = None
+    where: tuple[str, ...] = ()
+    periods: str | None = None
+    validate: bool = False
+    report: Path | None = None
+    json: Path | None = None
+
+
+def run(order: CalibrateOrder) -> None:
+    """Calibrate, check that the configuration can be used, and only then write.
+
+    Raises :class:`Refusal` for files that would be written over, and for whatever reading, checking, estimating and
+    validating refuse; nothing is written then.
+    """
+    _refuse_outputs(order)
+    console = terminal(undisturbed=True)
+    columns = columns_option(order.columns) if order.columns else {}
+    where, periods = where_option(order.where), periods_option(order.periods)
+    with phases(console, f"calibrating {order.sales.name}") as say:
+        say("reading")
+        sales = read_sales(order.sales, columns, where, periods)
+        found = calibrate(sales, order.options, say)
+        reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
+        text = configuration(found, reading)
+        parse_run(yaml.safe_load(text), str(order.output))
+        checked = validate(found, say) if order.validate else None
+        say("writing")
+        _write(order, text, reading, found, checked)
+    print_calibration(found, checked, console)
+    _say_written(order, checked, console)
+
+
+def _refuse_outputs(order: CalibrateOrder) -> None:
+    asked = [path for path in (order.output, order.report, order.json) if path is not None]
+    if order.output.suffix not in (".yaml", ".yml"):
+        raise Refusal(f"--output {order.output}: must end with .yaml")
+    if order.report is not None and order.report.suffix not in (".html", ".htm"):
+        raise Refusal(f"--report {order.report}: must end with .html")
+    if len({path.resolve() for path in asked}) < len(asked):
+        raise Refusal(f"{asked[-1]}: --output, --report and --json must be different files")
+    for path in asked:
+        if path.resolve() == order.sales.resolve():
+            raise Refusal(f"{path}: is the sales file itself; choose another name")
+        refuse_unwritable(path, order.options.force)
+
+
+def _write(
+    order: CalibrateOrder, text: str, reading: dict[str, Any], found: Calibration, checked: Validation | None
+) -> None:
+    """Everything is made before anything is written."""
+    data, text_of_page = summary(found, checked), None
+    if order.report is not None:
+        from policies.sales.calibration_page import page
+
+        text_of_page = page(found, checked, order.output.name, reading).text()
+    if order.json is not None:
+        disk.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+    if order.report is not None and text_of_page is not None:
+        disk.replace(order.report, text_of_page.encode())
+    disk.replace(order.output, text.encode())
+
+
+def _say_written(order: CalibrateOrder, checked: Validation | None, console: Console) -> None:
+    written = [str(path) for path in (order.output, order.report, order.json) if path is not None]
+    console.print(f"Written: {', '.join(written)}", highlight=False, markup=False)
+    if checked is None:
+        hint = "Not checked on weeks that it has not seen: --validate does that."
+        console.print(hint, highlight=False, markup=False, style="dim")
+    console.print(f"Next: bazaar train {order.output}", highlight=False, markup=False, style="dim")

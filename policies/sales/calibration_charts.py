@@ -1,0 +1,194 @@
+"""Charts of a calibration as plotly figures: held-out weeks, seasons, demand curves. Titles stand in the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from market.calibration.calibrate import Calibration
+from market.calibration.validation import Validation
+from policies.sales.calibrate_figures import Z95, correlation, demand_curve, season_labels, times
+from policies.views.charts import GREY, Chart, colour, dress, faint, line_style, panels
+from policies.views.format import MINUS, number
+
+FEW = 4  # sellers below one another; more stand in two columns
+WIDE = 20.0  # times the smallest value: an axis of logarithms shows both ends
+SKEWED = (
+    " Most points lie below the line, as is usual where sales are skewed: the market's mean counts the few periods that "
+    "sell far more."
+)
+AREA = "rgba(140,140,140,0.25)"
+ACROSS = 3  # demand curves in a row
+
+
+def weeks_chart(found: Calibration, checked: Validation) -> Chart:
+    """Units by period, the file's and the market's, a panel for each seller."""
+    import plotly.graph_objects as go
+
+    sellers, time = found.sellers, times(found.sales)
+    columns = 1 if len(sellers) <= FEW else 2
+    rows, wide = -(-len(sellers) // columns), weeks_by_seller(found, checked)
+    titles = [_panel_title(name, *wide[name]) for name in sellers]
+    figure = panels(rows, columns, titles, vertical_spacing=0.3 / rows, horizontal_spacing=0.09, shared_xaxes=True)
+    for k, name in enumerate(sellers):
+        at = {"row": k // columns + 1, "col": k % columns + 1}
+        looks: dict[str, dict[str, Any]] = {
+            "sold (file)": {"line": {"color": GREY, "width": 1}, "fill": "tozeroy", "fillcolor": AREA},
+            "market": {"line": line_style(k)},
+        }
+        for (label, look), values in zip(looks.items(), wide[name], strict=True):
+            shown = {"mode": "lines", "hovertemplate": "%{y:,.0f}"}
+            figure.add_trace(go.Scatter(x=time, y=values, name=label, **shown, **look), **at)
+    figure.update_yaxes(rangemode="tozero", tickformat="~s")
+    figure.update_yaxes(title="units", col=1)
+    for k in range(len(sellers) - columns, len(sellers)):  # the last panel of each column
+        at = {"row": k // columns + 1, "col": k % columns + 1}
+        figure.update_xaxes(title=None if found.sales.dates is not None else "period", showticklabels=True, **at)
+    dress(figure, 50 + 185 * rows, showlegend=False, hovermode="x unified", margin={"l": 60, "r": 16, "t": 28, "b": 44})
+    return Chart(f"Units a {unit(found)}, what was sold and what the market expects", figure, _weeks_note(found))
+
+
+def weeks_by_seller(found: Calibration, checked: Validation) -> dict[str, tuple[list[Any], list[Any]]]:
+    """Units of the file and of the market in every period, None where a seller has no row."""
+    every = range(len(found.sales.labels))
+    wide = checked.weeks.pivot(index="period", columns="seller", values=["units", "market"]).reindex(every)
+    wide = wide.reindex(columns=[(kind, name) for kind in ("units", "market") for name in found.sellers])
+    return {
+        name: (_known(wide["units"][name].to_numpy()), _known(wide["market"][name].to_numpy()))
+        for name in found.sellers
+    }
+
+
+def _known(values: Any) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _panel_title(name: str, real: list[Any], market: list[Any]) -> str:
+    found = correlation(np.array(real, np.float64), np.array(market, np.float64))
+    return name if found is None else f"{name} (correlation {number(found, '{:.2f}')})"
+
+
+def _weeks_note(found: Calibration) -> str:
+    summed = "" if len(found.sales.markets) == 1 else f" All {len(found.sales.markets)} markets together."
+    return (
+        "Grey area: the file. Line: the mean of what the market sells at that period's real prices and promotions, "
+        "told by the fit that has not seen the period; it does not know the period's shock, so it is smoother." + summed
+    )
+
+
+def unit(found: Calibration) -> str:
+    """What one period is."""
+    return found.sales.step if found.sales.step in ("day", "week", "month") else "period"
+
+
+def scatter_chart(found: Calibration, checked: Validation) -> Chart:
+    """Every seller and period: sold against expected."""
+    import plotly.graph_objects as go
+
+    figure, wide = panels(1, 1), weeks_by_seller(found, checked)
+    for k, (name, (real, market)) in enumerate(wide.items()):
+        marker = {"color": faint(k, 0.55), "size": 7, "symbol": k // 7, "line": {"width": 0.5, "color": colour(k)}}
+        text = "%{text}: sold %{y:,.0f}, market %{x:,.0f}"
+        figure.add_trace(
+            go.Scatter(
+                x=market, y=real, text=found.sales.labels, name=name, mode="markers", marker=marker, hovertemplate=text
+            )
+        )
+    values = checked.weeks[["units", "market"]].to_numpy(np.float64)
+    low, high = float(values.min()), float(values.max())
+    figure.add_trace(
+        go.Scatter(
+            x=[low, high], y=[low, high], mode="lines", line={"color": GREY, "dash": "dash", "width": 1.2},
+            name="equal", hoverinfo="skip",
+        )
+    )  # fmt: skip
+    below = float((checked.weeks["units"] < checked.weeks["market"]).mean())
+    log = low > 0 and high > WIDE * low
+    axis: dict[str, Any] = {"type": "log", "dtick": "D2"} if log else {"rangemode": "tozero"}
+    if log:
+        axis["range"] = [np.log10(low) - 0.1, np.log10(high) + 0.1]
+    figure.update_xaxes(title="units the market expects", tickformat="~s", **axis)
+    figure.update_yaxes(title=f"units sold in the {unit(found)}", tickformat="~s", **axis)
+    legend = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"}
+    dress(figure, 520, margin={"l": 60, "r": 200, "t": 10, "b": 48}, width=760, legend=legend)
+    note = (
+        "Each point is one seller in one period; on the dashed line the market expects what was sold. A cloud that is "
+        "flatter than the line means that the market reacts too much to prices and promotions, a steeper one too little."
+        + (SKEWED if log and below > 0.5 else "")
+    )
+    return Chart("Sold against expected", figure, note)
+
+
+def season_chart(found: Calibration) -> Chart | None:
+    """The seasons' utilities with their errors; None without seasons."""
+    import plotly.graph_objects as go
+
+    effects = found.fit.fitted.season
+    if not effects:
+        return None
+    labels, values = season_labels(found), [one.value for one in effects.values()]
+    errors = [Z95 * one.error for one in effects.values()]
+    figure = panels(1, 1)
+    figure.add_hline(y=0, line={"color": GREY, "width": 1})
+    figure.add_trace(
+        go.Scatter(
+            x=[labels[name] for name in effects], y=values, mode="markers", name="season",
+            marker={"color": colour(0), "size": 9},
+            error_y={"array": errors, "color": colour(0), "thickness": 1.5, "width": 4},
+            hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(type="category", showgrid=False, title=_cycle(found))
+    figure.update_yaxes(title="utility, all sellers alike", tickformat="+.2f")
+    dress(figure, 300, showlegend=False, margin={"l": 60, "r": 16, "t": 10, "b": 48})
+    low, high = (f"{value:+.2f}".replace("-", MINUS) for value in (min(values), max(values)))
+    note = (
+        "Against the mean of all seasons, with 95 % intervals. While most customers buy nothing, 0.10 is about 10 % more "
+        "units of every seller."
+    )
+    return Chart(f"The season moves utility from {low} to {high}", figure, note)
+
+
+def _cycle(found: Calibration) -> str:
+    sales, season = found.sales, found.fit.design.season
+    if sales.has("season"):
+        return "season, as the file names it"
+    if season.width > 1:
+        return f"{season.width} {unit(found)}s from" if sales.dates is not None else f"{unit(found)}s of the cycle"
+    return f"{unit(found)} of a cycle of {season.length}"
+
+
+def curves_chart(found: Calibration) -> Chart:
+    """Expected units of each seller at its own price."""
+    import plotly.graph_objects as go
+
+    number_of = len(found.sellers)
+    columns = min(ACROSS, number_of)
+    rows = -(-number_of // columns)
+    figure = panels(rows, columns, found.sellers, vertical_spacing=0.34 / rows, horizontal_spacing=0.08)
+    for k in range(number_of):
+        curve, at = demand_curve(found, k), {"row": k // columns + 1, "col": k % columns + 1}
+        text = "price %{x:.2f}: %{y:,.4~r} units<extra></extra>"
+        line = {"color": colour(k), "width": 2.2}
+        figure.add_trace(go.Scatter(x=curve.price, y=curve.units, mode="lines", line=line, hovertemplate=text), **at)
+        dot = {"color": colour(k), "size": 10, "line": {"color": "white", "width": 1.5}}
+        figure.add_trace(
+            go.Scatter(x=[curve.mean[0]], y=[curve.mean[1]], mode="markers", marker=dot, hovertemplate=text), **at
+        )
+        figure.add_vline(x=curve.cost, line={"color": GREY, "dash": "dash", "width": 1.4}, **at)
+        low, high = min(curve.cost, float(curve.price[0])), float(curve.price[-1])
+        figure.update_xaxes(range=[low - 0.05 * (high - low), high + 0.05 * (high - low)], **at)
+    figure.update_yaxes(rangemode="tozero", tickformat="~s")
+    figure.update_yaxes(title=f"units a {unit(found)}", col=1)
+    figure.update_xaxes(title="own price (money a unit)", row=rows)
+    dress(figure, 70 + 215 * rows, showlegend=False, margin={"l": 60, "r": 16, "t": 30, "b": 48})
+    return Chart("What each seller would sell at another price", figure, _curves_note(found))
+
+
+def _curves_note(found: Calibration) -> str:
+    place = "" if len(found.sales.markets) == 1 else " in a market of mean size"
+    return (
+        f"Expected units a {unit(found)}{place}, the others at their mean prices, shocks and promotions as on average, "
+        "over the prices that the file has (1st to 99th percentile). Dot: mean price and share. Dashed: unit cost."
+    )

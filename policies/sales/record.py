@@ -1,0 +1,77 @@
+"""`bazaar record`: what a market sells, as a sales file: to try calibration without data, or to see what it recovers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from market.errors import Refusal
+from market.simulation.batch import MarketBatch
+from market.state import Record
+from policies.common import files as disk
+from policies.common.console import refuse_unwritable
+from policies.config.run import load_run
+from policies.sellers.rollout import play
+from policies.sellers.rules.level_search import build
+
+HEAD = ["period", "market", "seller", "price", "units", "cost"]
+
+
+@dataclass(frozen=True)
+class RecordOrder:
+    """What was asked for: every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all)."""
+
+    config: Path
+    output: Path
+    rules: str
+    markets: int = 4
+    periods: int | None = None
+    seed: int = 0
+    changes: tuple[str, ...] = ()
+    force: bool = False
+
+
+def record(order: RecordOrder) -> None:
+    """Play one episode and write a row for each period, market and seller; units are what was sold.
+
+    Raises :class:`Refusal` for a file that would be written over, and rules that cannot play.
+    """
+    refuse_unwritable(order.output, order.force)
+    spec = load_run(order.config, order.changes).market
+    if order.periods is not None and order.periods > spec.horizon:
+        raise Refusal(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
+    batch = MarketBatch(spec, order.markets, order.seed)
+    sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
+    ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
+    head = [*HEAD, *(["promo_event"] if spec.events else [])]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(_rows(batch, ledger))
+    disk.replace(order.output, text.getvalue().encode())
+    _say(order, ledger, Console())
+
+
+def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
+    cost = [seller.unit_cost for seller in batch.spec.sellers]
+    names, events = batch.spec.names, batch.tape.event if batch.spec.events else None
+    for t, period in enumerate(ledger):
+        for m, row in enumerate(period):
+            for seat, name in enumerate(names):
+                sold = row["sold"][seat]
+                units = int(sold) if float(sold).is_integer() else round(float(sold), 6)
+                found: list[object] = [t, f"m{m}", name, round(float(row["price"][seat]), 4), units, cost[seat]]
+                yield found if events is None else [*found, int(events[m, t, seat])]
+
+
+def _say(order: RecordOrder, ledger: Record, console: Console) -> None:
+    lost = float(ledger["lost"].sum() / max(ledger["lost"].sum() + ledger["sold"].sum(), 1e-300))
+    console.print(f"Written: {order.output}: {ledger.size:,} rows", highlight=False, markup=False)
+    if lost > 0.01:
+        text = f"{lost:.1%} of the units wanted were not in stock: the file has what was sold, as real files do"
+        console.print(text, highlight=False, markup=False, style="yellow")

@@ -1,0 +1,245 @@
+"""League play: each learner in a market of its own, against rivals drawn from a pool for every row and episode.
+
+Prioritised fictitious self-play (Vinyals et al. 2019): the pool holds the learners as they are now, past snapshots of
+all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.selfplay.pfsp``). A fixed
+share of rows meets each kind; which rivals a row has changes only when its episode ends.
+
+What is judged and saved of a learner is the average of its weights over the last part of the run, and the best of these
+is chosen by the worst shortfall against the fixed competitors (``policies.evaluation.selection``).
+
+Dimensions: M rows of each learner, N sellers, C fixed competitors.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from market.simulation.decisions import Decisions
+from market.state import Floats
+from policies.common.seeding import rival_draws
+from policies.config.learners import LearnerOptions
+from policies.config.selfplay import League as Options
+from policies.evaluation.selection import Shortfalls
+from policies.learners.averaging import WeightAverage
+from policies.learners.base import Learner
+from policies.learners.numpy_memory import generator_state, restore_generator
+from policies.networks.architecture import Actor
+from policies.selfplay.base import Mode
+from policies.selfplay.matchmaking import DrawnMarket
+from policies.selfplay.meetings import KINDS, Meetings
+from policies.selfplay.population import Pool
+from policies.selfplay.seating import Seats
+from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.rules.compose import Rules
+from policies.storage.run_folder import write_json
+
+STOCKED = (
+    "nash+base_stock",
+    "collusive+base_stock",
+    "cost_plus+base_stock",
+    "cost_plus(margin=0.1)+forecast",
+    "random(each=episode)+forecast",
+    "trigger(periods=20)+forecast",
+    "undercut+base_stock",
+    "undercut(spread=0.2)+forecast",
+)
+MADE = tuple(rules.partition("+")[0] for rules in STOCKED)
+PLAIN = LearnerOptions.model_validate({})  # pars in plain profit, as ratings are
+DISTANCES = 20  # snapshots of a run by default
+
+
+class League(Mode):
+    """One :class:`~policies.selfplay.matchmaking.DrawnMarket` a learner, and the pool that all of them draw from.
+
+    ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
+    """
+
+    def __init__(self, options: Options, seats: Seats) -> None:
+        seats.need_learners(2, "league")
+        config = seats.config
+        self.options, self.seats, self.spec = options, seats, seats.spec
+        self.budget, self.done = config.training.budget, 0
+        self.distance = options.distance or max(1, self.budget // DISTANCES)
+        self.pool = Pool(self.spec)
+        self.players = {seat: seats.learner(seat) for seat in seats.learning}
+        self.averages = {seat: self._average(learner) for seat, (learner, _) in self.players.items()}
+        self.rng = rival_draws(seats.seed)
+        self._add_present()
+        self.meetings: dict[int, Meetings] = {}
+        self.markets: dict[int, DrawnMarket] = {}
+        for place, seat in enumerate(self.players):
+            self._seat(seat, place * config.training.markets)
+
+    def _average(self, learner: Learner) -> WeightAverage:
+        """Over a share of the run's periods."""
+        a_period = len(self.players) * self.seats.config.training.markets
+        return WeightAverage(learner.network, self.options.average * self.budget / a_period)
+
+    def network(self, seat: int) -> Actor:
+        """The average of the learner's weights over the last part of the run."""
+        return self.averages[seat].network
+
+    def _add_present(self) -> None:
+        """The learners as they are, and the fixed competitors: made anew in every process."""
+        for seat, (learner, decisions) in self.players.items():
+            name = self.spec.names[seat]
+            self.pool.add(seat, "current", f"{name} (learning)", TrainedSeller(learner.network, decisions))
+        for rules in self._competitors():
+            for seat in self.players:
+                self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+
+    def _competitors(self) -> list[Rules]:
+        """The fixed competitors of the pool: none where no row meets them."""
+        usual = STOCKED if self.spec.stocked else MADE
+        given, where = self.options.competitors, "selfplay.competitors"
+        return self.seats.judge.listed(given, usual, where) if self.options.fixed else []
+
+    @cached_property
+    def shortfalls(self) -> Shortfalls | None:
+        """Against each fixed competitor of the pool in all learners' seats."""
+        seats, judge, fixed = range(len(self.spec.sellers)), self.seats.judge, self.seats.fixed
+        line_ups = [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
+        return Shortfalls(self.seats.config, self.seats.seed, line_ups) if line_ups else None
+
+    def _pars(self, seat: int) -> Floats:
+        """What the best fixed competitor earns in a seat against each of them in the others (C,)."""
+        return np.array([] if self.shortfalls is None else self.shortfalls.pars(seat, PLAIN))
+
+    def _seat(self, seat: int, first_row: int) -> None:
+        drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
+        pars = partial(self._pars, seat)
+        meetings = Meetings(self.pool, seat, drawn, self.options, settings.markets, self.rng, pars)
+        # a market counts all its seats, the league those of learners only: their fractions must agree
+        budget = self.budget * len(self.spec.sellers) // len(self.players)
+        self.meetings[seat] = meetings
+        self.markets[seat] = DrawnMarket(
+            self.spec,
+            seat,
+            self.players[seat],
+            drawn,
+            self.seats.fixed,
+            meetings,
+            settings.markets,
+            budget,
+            self.seats.seed,
+            first_row,
+        )
+
+    @property
+    def learners(self) -> dict[int, Learner]:
+        """By seat."""
+        return {seat: learner for seat, (learner, _) in self.players.items()}
+
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+        return self.players[seat][1]
+
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row of every learner's market; snapshots are taken where they are due."""
+        reports: dict[int, dict[str, float]] = {}
+        before = self.done
+        for market in self.markets.values():
+            reports |= market.play_period()
+            self.done += market.batch.markets
+        for average in self.averages.values():
+            average.add()
+        if self.done // self.distance > before // self.distance:
+            self._take_snapshots()
+        return reports
+
+    def _take_snapshots(self) -> None:
+        for seat, (learner, decisions) in self.players.items():
+            path = Path(f"snapshot of {self.spec.names[seat]}")
+            saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
+            self.pool.add_snapshot(saved)
+            if len(self.pool.of(seat, "snapshot")) > self.options.pool:
+                self.pool.evict(self._leaves(seat), self.options.pool)
+        self.pool.drop({number for market in self.markets.values() for number in market.playing()})
+        for meetings in self.meetings.values():
+            meetings.ratings.forget(set(self.pool.members))
+
+    def _leaves(self, seat: int) -> int:
+        """The snapshot that goes; never the newest, which nobody has met."""
+        *others, _ = self.pool.of(seat, "snapshot")
+        if self.options.evict == "oldest":
+            return others[0]
+        total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.meetings.items() if k != seat], axis=0)
+        return others[int(np.argmin(total[:-1]))]
+
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By learner, each in its own market."""
+        figures = {seat: market.earned().get(seat) for seat, market in self.markets.items()}
+        return {seat: found for seat, found in figures.items() if found is not None}
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
+        return {self.spec.names[seat]: self._figures(meetings) for seat, meetings in self.meetings.items()}
+
+    def _figures(self, meetings: Meetings) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for kind in KINDS:
+            numbers = [n for seat in meetings.drawn for n in self.pool.of(seat, kind)]
+            known = [one for n in numbers if (one := meetings.ratings.of.get(n)) is not None]
+            if known:
+                found[f"{kind}_profit"] = float(np.mean([one.own for one in known]))
+                found[f"{kind}_worst_profit"] = min(one.own for one in known)
+                found[f"{kind}_margin"] = float(np.mean([one.own - one.theirs for one in known]))
+            if len(numbers) > 1:
+                found[f"{kind}_largest_weight"] = max(
+                    float(meetings.chances(seat, kind)[1].max()) for seat in meetings.drawn
+                )
+        return found
+
+    def write(self, folder: Path) -> None:
+        """``pool/*.pt`` and ``league.json``: every member, what each learner earned against it, and its weight."""
+        self.pool.write(folder)
+        table = [row for seat, meetings in self.meetings.items() for row in self._table(seat, meetings)]
+        write_json(folder / "league.json", {"step": self.done, "snapshots_every": self.distance, "meetings": table})
+
+    def _table(self, seat: int, meetings: Meetings) -> list[dict[str, Any]]:
+        rows = []
+        for rival in meetings.drawn:
+            for kind in KINDS:
+                for number, chance in (
+                    zip(*meetings.chances(rival, kind), strict=True) if self.pool.of(rival, kind) else ()
+                ):
+                    rated = meetings.ratings.of.get(number)
+                    rows.append(
+                        {
+                            "learner": self.spec.names[seat],
+                            "seat": self.spec.names[rival],
+                            "kind": kind,
+                            "member": self.pool.members[number].label,
+                            "weight": float(chance),
+                            "profit": rated.own if rated else None,
+                            "its_profit": rated.theirs if rated else None,
+                            "episodes": rated.episodes if rated else 0.0,
+                        }
+                    )
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Pool, ratings, who plays in every row, markets with learners, and the generator of draws."""
+        return {
+            "done": self.done,
+            "pool": self.pool.state_dict(),
+            "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.meetings.items()},
+            "averages": {str(seat): average.state_dict() for seat, average in self.averages.items()},
+            "generator": torch.from_numpy(generator_state(self.rng)),
+            "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.done = state["done"]
+        self.pool.load_state_dict(state["pool"])
+        for seat, meetings in self.meetings.items():
+            meetings.ratings.load_state_dict(state["ratings"][str(seat)])
+            self.markets[seat].load_state_dict(state["markets"][str(seat)])
+            self.averages[seat].load_state_dict(state["averages"][str(seat)])
+        restore_generator(self.rng, state["generator"].numpy())

@@ -1,0 +1,227 @@
+"""The lockstep loop: all seats act, the market steps, every learner remembers and learns.
+
+All learners learn at the same time, each from what its own seat is rewarded for (``policies.learners.rewards``); fixed
+competitors sit beside them. Rows begin their first episode staggered, so that at any time the rows are in all phases
+of an episode.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from market.errors import Refusal
+from market.simulation.batch import MarketBatch
+from market.simulation.decisions import Decisions, order_quantity
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.seeding import row_seed
+from policies.common.torch_tools import to_arrays, to_tensors
+from policies.learners.base import Learner
+from policies.learners.rewards import Tally, objective
+from policies.selfplay.base import Mode
+from policies.sellers.protocol import Memory, Seller, look, reset_rows
+
+
+class SeatPlayer(ABC):
+    """What sits in a seat: decides for all rows, and is told which rows begin an episode."""
+
+    @abstractmethod
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Prices (M,) and quantities to order (M,), given what all seats see (M, N, F)."""
+
+    @abstractmethod
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Rows (M,) whose episode begins anew."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the player's future depends on, as :mod:`policies.common.torch_tools` says."""
+        raise NotImplementedError(type(self).__name__)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        raise NotImplementedError(type(self).__name__)
+
+
+@dataclass
+class LearnerSeat(SeatPlayer):
+    """A seat whose player learns."""
+
+    learner: Learner
+    decisions: Decisions
+    action: NDArray[Any] | None = None
+
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Decide for all rows with exploration; the action is kept to be remembered."""
+        self.action = self.learner.act(observation[:, seat], explore=True)
+        price, level = self.decisions.decode(self.action)
+        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """What the learner remembers does not reach from one episode into the next."""
+        self.learner.restart(rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learner's state, and the action that it is about to remember."""
+        action = None if self.action is None else torch.from_numpy(self.action.copy())
+        return {"learner": self.learner.state_dict(), "action": action}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.learner.load_state_dict(state["learner"])
+        self.action = None if state["action"] is None else state["action"].numpy().copy()
+
+
+@dataclass
+class FixedSeat(SeatPlayer):
+    """A seat whose player follows rules."""
+
+    seller: Seller
+    memory: Memory
+
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Decide for all rows."""
+        price, quantity, self.memory = self.seller.act(look(batch, seat, observation), self.memory)
+        return price, quantity
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Put the memory of rows that begin an episode back to the start."""
+        self.memory = reset_rows(self.seller, self.memory, rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the seller remembers of the running episodes."""
+        return {"memory": to_tensors(self.memory)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.memory = to_arrays(state["memory"])
+
+
+Player = tuple[Learner, Decisions] | SeatPlayer | Seller
+
+
+def _seated(player: Player, markets: int) -> SeatPlayer:
+    if isinstance(player, SeatPlayer):
+        return player
+    return LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
+
+
+class SelfPlay(Mode):
+    """Learners and fixed competitors in one market of M parallel rows.
+
+    Args:
+        spec: the market.
+        players: one per seat, a learner with its encoding of decisions, a fixed competitor, or what sits there.
+        markets: M.
+        budget: seller-periods after which schedules (exploration, step size) have run their course.
+        seed: of the run; training rows get a stream of their own, ``first_row`` is where in it they begin.
+    """
+
+    def __init__(
+        self, spec: MarketSpec, players: Sequence[Player], markets: int, budget: int, seed: int, first_row: int = 0
+    ) -> None:
+        self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
+        self.seats = [_seated(player, markets) for player in players]
+        self.budget, self.done = budget, 0
+        self.tally = Tally(len(self.seats))
+        self.rewards: dict[int, Floats] = {}
+        self._first_cut = np.arange(markets) * spec.horizon // markets
+        self.batch.reset()
+        self._observation = self.batch.observe().copy()
+
+    @property
+    def learners(self) -> dict[int, Learner]:
+        """The learner of each seat that has one."""
+        return {seat: player.learner for seat, player in enumerate(self.seats) if isinstance(player, LearnerSeat)}
+
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+        player = self.seats[seat]
+        assert isinstance(player, LearnerSeat)
+        return player.decisions
+
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row; returns what learners reported of updates, by seat."""
+        batch, observation = self.batch, self._observation
+        price, quantity = np.empty_like(batch.reward), np.empty_like(batch.reward)
+        for seat, player in enumerate(self.seats):
+            price[:, seat], quantity[:, seat] = player.act(batch, seat, observation)
+        self._reward(batch.step(price, quantity)["profit"])
+        following = batch.observe().copy()
+        cut = self._cut_rows()
+        self._watch(cut)
+        reports = self._learn(observation, following, cut)
+        self._observation = self._begin_episodes(cut) if cut.any() else following
+        self.done += batch.reward.size
+        return reports
+
+    def _cut_rows(self) -> NDArray[np.bool_]:
+        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode."""
+        first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
+        return np.asarray(self.batch.truncated | first)
+
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By seat, what it earned while exploring and was rewarded for, since last asked."""
+        return self.tally.take()
+
+    def _reward(self, profit: Floats) -> None:
+        """Work out what each learner is rewarded with (M,), of the period's profits (M, N)."""
+        wanted = {seat: learner.options.reward for seat, learner in self.learners.items()}
+        minded = {seat: objective(profit, seat, reward) for seat, reward in wanted.items() if reward != "own"}
+        self.tally.add(profit, minded)
+        own, scale = self.batch.reward, self.batch.reward_scale
+        self.rewards = {seat: minded[seat] / scale[seat] if seat in minded else own[:, seat] for seat in wanted}
+
+    def _watch(self, cut: NDArray[np.bool_]) -> None:
+        """Told of every period, and of the rows (M,) whose episode it ends, before they begin anew."""
+
+    def _learn(
+        self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
+    ) -> dict[int, dict[str, float]]:
+        reports = {}
+        for seat, player in enumerate(self.seats):
+            if not isinstance(player, LearnerSeat):
+                continue
+            learner = player.learner
+            assert player.action is not None
+            learner.progress(self.fraction)
+            learner.remember(observation[:, seat], player.action, self.rewards[seat], following[:, seat], cut)
+            if report := learner.learn():
+                reports[seat] = report
+        return reports
+
+    def _begin_episodes(self, cut: NDArray[np.bool_]) -> NDArray[np.float32]:
+        self.batch.reset(rows=np.flatnonzero(cut))
+        for player in self.seats:
+            player.restart(cut)
+        return self.batch.observe().copy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as :mod:`policies.common.torch_tools` says."""
+        return {
+            "done": self.done,
+            "market": to_tensors(self.batch.save()),
+            "observation": torch.from_numpy(self._observation.copy()),
+            "seats": [player.state_dict() for player in self.seats],
+            "tally": self.tally.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a loop made with the same arguments.
+
+        Raises :class:`~market.errors.Refusal` when the state is of another market.
+        """
+        if len(state["seats"]) != len(self.seats):
+            raise Refusal(f"saved loop: {len(state['seats'])} seats do not fit the {len(self.seats)} of this market")
+        self.batch.load(to_arrays(state["market"], like=self.batch.save()))
+        self._observation = state["observation"].numpy().copy()
+        for player, saved in zip(self.seats, state["seats"], strict=True):
+            player.load_state_dict(saved)
+        self.tally.load_state_dict(state["tally"])
+        self.done = state["done"]

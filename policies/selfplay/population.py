@@ -1,0 +1,107 @@
+"""The pool of sellers that learners meet: the learners as they are, what they were before, and fixed competitors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from market.spec.models import MarketSpec
+from policies.networks.architecture import Architecture
+from policies.sellers.checkpoint import SavedSeller, save_seller
+from policies.sellers.protocol import Seller
+
+Kind = Literal["current", "snapshot", "fixed"]
+FOLDER = "pool"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One seller of the pool, in the one seat that it can play. ``saved``: what a snapshot is, None of others."""
+
+    number: int
+    seat: int
+    kind: Kind
+    label: str
+    seller: Seller
+    saved: SavedSeller | None = None
+
+
+class Pool:
+    """Members by number. Those that have left stay until no row plays them any more."""
+
+    def __init__(self, spec: MarketSpec) -> None:
+        self.spec = spec
+        self.members: dict[int, Member] = {}
+        self.left: set[int] = set()
+        self._next = 0
+        self._written: set[int] = set()
+
+    def add(self, seat: int, kind: Kind, label: str, seller: Seller, saved: SavedSeller | None = None) -> Member:
+        """Take in a seller."""
+        member = Member(self._next, seat, kind, label, seller, saved)
+        self.members[self._next] = member
+        self._next += 1
+        return member
+
+    def add_snapshot(self, saved: SavedSeller) -> Member:
+        """Take in a learner as it is now; ``saved`` must hold weights of its own."""
+        label = f"{saved.seller}.{saved.trained}"
+        return self.add(saved.seat, "snapshot", label, saved.sit(self.spec), saved)
+
+    def of(self, seat: int, kind: Kind) -> list[int]:
+        """The numbers of the members that can be drawn for a seat, oldest first."""
+        return [one.number for one in self.present() if one.seat == seat and one.kind == kind]
+
+    def present(self) -> Iterator[Member]:
+        """Members that have not left."""
+        return (member for number, member in self.members.items() if number not in self.left)
+
+    def evict(self, number: int, least: int) -> None:
+        """Let a member go; ``least``: how many must stay of its seat and kind."""
+        member = self.members[number]
+        if len(self.of(member.seat, member.kind)) > least:
+            self.left.add(number)
+
+    def drop(self, playing: set[int]) -> None:
+        """Forget members that have left and are in no row."""
+        for number in self.left - playing:
+            del self.members[number]
+        self.left &= playing
+
+    def write(self, folder: Path) -> None:
+        """Save snapshots that are not in the run's folder yet, ``pool/SELLER.TRAINED.pt``."""
+        place = folder / FOLDER
+        place.mkdir(exist_ok=True)
+        for member in self.members.values():
+            if member.saved is not None and member.number not in self._written:
+                save_seller(replace(member.saved, path=place / f"{member.label}.pt"))
+                self._written.add(member.number)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Snapshots with their weights; the others are made anew by whoever made them."""
+        snapshots = {str(m.number): _plain(m.saved) for m in self.members.values() if m.saved is not None}
+        return {"snapshots": snapshots, "left": sorted(self.left), "next": self._next, "written": sorted(self._written)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back :meth:`state_dict` in a pool that holds the same other members."""
+        kept = {number: member for number, member in self.members.items() if member.saved is None}
+        self.members = kept
+        for number, plain in state["snapshots"].items():
+            saved = _saved(plain, self.spec)
+            self._next = int(number)
+            self.add_snapshot(saved)
+        self.members = dict(sorted(self.members.items()))
+        self.left, self._next, self._written = set(state["left"]), state["next"], set(state["written"])
+
+
+def _plain(saved: SavedSeller) -> dict[str, Any]:
+    names = ("seller", "seat", "encoding", "learner", "trained", "score", "weights")
+    plain = {name: getattr(saved, name) for name in names}
+    return plain | {"architecture": saved.architecture.model_dump(mode="json")}
+
+
+def _saved(plain: dict[str, Any], spec: MarketSpec) -> SavedSeller:
+    own = plain | {"architecture": Architecture.model_validate(plain["architecture"])}
+    return SavedSeller(path=Path(f"pool of {plain['seller']}"), market=spec, **own)

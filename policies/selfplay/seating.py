@@ -1,0 +1,90 @@
+"""Who sits where, as a run's configuration has it: makes the seats' learners and fixed competitors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from market.errors import Refusal
+from market.simulation.decisions import Decisions
+from market.spec.models import MarketSpec
+from policies.config.run import RunConfig
+from policies.evaluation.line_ups import Judge
+from policies.evaluation.run_sellers import default_player
+from policies.learners.base import Learner
+from policies.learners.build import learner_name, make_learner
+from policies.networks.architecture import Actor
+from policies.sellers.checkpoint import SavedSeller
+from policies.sellers.rules.compose import FixedSeller, parse_rules
+
+Player = tuple[Learner, Decisions]
+
+
+@dataclass(frozen=True)
+class Seats:
+    """A run's seats.
+
+    Args:
+        seed: of the run; learners get seeds of their own from it.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    config: RunConfig
+    judge: Judge
+    seed: int
+    device: str
+
+    @property
+    def spec(self) -> MarketSpec:
+        """The market."""
+        return self.config.market
+
+    def player(self, seat: int) -> Any:
+        """The configuration's entry of a seat."""
+        return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
+
+    @cached_property
+    def learning(self) -> dict[int, str]:
+        """The names of the learners, by seat."""
+        named = {k: learner_name(self.player(k), f"seats.{name}") for k, name in enumerate(self.spec.names)}
+        return {seat: name for seat, name in named.items() if name is not None}
+
+    def learner(self, seat: int, number: int = 0, seats: int = 1, extra: int = 0) -> Player:
+        """The ``number``-th learner of a seat; it plays ``seats`` seats and sees ``extra`` numbers more than usual."""
+        seed = self.seed * 1_000 + seat if number == 0 else (self.seed * 1_000 + seat) * 1_000 + number
+        return make_learner(self.config, seat, self.player(seat), self.device, seed, seats, extra)
+
+    @cached_property
+    def fixed(self) -> dict[int, FixedSeller]:
+        """The fixed competitors that the configuration seats."""
+        return {
+            seat: self.judge.fixed(parse_rules(self.player(seat), f"seats.{name}", self.spec), seat)
+            for seat, name in enumerate(self.spec.names)
+            if seat not in self.learning
+        }
+
+    def need_learners(self, least: int, mode: str) -> None:
+        """Raise :class:`Refusal` when fewer than ``least`` seats learn."""
+        if len(self.learning) < least:
+            raise Refusal(
+                f"selfplay.mode: {mode} needs {least} seats or more that learn, there are {len(self.learning)}"
+            )
+
+    def saved(
+        self, seat: int, decisions: Decisions, network: Actor, trained: int, score: float, path: Path
+    ) -> SavedSeller:
+        """The seat's policy as it is to be saved; its weights are copies."""
+        return SavedSeller(
+            path=path,
+            seller=self.spec.names[seat],
+            seat=seat,
+            encoding=decisions.encoding,
+            learner=self.learning[seat],
+            trained=trained,
+            score=score,
+            architecture=network.architecture,
+            weights={name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()},
+            market=self.spec,
+        )

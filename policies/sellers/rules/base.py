@@ -1,0 +1,159 @@
+"""What the rules of a fixed competitor have in common: the seat they play, and a rule bound to it.
+
+Dimensions: M markets side by side, N sellers, R = N - 1 rivals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from market.demand.equilibrium import prices_of
+from market.errors import Refusal
+from market.spec.models import MarketSpec, Seller
+from market.state import Floats
+from market.theory.newsvendor import mean_demand
+from policies.sellers.protocol import Memory, View
+
+LARGEST_LEVEL = 1e12
+
+
+def no_memory(markets: int) -> Memory:
+    """The memory of a rule that remembers nothing."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule bound to a seat.
+
+    ``decide`` takes the view and the seller's memory and returns its decision (M,) with the entries of the memory
+    that change; ``start`` makes the rule's own entries, arrays over M.
+    """
+
+    decide: Callable[[View, Memory], tuple[Floats, Memory]]
+    start: Callable[[int], Memory] = no_memory
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One seat of a market as its rules see it. Theory's prices are those within every seat's range."""
+
+    spec: MarketSpec
+    index: int
+
+    @property
+    def seller(self) -> Seller:
+        """The seat's costs and ranges."""
+        return self.spec.sellers[self.index]
+
+    @property
+    def rivals(self) -> list[int]:
+        """The rivals' seats from one's own onward, the order in which a view lists them."""
+        count = len(self.spec.sellers)
+        return [(self.index + offset) % count for offset in range(1, count)]
+
+    @property
+    def middle(self) -> float:
+        """The middle of the price range, money per unit."""
+        return sum(self.seller.prices) / 2
+
+    @cached_property
+    def nash(self) -> Floats:
+        """Bertrand-Nash prices (N,), money per unit."""
+        return self._top if self._captive else self._within(prices_of(self.spec))
+
+    @cached_property
+    def joint(self) -> Floats:
+        """Joint-profit prices (N,), money per unit."""
+        return self._top if self._captive else self._within(prices_of(self.spec, joint=True))
+
+    @property
+    def _captive(self) -> bool:
+        """Whether everybody buys from the one seller there is: only its range bounds its best price."""
+        return len(self.spec.sellers) == 1 and self.spec.outside == -math.inf
+
+    @property
+    def _top(self) -> Floats:
+        return np.array([self.seller.prices[1]])
+
+    def _within(self, price: Floats) -> Floats:
+        low, high = np.array([seller.prices for seller in self.spec.sellers]).T
+        return np.clip(price, low, high)
+
+    def clip(self, price: float) -> float:
+        """The price in the seat's range nearest to ``price``."""
+        return min(max(price, self.seller.prices[0]), self.seller.prices[1])
+
+    def posted(self, price: float) -> Floats:
+        """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`Refusal` where rivals have none."""
+        prices = self.nash.copy() if self.rivals else np.zeros(1)
+        prices[self.index] = price
+        return prices
+
+    def units(self, amount: float) -> float:
+        """``amount`` in units that can be ordered: whole ones when customers are sampled."""
+        return math.floor(amount + 0.5) if self.spec.customers.mode == "sampled" else amount
+
+    def reference(self, price: float) -> Floats:
+        """As :meth:`posted`, with the middle of the rivals' ranges where there are no Nash prices."""
+        try:
+            return self.posted(price)
+        except Refusal:
+            prices = np.array([sum(seller.prices) / 2 for seller in self.spec.sellers])
+            prices[self.index] = price
+            return prices
+
+    def mean_demand(self, price: float) -> float:
+        """Mean units a period that first choose the seat at ``price``, rivals as in :meth:`reference`."""
+        return mean_demand(self.spec, self.index, self.reference(price))
+
+    def need_rivals_prices(self) -> None:
+        """Raise :class:`Refusal` when no rival's price can be seen."""
+        if len(self.spec.sellers) == 1:
+            raise Refusal(f"needs a rival, and {self.spec.name} has one seller")
+        if self.spec.visibility.rivals_prices == "hidden":
+            raise Refusal("needs the rivals' prices, and market.visibility.rivals_prices is hidden")
+
+    def refuse_free_stock(self) -> None:
+        """Raise :class:`Refusal` when more stock is never worse, so that no level is best."""
+        if self.seller.holding_cost <= 0:
+            where = f"market.sellers.{self.index} ({self.seller.name}).holding_cost"
+            raise Refusal(f"{where} must be above 0: stock that costs nothing to hold has no best level")
+
+
+@contextmanager
+def place(where: str) -> Iterator[None]:
+    """Put ``where`` before the message of a refusal that comes from inside."""
+    try:
+        yield
+    except Refusal as problem:
+        raise Refusal(f"{where}: {problem}") from None
+
+
+def amount_or(*words: str) -> BeforeValidator:
+    """A number of units, or one of ``words``: one message instead of one for each alternative."""
+
+    def check(value: object) -> object:
+        if value in words:
+            return value
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 <= number <= LARGEST_LEVEL:
+            raise ValueError(f"must be a number of units >= 0 or {' or '.join(words)}")
+        return number
+
+    return BeforeValidator(check)
+
+
+Level = Annotated[float | str, amount_or("newsvendor", "best", "ample")]
+Searched = Annotated[float | str, amount_or("best")]

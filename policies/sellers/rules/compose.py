@@ -1,0 +1,218 @@
+"""Fixed competitors: a pricing rule and a replenishment rule, composed by name.
+
+As text, ``undercut(step=0.05) + base_stock(level=best)``; in YAML, also
+``{pricing: {undercut: {step: 0.05}}, replenishment: {base_stock: {level: best}}}``. A new rule is a class of options
+in ``policies/sellers/rules/pricing.py`` or ``policies/sellers/rules/replenishment.py`` and its entry in the table there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import SerializeAsAny
+
+from market.errors import Refusal
+from market.spec.models import MarketSpec, Model, parse_model
+from market.state import Floats
+from policies.sellers.protocol import Memory, View
+from policies.sellers.rules.base import Rule, Seat, place
+from policies.sellers.rules.pricing import PRICING, Optimal, PricingRule
+from policies.sellers.rules.replenishment import REPLENISHMENT, BaseStock, OptimalOrders, ReplenishmentRule
+
+PART = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(([^()]*)\))?\s*")
+TEXT = re.compile(rf"({PART.pattern})(?:\+({PART.pattern}))?")
+Kind = TypeVar("Kind", PricingRule, ReplenishmentRule)
+
+
+class Rules(Model):
+    """What a fixed competitor does. Without a replenishment rule it plays ``base_stock`` where stock is held."""
+
+    pricing: SerializeAsAny[PricingRule]
+    replenishment: SerializeAsAny[ReplenishmentRule] | None = None
+
+    @property
+    def label(self) -> str:
+        """The rules as text that :func:`parse_rules` reads back: options that are not the default."""
+        parts = [self.pricing, None if isinstance(self.pricing, Optimal) else self.replenishment]
+        return "+".join(_text(part) for part in parts if part is not None)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Options that are to be found by simulation."""
+        return self.replenishment.searched if self.replenishment else ()
+
+    def completed(self, spec: MarketSpec) -> Rules:
+        """With the default replenishment rule where the market holds stock; refuses one where it does not."""
+        if not spec.stocked and self.replenishment is not None:
+            raise Refusal(
+                f"replenishment: means nothing when market.inventory is make_to_order: "
+                f"leave {self.replenishment.rule} out"
+            )
+        if not spec.stocked:
+            return self
+        if isinstance(self.pricing, Optimal):
+            return self._completed_optimum(self.pricing)
+        return self.with_replenishment(BaseStock()) if self.replenishment is None else self
+
+    def _completed_optimum(self, pricing: Optimal) -> Rules:
+        """The optimum decides prices and orders together, from one solution."""
+        own = OptimalOrders(gamma=pricing.gamma)
+        if self.replenishment not in (None, OptimalOrders(), own):
+            raise Refusal(
+                f"replenishment: optimal decides price and order together: leave {self.replenishment.rule} out, or "
+                "give another pricing rule"
+            )
+        return self.with_replenishment(own)
+
+    def with_replenishment(self, replenishment: ReplenishmentRule) -> Rules:
+        """The same pricing with another replenishment."""
+        return Rules(pricing=self.pricing, replenishment=replenishment)
+
+    def check(self, spec: MarketSpec, seat: int) -> None:
+        """Raise :class:`Refusal` when the rules cannot play this seat; levels to be searched are not searched."""
+        rules = self.completed(spec)
+        if rules.replenishment is not None and rules.searched:
+            with place(f"seats.{spec.names[seat]}.replenishment.{rules.replenishment.rule}"):
+                Seat(spec, seat).refuse_free_stock()
+            anything = rules.replenishment.model_copy(update=dict.fromkeys(rules.searched, 1.0))
+            rules = rules.with_replenishment(anything)
+        compose(rules, spec, seat)
+
+
+def _text(part: PricingRule | ReplenishmentRule) -> str:
+    fields = type(part).model_fields
+    options = {name: getattr(part, name) for name in fields if getattr(part, name) != fields[name].default}
+    inside = ",".join(f"{name}={_plain(value)}" for name, value in options.items())
+    return f"{part.rule}({inside})" if inside else part.rule
+
+
+def _plain(value: object) -> str:
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = None) -> Rules:
+    """Read rules from text or a mapping; with ``spec``, complete them for that market.
+
+    Raises :class:`Refusal` that begins with ``where`` and names the key and the rule.
+    """
+    if isinstance(data, Rules):
+        rules = data
+    elif isinstance(data, str):
+        rules = _from_text(data, where)
+    elif isinstance(data, Mapping):
+        rules = _from_mapping(data, where)
+    else:
+        raise Refusal(f"{where}: must be rules such as nash+base_stock, or a mapping with the key pricing")
+    if spec is None:
+        return rules
+    try:
+        return rules.completed(spec)
+    except Refusal as problem:
+        raise Refusal(f"{where}.{problem}") from None
+
+
+def _from_text(text: str, where: str) -> Rules:
+    match = TEXT.fullmatch(text)
+    if match is None:
+        cut = "; YAML cuts lists at commas, so quote rules that have one" if text.count("(") > text.count(")") else ""
+        raise Refusal(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock{cut}")
+    first, _, _, second, *_ = match.groups()
+    pricing = _part(first, PRICING, f"{where}.pricing")
+    replenishment = None if second is None else _part(second, REPLENISHMENT, f"{where}.replenishment")
+    return Rules(pricing=pricing, replenishment=replenishment)
+
+
+def _from_mapping(data: Mapping[Any, Any], where: str) -> Rules:
+    for key in data:
+        if key not in ("pricing", "replenishment"):
+            raise Refusal(f"{where}.{key}: unknown key; rules have pricing and replenishment")
+    if data.get("pricing") is None:
+        raise Refusal(f"{where}.pricing: this key is required")
+    pricing = _part(data["pricing"], PRICING, f"{where}.pricing")
+    given = data.get("replenishment")
+    replenishment = None if given is None else _part(given, REPLENISHMENT, f"{where}.replenishment")
+    return Rules(pricing=pricing, replenishment=replenishment)
+
+
+def _part(data: object, table: Mapping[str, type[Kind]], where: str) -> Kind:
+    """One rule: ``name``, ``name(option=value)`` or ``{name: {option: value}}``."""
+    options: object
+    if isinstance(data, str):
+        match = PART.fullmatch(data)
+        if match is None:
+            raise Refusal(f"{where}: {data!r} must be a rule such as name or name(option=value)")
+        name, inside = match.groups()
+        options = _options(inside or "", f"{where}.{name}")
+    elif isinstance(data, Mapping) and len(data) == 1:
+        ((name, options),) = data.items()
+    else:
+        raise Refusal(f"{where}: must be the name of one rule, alone or with its options")
+    if name not in table:
+        raise Refusal(f"{where}: unknown rule {name!r}; the rules are {', '.join(table)}")
+    known = table[name].model_fields
+    if isinstance(options, Mapping):
+        for key in options:
+            if key not in known:
+                raise Refusal(f"{where}.{name}.{key}: unknown key; {name} has {', '.join(known) or 'no options'}")
+    return parse_model(table[name], {} if options is None else options, f"{where}.{name}")
+
+
+def _options(text: str, where: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for item in text.split(",") if text.strip() else []:
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not (name and equals and value):
+            raise Refusal(f"{where}: {item.strip()!r} must be option=value")
+        if name in options:
+            raise Refusal(f"{where}.{name}: is given twice")
+        options[name] = value
+    return options
+
+
+@dataclass(frozen=True)
+class FixedSeller:
+    """A seller that follows rules, in one seat. ``rules`` hold the levels found where they were searched."""
+
+    rules: Rules
+    seat: Seat
+    pricing: Rule
+    replenishment: Rule | None
+
+    @property
+    def label(self) -> str:
+        """The rules as text, with the levels found."""
+        return self.rules.label
+
+    def start(self, markets: int) -> Memory:
+        """Both rules' memories, arrays over M."""
+        replenishment = self.replenishment.start(markets) if self.replenishment else {}
+        return self.pricing.start(markets) | replenishment
+
+    def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
+        """Price (M,) in the seat's range, quantity to order (M,) >= 0, and the memory to go on with."""
+        price, changed = self.pricing.decide(view, memory)
+        price = np.clip(price, *self.seat.seller.prices)
+        if self.replenishment is None:
+            return price, np.zeros(len(price)), memory | changed
+        order, stock = self.replenishment.decide(view, memory)
+        return price, order, memory | changed | stock
+
+
+def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None) -> FixedSeller:
+    """The seller of rules whose levels are all known; :func:`policies.sellers.rules.level_search.build` also searches for levels."""
+    where = where or f"seats.{spec.names[seat]}"
+    rules = parse_rules(rules, where, spec)
+    at, pricing, replenishment = Seat(spec, seat), rules.pricing, rules.replenishment
+    if replenishment is None:
+        with place(f"{where}.pricing.{pricing.rule}"):
+            return FixedSeller(rules, at, pricing.bind(at, lambda: 0.0), None)
+    usual = partial(pricing.usual, at)
+    with place(f"{where}.pricing.{pricing.rule}"):
+        priced = pricing.bind(at, partial(replenishment.level_in, at, usual))
+    with place(f"{where}.replenishment.{replenishment.rule}"):
+        return FixedSeller(rules, at, priced, replenishment.beside(at, pricing))

@@ -1,0 +1,209 @@
+"""The best stock level of a fixed competitor, found by simulation.
+
+All candidates meet the same customers (common random numbers), side by side in one batch: a coarse grid is refined
+around its best point until whole units are told apart. Deterministic: same market, rules and seed, same level.
+Dimensions: C candidates, R rows a candidate, T periods, D options searched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from market.errors import Refusal
+from market.metrics.summary import episode_profit
+from market.simulation.batch import MarketBatch
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.seeding import row_seed
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play
+from policies.sellers.rules.base import Seat, place
+from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
+from policies.sellers.rules.pricing import Constant, Nash
+from policies.sellers.rules.replenishment import BaseStock, CappedBaseStock, ReplenishmentRule, order_up_to
+
+LONGEST = 200  # periods played of one episode
+PLAYED = 6400  # periods of customers a candidate meets at least
+LEAST_ROWS = 64  # episodes a candidate
+POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options searched
+ROUNDS = 12
+
+Score = Callable[[Floats], Floats]
+
+
+def build(
+    rules: Rules | str | Mapping[str, Any],
+    spec: MarketSpec,
+    seat: int,
+    where: str | None = None,
+    rivals: Sequence[Rules] | None = None,
+    seed: int = 0,
+) -> FixedSeller:
+    """The seller of ``rules`` in a seat; levels given as ``best`` are searched by simulation.
+
+    Args:
+        where: the key path that messages begin with; default ``seats.NAME``.
+        rivals: whom levels are searched against, rules for every seat (the one's own is not looked at); default
+            see :func:`policies.sellers.rules.level_search.best_level`.
+        seed: of the search.
+
+    Example::
+
+        seller = build("undercut(step=0.05)+base_stock(level=best)", spec, seat=0)
+        price, order, memory = seller.act(view, seller.start(markets))
+    """
+    where = where or f"seats.{spec.names[seat]}"
+    parsed = parse_rules(rules, where, spec)
+    if parsed.searched:
+        parsed = best_level(spec, seat, parsed, rivals, seed, where)
+    return compose(parsed, spec, seat, where)
+
+
+def best_level(
+    spec: MarketSpec,
+    seat: int,
+    rules: Rules,
+    rivals: Sequence[Rules] | None = None,
+    seed: int = 0,
+    where: str | None = None,
+) -> Rules:
+    """Return the rules with every ``best`` replaced by the number of units that earns most a period.
+
+    Profit is averaged over simulated episodes after a warm-up, with stock valued at unit cost when the count begins
+    and when it ends, so that a short horizon does not favour low levels.
+
+    Args:
+        rivals: rules for every seat (one's own is not looked at); default ``nash+base_stock``, and where there is no
+            Nash price or newsvendor level, the middle of the price range with twice the mean demand of lead time + 1.
+        seed: of the simulated customers, whose stream no training or evaluation uses.
+        where: the key path that messages begin with; default ``seats.NAME``.
+    """
+    rules = rules.completed(spec)
+    options, replenishment = rules.searched, rules.replenishment
+    if replenishment is None or not options:
+        return rules
+    where = where or f"seats.{spec.names[seat]}"
+    with place(f"{where}.replenishment.{replenishment.rule}"):
+        Seat(spec, seat).refuse_free_stock()
+    short = spec.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
+    trial = Trial(short, seat, rules, _opponents(short, seat, rivals), row_seed(seed, "search"), where)
+    values = _search(trial, replenishment)
+    found = replenishment.model_copy(update={name: values[name] for name in options})
+    return rules.with_replenishment(found)
+
+
+def _opponents(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> list[Seller | None]:
+    seats = range(len(spec.sellers))
+    if rivals is not None:
+        if len(rivals) != len(seats):
+            raise Refusal(f"rivals: {spec.name} has {len(seats)} seats, got rules for {len(rivals)}")
+        return [None if k == seat else compose(rivals[k], spec, k) for k in seats]
+    return [None if k == seat else _default_rival(spec, k) for k in seats]
+
+
+def _default_rival(spec: MarketSpec, seat: int) -> Seller:
+    try:
+        return compose(Rules(pricing=Nash()), spec, seat)
+    except Refusal:
+        at = Seat(spec, seat)
+        level = 2 * at.mean_demand(at.middle) * (at.seller.lead_time + 1)
+        return compose(Rules(pricing=Constant(), replenishment=BaseStock(level=level)), spec, seat)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One seat's rules against given rivals, on the customers of ``seed``."""
+
+    spec: MarketSpec
+    seat: int
+    rules: Rules
+    opponents: Sequence[Seller | None]
+    seed: int
+    where: str
+
+    def score(self, level: Floats, cap: Floats) -> Floats:
+        """Mean profit a period (C,) of candidate levels (C,) and caps (C,)."""
+        rows = max(LEAST_ROWS, PLAYED // self.spec.horizon)
+        row_seeds = np.tile(np.uint64(self.seed) + np.arange(rows, dtype=np.uint64), len(level))
+        batch = MarketBatch(self.spec, len(row_seeds), row_seeds)
+        batch.serial = True
+        own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
+        sellers = [opponent or own for opponent in self.opponents]
+        ledger = play(batch, sellers, fields=("profit", "on_hand_left", "on_order"))
+        warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
+        profit = episode_profit(ledger, self.spec, warm_up)[:, self.seat] / (self.spec.horizon - warm_up)
+        return np.asarray(profit.reshape(len(level), rows).mean(axis=1))
+
+    def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:
+        at = Seat(self.spec, self.seat)
+        with place(f"{self.where}.pricing.{self.rules.pricing.rule}"):
+            pricing = self.rules.pricing.bind(at, lambda: level)
+        return FixedSeller(self.rules, at, pricing, order_up_to(level, cap))
+
+
+def _search(trial: Trial, replenishment: ReplenishmentRule) -> dict[str, float]:
+    """The best value of every option searched."""
+    at = Seat(trial.spec, trial.seat)
+    whole = trial.spec.customers.mode == "sampled"
+    period = max(at.mean_demand(at.middle), 1.0 if whole else 1e-9)
+    window = period * (at.seller.lead_time + 1)
+    if not isinstance(replenishment, CappedBaseStock):
+        return {"level": _level(trial, math.inf, 3 * window, whole)}
+    if isinstance(replenishment.cap, float):
+        return {"level": _level(trial, replenishment.cap, 3 * window, whole)}
+    if isinstance(replenishment.level, float):
+        return {"cap": _cap(trial, replenishment.level, whole)}
+    free = _level(trial, math.inf, 3 * window, whole)
+
+    def score(points: Floats) -> Floats:
+        return trial.score(points[:, 0], points[:, 1])
+
+    share = free / (at.seller.lead_time + 1)
+    # A cap at the level never binds: base stock itself is among the candidates.
+    level, cap = refine(score, np.array([free, 0.25 * share]), np.array([1.5 * free, free]), whole).tolist()
+    return {"level": level, "cap": min(cap, level)}
+
+
+def _level(trial: Trial, cap: float, high: float, whole: bool) -> float:
+    def score(points: Floats) -> Floats:
+        return trial.score(points[:, 0], np.full(len(points), cap))
+
+    return float(refine(score, np.zeros(1), np.array([high]), whole)[0])
+
+
+def _cap(trial: Trial, level: float, whole: bool) -> float:
+    def score(points: Floats) -> Floats:
+        return trial.score(np.full(len(points), level), points[:, 0])
+
+    return float(refine(score, np.zeros(1), np.array([level]), whole)[0])
+
+
+def refine(score: Score, low: Floats, high: Floats, whole: bool) -> Floats:
+    """Return the point (D,) of the box from ``low`` to ``high`` (D,) with the highest score.
+
+    A grid over the box, then over the cells around its best point, until the cells are one unit (``whole``) or a
+    2000th of ``high`` wide. Where the best point lies on the upper edge of the first grids, the box moves up.
+    """
+    finest = np.ones_like(high) if whole else np.maximum(high, 1e-9) / 2000
+    for _ in range(ROUNDS):
+        axes = [_axis(a, b, POINTS[len(low)], whole) for a, b in zip(low, high, strict=True)]
+        points = np.array(list(product(*axes)))
+        best = np.asarray(points[np.argmax(score(points))])
+        width = np.array([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in axes])
+        edge = best == np.array([axis[-1] for axis in axes])
+        if (width <= finest).all() and not edge.any():
+            break
+        span = np.array([axis[-1] - axis[0] for axis in axes])
+        low, high = np.maximum(best - width, 0.0), best + np.where(edge, 2 * span, width)
+    return best
+
+
+def _axis(low: float, high: float, points: int, whole: bool) -> Floats:
+    axis = np.linspace(low, high, points)
+    return np.unique(np.rint(axis)) if whole else axis

@@ -1,0 +1,249 @@
+"""Replenishment rules of fixed competitors: how much to order, from one's own stock and demand.
+
+Levels are order-up-to levels on the inventory position (on hand + on order), units; a fixed competitor orders what
+its rule says, also beyond the seat's ``order_up_to`` range, which limits learners. In sampled mode levels are
+rounded to whole units. Dimension: M markets side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.special import ndtri
+
+from market.errors import Refusal
+from market.simulation.decisions import order_quantity
+from market.spec.models import Model, NonNegative
+from market.state import Floats
+from market.theory.demand_law import ample_level
+from market.theory.newsvendor import demand_quantile, newsvendor_level
+from policies.sellers.protocol import Memory, View
+from policies.sellers.rules.base import Level, Rule, Searched, Seat
+from policies.sellers.rules.optimal import Discount, best_orders, joint_optimum, order_rule
+from policies.sellers.rules.pricing import Optimal, PricingRule
+
+Price = Callable[[], float]
+# Of a normal variable: its standard deviation over its mean absolute deviation.
+SD_OVER_MAD = math.sqrt(math.pi / 2)
+
+
+class ReplenishmentRule(Model):
+    """Base of the replenishment rules' options."""
+
+    rule: ClassVar[str]
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The options that are to be found by simulation (``policies.sellers.rules.level_search``) before the rule can play."""
+        return tuple(name for name in ("level", "cap") if getattr(self, name, None) == "best")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        """The level that the rule orders up to, or would; ``price()`` is the seller's usual price."""
+        return newsvendor(seat, price)
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        """The rule in a seat."""
+        raise NotImplementedError
+
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        """The rule in a seat whose prices ``pricing`` decides."""
+        return self.bind(seat, partial(pricing.usual, seat))
+
+
+def order_up_to(level: float | Floats, cap: float | Floats = math.inf) -> Rule:
+    """Order up to ``level``, at most ``cap`` a period; either may differ between markets (M,)."""
+    return Rule(lambda view, memory: (np.minimum(order_quantity(_all(level), view.on_hand, view.on_order), cap), {}))
+
+
+def _all(level: float | Floats) -> Floats:
+    return np.asarray(level, np.float64)
+
+
+class BaseStock(ReplenishmentRule):
+    """Order up to a level every period (Zipkin 2000, section 9.4)."""
+
+    rule = "base_stock"
+    level: Level = Field(
+        default="newsvendor",
+        description="units; newsvendor: for demand over lead time + 1 periods at the seller's usual price; "
+        "best: found by simulation; ample: so many that it never runs dry, whatever rivals do (below 1 in 10^9)",
+    )
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        if self.level == "ample":
+            return ample_level(seat.spec, seat.index, price())
+        return newsvendor(seat, price) if self.level == "newsvendor" else seat.units(found(self.level, "level"))
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return order_up_to(self.level_in(seat, price))
+
+
+class CappedBaseStock(ReplenishmentRule):
+    """Order up to a level, but at most ``cap`` a period: hard to beat where sales are lost (Xin 2021, OR 69)."""
+
+    rule = "capped_base_stock"
+    level: Searched = Field(default="best", description="units; best: found by simulation")
+    cap: Searched = Field(default="best", description="units a period; best: found by simulation")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        return seat.units(found(self.level, "level"))
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return order_up_to(self.level_in(seat, price), seat.units(found(self.cap, "cap")))
+
+
+class MinMax(ReplenishmentRule):
+    """(s, S): when the position is at or below ``s``, order up to ``S`` (Scarf 1960).
+
+    By default ``s`` is the newsvendor level and ``S - s`` the economic order quantity ``sqrt(2 d K / h)``: ``d`` mean
+    demand a period, ``K`` order cost, ``h`` holding cost (Harris 1913). Without an order cost that is base stock.
+    """
+
+    rule = "min_max"
+    s: NonNegative | None = Field(default=None, description="units; default S less the economic order, or newsvendor")
+    S: NonNegative | None = Field(default=None, description="units; default s plus the economic order")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.s is not None and self.S is not None and self.s > self.S:
+            raise ValueError(f"S must be at least s, got s {self.s:g} and S {self.S:g}")
+        return self
+
+    def _levels(self, seat: Seat, price: Price) -> tuple[float, float]:
+        if self.s is not None and self.S is not None:
+            return seat.units(self.s), seat.units(self.S)
+        if self.S is not None:
+            return seat.units(max(self.S - economic_order(seat, price), 0.0)), seat.units(self.S)
+        low = newsvendor(seat, price) if self.s is None else self.s
+        return seat.units(low), seat.units(low + economic_order(seat, price))
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        return self._levels(seat, price)[1]
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        low, high = self._levels(seat, price)
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            due = view.on_hand + view.on_order <= low
+            return np.where(due, order_quantity(_all(high), view.on_hand, view.on_order), 0.0), {}
+
+        return Rule(decide)
+
+
+class ConstantOrder(ReplenishmentRule):
+    """The same quantity every period, whatever is in stock."""
+
+    rule = "constant_order"
+    quantity: NonNegative | None = Field(
+        default=None, description="units a period; default mean demand at the seller's usual price"
+    )
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        wanted = seat.mean_demand(price()) if self.quantity is None else self.quantity
+        quantity = seat.units(wanted)
+        return Rule(lambda view, memory: (np.full(len(view.on_hand), quantity), {}))
+
+
+class Forecast(ReplenishmentRule):
+    """Base stock that follows an exponentially smoothed forecast of one's own demand, sold + lost.
+
+    Level = ``(l + 1) mean + z(service) sqrt(l + 1) sd`` over lead time ``l`` + 1 periods; mean and mean absolute
+    deviation are smoothed, and ``sd = sqrt(pi / 2) x deviation`` as for a normal variable (Brown 1959; Silver, Pyke
+    and Thomas 2017, section 3.9). Both begin at what theory expects at the seller's usual price.
+    """
+
+    rule = "forecast"
+    smoothing: Annotated[float, Field(gt=0, le=1)] = Field(default=0.2, description="weight of the newest period")
+    service: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.95, description="probability that stock lasts, from which z follows"
+    )
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        mean, deviation = expected_demand(seat, price())
+        return seat.units(float(self._level(seat, np.array(mean), np.array(deviation))))
+
+    def _level(self, seat: Seat, mean: Floats, deviation: Floats) -> Floats:
+        window = seat.seller.lead_time + 1
+        spread = float(ndtri(self.service)) * math.sqrt(window) * SD_OVER_MAD
+        level = np.maximum(window * mean + spread * deviation, 0.0)
+        return np.floor(level + 0.5) if seat.spec.customers.mode == "sampled" else level
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        mean, deviation = expected_demand(seat, price())
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            # Nothing has been seen when an episode begins: the zeros in the view are not demand.
+            weight = np.where(view.period > 0, self.smoothing, 0.0)
+            error = view.sold + view.lost - memory["demand"]
+            missed = np.abs(error) - memory["deviation"]
+            after = {"demand": memory["demand"] + weight * error, "deviation": memory["deviation"] + weight * missed}
+            level = self._level(seat, after["demand"], after["deviation"])
+            return order_quantity(level, view.on_hand, view.on_order), after
+
+        return Rule(decide, lambda m: {"demand": np.full(m, mean), "deviation": np.full(m, deviation)})
+
+
+class OptimalOrders(ReplenishmentRule):
+    """The exact best order for every stock and pipeline, at one price for ever (``market.theory.optimum``).
+
+    Against rivals at constant Nash prices who never run dry. Beside the pricing rule ``optimal`` it is that rule's
+    own half, with that rule's options.
+    """
+
+    rule = "optimal"
+    gamma: Discount | None = Field(default=None, description="discount factor; default the average over periods")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        raise Refusal("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return order_rule(best_orders(seat, price(), self.gamma))
+
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        if isinstance(pricing, Optimal):
+            return order_rule(joint_optimum(seat, pricing.gamma, pricing.prices))
+        if not pricing.constant:
+            raise Refusal(
+                f"needs a price that never changes, and {pricing.rule} changes it: give constant, cost_plus, nash or "
+                "collusive, or optimal alone, which decides both"
+            )
+        return super().beside(seat, pricing)
+
+
+def newsvendor(seat: Seat, price: Price) -> float:
+    """The newsvendor level at the seller's usual price and the rivals' Nash prices, units."""
+    try:
+        return seat.units(newsvendor_level(seat.spec, seat.index, seat.posted(price())))
+    except Refusal as problem:
+        raise Refusal(f"{problem}; or give a level in units") from None
+
+
+def economic_order(seat: Seat, price: Price) -> float:
+    """``sqrt(2 d K / h)``, units: mean demand 8, order cost 1 and holding cost 0.25 make 8."""
+    if seat.seller.holding_cost <= 0:
+        raise Refusal("needs s and S in units, since holding_cost is 0: stock that costs nothing to hold has no bound")
+    return math.sqrt(2 * seat.mean_demand(price()) * seat.seller.order_cost / seat.seller.holding_cost)
+
+
+def expected_demand(seat: Seat, price: float) -> tuple[float, float]:
+    """Mean units a period at ``price`` and their mean absolute deviation, from the quantile one sd above the mean."""
+    mean = seat.mean_demand(price)
+    above = demand_quantile(seat.spec, seat.index, seat.reference(price), 1, 0.8413)
+    return mean, max(above - mean, 0.0) / SD_OVER_MAD
+
+
+def found(value: float | str, option: str) -> float:
+    """A number, which ``best`` has to be turned into before a rule plays."""
+    if isinstance(value, str):
+        raise Refusal(f"{option}: {value} must be searched first (policies.sellers.rules.level_search.best_level)")
+    return value
+
+
+REPLENISHMENT: dict[str, type[ReplenishmentRule]] = {
+    kind.rule: kind for kind in (BaseStock, MinMax, CappedBaseStock, ConstantOrder, Forecast, OptimalOrders)
+}

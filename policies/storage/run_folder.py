@@ -1,0 +1,148 @@
+"""A run's folder: it explains itself, and an existing one is never written over."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from datetime import datetime
+from importlib import metadata
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from market.errors import Refusal
+from policies.common import files as disk
+from policies.config.run import RunConfig, load_run
+from policies.sellers.checkpoint import SavedSeller, load_seller
+
+SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
+ABOUT = "run.json"
+PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
+
+
+def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path:
+    """The folder that a run will have, ``runs/name`` (default: config, seed and time); nothing is written.
+
+    Raises :class:`Refusal` when it exists or cannot be.
+    """
+    if name is not None and (name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()):
+        raise Refusal(f"--name {name!r}: must be a plain folder name")
+    if runs.exists() and not runs.is_dir():
+        raise Refusal(f"--runs {runs}: is not a folder")
+    folder = runs / (name or f"{config.stem}-seed{seed}-{datetime.now():%Y%m%d-%H%M%S}")
+    if name is None:
+        stem, others = folder.name, count(2)
+        while folder.exists():
+            folder = folder.with_name(f"{stem}-{next(others)}")
+    if folder.exists():
+        raise _taken(folder)
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a run's folder; raise :class:`Refusal` when it exists."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "checkpoints").mkdir()
+    except FileExistsError:
+        raise _taken(folder) from None
+    except OSError as error:
+        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def _taken(folder: Path) -> Refusal:
+    return Refusal(f"{folder}: exists already; a run is never written over, choose another --name")
+
+
+def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any]) -> None:
+    """Write the resolved configuration and the run's command, versions, seed and device."""
+    write_config(folder / "config.yaml", config)
+    about = {
+        "command": command,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions(),
+        **facts,
+    }
+    write_json(folder / ABOUT, about)
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write a configuration that :func:`policies.config.run.load_run` reads back."""
+    disk.replace(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True).encode())
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a run's bits."""
+    return dict(_versions(PACKAGES))
+
+
+def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for package in packages:
+        try:
+            yield package, metadata.version(package)
+        except metadata.PackageNotFoundError:
+            yield package, "not installed as a package"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout is written to, not replaced
+        path.write_text(text, encoding="utf-8")
+    else:
+        disk.replace(path, text.encode())
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; empty where it cannot be read."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def add_about(folder: Path, **facts: Any) -> None:
+    """Add to what ``run.json`` says."""
+    write_json(folder / ABOUT, read_about(folder) | facts)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the training of a run came to its end."""
+    return "finished" in read_about(folder)
+
+
+def is_run(path: Path) -> bool:
+    """Whether ``path`` is a run's folder rather than a configuration."""
+    return path.is_dir()
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """The runs in a folder of several seeds, by seed; none where it is no such folder."""
+    if not (folder / SEEDS).is_file():
+        return []
+    found = [path.parent for path in folder.glob("seed-*/config.yaml")]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def open_run(folder: Path) -> RunConfig:
+    """The resolved configuration of a run; raise :class:`Refusal` when the folder is not a run's."""
+    if not (folder / "config.yaml").is_file():
+        if seeds := seed_folders(folder):
+            raise Refusal(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
+        raise Refusal(f"{folder}: is not a run (it has no config.yaml)")
+    return load_run(folder / "config.yaml")
+
+
+def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
+    """The run's learners by name, at their best or latest evaluation; raise :class:`Refusal` when there are none."""
+    paths = sorted((folder / "checkpoints").glob(f"*.{which}.pt"))
+    if not paths:
+        raise Refusal(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")
+    sellers = [load_seller(path) for path in paths]
+    return {saved.seller: saved for saved in sorted(sellers, key=lambda saved: saved.seat)}

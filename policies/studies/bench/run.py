@@ -1,0 +1,202 @@
+"""`bazaar bench`: how fast the market and training are on this machine, in seller-periods a second.
+
+A seller-period is one seller, one period, one market. Every figure is the median of repeats of some tenths of a
+second or less; other programs on the machine make it too low, so the load average is printed beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from market.errors import Refusal
+from policies.evaluation.evaluate import terminal
+from policies.storage.run_folder import write_json
+from policies.studies.bench import bench_profile
+from policies.studies.bench import workloads as bench_work
+from policies.studies.bench.workloads import COPIES, PLENTY, Work
+
+FEWEST_REPEATS = 5
+SPEEDUP_WANTED = 10.0
+BUSY = 0.25  # load average per core from which figures are too low
+PACKAGES = ("numpy", "numba", "torch", "tianshou", "pettingzoo", "supersuit")
+
+
+class Figure(NamedTuple):
+    """One line of the table; ``prepare`` may raise :class:`Refusal` where it cannot be measured."""
+
+    what: str
+    wanted: float | None
+    prepare: Callable[[], Work]
+
+
+FIGURES: dict[str, Figure] = {
+    "batch": Figure("step, no stockouts", 20e6, lambda: bench_work.plain(4.0, PLENTY, whole=False)),
+    "batch_stockouts": Figure(
+        "step, one first choice in five sold out", 12e6, lambda: bench_work.plain(3.6, 4, whole=False)
+    ),
+    "batch_full": Figure("step, observe, reset", 5e6, lambda: bench_work.plain(4.0, PLENTY, whole=True)),
+    "orange_juice": Figure("step, observe, reset of configs/orange_juice.yaml", 2e6, bench_work.orange_juice),
+    "parallel_env": Figure("one PettingZoo market of 2 sellers", 50e3, bench_work.parallel_market),
+    "supersuit": Figure(f"the same, {COPIES} copies through concat_vec_envs_v1", None, bench_work.supersuit),
+    "training": Figure("DQN, A2C and DDPG learn at once", 120e3, bench_work.training),
+    "training_gpu": Figure("the same, networks and memories on a GPU", None, bench_work.on_gpu),
+    "training_large": Figure("the same, many markets and large batches", None, bench_work.large),
+    "tianshou_aec": Figure("2 DQN sellers on Tianshou's multi-agent route", None, bench_work.tianshou_aec),
+}
+
+
+# --------------------------------------------------------------------------------------------------- measuring
+
+
+def measure(work: Work, seconds: float) -> dict[str, Any]:
+    """Repeat a round for so long, after one that does not count (it compiles); the median and what it lies between."""
+    work.round()
+    speeds: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(speeds) < FEWEST_REPEATS or time.perf_counter() < end:
+        played, took = work.round()
+        speeds.append(played / took)
+    result = {"seller_periods_per_second": statistics.median(speeds), "min": min(speeds), "max": max(speeds)}
+    return result | {"repeats": len(speeds), "note": work.note()}
+
+
+def run_bench(
+    seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None, profile: bool = False
+) -> dict[str, Any]:
+    """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
+
+    ``profile``: where the time of training goes, in place of the figures.
+
+    Raises:
+        Refusal: an unknown key, no time, or a file that cannot be written, before anything is measured.
+    """
+    keys = _chosen(only)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise Refusal(f"--seconds {seconds}: must be a time above 0")
+    if json is not None:
+        _refuse_unwritable(json)
+    console = terminal()
+    report: dict[str, Any] = {"machine": machine()}
+    if profile:
+        report["profile"] = bench_profile.measure(seconds)
+        report["machine"]["load_average_after"] = _load()
+        bench_profile.show(report["profile"], console)
+        show_machine(report["machine"], console)
+    else:
+        for key in keys:
+            report[key] = _measure_one(key, seconds, console)
+        report["machine"]["load_average_after"] = _load()
+        report["ratios"] = ratios(report)
+        show(report, console)
+    if json is not None:
+        write_json(json, report)
+    return report
+
+
+def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
+    figure = FIGURES[key]
+    progress = f"measuring {key}: {figure.what}"
+    if not console.is_terminal:
+        console.print(progress, highlight=False)
+    with console.status(progress):
+        try:
+            result = measure(figure.prepare(), seconds)
+        except Refusal as refusal:
+            result = {"seller_periods_per_second": None, "note": f"skipped: {refusal}"}
+    return result | {"wanted": figure.wanted}
+
+
+def _chosen(only: Sequence[str] | None) -> list[str]:
+    for key in only or ():
+        if key not in FIGURES:
+            raise Refusal(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
+    return [key for key in FIGURES if not only or key in only]
+
+
+def _refuse_unwritable(path: Path) -> None:
+    new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise Refusal(f"--json {path}: cannot be written ({error.strerror})") from None
+    if new:
+        path.unlink()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on beside the code."""
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": {"market": numba.get_num_threads(), "torch": 1},
+        "load_average_before": _load(),
+        "versions": {package: metadata.version(package) for package in PACKAGES},
+    }
+
+
+def _load() -> float | None:
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+# ----------------------------------------------------------------------------------------------------- showing
+
+
+def ratios(report: dict[str, Any]) -> dict[str, float]:
+    """What one figure is in terms of another, and of what is wanted, where both were measured."""
+    speeds = {key: report[key]["seller_periods_per_second"] for key in FIGURES if key in report}
+    found = {f"{k}:wanted": v / FIGURES[k].wanted for k, v in speeds.items() if v and FIGURES[k].wanted}
+    for one, other in (("training", "tianshou_aec"), ("batch", "parallel_env"), ("parallel_env", "supersuit")):
+        if speeds.get(one) and speeds.get(other):
+            found[f"{one}:{other}"] = speeds[one] / speeds[other]
+    return found
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """Print the table and what it was measured on."""
+    table = Table(title="seller-periods a second", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("figure", no_wrap=True)
+    for head in ("median", "min", "max", "wanted", "of wanted"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("what")
+    for key in (key for key in FIGURES if key in report):
+        result, what = report[key], FIGURES[key].what
+        numbers = [_short(result.get(name)) for name in ("seller_periods_per_second", "min", "max", "wanted")]
+        share = report["ratios"].get(f"{key}:wanted")
+        told = f"{what}: {result['note']}" if result["note"] else what
+        table.add_row(key, *numbers, f"{share:.2f}" if share else "-", told)
+    console.print(table)
+    if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
+        console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
+    show_machine(report["machine"], console)
+
+
+def show_machine(about: dict[str, Any], console: Console) -> None:
+    """What it was measured on."""
+    console.print(
+        f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "
+        f"after; {about['threads']['market']} threads for the market, 1 for torch; python {about['python']}",
+        style="dim",
+        highlight=False,
+    )
+    if (about["load_average_before"] or 0.0) > BUSY * about["cores"]:
+        console.print("other programs were running: on a quiet machine these figures are higher", style="yellow")
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.1f} k"

@@ -1,0 +1,226 @@
+"""`bazaar reproduce calvano`: the headline of Calvano et al. (2020), and the same market with DQN and A2C sellers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from market.errors import Refusal
+from market.spec.models import parse_model
+from market.theory.price_game import Ints, PriceGame
+from policies.common.interrupt import careful, raise_swallowed
+from policies.common.reproduce_bar import PhaseBar
+from policies.common.seeding import row_seed
+from policies.config.run import RunConfig, load_run
+from policies.evaluation.evaluate import refuse_unwritable, terminal
+from policies.storage.run_folder import choose_folder, describe, write_json
+from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
+from policies.studies.calvano.findings import Finding, Subject, find, plain_finding
+from policies.studies.calvano.reproduce_plot import save_impulse
+from policies.studies.calvano.strategies import Strategies
+from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers, refuse_too_many
+from policies.studies.calvano.view import print_findings
+
+KNOWN = ("calvano",)
+DELTAS = (0.95, 0.35)
+BUDGET = 2_000_000
+STEPS = 2_000_000  # session-periods between two looks at the clock: a fifth of a second
+# By discount factor: profit gain, and re-matched; Calvano et al. (2020) and an independent rewrite.
+EXPECTED = {0.95: ("0.86 ± .02", "0.13 ± .02"), 0.35: ("0.16 ± .03", "")}
+
+
+@dataclass(frozen=True)
+class ReproduceOrder:
+    """What `bazaar reproduce` was asked; the defaults are the paper's experiment. ``delta`` None: 0.95 and 0.35."""
+
+    what: str = "calvano"
+    sessions: int = 100
+    seeds: int = 5
+    budget: int = BUDGET
+    seed: int = 0
+    delta: float | None = None
+    alpha: float = 0.15
+    beta: float = 4e-6
+    initial: str = "payoff"
+    config: Path | None = None
+    changes: tuple[str, ...] = ()
+    json: Path | None = None
+    name: str | None = None
+    runs: Path = Path("runs")
+    command: str = ""
+
+
+@dataclass
+class _Work:
+    """What the phases share, and what they have found so far."""
+
+    order: ReproduceOrder
+    config: RunConfig
+    game: PriceGame
+    folder: Path
+    bar: PhaseBar
+    findings: list[Finding] = field(default_factory=list)
+
+    def take(self, subject: Subject, strategies: Strategies, saved: dict[str, Any]) -> None:
+        """Add a finding and keep it at once, so that an interruption loses nothing that is done."""
+        self.findings.append(find(subject, strategies, self.order.seed))
+        prices: dict[str, Any] = {f"prices_{i}": grid for i, grid in enumerate(self.game.prices)}
+        np.savez_compressed(self.folder / f"{subject.key}.npz", **prices, **saved)
+        self.write()
+
+    def write(self) -> None:
+        """Write ``results.json`` and the picture of what there is."""
+        write_json(self.folder / "results.json", self.results())
+        save_impulse(self.findings, self.game, self.folder / "impulse.png")
+
+    def results(self) -> dict[str, Any]:
+        """Everything found, as plain data."""
+        references = {"nash_profit": self.game.nash.tolist(), "joint_profit": self.game.joint.tolist()}
+        return {"what": self.order.what, **references, "findings": [plain_finding(one) for one in self.findings]}
+
+
+def reproduce(order: ReproduceOrder, console: Console | None = None) -> Path:
+    """Carry out `bazaar reproduce`: train, look, print the tables; returns the folder with files of everything.
+
+    Raises :class:`Refusal` for an experiment that is not known, or a market that tables cannot play.
+    """
+    console = console or terminal()
+    config, options = _read(order)
+    refuse_unwritable(order.json)
+    folder = choose_folder(order.runs, order.name, Path(f"reproduce-{order.what}"), order.seed)
+    console.print(f"setting up {config.market.name} ...", highlight=False)
+    game = PriceGame.of(config.market, row_seed(order.seed, "select"))
+    _check(order, config, game)
+    with careful():
+        work = _Work(order, config, game, _make(folder, config, order), PhaseBar(console))
+        with _keeping(work, console), work.bar:
+            for one in options:
+                _tabular(work, one)
+            for learner in LEARNERS if order.seeds else ():
+                _deep(work, learner)
+    print_findings(work.findings, game, console)
+    if order.json:
+        write_json(order.json, work.results())
+    console.print(f"all figures, strategy tables and the picture are in {folder}", highlight=False, soft_wrap=True)
+    return folder
+
+
+def default_config(what: str) -> Path:
+    """Where the experiment's configuration lies: below the working directory, or beside the installed code."""
+    if what not in KNOWN:
+        raise Refusal(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
+    for root in (Path(), Path(__file__).resolve().parent.parent):
+        path = root / "configs" / f"{what}.yaml"
+        if path.is_file():
+            return path
+    raise Refusal(f"configs/{what}.yaml: is not here; say where it is with --config")
+
+
+def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
+    path = default_config(order.what)
+    config = load_run(order.config or path, order.changes)
+    if len(config.market.sellers) < 2:
+        raise Refusal(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")
+    given = {"alpha": order.alpha, "beta": order.beta, "initial": order.initial}
+    deltas = DELTAS if order.delta is None else (order.delta,)
+    try:
+        return config, [parse_model(TabularOptions, given | {"delta": delta}, "-") for delta in deltas]
+    except Refusal as problem:
+        raise Refusal(str(problem).replace("-.", "--")) from None
+
+
+def _check(order: ReproduceOrder, config: RunConfig, game: PriceGame) -> None:
+    """Before a folder is made: what cannot be done is refused now and not after a phase."""
+    for name, least in (("seeds", 0), ("budget", 1)):
+        if getattr(order, name) < least:
+            raise Refusal(f"--{name} {getattr(order, name)}: must be at least {least}")
+    try:
+        refuse_too_many(game, order.sessions)
+    except Refusal as problem:
+        raise Refusal(f"--{problem}") from None
+    if order.seeds:
+        refuse_more_than_prices(config.market)
+
+
+def _make(folder: Path, config: RunConfig, order: ReproduceOrder) -> Path:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+    describe(folder, config, order.command, {"seed": order.seed, "sessions": order.sessions, "seeds": order.seeds})
+    return folder
+
+
+@contextmanager
+def _keeping(work: _Work, console: Console) -> Iterator[None]:
+    """On Ctrl-C, show what is finished and say where it is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_findings(work.findings, work.game, console)
+        names = "; ".join(one.subject.name for one in work.findings) or "nothing yet"
+        raise KeyboardInterrupt(f"interrupted: finished and in {work.folder}: {names}") from None
+
+
+def _tabular(work: _Work, options: TabularOptions) -> None:
+    """A session for every row, all at once, until the last has converged."""
+    order, key = work.order, f"tabular-{options.delta:g}"
+    sellers = TabularSellers(work.game, order.sessions, options, row_seed(order.seed, "train"))
+    usual = min(options.longest, (10.0 / options.beta if options.beta else np.inf) + options.stable)
+    sellers.run(1)  # compiles, which is not to count as speed
+    work.bar.phase(key, order.sessions)
+    while not (finished := sellers.finished).all():
+        sellers.run(max(1_000, STEPS // int((~finished).sum())))
+        raise_swallowed()
+        age, done = sellers.tables.age, int(sellers.finished.sum())
+        speed = f"{age.sum() / work.bar.seconds / 1e6:.1f} million periods/s, {done} of {order.sessions} sessions"
+        work.bar.show(float(np.where(sellers.finished, 1.0, np.minimum(age / usual, 0.95)).sum()), speed)
+    settings: dict[str, Any] = options.model_dump()
+    settings |= {"unconverged": int((~sellers.converged).sum()), "mean_periods": float(sellers.tables.age.mean())}
+    tables = sellers.tables
+    saved = {"q": tables.q, "greedy": tables.greedy, "state": tables.state, "periods": tables.age}
+    subject = Subject(
+        key, f"tabular, δ {options.delta:g}", "session", options.delta, settings, *_expected(order, options)
+    )
+    work.take(subject, Strategies(work.game, sellers.greedy, tables.state), saved)
+
+
+def _expected(order: ReproduceOrder, options: TabularOptions) -> tuple[str, str]:
+    """What is known of the paper's own experiment, nothing of any other."""
+    paper = TabularOptions(delta=options.delta)
+    same = options == paper and order.config is None and not order.changes
+    return EXPECTED.get(options.delta, ("", "")) if same else ("", "")
+
+
+def _deep(work: _Work, learner: str) -> None:
+    """The learner in every seat, trained anew for every seed."""
+    from policies.training.train import pick_device  # brings Tianshou, which tabular sellers do without
+
+    pick_device("cpu")
+    order, delta = work.order, work.order.delta if work.order.delta is not None else DELTAS[0]
+    config = deep_config(work.config, learner, delta, order.budget)
+    total, done = order.seeds * config.training.budget, 0
+    tables: list[Ints] = []
+
+    def advance(periods: int) -> None:
+        nonlocal done
+        done += periods
+        speed = f"{done / work.bar.seconds / 1e3:.0f} thousand seller-periods/s, {len(tables)} of {order.seeds} seeds"
+        work.bar.show(done, speed)
+
+    work.bar.phase(learner, total)
+    for k in range(order.seeds):
+        tables.append(train_pair(config, work.game, order.seed + k, advance))
+    settings = {"gamma": delta, "budget": config.training.budget, "seeds": order.seeds}
+    strategies = as_strategies(work.game, tables)
+    work.take(
+        Subject(learner, f"{learner.upper()}, γ {delta:g}", "seed", delta, settings),
+        strategies,
+        {"greedy": strategies.table},
+    )

@@ -1,0 +1,249 @@
+"""`bazaar deviate`: force a seller off its policy for one period and report what everybody does afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from market.errors import Refusal
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.progress import progress
+from policies.common.seeding import row_seed
+from policies.common.threads import one_torch_thread
+from policies.config.learners import LearnerOptions
+from policies.evaluation.compare import interval
+from policies.evaluation.evaluate import refuse_unwritable, terminal
+from policies.evaluation.run_sellers import FrozenRun, analysis_path, frozen_run, refuse_different_markets
+from policies.sellers.rules.base import Seat, place
+from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
+from policies.sellers.rules.level_search import build
+from policies.sellers.rules.pricing import Optimal
+from policies.sellers.rules.replenishment import BaseStock
+from policies.storage.run_folder import write_json
+from policies.studies.deviate.impulse import Deviation, Impulse, impulse
+
+PRICE = re.compile(r"price\s*=\s*(.+)")
+
+
+@dataclass(frozen=True)
+class DeviateOrder:
+    """What `bazaar deviate` was asked."""
+
+    runs: tuple[Path, ...]
+    seller: str
+    to: str = "best_response"
+    periods: int = 15
+    at: int | None = None
+    episodes: int = 512
+    seed: int = 0
+    checkpoint: str = "best"
+    json: Path | None = None
+    png: Path | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """Mean differences to the undeviated twin, K periods afterwards, N sellers.
+
+    ``price`` money, ``relative`` a share of the undeviated price, ``sold`` units, ``profit`` money, each (K + 1, N)
+    with the half-width of its 95 % interval in ``half``; ``gain`` (K + 1,) is what the deviation has brought the
+    deviator up to and with a period: its profit changes, discounted by ``gamma`` a period from the deviation on, and
+    the change in its stock valued as evaluation values it. Intervals are over training seeds where there are several
+    runs, else over the episodes of one; ``samples`` says which.
+    """
+
+    names: list[str]
+    seat: int
+    rule: str
+    at: int
+    samples: str
+    mean: dict[str, Floats]
+    half: dict[str, Floats]
+    gain: Floats
+    gain_half: Floats
+    gamma: float = 1.0
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
+        return {
+            "sellers": self.names,
+            "seller": self.names[self.seat],
+            "to": self.rule,
+            "at": self.at,
+            "gamma": self.gamma,
+            "intervals_over": self.samples,
+            "mean": {name: values.tolist() for name, values in self.mean.items()},
+            "half_width": {name: _finite(values) for name, values in self.half.items()},
+            "gain": self.gain.tolist(),
+            "gain_half_width": _finite(self.gain_half),
+        }
+
+
+def _finite(values: Floats) -> Any:
+    return values.tolist() if np.isfinite(values).all() else None
+
+
+def deviate(order: DeviateOrder, console: Console | None = None) -> Response:
+    """Carry out `bazaar deviate`: print the table and the verdict, write the files.
+
+    ``deviate-SELLER-RULE.json`` (keys: :meth:`Response.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
+    picture of the same name stand in the ``analysis`` folder of the first run. Nothing is written over.
+    """
+    from policies.studies.deviate.view import draw_response, print_response, verdict
+
+    one_torch_thread()
+    console = console or terminal()
+    refuse_unwritable(order.json)
+    refuse_unwritable(order.png)
+    runs = [frozen_run(folder, order.checkpoint) for folder in order.runs]
+    refuse_different_markets(runs)
+    _refuse_twice(order.runs)
+    spec, response = runs[0].spec, respond(runs, order, console)
+    path = analysis_path(
+        runs[0].folder, f"deviate-{order.seller}-{re.sub(r'[^A-Za-z0-9_.]+', '_', order.to).strip('_')}"
+    )
+    about = {"runs": [str(run.folder) for run in runs], "episodes": order.episodes, "verdict": verdict(spec, response)}
+    for file in (path.with_name(f"{path.name}.json"), order.json):
+        if file is not None:
+            write_json(file, response.plain() | about)
+    picture = draw_response(spec, response)
+    for file in (path.with_name(f"{path.name}.png"), order.png):
+        if file is not None:
+            picture.savefig(file)
+    print_response(spec, response, console)
+    console.print(f"written: {path}.json and .png", style="dim", highlight=False, markup=False, soft_wrap=True)
+    return response
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    """A run given twice would pass for two training seeds, which makes intervals too narrow."""
+    seen = [folder.resolve() for folder in folders]
+    for folder in folders:
+        if seen.count(folder.resolve()) > 1:
+            raise Refusal(f"{folder}: is given twice; every run is one training seed")
+
+
+def respond(runs: Sequence[FrozenRun], order: DeviateOrder, console: Console) -> Response:
+    """Play every run with and without the deviation."""
+    first, spec = runs[0], runs[0].spec
+    seat = first.seat(order.seller)
+    at = moment(first, order)
+    deviation = find_deviation(first, seat, order.to, order.seed)
+    settings = {"at": at, "periods": order.periods, "markets": order.episodes}
+    impulses = []
+    with progress(console, f"{order.seller} plays {order.to} for one {spec.period}") as tick:
+        for run in runs:
+            tick(str(run.folder), 0)
+            seed = row_seed(order.seed, "evaluate")
+            impulses.append(impulse(spec, run.sellers, seat, deviation, seed=seed, **settings))
+            tick(str(run.folder), order.episodes)
+    value = first.config.evaluation.salvage * spec.sellers[seat].unit_cost
+    return summarise(spec.names, seat, order.to, at, impulses, discount(first, seat), value)
+
+
+def moment(run: FrozenRun, order: DeviateOrder) -> int:
+    """The period of the deviation; raise :class:`Refusal` when what follows does not fit into an episode."""
+    at = run.config.evaluation.warm_up if order.at is None else order.at
+    horizon, last = run.spec.horizon, run.spec.horizon - 1 - order.periods
+    if at > last:
+        where = f"--at {at}" if order.at is not None else f"--at (by default evaluation.warm_up, {at})"
+        room = f"at most {last} leaves" if last >= 0 else "no period leaves"
+        raise Refusal(f"{where}: {room} room for --periods {order.periods} in a market.horizon of {horizon}")
+    return at
+
+
+def discount(run: FrozenRun, seat: int) -> float:
+    """The discount factor a period by which the seat's learner learned; its default where rules sit."""
+    name, entry = run.learners[seat], run.player(seat)
+    own = entry if isinstance(entry, dict) and "learner" in entry else {}
+    given = own.get("gamma", run.config.learners.get(name or "", {}).get("gamma"))
+    return float(LearnerOptions.model_fields["gamma"].default if given is None else given)
+
+
+def find_deviation(run: FrozenRun, seat: int, text: str, seed: int) -> Deviation:
+    """What ``--to`` asks for: rules, or a price as ``price=1.5``. Rules without replenishment leave orders alone."""
+    price = PRICE.fullmatch(text.strip())
+    if not price and "=" in text and "(" not in text:
+        raise Refusal(
+            f"--to {text}: must be a price, such as price=1.5, or rules, such as undercut(step=0.05)+base_stock"
+        )
+    rules = parse_rules(f"constant(price={price.group(1)})" if price else text, "--to")
+    with place(f"--to {text}"):
+        if rules.replenishment is not None or not run.spec.stocked or isinstance(rules.pricing, Optimal):
+            return Deviation(build(rules, run.spec, seat, seed=seed), rules.replenishment is not None)
+        return Deviation(price_alone(rules, run.spec, seat))
+
+
+def price_alone(rules: Rules, spec: MarketSpec, seat: int) -> FixedSeller:
+    """The rules' price and no order: a seller who only posts prices needs no stock level that may not exist."""
+    at, pricing = Seat(spec, seat), rules.pricing
+
+    def level() -> float | Floats:
+        return BaseStock().level_in(at, lambda: pricing.usual(at))
+
+    return FixedSeller(rules, at, pricing.bind(at, level), None)
+
+
+def summarise(
+    names: list[str],
+    seat: int,
+    rule: str,
+    at: int,
+    impulses: Sequence[Impulse],
+    gamma: float = 1.0,
+    unit_value: float = 0.0,
+) -> Response:
+    """Means over samples: runs (training seeds) where there are several, else the episodes of the one.
+
+    Args:
+        gamma: discount factor a period of the deviator's gain.
+        unit_value: money that a unit of the deviator's stock counts for in its gain.
+
+    Example: profit changes 3, -1, -1 and nothing in stock, ``gamma`` 0.5: the gain is 3, 2.5, 2.25.
+    """
+    several = len(impulses) > 1
+
+    def samples(one: Floats) -> Floats:
+        return one.mean(axis=1, keepdims=True) if several else one
+
+    parts = {
+        "price": [one.change("price") for one in impulses],
+        "relative": [one.relative_price() for one in impulses],
+        "sold": [one.change("sold") for one in impulses],
+        "profit": [one.change("profit") for one in impulses],
+        "gain": [gains(one, seat, gamma, unit_value) for one in impulses],
+    }
+    joined = {name: np.concatenate([samples(one) for one in each], axis=1) for name, each in parts.items()}
+    gain = joined.pop("gain")
+    over = f"{len(impulses)} training seeds" if several else f"{gain.shape[1]} episodes of one training seed"
+    return Response(
+        names=names,
+        seat=seat,
+        rule=rule,
+        at=at,
+        samples=over,
+        mean={name: values.mean(axis=1) for name, values in joined.items()},
+        half={name: half_widths(values) for name, values in joined.items()},
+        gain=gain.mean(axis=(1, 2)),
+        gain_half=half_widths(gain)[:, 0],
+        gamma=gamma,
+    )
+
+
+def gains(one: Impulse, seat: int, gamma: float, unit_value: float) -> Floats:
+    """The deviator's gain up to and with each period, (K + 1, M, 1)."""
+    profit, stock = one.change("profit")[:, :, [seat]], one.stock_change()[:, :, [seat]]
+    weight = (gamma ** np.arange(len(profit)))[:, None, None]
+    return np.asarray(np.cumsum(weight * profit, axis=0) + weight * unit_value * stock)
+
+
+def half_widths(values: Floats) -> Floats:
+    """Half-widths (K, N) of the 95 % intervals of means over the middle axis of (K, samples, N)."""
+    return np.array([[interval(values[t, :, k]) for k in range(values.shape[2])] for t in range(len(values))])

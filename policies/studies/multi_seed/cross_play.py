@@ -1,0 +1,169 @@
+"""Cross-play between training seeds: each seat's seller among the others' sellers of another seed.
+
+What sellers have learned together may be worth nothing with a stranger: they agreed on something that only those who
+were there know ("Other-Play", Hu et al. 2020, ICML). All cells meet the same customers, and the policies are the
+latest ones, since a run's best policies are of different moments and may never have met.
+
+Dimensions: K seeds, N seats, E episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from market.state import Floats
+from policies.common.parallel.tasks import Engine, Listener
+from policies.common.seeding import row_seed
+from policies.evaluation.profit_gain import Ends
+from policies.evaluation.run_sellers import FrozenRun, frozen_run
+from policies.evaluation.statistics import Interval
+from policies.studies.tournament.play import Learned, Setup, play_cell
+from policies.studies.tournament.schedule import LineUp
+
+EPISODES = 512
+CUSTOMERS = 0  # the seed of `bazaar evaluate`
+
+Told = Callable[[LineUp], None]
+
+
+@dataclass(frozen=True)
+class CrossPlay:
+    """Who earns what with whom.
+
+    ``profit`` and ``delta`` by seat, K x K each: the row's seed has the seat, the column's all others. Profit a period
+    is the seat's, Delta the market's profit gain (NaN where undefined). On the diagonal are those who learned together.
+    """
+
+    seeds: tuple[int, ...]
+    profit: dict[str, Floats]
+    delta: dict[str, Floats]
+    episodes: int
+
+    def facts(self) -> dict[str, Any]:
+        """Plain data for JSON; what is undefined is None."""
+        seats = [
+            {"seat": seat, "profit": _plain(profit), "delta": _plain(self.delta[seat])} | _gap_facts(profit)
+            for seat, profit in self.profit.items()
+        ]
+        about = {"seeds": list(self.seeds), "checkpoint": "latest", "episodes": self.episodes}
+        return about | {"delta": _gap_facts(self.mean_delta), "seats": seats}
+
+    @property
+    def mean_delta(self) -> Floats:
+        """The market's profit gain (K x K), the mean over who of the row's seed is among the column's."""
+        return np.asarray(np.mean(list(self.delta.values()), axis=0), np.float64)
+
+
+def gap(matrix: Floats) -> Interval:
+    """Self-play less cross-play of a K x K matrix: the mean of its diagonal less that of all else.
+
+    The interval is the delete-one-seed jackknife's with Student's t(K - 1): cells of one seed are not independent, so
+    whole seeds are left out, row and column (Efron and Stein 1981, Annals of Statistics 9). NaN below three seeds.
+    Example: diagonal 3, 4, 5 and 1 elsewhere: 3 +- t(2) sqrt(1 / 3).
+    """
+    count = len(matrix)
+    value = _self_less_cross(matrix)
+    if count < 3:
+        return Interval(value, np.nan, np.nan)
+    rest = [_self_less_cross(np.delete(np.delete(matrix, k, 0), k, 1)) for k in range(count)]
+    error = np.sqrt((count - 1) / count * np.sum((np.asarray(rest) - np.mean(rest)) ** 2))
+    half = float(stdtrit(count - 1, 0.975) * error)
+    return Interval(value, value - half, value + half)
+
+
+def _self_less_cross(matrix: Floats) -> float:
+    own = np.eye(len(matrix), dtype=bool)
+    return float(matrix[own].mean() - matrix[~own].mean())
+
+
+def learning_seats(run: FrozenRun) -> list[int]:
+    """The seats of learners; strangers are met only where there are two or more."""
+    return [seat for seat, learner in enumerate(run.learners) if learner is not None]
+
+
+def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, told: Told) -> CrossPlay | None:
+    """Play every seat's seller of every run with the others of every run; None where no two learners could meet.
+
+    Args:
+        folders: of runs of one market.
+        seeds: of these runs.
+        told: hears of each line-up that was played.
+    """
+    runs = [frozen_run(folder, "latest") for folder in folders]
+    seats = learning_seats(runs[0])
+    if len(runs) < 2 or len(seats) < 2:
+        return None
+    names = runs[0].spec.names
+    line_ups = {
+        (seat, a, b): _line_up(seat, a, b, len(names))
+        for seat in seats
+        for a in range(len(runs))
+        for b in range(len(runs))
+    }
+    cells = list(dict.fromkeys(line_ups.values()))
+    setup = _setup(runs)
+    kept = _Keeps(cells, told)
+    engine.run(play_cell, setup, cells, kept)
+    ends = runs[0].judge.references.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
+    shape = (len(names), len(runs), len(runs))
+    profit, delta = np.full(shape, np.nan), np.full(shape, np.nan)
+    for (seat, a, b), line_up in line_ups.items():
+        earned = kept.profits[line_up]
+        profit[seat, a, b] = earned[:, seat].mean()
+        delta[seat, a, b] = _gain(earned, ends)
+    found = {names[seat]: (profit[seat], delta[seat]) for seat in seats}
+    return CrossPlay(
+        tuple(seeds), {s: p for s, (p, _) in found.items()}, {s: d for s, (_, d) in found.items()}, setup.episodes
+    )
+
+
+def _line_up(seat: int, own: int, others: int, seats: int) -> LineUp:
+    """Policies are numbered run by run: that of run r in seat s is r * N + s."""
+    return tuple((own if k == seat else others) * seats + k for k in range(seats))
+
+
+def _setup(runs: Sequence[FrozenRun]) -> Setup:
+    first, settings = runs[0], runs[0].config.evaluation
+    policies: list[dict[int, str] | Learned] = []
+    for run in runs:
+        for seat, rules in enumerate(run.rules):
+            path = run.folder / "checkpoints" / f"{run.spec.names[seat]}.latest.pt"
+            policies.append(Learned.read(path) if rules is None else {seat: rules.label})
+    episodes = min(settings.episodes, EPISODES)
+    return Setup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
+
+
+def _gain(earned: Floats, ends: Ends | None) -> float:
+    return float("nan") if ends is None else ends.gain(float(earned.sum(axis=1).mean()))
+
+
+class _Keeps(Listener):
+    def __init__(self, cells: Sequence[LineUp], told: Told) -> None:
+        self.profits: dict[LineUp, Floats] = {}
+        self._cells, self._told = cells, told
+
+    def finished(self, task: int, result: Any) -> None:
+        """See :class:`policies.common.parallel.tasks.Listener`."""
+        self.profits[self._cells[task]] = result
+        self._told(self._cells[task])
+
+
+def _gap_facts(matrix: Floats) -> dict[str, float | None]:
+    found, own = gap(matrix), np.eye(len(matrix), dtype=bool)
+    values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
+    values |= {"gap_low": found.low, "gap_high": found.high}
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _plain(matrix: Floats) -> list[list[float | None]]:
+    return [[_number(value) for value in row] for row in matrix]

@@ -1,0 +1,121 @@
+"""The folder of several seeds: what it takes to go on with them, and how each stands.
+
+``settings.yaml`` is the configuration of every seed, ``seeds.json`` all else. They are written before anything is
+trained, so that whatever comes, the folder can go on.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from market.errors import Refusal
+from policies.config.run import RunConfig, load_run
+from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
+from policies.studies.multi_seed.seeds_files import PROOF, run_name
+from policies.training.checkpointing import Keeping
+
+SETTINGS = "settings.yaml"
+DONE, OPEN = "done", "not finished"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for. ``path``: the file that ``config`` was read from, before it was changed."""
+
+    config: RunConfig
+    path: str
+    seeds: tuple[int, ...]
+    device: str
+    command: str
+    keeping: Keeping
+    processes: int | None
+
+
+@dataclass
+class SeedsFolder:
+    """Where several seeds are trained; ``states``: how each ended; ``finished``: when all of it was done."""
+
+    folder: Path
+    plan: Plan
+    proof: str = field(default_factory=lambda: secrets.token_hex(8))
+    states: dict[int, str] = field(default_factory=dict)
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    finished: str | None = None
+
+    @property
+    def done(self) -> list[int]:
+        """The seeds whose runs are finished, as these say themselves."""
+        return [seed for seed in self.plan.seeds if "finished" in read_about(self.run(seed))]
+
+    def run(self, seed: int) -> Path:
+        """The folder of a seed's run."""
+        return self.folder / run_name(seed)
+
+    def resume_command(self, more: str = "") -> str:
+        """What to type to go on with it."""
+        return f"bazaar train --resume {shlex.quote(str(self.folder))}{more}"
+
+    def make(self) -> None:
+        """Make the folder; raise :class:`OSError` where that cannot be."""
+        self.folder.mkdir(parents=True)
+        write_config(self.folder / SETTINGS, self.plan.config)
+        self.write()
+
+    def write(self) -> None:
+        """Write ``seeds.json``."""
+        plan = self.plan
+        facts = {
+            "command": plan.command,
+            "config": plan.path,
+            "seeds": {str(seed): self.states.get(seed, OPEN) for seed in plan.seeds},
+            "device": plan.device,
+            "checkpoint_every": plan.keeping.every,
+            "on_nan": plan.keeping.on_nan,
+            "processes": plan.processes,
+            PROOF: self.proof,
+            "resumed": self.resumed,
+            **({} if self.finished is None else {"finished": self.finished}),
+        }
+        write_json(self.folder / SEEDS, facts)
+
+
+def read_folder(folder: Path) -> SeedsFolder:
+    """The folder as it stands.
+
+    Raises :class:`Refusal` where it does not say what it takes to go on, or a seed was begun with other settings.
+    """
+    several = _read(folder)
+    for seed in several.plan.seeds:
+        config = several.run(seed) / "config.yaml"
+        if config.is_file() and config.read_bytes() != (folder / SETTINGS).read_bytes():
+            raise Refusal(f"{folder / SETTINGS}: differs from {config}; one of them was changed since, put it back")
+    return several
+
+
+def _read(folder: Path) -> SeedsFolder:
+    path = folder / SEEDS
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
+        plan = Plan(
+            load_run(folder / SETTINGS),
+            said["config"],
+            tuple(seeds),
+            said["device"],
+            said["command"],
+            Keeping(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"),
+            said["processes"],
+        )
+        return SeedsFolder(folder, plan, said[PROOF], seeds, said["resumed"], said.get("finished"))
+    except OSError as error:
+        raise Refusal(f"{path}: cannot be read ({error.strerror})") from None
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as problem:
+        raise Refusal(
+            f"{path}: does not say what it takes to go on ({type(problem).__name__}: {problem}); each seed's run can "
+            f"go on by itself: bazaar train --resume {shlex.quote(str(folder / run_name(0)))}, and so on"
+        ) from None

@@ -1,0 +1,171 @@
+"""One seed's training run as a task of an engine: it goes on from its last checkpoint, and says how far it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+
+from market.errors import Refusal
+from policies.common.parallel.tasks import Say
+from policies.config.run import parse_run
+from policies.storage.run_folder import ABOUT
+from policies.storage.run_lock import wait_until_free
+from policies.studies.multi_seed.seeds_files import Changed, Files, run_name, sees
+from policies.training.checkpointing import SELLERS, Keeping
+
+EVERY = 0.5  # seconds between two messages
+PATIENCE = 20.0  # seconds that the process which trained the run before may take to end
+WIDE = 100_000  # columns: a warning is one line
+
+
+@dataclass(frozen=True)
+class SeedsSetup:
+    """What all seeds share.
+
+    ``folder``: of all runs, as the one who asked sees it; ``proof``: what is written there, so that whoever else sees
+    a folder at that path knows whether it is the same.
+    """
+
+    path: str
+    config: dict[str, Any]
+    device: str
+    command: str
+    folder: str
+    proof: str
+    keeping: Keeping
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A task asks for what there is of its run: the answer is :data:`~policies.studies.multi_seed.seeds_files.Files`."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a run is; ``files`` of it that changed, where they are not seen; ``warning``, one line."""
+
+    done: int
+    phase: str
+    files: Files = field(default_factory=dict)
+    warning: str = ""
+
+
+def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
+    """Train with a seed, from wherever its run stands; returns the files that were not sent before."""
+    if sees(Path(setup.folder), setup.proof):
+        _train(setup, seed, Path(setup.folder), Messenger(say, lambda all_of_it: {}))
+        return {}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        changed = Changed(Path(place) / run_name(seed), say(Wanted()))
+        messenger = Messenger(say, _Sends(changed, setup.keeping.every))
+        try:
+            _train(setup, seed, Path(place), messenger)
+        except Refusal as problem:  # what the run leaves is there to go on from
+            messenger.tell("stopped", changed())
+            raise Refusal(str(problem).replace(place, setup.folder)) from None
+        return changed()
+
+
+def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> None:
+    from policies.training.resume import ResumeOrder, resume
+    from policies.training.train import TrainOrder, train
+
+    run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
+    if _begun(run):
+        wait_until_free(run, PATIENCE)
+        resume(ResumeOrder(run, setup.keeping.every, setup.keeping.on_nan), console, lambda *_: messenger)
+        return
+    shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
+    order = TrainOrder(
+        Path(setup.path),
+        seed=seed,
+        device=setup.device,
+        name=run.name,
+        runs=runs,
+        command=setup.command,
+        keeping=setup.keeping,
+        given=parse_run(setup.config, setup.path),
+    )
+    train(order, console, lambda *_: messenger)
+
+
+def _begun(run: Path) -> bool:
+    return (run / ABOUT).exists() or any((run / SELLERS).glob("*"))
+
+
+class _Sends:
+    """Which files go along with a message: states, which may be large, no more often than they must be kept."""
+
+    def __init__(self, changed: Changed, every: float) -> None:
+        self._changed, self._every, self._sent = changed, every, float("-inf")
+
+    def __call__(self, all_of_it: bool) -> Files:
+        states = self._changed.new_state() and time.monotonic() - self._sent >= self._every
+        if not states and not all_of_it:
+            return {}
+        files = self._changed(states)
+        self._sent = time.monotonic() if states else self._sent
+        return files
+
+
+class Messenger:
+    """Stands in for a run's bar: what it is told goes to the one who asked, with the ``files`` that are to go along.
+
+    ``files`` is asked now and then, and after each evaluation for all that changed.
+    """
+
+    def __init__(self, say: Say, files: Callable[[bool], Files]) -> None:
+        self._say, self._files, self._done, self._last, self._phase = say, files, 0, 0.0, ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.tell("judging", self._files(True))
+
+    def phase(self, name: str) -> None:
+        """Tell what goes on now."""
+        self.tell(name, self._files(name == "learning"))
+
+    def advance_to(self, done: int) -> None:
+        """Tell how many seller-periods are behind us, now and then."""
+        self._done = done
+        if time.monotonic() - self._last > EVERY:
+            self.tell(self._phase, self._files(False))
+
+    def warn(self, line: str) -> None:
+        """Tell what a person should know."""
+        self._say(Moved(self._done, self._phase, warning=line))
+
+    def tell(self, phase: str, files: Files) -> None:
+        """Say it, whenever that was done last."""
+        self._phase, self._last = phase, time.monotonic()
+        self._say(Moved(self._done, phase, files))
+
+
+class Warnings:
+    """The file behind a run's console: of all that the run prints, its warnings are passed on."""
+
+    def __init__(self, messenger: Messenger) -> None:
+        self._messenger, self._rest = messenger, ""
+
+    def write(self, text: str) -> None:
+        """Take in what is printed."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.startswith("warning: "):
+                self._messenger.warn(line)
+
+    def flush(self) -> None:
+        """Lines are passed on when they are whole."""

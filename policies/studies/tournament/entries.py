@@ -1,0 +1,215 @@
+"""Who takes part in a tournament: runs' learned sellers and fixed competitors, each in every seat that it fits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from market.errors import Refusal
+from market.spec.models import MarketSpec
+from policies.config.run import RunConfig, load_run
+from policies.evaluation.saved_mixture import SavedMixture, pack, saved_policies
+from policies.sellers.checkpoint import SavedSeller
+from policies.sellers.rules.compose import Rules, parse_rules
+from policies.storage.run_folder import open_run
+from policies.studies.tournament.play import seat_of
+
+# They change how a seat decides or what its reward is divided by, not the market that the others meet.
+OWN_MATTERS = ("reward_scale", "actions", "grid")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy: ``rules``, or a learned seller ``saved`` by a run.
+
+    ``seats`` are those it can sit in; ``partners`` names, for a learned policy, who sat in the other seats when it was
+    trained, by label.
+    """
+
+    label: str
+    seats: tuple[int, ...]
+    rules: Rules | None = None
+    saved: SavedSeller | SavedMixture | None = None
+    run: str | None = None
+    partners: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What decides how it plays, beside market and seed."""
+        return self.label if self.saved is None else hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """A learned policy as one file, which :class:`policies.studies.tournament.play.Learned` reads."""
+        assert self.saved is not None
+        return pack(self.saved) if isinstance(self.saved, SavedMixture) else self.saved.path.read_bytes()
+
+    @property
+    def suffix(self) -> str:
+        """Of that file's name."""
+        return ".zip" if isinstance(self.saved, SavedMixture) else ".pt"
+
+    def describe(self, names: Sequence[str]) -> dict[str, Any]:
+        """Plain facts for the results."""
+        facts: dict[str, Any] = {"label": self.label, "seats": [names[seat] for seat in self.seats]}
+        if self.saved is None:
+            return facts | {"kind": "rules"}
+        home = {"run": self.run, "seller": self.saved.seller, "learner": self.saved.learner}
+        facts |= {"mixture": True} if isinstance(self.saved, SavedMixture) else {}
+        return facts | {"kind": "learned", **home, "home": names[self.saved.seat], "trained": self.saved.trained}
+
+
+def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tuple[RunConfig, list[Policy]]:
+    """The market and its policies, in the order given.
+
+    Raises:
+        Refusal: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
+    """
+    for entry in entries:
+        if ("/" in entry or "\\" in entry) and not Path(entry).is_dir():
+            raise Refusal(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
+    folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
+    _refuse_twice(str(folder.resolve()) for folder in folders)
+    markets = [*([(config, load_run(config))] if config else []), *((folder, open_run(folder)) for folder in folders)]
+    if not markets:
+        raise Refusal("tournament: rules alone do not say which market: give --config FILE or a run")
+    first, settings = markets[0]
+    for path, other in markets[1:]:
+        refuse_other_market(first, settings.market, path, other.market)
+    configs = {path: run for path, run in markets if path != config}
+    policies: list[Policy] = []
+    for number, entry in enumerate(entries, 1):
+        if Path(entry).is_dir():
+            policies += _of_run(Path(entry), configs[Path(entry)], settings.market, checkpoint)
+        else:
+            policies.append(_of_rules(entry, number, settings.market))
+    policies = _told_apart(policies)
+    _refuse_too_few(policies, settings.market)
+    return settings, policies
+
+
+# ------------------------------------------------------------------------------------------------ one market
+
+
+def refuse_other_market(path: Path, market: MarketSpec, other_path: Path, other: MarketSpec) -> None:
+    """Raise :class:`Refusal` that names the first settings in which two markets differ."""
+    found = list(differences(market_matters(market), market_matters(other), "market"))
+    if found:
+        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+        raise Refusal(f"{path} and {other_path}: are of different markets, so their sellers cannot meet: {shown}")
+
+
+def market_matters(market: MarketSpec) -> dict[str, Any]:
+    """A market's settings as plain data without those that concern only how a seat decides."""
+    data = market.dump()
+    sellers = [{key: value for key, value in one.items() if key not in OWN_MATTERS} for one in data["sellers"]]
+    return data | {"sellers": sellers}
+
+
+def differences(one: Any, other: Any, path: str) -> Iterator[str]:
+    """``key.path: value / other value`` for everything in which two pieces of plain data differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            yield from differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for k, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            yield from differences(mine, theirs, f"{path}.{k}")
+    elif one != other:
+        yield f"{path}: {_short(one)} / {_short(other)}"
+
+
+def _short(value: Any) -> str:
+    text = "not given" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+# ------------------------------------------------------------------------------------------------ policies
+
+
+def _of_rules(text: str, number: int, market: MarketSpec) -> Policy:
+    try:
+        rules = parse_rules(text, f"entry {number}", market)
+    except Refusal as problem:
+        raise Refusal(f"{problem} (and there is no folder {text})") from None
+    for seat, name in enumerate(market.names):
+        try:
+            rules.check(market, seat)
+        except Refusal as problem:
+            raise Refusal(f"entry {number}: {rules.label} cannot play the seat of {name}: {problem}") from None
+    return Policy(rules.label, tuple(range(len(market.sellers))), rules=rules)
+
+
+def _of_run(folder: Path, config: RunConfig, market: MarketSpec, checkpoint: str) -> list[Policy]:
+    """A run's learned sellers, each with its training partners."""
+    saved = saved_policies(folder, checkpoint)
+    run = folder.resolve().name
+    seated = {one.seat: f"{run}/{one.title}" for one in saved.values()}
+    for seat, name in enumerate(market.names):
+        if seat not in seated:
+            # A run's config names every seat but those that nobody chose; these had the default player.
+            default = "nash+base_stock" if market.stocked else "nash"
+            seated[seat] = _label(config.seats.get(name, default), f"{folder}: seats.{name}", market)
+    found = []
+    for one in saved.values():
+        partners = {seat: label for seat, label in seated.items() if seat != one.seat}
+        found.append(Policy(seated[one.seat], _fitting(one, market), saved=one, run=str(folder), partners=partners))
+    return found
+
+
+def _label(player: Any, where: str, market: MarketSpec) -> str:
+    """Rules as their label; a learner that left no checkpoint matches nobody."""
+    try:
+        return parse_rules(player, where, market).label
+    except Refusal:
+        return str(player)
+
+
+def _fitting(saved: SavedSeller | SavedMixture, market: MarketSpec) -> tuple[int, ...]:
+    """The seats whose ranges and features are those that the policy was trained with."""
+    fitting = []
+    for seat in range(len(market.sellers)):
+        try:
+            seat_of(saved, market, seat)
+        except Refusal:
+            if seat == saved.seat:
+                raise
+            continue
+        fitting.append(seat)
+    return tuple(fitting)
+
+
+def _told_apart(policies: list[Policy]) -> list[Policy]:
+    """Runs whose folders have the same name are named by their whole path; nobody takes part twice."""
+    runs = {policy.run: Path(policy.run).resolve().name for policy in policies if policy.run}
+    names = Counter(runs.values())
+    renamed = [_by_path(one) if one.run and names[runs[one.run]] > 1 else one for one in policies]
+    _refuse_twice(one.label for one in renamed)
+    return renamed
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    if again := [name for name, times in Counter(names).items() if times > 1]:
+        raise Refusal(f"{again[0]}: is given twice")
+
+
+def _by_path(policy: Policy) -> Policy:
+    whole = Path(str(policy.run))
+    short = f"{whole.resolve().name}/"
+
+    def longer(label: str) -> str:
+        return f"{whole}/{label.removeprefix(short)}" if label.startswith(short) else label
+
+    partners = {seat: longer(label) for seat, label in policy.partners.items()}
+    return replace(policy, label=longer(policy.label), partners=partners)
+
+
+def _refuse_too_few(policies: Sequence[Policy], market: MarketSpec) -> None:
+    if len(policies) < 2:
+        raise Refusal("tournament: needs at least two policies; add runs, or rules such as nash+base_stock")
+    for seat, name in enumerate(market.names):
+        if not any(seat in policy.seats for policy in policies):
+            raise Refusal(f"tournament: no policy fits the seat of {name}; add rules such as nash+base_stock")

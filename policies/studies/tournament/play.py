@@ -1,0 +1,174 @@
+"""One cell of a tournament: a line-up played on the tournament's customers, and its file.
+
+Playing is work for an engine (:mod:`policies.common.parallel.tasks`), perhaps on another machine; files are of the one who asked.
+
+torch is imported only where a learned policy plays. Dimensions: E episodes, N sellers.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from market.metrics.summary import episode_profit
+from market.simulation.batch import MarketBatch
+from market.spec.models import MarketSpec
+from market.state import Floats
+from policies.common.parallel.tasks import Say
+from policies.common.seeding import row_seed
+from policies.common.threads import one_torch_thread
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play, rows_at_once
+from policies.sellers.rules.compose import compose, parse_rules
+from policies.studies.tournament.schedule import LineUp
+
+if TYPE_CHECKING:
+    from policies.evaluation.saved_mixture import SavedMixture
+    from policies.sellers.checkpoint import SavedSeller
+
+MOST_ROWS = 1000  # fewer than those from which a batch would use several threads
+COUNTED = ("profit", "on_hand_left", "on_order")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The file of a saved seller (.pt) or of a mixture (.zip): its name in messages, and its content."""
+
+    name: str
+    content: bytes
+
+    @staticmethod
+    def read(path: Path) -> Learned:
+        """The file at ``path``."""
+        return Learned(path.name, path.read_bytes())
+
+    def load(self) -> SavedSeller | SavedMixture:
+        """What was saved; raises :class:`Refusal` for foreign bytes."""
+
+        from policies.evaluation.saved_mixture import unpack
+        from policies.sellers.checkpoint import load_seller
+
+        one_torch_thread()
+        if self.name.endswith(".zip"):
+            return unpack(self.content, self.name)
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / self.name
+            path.write_bytes(self.content)
+            return load_seller(path)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all cells share. ``policies``: rules' texts by seat with their levels found, or a saved seller."""
+
+    spec: MarketSpec
+    policies: tuple[dict[int, str] | Learned, ...]
+    episodes: int
+    seed: int
+    warm_up: int
+    salvage: float
+
+
+def seat_of(saved: SavedSeller | SavedMixture, spec: MarketSpec, seat: int) -> Seller:
+    """A saved seller in a seat, deciding on its own grid; raises :class:`Refusal` where it does not fit.
+
+    Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
+    """
+    own = saved.market.sellers[saved.seat].grid
+    sellers = tuple(one.model_copy(update={"grid": own}) if k == seat else one for k, one in enumerate(spec.sellers))
+    return saved.sit(spec.model_copy(update={"sellers": sellers}), seat)
+
+
+class Player:
+    """Plays cells; sellers and markets are made once and used again."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._sellers: dict[tuple[int, int], Seller] = {}
+        self._saved: dict[int, SavedSeller | SavedMixture] = {}
+        self._batches: dict[int, MarketBatch] = {}
+
+    def profit(self, line_up: LineUp) -> Floats:
+        """Profit per period of each episode as evaluation counts it, (E, N), on the same customers for every line-up."""
+        setup, spec = self.setup, self.setup.spec
+        sellers = [self._seller(policy, seat) for seat, policy in enumerate(line_up)]
+        rows, first = rows_at_once(spec, MOST_ROWS), row_seed(setup.seed, "evaluate")
+        blocks = []
+        for start in range(0, setup.episodes, rows):
+            batch = self._batch(min(rows, setup.episodes - start))
+            ledger = play(batch, sellers, seed=first + start, fields=COUNTED)
+            blocks.append(episode_profit(ledger, spec, setup.warm_up, setup.salvage))
+        return np.concatenate(blocks) / (spec.horizon - setup.warm_up)
+
+    def _batch(self, rows: int) -> MarketBatch:
+        if rows not in self._batches:
+            self._batches[rows] = MarketBatch(self.setup.spec, rows)
+        return self._batches[rows]
+
+    def _seller(self, policy: int, seat: int) -> Seller:
+        at = (policy, seat)
+        if at not in self._sellers:
+            entry = self.setup.policies[policy]
+            if isinstance(entry, dict):
+                self._sellers[at] = compose(parse_rules(entry[seat]), self.setup.spec, seat)
+            else:
+                self._sellers[at] = seat_of(self._load(policy, entry), self.setup.spec, seat)
+        return self._sellers[at]
+
+    def _load(self, policy: int, entry: Learned) -> SavedSeller | SavedMixture:
+        if policy not in self._saved:
+            self._saved[policy] = entry.load()
+        return self._saved[policy]
+
+
+class _Known:
+    """The player of the last tournament that this process played in."""
+
+    player: Player | None = None
+
+
+def play_cell(setup: Setup, line_up: LineUp, say: Say) -> Floats:
+    """The work of one cell: profit per period of each episode, (E, N)."""
+    if _Known.player is None or _Known.player.setup != setup:
+        _Known.player = Player(setup)
+    return _Known.player.profit(line_up)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def cell_path(folder: Path, line_up: Sequence[int]) -> Path:
+    """Where a cell is kept: policies' numbers in seat order, from 1. (0, 3): cells/1-4.npz."""
+    return folder / "cells" / f"{'-'.join(str(policy + 1) for policy in line_up)}.npz"
+
+
+def write_cell(folder: Path, line_up: Sequence[int], profit: Floats) -> None:
+    """Write a cell aside and move it into place: a reader finds all of it or nothing."""
+    path = cell_path(folder, line_up)
+    aside = path.with_suffix(f".{os.getpid()}.part")
+    with open(aside, "wb") as file:
+        np.savez(file, profit=profit)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def read_cell(folder: Path, line_up: Sequence[int], episodes: int) -> Floats | None:
+    """The profits (E, N) of a finished cell; None where there is none that can be read, so that it is played again."""
+    path = cell_path(folder, line_up)
+    if not path.exists():
+        return None
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+            profit: Any = content["profit"]
+    except Exception:  # noqa: BLE001
+        # What numpy and zipfile raise on a damaged file depends on the damage.
+        return None
+    fits = profit.dtype == np.float64 and profit.shape == (episodes, len(line_up)) and bool(np.isfinite(profit).all())
+    return profit if fits else None

@@ -1,0 +1,136 @@
+"""What a search found: the table in the terminal, trials.csv, the best configuration, and TensorBoard's hparams."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from policies.studies.tuning.space import with_values
+from policies.studies.tuning.study import Outcome, best_of
+from policies.studies.tuning.trial import Setup
+
+TRIALS, SHOWN = "trials.csv", 10
+
+
+def short(path: str) -> str:
+    """An option's path without what all of them begin with: learners.dqn.lr is dqn.lr."""
+    return path.removeprefix("learners.")
+
+
+def text_of(value: Any) -> str:
+    """A value as a person reads it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def write_trials(folder: Path, found: Sequence[Outcome], setup: Setup) -> None:
+    """One row a trial: state, objective, rungs reached, the gain of each configuration and seed, the options."""
+    pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in _seeds(setup)]
+    rows = []
+    for one in found:
+        row: dict[str, Any] = {"trial": one.number, "state": one.state, "objective": one.value}
+        row |= {"rungs": len(one.rungs), "last": one.rungs[-1] if one.rungs else None}
+        row |= {name: one.gains[c][s] if one.gains else None for c, s, name in pairs}
+        rows.append(row | one.values)
+    aside = folder / f"{TRIALS}.part"
+    with open(aside, "w", newline="", encoding="utf-8") as file:
+        names = dict.fromkeys(key for row in rows for key in row)
+        writer = csv.DictWriter(file, list(names))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(aside, folder / TRIALS)
+
+
+def _seeds(setup: Setup) -> list[tuple[int, int]]:
+    return list(enumerate(setup.seeds))
+
+
+def write_best(folder: Path, best: Outcome, setup: Setup, command: str) -> list[Path]:
+    """Every configuration with the best trial's options, for `bazaar train`."""
+    paths = []
+    for case in setup.cases:
+        config = with_values(case.parsed(), best.values, case.name)
+        path = folder / ("best.yaml" if len(setup.cases) == 1 else f"best-{case.name}.yaml")
+        head = f"# Trial {best.number} of {command}\n# Objective {best.value:+.4%} against the reference.\n"
+        aside = path.with_suffix(".part")
+        text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+        aside.write_text(head + text, encoding="utf-8")
+        os.replace(aside, path)
+        paths.append(path)
+    return paths
+
+
+def record_trial(folder: Path, outcome: Outcome) -> None:
+    """One trial as a TensorBoard run: the objective at each rung, and its options beside the last for HParams."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    place = folder / "trials" / f"trial-{outcome.number:04d}"
+    if not outcome.rungs or place.exists():
+        return
+    plain = {
+        short(path): v if isinstance(v, bool | int | float | str) else str(v) for path, v in outcome.values.items()
+    }
+    with SummaryWriter(str(place)) as writer:
+        for rung, value in enumerate(outcome.rungs, 1):
+            writer.add_scalar("tune/objective", value, rung)
+        hparams = plain | {"state": outcome.state}
+        writer.add_hparams(
+            hparams, {"final/objective": outcome.rungs[-1]}, run_name=".", global_step=len(outcome.rungs)
+        )
+
+
+# ------------------------------------------------------------------------------------------------ terminal
+
+
+def print_results(found: Sequence[Outcome], setup: Setup, shares: Mapping[str, float], console: Console) -> None:
+    """The best trials and how much each option matters."""
+    done = sorted((one for one in found if one.value is not None), key=lambda one: (-(one.value or 0), one.number))
+    pruned = sum(one.state == "pruned" for one in found)
+    refused = [one for one in found if one.state == "refused"]
+    if done:
+        console.print(_title(setup), highlight=False)
+        console.print(_table(done[:SHOWN], setup))
+    told = f"{len(found)} trials: {len(done)} done, {pruned} pruned, {len(refused)} refused."
+    first = next((one for one in done if one.number == 0), None)
+    best = best_of(found)
+    if first is not None and best is not None and best.value is not None and first.value is not None:
+        told += f" Trial 0, the values of the configuration: {first.value:+.2%}; best: {best.value:+.2%}."
+    console.print(told, highlight=False)
+    if refused:
+        console.print(f"refused, for example: {refused[0].problem}", highlight=False, markup=False)
+    if shares:
+        listed = ", ".join(f"{short(path)} {share:.0%}" for path, share in shares.items())
+        console.print(
+            f"share of the objective's variance that each option explains (fANOVA): {listed}", highlight=False
+        )
+
+
+def _title(setup: Setup) -> str:
+    how = "worst" if setup.worst else "mean"
+    which = "last" if setup.last else "best"
+    of = f"{how} of {len(setup.seeds)} seeds" if len(setup.seeds) > 1 else f"seed {setup.seeds[0]}"
+    return f"profit above the first line-up's own rules in the same seats, {which} evaluation, {of}"
+
+
+def _table(best: Sequence[Outcome], setup: Setup) -> Table:
+    table = Table(box=None, header_style="")
+    for name in ("trial", "objective"):
+        table.add_column(name, justify="right")
+    several = len(setup.cases) > 1
+    for case in setup.cases if several else ():
+        table.add_column(case.name, justify="right")
+    for path in best[0].values:
+        table.add_column(short(path), justify="right")
+    for one in best:
+        gains = [f"{min(some) if setup.worst else sum(some) / len(some):+.2%}" for some in one.gains if several]
+        table.add_row(str(one.number), f"{one.value:+.2%}", *gains, *(text_of(v) for v in one.values.values()))
+    return table

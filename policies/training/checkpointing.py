@@ -1,0 +1,142 @@
+"""Keeps a run's whole state while it goes, and goes back to it: after a kill, or when a learner has diverged.
+
+When checkpoints are written changes no bit of the run: taking a state only reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from market.errors import Refusal
+from policies.common import files as disk
+from policies.storage.run_folder import add_about
+from policies.storage.training_state import RunState
+from policies.training.course import Course
+from policies.training.divergence import Diverged, check_learners
+from policies.training.run import Training
+from policies.training.tracking import Tracker
+
+SHARE = 0.02  # of the time that checkpoints at evaluations may take
+ROLLBACKS = 5
+SELLERS = "checkpoints"
+
+OnNan = Literal["stop", "rollback"]
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How a run is kept: seconds between checkpoints of the whole run, and what to do when a learner diverges."""
+
+    every: float = 60.0
+    on_nan: OnNan = "stop"
+
+
+@dataclass
+class Keeper:
+    """One run's training, its loop's counters and its files, saved and restored together."""
+
+    training: Training
+    tracker: Tracker
+    folder: Path
+    keeping: Keeping
+    console: Console
+    course: Course = field(default_factory=Course)
+    step: int | None = None  # of the last checkpoint
+    _written: float = field(default_factory=time.monotonic)
+    _cost: float = 0.0  # seconds that the last one took
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint between evaluations."""
+        return time.monotonic() - self._written >= self.keeping.every
+
+    def save_at_evaluation(self) -> None:
+        """A checkpoint at an evaluation: always at the first and the last, else unless it would cost too much time."""
+        ends = self.course.evaluated in (0, self.training.config.training.evaluations)
+        if ends or self.due() or time.monotonic() - self._written >= self._cost / SHARE:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the whole run.
+
+        Raises :class:`~policies.training.divergence.Diverged`, before anything is written, when a learner is past saving, and
+        :class:`OSError` that names the file where the disk refuses; the checkpoint before is intact then.
+        """
+        begun = time.monotonic()
+        check_learners(self.training)
+        RunState(self.folder).save(self._state())
+        self.step = self.training.play.done
+        self._written = time.monotonic()
+        self._cost = self._written - begun
+
+    def _state(self) -> dict[str, Any]:
+        learners = self.training.play.learners
+        return {
+            "step": self.training.play.done,
+            "config": config_digest(self.folder),
+            "tracker": self.tracker.state_dict(),
+            "training": self.training.state_dict(),
+            "course": self.course.state_dict(),
+            "rates": {seat: learner.rate for seat, learner in learners.items()},
+            "sellers": {path.name: _bytes(path) for path in sorted((self.folder / SELLERS).glob("*.pt"))},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the tracker must be at its mark. Raises :class:`Refusal` where it does not fit."""
+        try:
+            self.training.load_state_dict(state["training"])
+            self.course.load_state_dict(state["course"])
+            for seat, learner in self.training.play.learners.items():
+                learner.slow_down(state["rates"][seat])
+        except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+            raise Refusal(
+                f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
+            ) from None
+        for name, content in state["sellers"].items():
+            disk.replace(self.folder / SELLERS / name, content.numpy().tobytes())
+        self.step = state["step"]
+
+    def recover(self, problem: Diverged) -> None:
+        """After a learner diverged: go back and halve its learning rate, or raise :class:`Refusal`, as was asked."""
+        good = RunState(self.folder).load(self.console)
+        where = (
+            "there is no good checkpoint yet" if good is None else f"the last good checkpoint is of step {self.step}"
+        )
+        if self.keeping.on_nan == "stop" or good is None:
+            again = "" if good is None else f"; bazaar train --resume {self.folder} --on-nan rollback goes on from it"
+            raise Refusal(f"{problem}; {where}{again}; else lower its lr")
+        if problem.seat is None or len(self.course.rollbacks) >= ROLLBACKS:
+            tried = (
+                f"after {len(self.course.rollbacks)} rollbacks" if self.course.rollbacks else "whose learner is unknown"
+            )
+            raise Refusal(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
+        self._roll_back(good, problem.seat, str(problem))
+
+    def _roll_back(self, good: dict[str, Any], seat: int, problem: str) -> None:
+        before, learner = self.course.rollbacks, self.training.play.learners[seat]
+        self.tracker.rewind(good["tracker"])
+        self.restore(good)
+        learner.slow_down(learner.rate / 2)
+        name, step = self.training.spec.names[seat], self.training.play.done
+        self.course.rollbacks = [*before, {"step": step, "seller": name, "rate": learner.rate}]
+        said = f"{problem}; back to step {step} with its learning rate x {learner.rate:g}"
+        self.console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
+        add_about(self.folder, rollbacks=self.course.rollbacks)
+        self.tracker.scalars("training", step, name, {"rollbacks": float(len(self.course.rollbacks))})
+        self.save()
+
+
+def config_digest(folder: Path) -> str:
+    """SHA-256 of a run's config.yaml: a run goes on only with the settings that it began with."""
+    return hashlib.sha256((folder / "config.yaml").read_bytes()).hexdigest()
+
+
+def _bytes(path: Path) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(path.read_bytes(), np.uint8).copy())

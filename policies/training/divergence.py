@@ -1,0 +1,88 @@
+"""Learners that diverge: noticed where their losses or weights are no finite numbers, or far too large.
+
+Looked at whenever losses are reported, before every evaluation, and before a checkpoint of the whole run is written,
+so that no checkpoint holds a learner that is past saving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from market.errors import Refusal
+from policies.learners.base import Learner
+from policies.training.run import Training
+
+MOST_WEIGHT = 1e8  # float32 resolves units there: a step of any usual size changes nothing
+MOST_REPORTED = 1e15
+
+
+class Diverged(Exception):
+    """A learner is past saving. ``seat`` is None where the message alone tells."""
+
+    def __init__(self, seat: int | None, message: str) -> None:
+        super().__init__(message)
+        self.seat = seat
+
+
+def play_period(training: Training) -> dict[int, dict[str, float]]:
+    """One period of play; raise :class:`Diverged` when a learner's report, or what it did, shows that it diverged."""
+    try:
+        reports = training.play.play_period()
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        check_learners(training)
+        if isinstance(error, Refusal):  # a decision that is no number, from weights that still are
+            raise Diverged(_named(training, str(error)), f"{error} (step {training.play.done})") from None
+        raise
+    for seat, report in reports.items():
+        for name, value in report.items():
+            if not abs(value) <= MOST_REPORTED:
+                raise _diverged(training, seat, f"its {name.replace('_', ' ')} is {value:g}")
+    return reports
+
+
+def _named(training: Training, message: str) -> int | None:
+    names = [seat for seat in training.learner_names if f"seller {training.spec.names[seat]}" in message]
+    return names[0] if len(names) == 1 else None
+
+
+def check_learners(training: Training) -> None:
+    """Raise :class:`Diverged` for the first learner whose weights or optimiser are not sound."""
+    for seat, learner in training.play.learners.items():
+        if problem := unsound(learner):
+            raise _diverged(training, seat, problem)
+
+
+def unsound(learner: Learner) -> str:
+    """What is wrong with a learner's numbers, empty when nothing is."""
+    if not _at_most(learner.algorithm.parameters(), MOST_WEIGHT):
+        return f"its weights are not finite, or larger than {MOST_WEIGHT:g}"
+    if not _at_most(_tensors(learner.algorithm.state_dict()), float("inf")):
+        return "its optimiser or target networks are not finite"
+    return ""
+
+
+def _at_most(tensors: Iterator[Tensor], most: float) -> bool:
+    """Whether all numbers are finite and at most ``most`` in size; one number is read back from the device."""
+    sizes = [t.detach().abs().max().double() for t in tensors if t.is_floating_point() and t.numel()]
+    largest = float(torch.stack(sizes).max()) if sizes else 0.0
+    return largest <= most and largest != float("inf")
+
+
+def _tensors(node: Any) -> Iterator[Tensor]:
+    if isinstance(node, Tensor):
+        yield node
+    elif isinstance(node, Mapping):
+        for item in node.values():
+            yield from _tensors(item)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _tensors(item)
+
+
+def _diverged(training: Training, seat: int, problem: str) -> Diverged:
+    place = f"seats.{training.spec.names[seat]}"
+    return Diverged(seat, f"{place}: {training.learner_names[seat]} diverged at step {training.play.done}: {problem}")

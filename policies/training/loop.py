@@ -1,0 +1,93 @@
+"""A run's loop: play and learn, evaluate at even distances, keep the run's state; from wherever the run stands."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+
+from policies.common.interrupt import deferred, raise_swallowed
+from policies.common.progress import RunBar
+from policies.training.assess import assess, show
+from policies.training.checkpointing import Keeper
+from policies.training.divergence import Diverged, check_learners, play_period
+from policies.training.tracking import MARKET
+
+# Of a run, beside the one before anything is learned: drawing takes longer than an evaluation.
+PICTURES = 5
+
+
+def learn(keeper: Keeper, console: Console) -> None:
+    """Play and learn for what is left of the budget, evaluating at even distances, first before anything is learned.
+
+    Raises :class:`~market.errors.Refusal` when a learner diverges and its run is to stop then, and
+    :class:`~policies.common.interrupt.Stopped` where Ctrl-C finds the run in a state that can be kept.
+    """
+    with keeper.training.bar(console, keeper.training.config.training.budget) as bar:
+        while not keeper.training.complete:
+            try:
+                _go_on(keeper, bar)
+            except Diverged as problem:
+                keeper.recover(problem)
+
+
+def _go_on(keeper: Keeper, bar: RunBar) -> None:
+    training, course = keeper.training, keeper.course
+    settings = training.config.training
+    if course.evaluated < 0:
+        bar.phase("setting up")
+        evaluate(keeper, 0)
+    while course.evaluated < settings.evaluations:
+        k = course.evaluated + 1
+        until = settings.budget * k // settings.evaluations
+        if training.play.done >= until:
+            course.evaluated = k
+            continue
+        bar.phase("learning")
+        practise(keeper, until, bar)
+        bar.phase("evaluating")
+        with deferred():
+            evaluate(keeper, k)
+        raise_swallowed()
+    training.complete = True
+
+
+def practise(keeper: Keeper, until: int, bar: RunBar) -> None:
+    """Play periods until ``until`` seller-periods are done; record what the learners last reported.
+
+    Checkpoints lie between periods, and never at the end, where an evaluation is due.
+    """
+    training, tracker, course = keeper.training, keeper.tracker, keeper.course
+    begun, first = time.perf_counter(), training.play.done
+    while training.play.done < until:
+        with deferred():
+            course.reports |= play_period(training)
+        bar.advance_to(training.play.done)
+        if training.play.done < until:
+            raise_swallowed()
+            if keeper.due():
+                with deferred():
+                    keeper.save()
+    for seat, report in course.reports.items():
+        tracker.scalars("training", training.play.done, training.spec.names[seat], report)
+    for seat, earned in training.play.earned().items():
+        tracker.scalars("training", training.play.done, training.spec.names[seat], earned)
+    speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
+    tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
+    course.reported = sorted({*course.reported, *course.reports})
+    course.reports = {}
+
+
+def evaluate(keeper: Keeper, k: int) -> None:
+    """The k-th evaluation, its pictures where they are due, and a checkpoint of the whole run."""
+    training, course = keeper.training, keeper.course
+    check_learners(training)
+    assess(training, keeper.folder, keeper.tracker)
+    pictured = k * PICTURES // training.config.training.evaluations
+    if k == 0 or pictured > course.pictured:
+        course.pictured = pictured
+        show(training, keeper.folder, keeper.tracker)
+    if set(course.reported) == set(training.learner_names):
+        keeper.tracker.arrange()
+    course.evaluated = k
+    keeper.save_at_evaluation()

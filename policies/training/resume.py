@@ -1,0 +1,103 @@
+"""`bazaar train --resume RUN`: go on from a run's last checkpoint, to the weights of a run that was never stopped."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from market.errors import Refusal
+from policies.common.interrupt import careful
+from policies.common.progress import MakeBar, TrainingBar
+from policies.evaluation.evaluate import terminal
+from policies.storage.run_folder import ABOUT, add_about, open_run, read_about, versions
+from policies.storage.run_lock import locked
+from policies.storage.training_state import FOLDER, RunState
+from policies.training.checkpointing import Keeping, OnNan, config_digest
+from policies.training.run import Training
+from policies.training.train import carry_on, disk_errors, pick_device
+
+
+@dataclass(frozen=True)
+class ResumeOrder:
+    """What `bazaar train --resume` was asked; ``on_nan`` None: what the run was begun with."""
+
+    run: Path
+    every: float = Keeping.every
+    on_nan: OnNan | None = None
+
+
+def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
+    """Carry out `bazaar train --resume`; returns the run's folder. ``bar`` shows the progress.
+
+    Raises :class:`Refusal` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
+    or is being trained by another process.
+    """
+    console, folder = console or terminal(), order.run
+    about = _about(folder)
+    if "finished" in about:
+        _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
+        return folder
+    config = open_run(folder)
+    keeping = Keeping(order.every, order.on_nan or _on_nan(about))
+    with careful(), disk_errors(folder), locked(folder):
+        state = RunState(folder).load(console)
+        if state is not None and state["config"] != config_digest(folder):
+            raise Refusal(f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run")
+        _say(console, f"{folder}: {_standing(state)}")
+        _warn_of_versions(about, console)
+        training = Training(config, about["seed"], pick_device(_device(about)))
+        training.bar = bar
+        past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
+        add_about(folder, resumed=past)
+        carry_on(training, folder, keeping, console, state)
+    return folder
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; raise :class:`Refusal` where the folder holds no run that can go on."""
+    if not folder.is_dir():
+        raise Refusal(f"--resume {folder}: there is no such run")
+    open_run(folder)
+    about = read_about(folder)
+    if not isinstance(about.get("seed"), int):
+        raise Refusal(f"{folder / ABOUT}: does not say the run's seed, so the run cannot go on; begin it anew")
+    if "finished" not in about and not (folder / FOLDER).is_dir():
+        raise Refusal(
+            f"{folder}: was made without checkpoints of the whole run ({FOLDER}/), so it cannot go on; "
+            f"bazaar train {shlex.quote(str(folder / 'config.yaml'))} --seed {about['seed']} repeats it"
+        )
+    return about
+
+
+def _standing(state: dict[str, Any] | None) -> str:
+    return f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
+
+
+def _device(about: dict[str, Any]) -> str:
+    """The run's own: another device computes other bits."""
+    return "cuda" if str(about.get("device", "")).startswith("cuda") else "cpu"
+
+
+def _on_nan(about: dict[str, Any]) -> OnNan:
+    return "rollback" if about.get("on_nan") == "rollback" else "stop"
+
+
+def _warn_of_versions(about: dict[str, Any], console: Console) -> None:
+    """Other versions may round otherwise."""
+    then, now = about.get("versions", {}), versions()
+    changed = [f"{name} {then[name]} -> {now[name]}" for name in now if name in then and then[name] != now[name]]
+    if changed:
+        _say(console, f"warning: not the versions that the run began with ({', '.join(changed)}): bits may differ")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

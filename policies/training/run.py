@@ -1,0 +1,142 @@
+"""One training run: a market, its players, how good they are by now (:mod:`policies.evaluation.selection`), and what is kept of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from market.errors import Refusal
+from market.metrics.summary import episode_profit
+from market.state import Floats, Record
+from policies.common.progress import MakeBar, TrainingBar
+from policies.common.seeding import row_seed
+from policies.config.run import RunConfig
+from policies.evaluation.line_ups import Judge
+from policies.evaluation.selection import Choice
+from policies.learners.build import check_learners
+from policies.selfplay.registry import make_mode
+from policies.selfplay.seating import Seats
+from policies.sellers.checkpoint import finite, save_seller
+from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play
+from policies.training.view import Rehearsal
+
+
+class Training:
+    """One run: a market, its players, and what is kept of them.
+
+    Args:
+        config: the resolved configuration.
+        seed: of networks, exploration and customers.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, config: RunConfig, seed: int, device: str) -> None:
+        self.config, self.spec, self.seed = config, config.market, seed
+        self.judge = Judge(config, seed)
+        check_learners(config)
+        self.seats = Seats(config, self.judge, seed, device)
+        self._refuse_fixed_only()
+        self.judge.check()
+        self.play = make_mode(self.seats)
+        self.learner_names = self.seats.learning
+        self.best: dict[int, float] = {}
+        self.earned: dict[int, float] = {}
+        self.rehearsal: Rehearsal | None = None
+        self.complete = False
+        self.bar: MakeBar = TrainingBar
+        self.episode: dict[str, Floats] = {}
+
+    def _refuse_fixed_only(self) -> None:
+        """Before anything is searched, since that takes a while."""
+        if not self.seats.learning:
+            raise Refusal("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+
+    def greedy(self, seat: int) -> TrainedSeller:
+        """The seat's learner as it would play now, without exploration."""
+        return TrainedSeller(self.play.network(seat), self.play.decisions(seat))
+
+    def sellers(self) -> list[Seller]:
+        """Every seat's player as it would play now."""
+        seats = range(len(self.spec.sellers))
+        return [self.greedy(seat) if seat in self.learner_names else self.seats.fixed[seat] for seat in seats]
+
+    def rehearse(self) -> Record:
+        """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
+        episodes = self.config.training.evaluation_episodes
+        return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
+
+    def rehearsed(self, ledger: Record) -> Rehearsal:
+        """What :meth:`rehearse` played, beside all seats at Nash and at joint-profit prices on the same customers."""
+        settings, episodes = self.config.evaluation, ledger.shape[1]
+        profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
+        price = ledger["price"][settings.warm_up :].mean(axis=(0, 1))
+        return self._beside_ends(profit / (self.spec.horizon - settings.warm_up), price, episodes)
+
+    def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> Rehearsal:
+        known = self.judge.references
+        return Rehearsal(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
+
+    def scores(self) -> dict[int, float]:
+        """How good each learner is by now, as :meth:`policies.evaluation.selection.Choice.judge` says.
+
+        Profits against the first line-up of fixed competitors are in ``earned``.
+        """
+        scores = {}
+        for seat in self.learner_names:
+            options = self.play.learners[seat].options
+            scores[seat], self.earned[seat] = self.choice.judge(seat, self.greedy(seat), options)
+        return scores
+
+    @cached_property
+    def choice(self) -> Choice:
+        """What best policies are chosen by; may be set before the first score."""
+        return Choice(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
+
+    def _first_line_up(self) -> list[Seller]:
+        """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
+        line_up, only = self.judge.line_ups(None)[0], len(self.learner_names) == 1
+        seats = range(len(self.spec.sellers))
+        return [self.greedy(k) if only and k in self.learner_names else self.judge.fixed(line_up, k) for k in seats]
+
+    def keep(self, folder: Path, scores: dict[int, float]) -> None:
+        """Save every learner's latest policy, and its best when ``scores`` say that it is, with the profit it made."""
+        for seat in self.learner_names:
+            if not finite(self.play.network(seat).state_dict()):
+                name = self.spec.names[seat]
+                raise Refusal(
+                    f"seats.{name}: {self.learner_names[seat]} diverged, its weights are not finite; lower lr"
+                )
+            score = scores.get(seat, -np.inf)
+            profit = self.earned[seat] if seat in scores else score
+            self._save(folder, seat, profit, "latest")
+            if score > self.best.get(seat, -np.inf) or seat not in self.best:
+                self.best[seat] = score
+                self._save(folder, seat, profit, "best")
+        self.play.write(folder)
+
+    def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
+        path = folder / "checkpoints" / f"{self.spec.names[seat]}.{which}.pt"
+        network, decisions = self.play.network(seat), self.play.decisions(seat)
+        save_seller(self.seats.saved(seat, decisions, network, self.play.done, score, path))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as :mod:`policies.common.torch_tools` says."""
+        last = self.rehearsal
+        figures = ("profit", "price")
+        kept = None if last is None else {name: torch.from_numpy(getattr(last, name).copy()) for name in figures}
+        episodes = 0 if last is None else last.episodes
+        about = {"best": dict(self.best), "complete": self.complete, "rehearsal": kept, "episodes": episodes}
+        return about | {"play": self.play.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken, in a training made with the same arguments."""
+        self.play.load_state_dict(state["play"])
+        self.best, self.complete, kept = dict(state["best"]), state["complete"], state["rehearsal"]
+        if kept is not None:
+            self.rehearsal = self._beside_ends(kept["profit"].numpy(), kept["price"].numpy(), state["episodes"])

@@ -1,0 +1,201 @@
+"""What a run writes while it goes: TensorBoard events and metrics.csv, the same scalars in both.
+
+Each seller is a TensorBoard run of its own (a folder in the run's), so that a tag such as ``evaluation/profit`` is one
+chart with a line for each seller. What concerns the whole market stands in the run's own folder. Steps count
+seller-periods.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from policies.common.files import writing
+from policies.training.written import EVENTS, METRICS, WrittenFiles
+
+MARKET = "(market)"  # no seller can have this name
+CHARTS = {
+    "Result": [
+        "profit",
+        "profit_against_fixed",
+        "objective_against_fixed",
+        "worst_against_the_pool",
+        "profit_gain",
+        "revenue",
+        "market_share",
+        "hhi",
+    ],
+    "Decisions": ["price", "price_volatility", "price_changes", "ordered", "on_hand"],
+    "Service": [
+        *("stockout_rate", "fill_rate", "cycle_service_level", "sold", "lost"),
+        *("inventory_turnover", "days_of_supply", "bullwhip"),
+    ],
+    "Costs": ["purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"],
+    "Risk": [
+        *("volatility", "downside_deviation", "value_at_risk", "conditional_value_at_risk"),
+        *("period_value_at_risk", "period_conditional_value_at_risk"),
+        *("maximum_drawdown", "drawdown_length", "probability_of_loss"),
+    ],
+}
+LEARNING = [
+    "profit",
+    "objective",
+    "loss",
+    "actor_loss",
+    "critic_loss",
+    "mean_q",
+    "entropy",
+    "epsilon",
+    "noise",
+    "learning_rate",
+]
+COLUMNS = ("step", "phase", "seller", "metric", "value")
+
+
+class Tracker:
+    """Writes one run's events and metrics; use as a context manager so that nothing is lost on Ctrl-C."""
+
+    def __init__(self, folder: Path, sellers: list[str], mark: Mapping[str, Any] | None = None) -> None:
+        """Begin anew, or go on from a ``mark``, what :meth:`state_dict` gave: whatever was written later is cut off."""
+        self._folder, self._names = folder, sellers
+        self._open(mark)
+
+    def _open(self, mark: Mapping[str, Any] | None) -> None:
+        written = WrittenFiles(self._folder)
+        written.cut({} if mark is None else mark["files"])
+        self._seen: set[str] = set(mark["seen"]) if mark else set()
+        self._arranged = bool(mark and mark["arranged"])
+        with writing(self._folder / EVENTS):
+            self._market = SummaryWriter(str(self._folder))
+            self._sellers = {name: SummaryWriter(str(self._folder / f"seller_{name}")) for name in self._names}
+        with writing(self._folder / METRICS):
+            self._file = open(self._folder / METRICS, "a", newline="", encoding="utf-8")  # noqa: SIM115
+        self._rows = csv.writer(self._file)
+        if not mark:
+            self._rows.writerow(COLUMNS)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A mark that :class:`Tracker` can go on from; everything before it has reached the disk."""
+        self._flush()
+        for writer in self._writers:
+            with writing(self._folder / EVENTS):
+                writer.flush()
+        return {"files": WrittenFiles(self._folder).sizes(), "seen": sorted(self._seen), "arranged": self._arranged}
+
+    def rewind(self, mark: Mapping[str, Any]) -> None:
+        """Go back to a mark: what was written later is forgotten."""
+        self._close()
+        self._open(mark)
+
+    @property
+    def _writers(self) -> tuple[SummaryWriter, ...]:
+        return self._market, *self._sellers.values()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            self.arrange()
+            self._close()
+        else:  # that the disk refuses is no news then
+            with suppress(OSError):
+                self._close()
+
+    def _close(self) -> None:
+        with ExitStack() as stack:  # one that cannot be closed leaves none of the others open
+            for writer in self._writers:
+                stack.callback(self._close_one, writer)
+            stack.enter_context(writing(self._folder / METRICS))
+            stack.callback(self._file.close)
+
+    def _close_one(self, writer: SummaryWriter) -> None:
+        with writing(self._folder / EVENTS):
+            writer.close()  # type: ignore[no-untyped-call]
+
+    def _flush(self) -> None:
+        with writing(self._folder / METRICS):
+            self._file.flush()
+
+    def arrange(self) -> None:
+        """Write the custom-scalar layout of the tags seen so far. TensorBoard reads the first one only, so do we write."""
+        if not self._arranged:
+            with writing(self._folder / EVENTS):
+                self._market.add_custom_scalars(layout(self._seen))
+            self._arranged = True
+
+    def scalars(self, phase: str, step: int, seller: str, values: Mapping[str, float]) -> None:
+        """Record each metric of one seller, or of the whole ``MARKET``, under ``phase/metric``."""
+        writer = self._sellers.get(seller, self._market)
+        for metric, value in values.items():
+            if np.isfinite(value):
+                with writing(self._folder / EVENTS):
+                    writer.add_scalar(f"{phase}/{metric}", value, step)
+                self._seen.add(f"{phase}/{metric}")
+                self._row(step, phase, seller, metric, value)
+        self._flush()
+
+    def _row(self, step: int, phase: str, seller: str, metric: str, value: float) -> None:
+        with writing(self._folder / METRICS):
+            self._rows.writerow((step, phase, seller, metric, repr(float(value))))
+
+    def histogram(self, step: int, seller: str, metric: str, values: NDArray[Any]) -> None:
+        """Record the distribution of a decision."""
+        with writing(self._folder / EVENTS):
+            self._sellers[seller].add_histogram(f"decisions/{metric}", np.asarray(values, np.float64).ravel(), step)
+
+    def figure(self, step: int, name: str, figure: Any) -> None:
+        """Record a matplotlib figure and close it."""
+        with writing(self._folder / EVENTS):
+            self._market.add_figure(name, figure, step, close=True)
+
+    def text(self, name: str, content: Mapping[str, Any]) -> None:
+        """Record plain data as YAML text."""
+        listing = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+        with writing(self._folder / EVENTS):
+            self._market.add_text(name, "```yaml\n" + listing + "```")
+
+    def hparams(self, step: int, options: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
+        """Record the run's options beside its final ``figures`` by metric and seller."""
+        plain = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in options.items()}
+        finite = {
+            (metric, seller): value
+            for metric, values in figures.items()
+            for seller, value in values.items()
+            if np.isfinite(value)
+        }
+        tagged = {f"final/{metric}/{seller}": value for (metric, seller), value in finite.items()}
+        with writing(self._folder / EVENTS):
+            self._market.add_hparams(plain, tagged, run_name=".", global_step=step)
+        for (metric, seller), value in finite.items():
+            self._row(step, "final", seller, metric, value)
+
+
+def layout(tags: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """TensorBoard's custom-scalar layout for the tags that there are: one chart per metric, all sellers in it."""
+    known = set(tags)
+    charts = {group: [f"evaluation/{metric}" for metric in metrics] for group, metrics in CHARTS.items()}
+    charts["Learning"] = [f"training/{metric}" for metric in LEARNING]
+    return {
+        group: {_title(tag): ["Multiline", [f"^{tag}$"]] for tag in wanted if tag in known}
+        for group, wanted in charts.items()
+        if known.intersection(wanted)
+    }
+
+
+def _title(tag: str) -> str:
+    """The chart's title; what is earned while exploring is told from what evaluation shows."""
+    phase, metric = tag.split("/")
+    words = metric.replace("_", " ")
+    return f"{words} in training" if phase == "training" and metric in LEARNING[:2] else words

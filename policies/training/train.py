@@ -1,0 +1,212 @@
+"""`bazaar train`: play and learn, evaluate as it goes, judge at the end, and leave a folder that explains itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from market.demand.equilibrium import reward_scales
+from market.errors import Refusal
+from policies.common.interrupt import Stopped, careful
+from policies.common.progress import MakeBar, TrainingBar
+from policies.common.threads import one_torch_thread
+from policies.config.run import RunConfig, load_run
+from policies.evaluation.compare import Comparison
+from policies.evaluation.evaluate import judge_all, terminal
+from policies.evaluation.run_sellers import default_player
+from policies.evaluation.view import comparison_rows
+from policies.sellers.rules.compose import parse_rules
+from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
+from policies.storage.run_lock import locked
+from policies.storage.training_state import RunState
+from policies.training.checkpointing import Keeper, Keeping
+from policies.training.divergence import Diverged
+from policies.training.loop import learn
+from policies.training.run import Training
+from policies.training.tracking import MARKET, Tracker
+from policies.training.view import print_rehearsal
+from policies.training.written import muted_writer_threads
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """What `bazaar train` was asked; ``given``: the configuration, where it has been read and changed already."""
+
+    config: Path
+    budget: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    changes: tuple[str, ...] = ()
+    name: str | None = None
+    runs: Path = Path("runs")
+    command: str = ""
+    given: RunConfig | None = None
+    keeping: Keeping = field(default_factory=Keeping)
+
+
+def pick_device(wanted: str) -> str:
+    """``cuda`` where there is one and it is wanted, else ``cpu``; on the CPU torch is kept to one thread."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise Refusal("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
+    device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        one_torch_thread()
+    return device
+
+
+def device_name(device: str) -> str:
+    """The device in words."""
+    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu (1 torch thread)"
+
+
+def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
+    """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable. ``bar`` shows the progress."""
+    console = console or terminal()
+    folder = choose_folder(order.runs, order.name, order.config, order.seed)
+    changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
+    config = order.given or load_run(order.config, changes)
+    device = pick_device(order.device)
+    console.print(f"setting up {config.market.name} ...", highlight=False)
+    training = Training(config, order.seed, device)
+    training.bar = bar
+    with careful(), disk_errors(folder):
+        make_folder(folder)
+        with locked(folder):
+            facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
+            facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.keeping.on_nan}
+            describe(folder, config, order.command, facts)
+            carry_on(training, folder, order.keeping, console)
+    return folder
+
+
+def carry_on(
+    training: Training, folder: Path, keeping: Keeping, console: Console, state: dict[str, Any] | None = None
+) -> None:
+    """Train and judge from the start, or from a ``state`` of the whole run, to the end."""
+    title = (
+        f"[bold]{training.spec.name}[/]: {describe_seats(training)}; networks on {device_name(training.seats.device)}"
+    )
+    console.print(title, highlight=False)
+    mark = state["tracker"] if state else None
+    with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
+        keeper = Keeper(training, tracker, folder, keeping, console)
+        try:
+            if state is None:
+                training.keep(folder, {})
+                tracker.text("config", training.config.dump())
+            else:
+                keeper.restore(state)
+            learn(keeper, console)
+            judge_at_the_end(training, tracker, folder, console)
+        except KeyboardInterrupt as stop:
+            with careful():
+                raise KeyboardInterrupt(_interrupted(keeper, isinstance(stop, Stopped))) from None
+    add_about(folder, finished=datetime.now().astimezone().isoformat(timespec="seconds"))
+    RunState(folder).forget()
+    say_what_next(folder, console)
+
+
+def judge_at_the_end(training: Training, tracker: Tracker, folder: Path, console: Console) -> None:
+    """The final tables, on screen and in the run's files."""
+    if training.rehearsal is not None:
+        print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
+    record_results(training, tracker, final_judgement(training, folder, console))
+
+
+def say_what_next(folder: Path, console: Console) -> None:
+    """Where the run is, and which commands read it."""
+    again = f"bazaar evaluate {shlex.quote(str(folder))}"
+    page = f"bazaar report {shlex.quote(str(folder))}"
+    charts = f"bazaar board {shlex.quote(str(folder.parent))}"
+    console.print(
+        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _interrupted(keeper: Keeper, between_periods: bool) -> str:
+    """Keep what was learned since the last evaluation, unscored, and say where it is and how to go on."""
+    training, folder = keeper.training, shlex.quote(str(keeper.folder))
+    if between_periods and not training.complete:
+        try:
+            keeper.save()
+            training.keep(keeper.folder, {})
+        except Diverged as problem:
+            return f"interrupted: {problem}; bazaar train --resume {folder} goes on from step {keeper.step}"
+    what = "the final table is missing, all else" if training.complete else "what was learned"
+    onward = "begins it again" if keeper.step is None else f"goes on from step {keeper.step}"
+    return (
+        f"interrupted: {what} is in {keeper.folder}; bazaar train --resume {folder} {onward}, "
+        f"bazaar evaluate {folder} judges it as it is"
+    )
+
+
+@contextmanager
+def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
+    """Turn what the disk refuses into a :class:`Refusal` that names the file and what to do.
+
+    ``several``: the folder holds several runs, each with checkpoints of its own.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = f"{error.filename or folder}: cannot be written or read ({error.strerror or error})"
+        onward = "its last good checkpoint" if several or RunState(folder).files() else "the beginning"
+        raise Refusal(
+            f"{what}; make room, or allow it to be written, then bazaar train --resume {shlex.quote(str(folder))} goes "
+            f"on from {onward}"
+        ) from None
+
+
+def describe_seats(training: Training) -> str:
+    """Who plays, in one line."""
+    spec, players = training.spec, []
+    for seat, name in enumerate(spec.names):
+        rules = training.config.seats.get(name, default_player(spec))
+        players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
+    return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
+
+
+def final_judgement(training: Training, folder: Path, console: Console) -> list[Comparison]:
+    """The table of the best policies against fixed competitors on customers never seen."""
+    subjects: dict[int, dict[str, Any]] = {
+        saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
+        for name, saved in saved_sellers(folder).items()
+    }
+    sellers = {policy: policy for named in subjects.values() for policy in named}
+    comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
+    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+    return comparisons
+
+
+def record_results(training: Training, tracker: Tracker, comparisons: list[Comparison]) -> None:
+    """hparams: the run's settings beside the final figures."""
+    figures: dict[str, dict[str, float]] = {}
+    if training.rehearsal is not None:
+        figures["profit_gain"] = {MARKET: training.rehearsal.gain}
+    for one in comparisons[: len(training.learner_names)]:
+        for row in (row for row in comparison_rows(one) if row["judged"]):
+            for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
+                if row.get(metric) is not None:
+                    figures.setdefault(metric, {})[one.seat] = row[metric]
+    options: dict[str, Any] = {
+        "market": training.spec.name,
+        "seed": training.seed,
+        "selfplay": training.config.selfplay.mode,
+    }
+    options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
+    options |= training.config.training.model_dump()
+    options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    tracker.hparams(training.play.done, options, figures)

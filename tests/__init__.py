@@ -1,0 +1,1 @@
+"""What holds of Bazaar; folders have the names of the product's."""

@@ -1,0 +1,94 @@
+"""Held-out weeks: a market that is right passes, markets known to be wrong fail the same checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from market.calibration.calibrate import Calibration, calibrate
+from market.calibration.options import Options
+from market.calibration.simulate import simulate
+from market.calibration.validation import Validation, poisson_only, shocks_off, validate
+from market.salesfile.table import read_sales
+from market.spec.models import MarketSpec
+from tests.helpers.recorded import known_market, record, write
+
+pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = MarketSpec.parse(known_market())
+    return write(record(spec, 12).drop(columns="market_size"), tmp_path_factory.mktemp("held"))
+
+
+@pytest.fixture(scope="module")
+def found(file: Path) -> Calibration:
+    return calibrate(read_sales(file), Options())
+
+
+def failed(checked: Validation) -> set[str]:
+    return {check.name for check in checked.checks if not check.passed}
+
+
+def test_the_right_market_passes_every_check(found: Calibration) -> None:
+    checked = validate(found)
+    assert failed(checked) == set() and checked.passed
+    assert checked.rows == len(found.sales.rows), "every row is predicted once"
+    assert checked.weeks["units"].sum() == found.sales.rows["units"].sum()
+
+
+def test_poisson_noise_alone_fails(found: Calibration) -> None:
+    assert "rows in their 90% intervals" in failed(validate(found, control=poisson_only))
+
+
+def test_shocks_switched_off_fails(found: Calibration) -> None:
+    assert "rows in their 90% intervals" in failed(validate(found, control=shocks_off))
+
+
+def test_a_market_a_hundred_times_too_large_fails(file: Path) -> None:
+    large = calibrate(read_sales(file), Options(size_factor=150))
+    assert "busiest period's units of the market size" in failed(validate(large))
+
+
+def test_customers_a_hundred_times_too_many_fail(found: Calibration) -> None:
+    """The parameters of the right market, and its customers times 100."""
+    table = found.fit.design.table.assign(size=lambda rows: 100 * rows["size"])
+    fold = replace(found, fit=replace(found.fit, design=replace(found.fit.design, table=table)))
+    drawn = simulate(found.fit, found.fit.shocks, fold.fit.design.table, 0)
+    assert drawn.units.mean(0).sum() > 50 * found.sales.rows["units"].sum()
+
+
+def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    ounces = pd.read_csv(file).assign(units=lambda rows: 64 * rows["units"])
+    sales = read_sales(write(ounces, tmp_path))
+    checked = validate(calibrate(sales, Options(force=True)))
+    assert "largest number that divides all units of a seller" in failed(checked)
+
+
+def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration) -> None:
+    """Against draws by numpy alone: utilities, shocks, nested shares, Poisson counts."""
+    from market.calibration.design import lay_out
+    from market.calibration.levels import draws, expected_shares
+
+    table = found.fit.design.table[found.fit.design.table["period"] < 12]
+    drawn = simulate(found.fit, found.fit.shocks, table, 3)
+    sellers = found.sellers
+    wide = lay_out(table, found.fit.utility(table), sellers)
+    expected = expected_shares(wide, found.fit.fitted.nest, draws(found.fit.shocks))
+    size = table.groupby(["market", "period"])["size"].first().to_numpy()[:, None]
+    mean = lay_out(drawn.table, drawn.table["units"] * 0 + drawn.units.mean(0), sellers)
+    assert mean.sum() == pytest.approx((size * expected).sum(), rel=0.02)
+    assert np.allclose(mean, size * expected, rtol=0.2)
+    assert (drawn.units.var(0) > 2 * drawn.units.mean(0)).mean() > 0.95, "shocks make counts overdispersed"
+
+
+def test_the_same_seed_draws_the_same_weeks(found: Calibration) -> None:
+    table = found.fit.design.table[found.fit.design.table["period"] < 6]
+    one, other = (simulate(found.fit, found.fit.shocks, table, 7).units for _ in range(2))
+    assert (one == other).all()

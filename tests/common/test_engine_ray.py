@@ -1,0 +1,152 @@
+"""Tasks on a real Ray of this machine with two workers: the same results, lost workers made good, nothing left."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from market.errors import Refusal
+from policies.common.parallel.engines import open_engine
+from policies.common.parallel.tasks import Engine, Listener, Say
+from tests.common.test_engine import Kept, Lenient, always_dies, broken, picky, square
+from tests.helpers.small_run import ROOT
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-market[ray]'")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def paths() -> Iterator[None]:
+    """Ray's processes import what these tests import."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with open_engine(2, 4, "auto") as made:
+        yield made
+
+
+def until_stopped(shared: None, task: int, say: Say) -> int:
+    """Says who it is until it is told to end."""
+    while say(os.getpid()):
+        time.sleep(0.01)
+    return os.getpid()
+
+
+class BothAtOnce(Kept):
+    """Lets tasks end only once two have spoken."""
+
+    def said(self, task: int, what: Any) -> bool:
+        self.heard.append((task, what))
+        return len({number for number, _ in self.heard}) < 2
+
+
+def test_two_workers_carry_out_tasks_side_by_side(engine: Engine) -> None:
+    kept = BothAtOnce()
+    engine.run(until_stopped, None, [0, 1], kept)
+    assert len(set(kept.results.values())) == 2 and os.getpid() not in kept.results.values()
+
+
+def test_results_answers_refusals_and_failures_come_back(engine: Engine) -> None:
+    kept = Kept(least=2)
+    engine.run(square, 100, [3, 0, 2, 1], kept)
+    assert kept.results == {0: (109, True), 1: (100, False), 2: (104, True), 3: (101, False)}
+    lenient = Lenient()
+    engine.run(picky, None, [0, 1, 2], lenient)
+    assert lenient.results == {0: 0, 2: 2} and lenient.problems == {1: "task 1: must not be 1"}
+    with pytest.raises(RuntimeError, match=r"(?s)task 1 failed.*1 // \(task - 1\)"):
+        engine.run(broken, None, [0, 1], Kept())
+
+
+def counts(shared: int, task: int, say: Say) -> int:
+    """Adds up in steps, and says after each what it has and who it is."""
+    total = 0
+    for step in range(shared):
+        total += task
+        say((step, total, os.getpid()))
+    return total
+
+
+class Killer(Listener):
+    """Kills the worker of the first task at its third step, once, from outside."""
+
+    def __init__(self) -> None:
+        self.killed, self.steps, self.results = 0, list[tuple[int, int]](), dict[int, int]()
+
+    def said(self, task: int, what: Any) -> bool:
+        step, _, process = what
+        self.steps.append((task, step))
+        if task == 0 and step == 2 and not self.killed:
+            self.killed = process
+            os.kill(process, signal.SIGKILL)
+        return True
+
+    def finished(self, task: int, result: Any) -> None:
+        self.results[task] = result
+
+
+def test_a_worker_killed_in_the_middle_is_made_good_and_nothing_is_lost(engine: Engine) -> None:
+    killer = Killer()
+    engine.run(counts, 5, [7, 11, 13], killer)
+    assert killer.killed and killer.results == {0: 35, 1: 55, 2: 65}
+    first = [step for task, step in killer.steps if task == 0]
+    assert first == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert [step for task, step in killer.steps if task == 1] == [0, 1, 2, 3, 4]
+
+
+def test_a_task_that_kills_every_worker_is_given_up(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="ended from outside"):
+        engine.run(always_dies, tmp_path / "log", [0], Kept())
+
+
+def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def missing(name: str, *rest: Any, **options: Any) -> Any:
+        if name == "ray":
+            raise ImportError
+        return imported(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    said = r"--ray: Ray is not installed; pip install 'bazaar-market\[ray\]'"
+    with pytest.raises(Refusal, match=said), open_engine(2, 2, "auto"):
+        pass
+
+
+# ------------------------------------------------------------------------------------------------ what is left
+
+
+def leftovers() -> set[str]:
+    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return {line for line in found.splitlines() if "raylet" in line or "gcs_server" in line or " ray::" in line}
+
+
+@pytest.mark.slow
+def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tmp_path: Path) -> None:
+    before = leftovers()
+    code = (
+        "import sys; from tests.common.test_engine import *; from policies.common.parallel.engines import open_engine\n"
+    )
+    code += "with open_engine(2, 2, 'auto') as engine: kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
+    code += "print(dict(sorted(kept.results.items())))"
+    given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=False, env=given, capture_output=True, text=True
+    )
+    assert not list(tmp_path.iterdir())  # no token in the user's home
+    assert done.stdout.strip() == "{0: (1, True), 1: (4, True)}" and done.stderr == ""
+    deadline = time.monotonic() + 20
+    while leftovers() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not leftovers() - before

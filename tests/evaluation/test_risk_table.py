@@ -1,0 +1,109 @@
+"""The table of risk and service: every figure of the summaries, in order, and which is best."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from market.metrics.summary import MEASURES
+from policies.config.run import load_run
+from policies.evaluation.compare import Comparison
+from policies.evaluation.line_ups import Judge
+from policies.evaluation.risk_table import SECTIONS, best_value, in_order, print_risk
+from policies.sellers.rules.level_search import build
+from policies.views.table import fitting, groups, heading, width
+from tests.helpers.small_run import ROOT
+
+RULES = ["nash+base_stock", "cost_plus+base_stock(level=21)", "collusive+min_max"]
+
+
+def compared(config_name: str, subject: str, rules: list[str]) -> tuple[Judge, Comparison]:
+    changes = ["market.horizon=40", f"evaluation.competitors={rules}".replace("'", '"')]
+    judge = Judge(load_run(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
+    line_up = judge.line_ups(rules[0])[0] if len(judge.spec.sellers) > 1 else judge.line_ups(None)[0]
+    return judge, judge.compare(0, {subject: build(subject, judge.spec, 0)}, line_up, 32, lambda text, episodes: None)
+
+
+def printed(judge: Judge, comparison: Comparison, columns: int) -> str:
+    text = io.StringIO()
+    print_risk(comparison, judge.spec, judge.config.evaluation, Console(file=text, width=columns))
+    return text.getvalue()
+
+
+@pytest.fixture(name="duopoly", scope="module")
+def _duopoly() -> tuple[Judge, Comparison]:
+    return compared("duopoly", "nash+forecast", RULES)
+
+
+def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[Judge, Comparison]) -> None:
+    judge, comparison = duopoly
+    text = printed(judge, comparison, 160)
+    shown = [name for names in SECTIONS.values() for name in names]
+    assert len(set(shown)) == len(shown) and set(shown) <= MEASURES.keys()
+    rows = [line.split() for line in text.splitlines()]
+    for name, label in {
+        "fill_rate": "fill rate ↑ share of units",
+        "drawdown_length": "drawdown length ↓ days",
+        "period_conditional_value_at_risk": "CVaR 5 % of days ↑ money",
+        "volatility": "volatility ↓ money a day",
+        "hhi": "HHI 0 to 1",
+    }.items():
+        [row] = [row for row in rows if row[: len(label.split())] == label.split()]
+        form = "{:.2%}" if name == "fill_rate" else "{:.4g}"
+        figures = [form.format(result.summary()[name]) for result in in_order(comparison)]
+        assert row[len(label.split()) :] == figures
+    assert "32 episodes of 40 days, the first 10 skipped" in text and "no room" not in text and "…" not in text
+
+
+def test_the_subject_comes_first_and_then_what_it_has_to_beat(duopoly: tuple[Judge, Comparison]) -> None:
+    order = in_order(duopoly[1])
+    assert order[0].policy == "nash+forecast" and order[0].subject
+    assert [result.mean for result in order[1:]] == sorted((r.mean for r in order[1:]), reverse=True)
+
+
+def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[Judge, Comparison]) -> None:
+    judge, comparison = duopoly
+    text = printed(judge, comparison, 75)
+    left_out = ", ".join(result.policy for result in in_order(comparison)[2:])
+    assert "…" not in text and f"No room here for {left_out}." in " ".join(text.split())
+    value = in_order(comparison)[1].summary()["profit"]
+    assert f"{value:.4g}" in text
+
+
+def test_made_to_order_shows_no_stock() -> None:
+    judge, comparison = compared("calvano", "collusive", ["nash", "match"])
+    text = printed(judge, comparison, 130)
+    assert "fill rate" not in text and "HHI" in text and "volatility" in text
+
+
+def test_a_monopoly_names_no_rivals() -> None:
+    judge, comparison = compared("monopoly", "nash+forecast", ["cost_plus+base_stock"])
+    assert printed(judge, comparison, 130).startswith("shop: risk and service")
+
+
+def test_the_level_is_named(duopoly: tuple[Judge, Comparison]) -> None:
+    judge, comparison = duopoly
+    text, settings = io.StringIO(), judge.config.evaluation.model_copy(update={"risk_level": 0.025})
+    print_risk(comparison, judge.spec, settings, Console(file=text, width=160))
+    assert "CVaR 2.5 % of episodes" in text.getvalue()
+
+
+def test_the_best_value() -> None:
+    assert best_value("fill_rate", [0.9, 0.95, math.nan]) == 0.95
+    assert best_value("volatility", [3.0, 2.0]) == 2.0
+    assert best_value("price", [3.0, 2.0]) is None
+    assert best_value("volatility", [2.0, 2.0]) is None
+    assert best_value("volatility", [math.nan]) is None
+
+
+def test_columns() -> None:
+    assert heading("nash+base_stock(level=best)") == "nash\n+base_stock\n(level=best)"
+    assert heading("left (dqn)") == "left\n(dqn)"
+    assert width(["nash\n+base_stock", "12"]) == 14
+    columns = [["a" * 7]] * 5
+    assert fitting(columns, 31) == 3 and fitting(columns, 30) == 2
+    assert fitting(columns, 5, least=2) == 2
+    assert groups(columns, 31) == [range(3), range(3, 5)] and groups(columns, 1) == [range(k, k + 1) for k in range(5)]

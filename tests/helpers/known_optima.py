@@ -1,0 +1,113 @@
+"""Markets whose exact optimum is known: what learners are measured against, see learning_table.
+
+Every market has one seller. All but the seasonal one are solved by ``market.theory.optimum``; ``seasonal_average`` solves
+that by backward value iteration over the days of a week, each day a chain of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from market.spec.models import MarketSpec
+from market.theory.bellman import Chain, improve
+from market.theory.mdp import build_chain
+from market.theory.optimum import solve
+from policies.config.run import RunConfig, parse_run
+
+WEEK = (0.4, 0.6, 0.8, 1.0, 1.2, 1.8, 1.2)
+# Zipkin (2008), Operations Research 56(5), with one more digit by the exact solver: cost a period by penalty, lead time.
+ZIPKIN = {(4, 2): 4.395, (4, 3): 4.599, (4, 4): 4.729, (9, 2): 6.094, (9, 3): 6.531, (9, 4): 6.836}
+FINE_PRICES = 81
+
+
+def _shop(**changes: Any) -> dict[str, Any]:
+    shop = {"name": "shop", "quality": 4.0, "unit_cost": 1.0, "holding_cost": 0.1, "stockout_cost": 0.5}
+    shop |= {"lead_time": 1, "stock": 10, "prices": [1.0, 3.0], "order_up_to": [0, 35]}
+    return shop | {"grid": {"prices": 21, "levels": 18}} | changes
+
+
+def _market(shop: dict[str, Any], customers: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    market = {"horizon": 100, "price_sensitivity": 2.0, "outside": 0.0, "customers": {"rate": 20} | customers}
+    return market | {"sellers": [shop]} | changes
+
+
+MARKETS: dict[str, dict[str, Any]] = {
+    "monopoly": _market(_shop(), {}),
+    "lead_time_3": _market(
+        _shop(lead_time=3, stock=8, order_up_to=[0, 30], grid={"prices": 21, "levels": 16}), {"rate": 8}
+    ),
+    "seasonal": _market(_shop(order_up_to=[0, 45], grid={"prices": 21, "levels": 16}), {"weekly": WEEK}, horizon=98),
+    "log_overdispersed": _market(
+        _shop(quality=2.0, prices=[1.0, 4.0], order_up_to=[0, 40], grid={"prices": 21, "levels": 21}),
+        {"dispersion": 0.4},
+        price_form="log",
+        price_sensitivity=3.0,
+    ),
+}
+
+
+def zipkin_market(penalty: int, lead_time: int) -> dict[str, Any]:
+    """Everyone wants a unit, nothing is charged for it, and what is lost costs the penalty: profit = - cost.
+
+    Levels reach three standard deviations above the mean demand of lead time + 1 periods; rewards are about -1.
+    """
+    mean = 5 * (lead_time + 1)
+    top = round(mean + 3 * mean**0.5)
+    shop = {"name": "shop", "quality": 0, "unit_cost": 0, "holding_cost": 1, "stockout_cost": penalty}
+    shop |= {"prices": [0, 0], "lead_time": lead_time, "order_up_to": [0, top], "stock": 10, "reward_scale": 5}
+    shop |= {"grid": {"prices": 1, "levels": top + 1}}
+    return {"horizon": 100, "price_sensitivity": 1.0, "outside": "none", "customers": {"rate": 5}, "sellers": [shop]}
+
+
+def run_of(market: dict[str, Any], learner: str, budget: int, **options: Any) -> RunConfig:
+    """A run of one learner in such a market."""
+    seat = {"learner": learner} | options
+    return parse_run({"market": market, "seats": {"shop": seat}, "training": {"budget": budget}}, "test")
+
+
+@cache
+def optimal_averages(name: str) -> tuple[float, float]:
+    """The optimal average profit a period: of the decisions on the seat's grid, and of all (81 prices, every level)."""
+    spec = MarketSpec.parse(MARKETS[name])
+    if name == "seasonal":
+        return seasonal_average(spec, grid=True), seasonal_average(spec, grid=False)
+    return solve(spec, 0, prices="grid", levels="grid").average, solve(spec, 0, prices=FINE_PRICES).average
+
+
+def seasonal_average(spec: MarketSpec, grid: bool, tolerance: float = 1e-7) -> float:
+    """The best average over a week whose factors repeat: backward through its days until a week adds the same again."""
+    chains = _days(spec, grid)
+    states = int(chains[0].first[-1] + chains[0].room[-1]) + 1
+    value, decisions = np.zeros(states), (np.zeros(states, np.int64), np.zeros(states, np.int64))
+    while True:
+        monday = value = value - value[0]
+        for chain in reversed(chains):
+            out = np.zeros(states)
+            improve(chain, 1.0, value, out, *decisions)
+            value = out
+        gained = value - monday
+        if float(gained.max() - gained.min()) < tolerance:
+            return float(gained.max() + gained.min()) / 2 / len(chains)
+
+
+def _days(spec: MarketSpec, grid: bool) -> list[Chain]:
+    seller, customers = spec.sellers[0], spec.customers
+    assert seller.grid is not None
+    prices = np.linspace(*seller.prices, int(seller.grid.prices) if grid else FINE_PRICES)  # type: ignore[arg-type]
+    low, high = (int(end) for end in seller.order_up_to)
+    count = int(seller.grid.levels) if grid else high - low + 1  # type: ignore[arg-type]
+    levels = np.floor(np.linspace(low, high, count) + 0.5).astype(np.int64)
+    chains = []
+    for factor in customers.weekly:
+        today = customers.model_copy(update={"rate": customers.rate * factor, "weekly": ()})
+        day = spec.model_copy(update={"customers": today})
+        chains.append(build_chain(day, 0, np.array([seller.first_price]), prices, levels)[0])
+    return chains
+
+
+def budget_of(learner: str) -> int:
+    """Seller-periods of a run: DQN values hundreds of decisions, and takes longer to tell them apart."""
+    return 5_000_000 if learner == "dqn" else 2_500_000

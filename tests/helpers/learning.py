@@ -1,0 +1,74 @@
+"""Learning as the tests and the committed table measure it: train, keep the best by evaluation, judge afresh."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from policies.common.threads import one_torch_thread
+from policies.config.run import RunConfig, load_run
+from policies.evaluation.compare import best_fixed, compare, difference
+from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play
+from policies.training.run import Training
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+EVALUATIONS = 20
+FRESH = 2**40  # row seeds that no stream of a run uses
+
+
+def train_best(config: RunConfig, seed: int) -> dict[int, TrainedSeller]:
+    """Train on the CPU for the configuration's budget; every learner at its best periodic evaluation, by seat."""
+    one_torch_thread()
+    training = Training(config, seed, "cpu")
+    best: dict[int, tuple[float, dict[str, torch.Tensor]]] = {}
+    budget = config.training.budget
+    for k in range(1, EVALUATIONS + 1):
+        while training.play.done < budget * k // EVALUATIONS:
+            training.play.play_period()
+        for seat, score in training.scores().items():
+            if seat not in best or score > best[seat][0]:
+                best[seat] = score, copy.deepcopy(training.play.learners[seat].network.state_dict())
+    for seat, (_, weights) in best.items():
+        training.play.learners[seat].network.load_state_dict(weights)
+    return {seat: training.greedy(seat) for seat in best}
+
+
+def monopoly(learner: str, budget: int, **grid: int) -> RunConfig:
+    """The monopoly with one learner; ``grid`` replaces its prices x levels."""
+    changes = [f"seats.shop={learner}", f"training.budget={budget}"]
+    return load_run(CONFIGS / "monopoly.yaml", changes + [f"market.sellers.shop.grid.{k}={v}" for k, v in grid.items()])
+
+
+def average_profit(config: RunConfig, seller: Seller) -> tuple[float, float]:
+    """Mean profit per period in one long episode a row, after a warm-up, both whole weeks, and its standard error."""
+    spec = config.market.model_copy(update={"horizon": 1064})
+    ledger = play(spec, [seller], markets=512, seed=FRESH, fields=("profit",))
+    means = ledger["profit"][56:, :, 0].mean(axis=0)
+    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+
+
+def gaps_to_best_fixed(
+    config: RunConfig, sellers: dict[int, TrainedSeller], seed: int
+) -> dict[str, tuple[float, float]]:
+    """Each seller's paired difference to the best fixed competitor in its seat, and the 95 % half-width, as shares.
+
+    The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.
+    """
+    training = Training(config, seed, "cpu")
+    line_up, gaps = training.judge.line_ups(None)[0], {}
+    for seat, seller in sellers.items():
+        rivals = [training.judge.fixed(line_up, k) for k in range(len(config.market.sellers))]
+        candidates = {"learner": seller} | {
+            rules.label: training.judge.against(rules, seat, line_up) for rules in training.judge.competitors()
+        }
+        results = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
+        best = best_fixed(results)
+        assert best is not None
+        mean, half = difference(results[0], best)
+        gaps[config.market.names[seat]] = mean / abs(best.mean), half / abs(best.mean)
+    return gaps

@@ -1,0 +1,46 @@
+"""One small training run that several test modules look at; made once in a process."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+
+from policies.training.train import TrainOrder, train
+
+ROOT = Path(__file__).parents[2]
+DUOPOLY = ROOT / "configs" / "duopoly.yaml"
+SMALL = (
+    "training.budget=12000",
+    "training.markets=32",
+    "training.evaluations=3",
+    "training.evaluation_episodes=8",
+    "evaluation.episodes=64",
+    "evaluation.line_ups=[nash+base_stock]",
+    "evaluation.competitors=[nash+base_stock, cost_plus+base_stock]",
+    "learners.dqn.warm_up=500",
+    "learners.ddpg.warm_up=500",
+    "learners.a2c.batch_size=64",
+    "learners.dqn.report_every=2",
+    "learners.ddpg.report_every=2",
+)
+
+
+def train_small(runs: Path, name: str, seed: int = 0, config: Path = DUOPOLY, changes: tuple[str, ...] = ()) -> Path:
+    """Train a duopoly for a second or two."""
+    with open(runs / f"{name}.txt", "w", encoding="utf-8") as output:
+        console = Console(file=output, width=130)
+        order = TrainOrder(config, seed=seed, device="cpu", changes=SMALL + changes, name=name, runs=runs)
+        return train(order, console)
+
+
+@cache
+def small_run() -> Path:
+    """The folder of the shared run; its printed output stands beside it."""
+    runs = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, runs, ignore_errors=True)
+    return train_small(runs, "run")

@@ -1,0 +1,510 @@
+"""Learners on probe environments with a known optimum; determinism, resuming, schedules, and stock Tianshou's numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from pydantic import ValidationError
+from tianshou.algorithm.modelfree.a2c import A2C
+from tianshou.algorithm.modelfree.ddpg import DDPG
+from tianshou.algorithm.modelfree.dqn import DQN
+from tianshou.data import VectorReplayBuffer
+from tianshou.utils.torch_utils import policy_within_training_step
+
+from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
+from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
+from policies.learners.base import Learner
+from policies.learners.numpy_memory import LockstepBuffer
+from policies.learners.registry import BUILDERS, build_learner
+from policies.networks.architecture import Architecture, build, greedy
+
+ROWS = 64
+GRID, BOX = Discrete(4), Box(-1, 1, (2,), np.float32)
+SEATS = {"dqn": GRID, "a2c-box": BOX, "a2c-grid": GRID, "ddpg": BOX}
+
+SMALL: dict[str, dict[str, Any]] = {
+    "dqn": {"hidden": (32,), "buffer": 20_000, "batch_size": 64, "warm_up": 500, "replay_ratio": 2.0, "lr": 2e-3},
+    "ddpg": {
+        "hidden": (32,),
+        "buffer": 20_000,
+        "batch_size": 64,
+        "warm_up": 500,
+        "replay_ratio": 2.0,
+        "lr": 2e-3,
+        "critic_lr": 4e-3,
+        "n_step": 1,
+    },
+    "a2c": {"hidden": (32,), "segment": 5, "batch_size": 160, "lr": 5e-3},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def make(seat: str, features: int = 4, rows: int = ROWS, seed: int = 0, buffer: Any = None, **changes: Any) -> Learner:
+    name = seat.split("-")[0]
+    options = BUILDERS[name].options(**SMALL[name] | changes)
+    space = Box(-1, 1, (features,), np.float32)
+    return build_learner(
+        name, options, observation_space=space, action_space=SEATS[seat], rows=rows, seed=seed, buffer=buffer
+    )
+
+
+Reward = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+def contexts(rng: np.random.Generator) -> np.ndarray:
+    """One of four states a row, drawn anew each period, one-hot (M, 4)."""
+    return np.eye(4, dtype=np.float32)[rng.integers(0, 4, ROWS)]
+
+
+def identity_grid(obs: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """1 where the action is the state's number, else 0."""
+    return (action == obs.argmax(1)).astype(float)
+
+
+TARGETS = np.array([[-0.6, 0.5], [0.3, -0.4], [0.7, 0.1], [-0.2, -0.7]])
+
+
+def identity_box(obs: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """1 at the state's own point of the box, less the squared distance to it."""
+    carried_out = np.clip(action, -1, 1)
+    return 1 - ((carried_out - TARGETS[obs.argmax(1)]) ** 2).sum(1)
+
+
+def reward_of(seat: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return identity_grid if SEATS[seat] is GRID else identity_box
+
+
+def run(learner: Learner, seat: str, periods: int, start: int = 0, seed: int = 5, of: int | None = None) -> None:
+    """Play periods ``start`` to ``start + periods`` of a run of ``of``; the environment's draws depend on the period."""
+    reward = reward_of(seat)
+    for t in range(start, start + periods):
+        obs, following = (contexts(np.random.default_rng((seed, t + k))) for k in (0, 1))
+        action = learner.act(obs)
+        learner.progress(t / (of or periods))
+        learner.remember(obs, action, reward(obs, action), following, np.full(ROWS, t % 10 == 9))
+        learner.learn()
+
+
+def weights(learner: Learner) -> list[np.ndarray]:
+    return [p.detach().numpy().copy() for p in learner.algorithm.parameters()]
+
+
+def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# ---------------------------------------------------------------------------------------------------- what they learn
+
+
+@pytest.mark.parametrize(("seat", "periods"), [("dqn", 400), ("a2c-grid", 800), ("a2c-box", 800), ("ddpg", 600)])
+def test_learns_what_each_state_asks_for(seat: str, periods: int) -> None:
+    learner = make(seat, gamma=0.9)
+    run(learner, seat, periods)
+    states = np.eye(4, dtype=np.float32)
+    assert reward_of(seat)(states, greedy(learner.network, states)).min() > 0.97
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_an_untrained_learner_knows_nothing(seat: str) -> None:
+    states = np.eye(4, dtype=np.float32)
+    assert reward_of(seat)(states, greedy(make(seat).network, states)).min() < 0.9
+
+
+def play_patience(seat: str, gamma: float) -> Learner:
+    """State 0: one side of the action space pays 0.5 now, the other 1 in the next period (state 1), where nothing else
+    does; then state 0 again. Waiting pays when ``gamma`` exceeds one half."""
+    changes: dict[str, Any] = {"gamma": gamma, "center_rewards": False}
+    learner = make(seat, features=3, **changes)
+    state = np.zeros(ROWS, int)
+    eye = np.eye(3, dtype=np.float32)
+    for t in range(400):
+        learner.progress(t / 400)
+        action = learner.act(eye[state])
+        patient = action >= 2 if SEATS[seat] is GRID else action[:, 0] > 0
+        reward = np.where(state == 0, np.where(patient, 0.0, 0.5), np.where(state == 1, 1.0, 0.0))
+        following = np.where(state == 0, np.where(patient, 1, 2), 0)
+        learner.remember(eye[state], action, reward, eye[following], np.zeros(ROWS, bool))
+        learner.learn()
+        state = following
+    return learner
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+@pytest.mark.parametrize(("gamma", "waits"), [(0.2, False), (0.9, True)])
+def test_waits_only_when_the_future_counts(seat: str, gamma: float, waits: bool) -> None:
+    learner = play_patience(seat, gamma)
+    action = greedy(learner.network, np.eye(3, dtype=np.float32)[:1])
+    assert (action[0] >= 2 if SEATS[seat] is GRID else action[0, 0] > 0) == waits
+
+
+@torch.no_grad()
+def value_of(learner: Learner) -> float:
+    obs = torch.ones((1, 4))
+    if isinstance(learner.algorithm, LeanDQN):
+        return float(learner.algorithm.policy.model(obs)[0].max())
+    if isinstance(learner.algorithm, LeanDDPG):
+        return float(learner.algorithm.critic(obs, learner.algorithm.policy.actor(obs)[0]))
+    return float(learner.algorithm.critic(obs))
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+@pytest.mark.parametrize(("centered", "value"), [(False, 4.0), (True, 0.0)])
+def test_values_bootstrap_across_the_horizon(seat: str, centered: bool, value: float) -> None:
+    """1 a period for ever at gamma 0.75 is worth 4, though episodes are cut every other period; 0 when centered."""
+    tuned: dict[str, Any] = {"dqn": {"target_update": 5}, "ddpg": {"tau": 0.2, "critic_lr": 5e-3}}.get(seat, {})
+    learner = make(seat, gamma=0.75, center_rewards=centered, **{"lr": 5e-3} | tuned)
+    obs = np.ones((ROWS, 4), np.float32)
+    for t in range(400):
+        learner.remember(obs, learner.act(obs), np.ones(ROWS), obs, np.full(ROWS, t % 2 == 1))
+        learner.learn()
+    assert value_of(learner) == pytest.approx(value, abs=0.15)
+
+
+def test_a2c_learns_from_segments_smaller_than_its_usual_batch() -> None:
+    options = BUILDERS["a2c"].options()
+    spaces = {"observation_space": Box(-1, 1, (4,), np.float32), "action_space": BOX}
+    learner = build_learner("a2c", options, rows=1, **spaces)
+    obs = np.ones((1, 4), np.float32)
+    for _ in range(options.segment):
+        learner.remember(obs, learner.act(obs), np.ones(1), obs, np.zeros(1, np.bool_))
+        learner.learn()
+    assert learner.updates == 1
+
+
+# ------------------------------------------------------------------------------------------ determinism and resuming
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_same_seed_same_weights(seat: str) -> None:
+    learners = [make(seat, seed=seed) for seed in (3, 3, 4)]
+    for k, learner in enumerate(learners):
+        torch.manual_seed(k)
+        np.random.seed(k)
+        run(learner, seat, 40)
+    assert same(weights(learners[0]), weights(learners[1]))
+    assert not same(weights(learners[0]), weights(learners[2]))
+
+
+def test_leaves_global_generators_alone() -> None:
+    torch.manual_seed(1)
+    np.random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    for seat in SEATS:
+        run(make(seat), seat, 20)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_resumes_bit_for_bit_from_a_file_without_pickle(seat: str) -> None:
+    first, second = make(seat), make(seat, seed=77)
+    run(first, seat, 33, of=60)  # within a segment of A2C
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second.load_state_dict(torch.load(file, weights_only=True))
+    assert same(weights(first), weights(second))
+    for learner in (first, second):
+        run(learner, seat, 27, start=33, of=60)
+    assert same(weights(first), weights(second))
+    assert first.scalars() == second.scalars()
+
+
+def test_state_is_a_snapshot_and_may_be_loaded_twice() -> None:
+    learner = make("dqn")
+    run(learner, "dqn", 30)
+    state = learner.state_dict()
+    at_save = weights(learner)
+    for _ in range(2):
+        run(learner, "dqn", 10, start=30)
+        assert not same(weights(learner), at_save)
+        learner.load_state_dict(state)
+        assert same(weights(learner), at_save)
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_a_saved_seller_is_weights_and_architecture(seat: str) -> None:
+    learner = make(seat)
+    run(learner, seat, 20)
+    plain = build(Architecture.model_validate_json(learner.architecture.model_dump_json()))
+    plain.load_state_dict(learner.network.state_dict())
+    obs = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    action = greedy(plain, obs)
+    assert np.array_equal(action, learner.act(obs, explore=False))
+    if SEATS[seat] is GRID:
+        assert action.dtype == np.int64 and action.shape == (9,) and action.max() < 4
+    else:
+        assert action.dtype == np.float32 and action.shape == (9, 2) and np.abs(action).max() <= 1
+
+
+# ------------------------------------------------------------------------------------------------ stock Tianshou's numbers
+
+
+class StockDQN(LeanDQN):
+    update, _preprocess_batch, _update_with_batch = DQN.update, DQN._preprocess_batch, DQN._update_with_batch
+
+
+class StockDDPG(LeanDDPG):
+    update, _preprocess_batch, _update_with_batch = DDPG.update, DDPG._preprocess_batch, DDPG._update_with_batch
+    _update_lagged_network_weights = DDPG._update_lagged_network_weights
+
+
+class StockA2C(LeanA2C):
+    _preprocess_batch, _update_with_batch = A2C._preprocess_batch, A2C._update_with_batch
+
+    def update(self, *args: Any, **options: Any) -> Any:
+        """Stock updates draw actions that nobody uses; the next period's must be the same without."""
+        before = self.policy.rng.bit_generator.state
+        result = A2C.update(self, *args, **options)
+        self.policy.rng.bit_generator.state = before
+        return result
+
+
+STOCK = {LeanDQN: StockDQN, LeanDDPG: StockDDPG, LeanA2C: StockA2C}
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_trimmed_updates_give_stock_numbers(seat: str, n_step: int) -> None:
+    changes: dict[str, Any] = {"center_rewards": False, "report_every": 1, "memory": "numpy"}
+    changes |= {} if seat.startswith("dqn") else {"saturation": 0.0}
+    if seat.startswith("a2c"):  # one minibatch, since stock Tianshou shuffles by numpy's global generator
+        changes |= {"normalize_advantages": False, "batch_size": None}
+    else:
+        changes |= {"n_step": n_step}
+    lean, stock = make(seat, **changes), make(seat, **changes)
+    stock.algorithm.__class__ = STOCK[type(stock.algorithm)]
+    run(lean, seat, 60)
+    run(stock, seat, 60)
+    assert stock.updates == lean.updates > 10
+    for a, b in zip(weights(lean), weights(stock), strict=True):
+        assert np.allclose(a, b, rtol=0, atol=1e-4)
+    moved = zip(lean.network.parameters(), make(seat, **changes).network.parameters(), strict=True)
+    assert min(float((a - b).detach().abs().max()) for a, b in moved) > 1e-2
+
+
+@pytest.mark.parametrize("seat", list(SEATS))
+def test_learns_the_same_from_the_stock_buffer(seat: str) -> None:
+    """With the sampled indices equal, Tianshou's buffer and ours give the same bits."""
+    changes: dict[str, Any] = {"segment": 10, "batch_size": None} if seat.startswith("a2c") else {"n_step": 3}
+    ours = make(seat, memory="numpy", **changes)
+    assert isinstance(ours.memory, LockstepBuffer)
+    stock = make(seat, buffer=VectorReplayBuffer(ours.memory.maxsize, ROWS), **changes)
+    stock.memory.sample_indices = LockstepBuffer.sample_indices.__get__(ours.memory)  # type: ignore[method-assign]
+    reward = reward_of(seat)
+    for t in range(30):
+        obs, following = (contexts(np.random.default_rng(t + k)) for k in (0, 1))
+        action = ours.act(obs)
+        assert np.array_equal(action, stock.act(obs))
+        for learner in (ours, stock):
+            learner.remember(obs, action, reward(obs, action), following, np.arange(ROWS) % 7 == t % 7)
+        state = ours.memory.rng.bit_generator.state
+        stock.learn()
+        ours.memory.rng.bit_generator.state = state
+        ours.learn()
+    assert ours.updates == stock.updates > 1
+    assert same(weights(ours), weights(stock))
+
+
+def test_updating_outside_a_training_step_is_refused() -> None:
+    learner = make("dqn")
+    run(learner, "dqn", 10)
+    with pytest.raises(RuntimeError, match="within policy_within_training_step"):
+        learner.algorithm.update(learner.memory, sample_size=8)
+
+
+def test_the_policy_draws_as_the_learner_does() -> None:
+    """Tianshou's Collector asks the policy; the numbers are those of ``act``."""
+    from tianshou.data import Batch
+
+    obs = contexts(np.random.default_rng(1))
+    for seat in SEATS:
+        ours, theirs = make(seat), make(seat)
+        with torch.no_grad(), policy_within_training_step(theirs.policy):
+            act = theirs.policy(Batch(obs=obs, info=Batch())).act
+            act = theirs.policy.add_exploration_noise(np.asarray(act), None)
+        assert np.array_equal(ours.act(obs), act), seat
+
+
+# --------------------------------------------------------------------------------------------- schedules and reports
+
+
+def test_schedules_reach_their_ends_and_stay() -> None:
+    dqn = make("dqn", lr=1e-3, lr_final=0.25, epsilon=0.8, epsilon_final=0.1, epsilon_fraction=0.5)
+    ddpg = make("ddpg", critic_lr=4e-3, lr=2e-3, lr_final=0.5, noise=0.6, noise_final=0.2, noise_fraction=0.25)
+    a2c = make("a2c-box", entropy=0.02, entropy_final=0.01)
+    expected = [(0, 1e-3, 0.8, 0.6, 0.02), (0.25, 0.8125e-3, 0.45, 0.2, 0.0175), (0.5, 0.625e-3, 0.1, 0.2, 0.015)]
+    expected += [(1, 0.25e-3, 0.1, 0.2, 0.01), (3, 0.25e-3, 0.1, 0.2, 0.01)]
+    for fraction, lr, epsilon, noise, entropy in expected:
+        for learner in (dqn, ddpg, a2c):
+            learner.progress(fraction)
+        assert dqn.scalars()["learning_rate"] == pytest.approx(lr)
+        assert dqn.scalars()["epsilon"] == pytest.approx(epsilon)
+        assert ddpg.scalars()["noise"] == pytest.approx(noise)
+        assert a2c.scalars()["entropy_weight"] == pytest.approx(entropy)
+    rates = [group["lr"] for o in ddpg.algorithm._optimizers for group in o._optim.param_groups]
+    assert sorted(rates) == pytest.approx([1e-3, 2e-3])
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, 6), (1.0, 12), (2.0, 25)])
+def test_replay_ratio_sets_the_number_of_updates(ratio: float, expected: int) -> None:
+    learner = make("dqn", warm_up=320, batch_size=128, replay_ratio=ratio, report_every=1)
+    reports = 0
+    for t in range(30):
+        obs = contexts(np.random.default_rng(t))
+        learner.remember(obs, learner.act(obs), np.ones(ROWS), obs, np.zeros(ROWS, bool))
+        report = learner.learn()
+        reports += report is not None
+        assert t >= 5 or report is None  # 320 transitions are five periods
+    assert learner.updates == expected == int((30 * ROWS - 320) * ratio / 128)
+    assert reports == min(expected, 25)
+    assert {"loss", "mean_q", "epsilon", "learning_rate"} <= set(learner.scalars())
+
+
+def test_reports_come_every_few_updates() -> None:
+    learner = make("a2c-box", report_every=3)
+    obs = contexts(np.random.default_rng(0))
+    told = []
+    for t in range(30):
+        learner.remember(obs, learner.act(obs), np.ones(ROWS), obs, np.zeros(ROWS, bool))
+        if report := learner.learn():
+            assert {"actor_loss", "critic_loss", "entropy", "learning_rate"} <= set(report)
+            told.append(t)
+    assert told == [14, 29]
+    assert len(learner.memory) == 0
+
+
+def test_epsilon_is_the_share_of_random_actions() -> None:
+    learner = make("dqn", epsilon=0.4, epsilon_final=0.4)
+    obs = np.repeat(contexts(np.random.default_rng(0)), 100, axis=0)
+    changed = (learner.act(obs) != learner.act(obs, explore=False)).mean()
+    assert changed == pytest.approx(0.4 * 3 / 4, abs=0.03)
+
+
+def test_noise_has_its_standard_deviation_and_stays_in_the_box() -> None:
+    learner = make("ddpg", noise=0.1, noise_final=0.1)
+    obs = np.repeat(contexts(np.random.default_rng(0)), 100, axis=0)
+    assert (learner.act(obs) - learner.act(obs, explore=False)).std() == pytest.approx(0.1, abs=0.005)
+    assert np.abs(make("ddpg", noise=3, noise_final=3).act(obs)).max() == 1
+
+
+@pytest.mark.parametrize("seat", ["a2c-box", "a2c-grid"])
+def test_a2c_draws_from_the_distribution_it_evaluates(seat: str) -> None:
+    learner = make(seat, initial_sd=0.3)
+    obs = np.repeat(np.eye(4, dtype=np.float32)[:1], 20_000, axis=0)
+    action = learner.act(obs)
+    with torch.no_grad():
+        log_p, entropy, _ = learner.network.evaluate(torch.as_tensor(obs), torch.as_tensor(action))  # type: ignore[operator]
+        stock = learner.policy.dist_fn(learner.network(obs)[0])
+        assert torch.allclose(log_p, stock.log_prob(torch.as_tensor(action)), atol=1e-5)
+        assert float(entropy) == pytest.approx(float(stock.entropy().mean()), abs=1e-5)
+    assert float(-log_p.mean()) == pytest.approx(float(entropy), abs=0.03)
+    if seat == "a2c-box":
+        assert action.std(axis=0) == pytest.approx([0.3, 0.3], abs=0.01)
+
+
+# ------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "message"),
+    [
+        (DQNOptions, {"buffer": 500, "batch_size": 100, "warm_up": 501}, "updates would never begin"),
+        (DQNOptions, {"buffer": 100, "batch_size": 101, "warm_up": 0}, "batch_size 101 must not exceed buffer 100"),
+        (DQNOptions, {"epsilon": 0.1, "epsilon_final": 0.2}, "epsilon_final 0.2 must not exceed epsilon 0.1"),
+        (DQNOptions, {"gamma": 1.0}, "less than 1"),
+        (DQNOptions, {"replay_ratio": 0}, "greater than 0"),
+        (DQNOptions, {"tau": 0.1}, "Extra inputs are not permitted"),
+        (DDPGOptions, {"noise": 0.1, "noise_final": 0.2}, "noise_final 0.2 must not exceed noise 0.1"),
+        (DDPGOptions, {"lr": float("nan")}, "finite number"),
+        (A2COptions, {"entropy": 0.1, "entropy_final": 0.2}, "entropy_final 0.2 must not exceed entropy 0.1"),
+        (A2COptions, {"hidden": (0,)}, "greater than 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: Any, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        options(**values)
+
+
+@pytest.mark.parametrize(
+    ("seat", "space", "changes", "message"),
+    [
+        ("dqn", BOX, {}, "dqn needs a grid of actions"),
+        ("ddpg", GRID, {}, "ddpg needs a box of actions"),
+        ("ddpg", Box(0, 1, (2,), np.float32), {}, "must be Box"),
+        ("dqn", Discrete(3, start=1), {}, "must be Discrete from 0"),
+        ("a2c", BOX, {"batch_size": 321}, "batch_size 321 must not exceed a segment: 5 periods x 64 rows"),
+        (
+            "dqn",
+            GRID,
+            {"buffer": 640, "warm_up": 0, "n_step": 10},
+            "keeps 10 periods of 64 rows: must be more than n_step",
+        ),
+    ],
+)
+def test_learners_that_do_not_fit_are_refused(seat: str, space: Any, changes: dict[str, Any], message: str) -> None:
+    options = BUILDERS[seat].options(**SMALL[seat] | changes)
+    observations = Box(-1, 1, (4,), np.float32)
+    with pytest.raises(ValueError, match=message):
+        build_learner(seat, options, observation_space=observations, action_space=space, rows=ROWS)
+
+
+def test_unknown_names_and_foreign_options_are_refused() -> None:
+    spaces: dict[str, Any] = {"observation_space": Box(-1, 1, (4,), np.float32), "action_space": GRID, "rows": 4}
+    with pytest.raises(ValueError, match="unknown learner 'sac': must be one of dqn, a2c, ddpg"):
+        build_learner("sac", DQNOptions(), **spaces)
+    with pytest.raises(ValueError, match="dqn takes DQNOptions, not A2COptions"):
+        build_learner("dqn", A2COptions(), **spaces)
+    with pytest.raises(ValueError, match="must be a Box of one dimension"):
+        build_learner("dqn", DQNOptions(), **spaces | {"observation_space": GRID})
+    with pytest.raises(ValidationError, match="unknown network 'lstm'"):
+        Architecture(kind="lstm", observation=3, actions=2)
+
+
+def test_every_option_is_documented() -> None:
+    for builder in BUILDERS.values():
+        assert all(field.description for field in builder.options.model_fields.values())
+
+
+def test_nan_is_refused_when_it_comes_in() -> None:
+    learner = make("dqn")
+    obs = contexts(np.random.default_rng(0))
+    reward = np.ones(ROWS)
+    reward[7] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity in rew of row 7"):
+        learner.remember(obs, learner.act(obs), reward, obs, np.zeros(ROWS, bool))
+
+
+def test_means_out_of_range_come_back_by_the_penalty_alone() -> None:
+    """Rewards do not depend on actions here; means of 1.5 and -0.5 are a mean square of 1/8 out of range."""
+    ends = {}
+    for weight in (0.0, 1.0):
+        learner = make("a2c-box", saturation=weight, entropy=0.0)
+        last = learner.network.body._run[-1]  # type: ignore[union-attr, operator, index]
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor([1.5, -0.5][: len(last.bias)]))
+        obs = torch.as_tensor(contexts(np.random.default_rng(0)))
+        _, _, outside = learner.network.evaluate(obs, learner.network(obs)[0][0])  # type: ignore[operator]
+        assert outside.item() == pytest.approx(0.25 / len(last.bias))
+        for t in range(60):
+            learner.progress(t / 60)
+            seen = contexts(np.random.default_rng(t))
+            action = learner.act(seen)
+            learner.remember(seen, action, np.zeros(ROWS), seen, np.zeros(ROWS, bool))
+            learner.learn()
+        ends[weight] = learner.network(obs)[0][0][:, 0].max().item()
+    assert ends[1.0] < 1.2 < ends[0.0]

@@ -1,0 +1,67 @@
+"""A run's folder explains itself and is never written over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from market.errors import Refusal
+from policies.config.run import load_run
+from policies.storage.run_folder import choose_folder, make_folder, open_run, saved_sellers
+from tests.helpers.small_run import DUOPOLY, small_run
+
+a_run = pytest.fixture(scope="session", name="a_run")(small_run)
+
+
+def test_the_folder_holds_what_its_readme_lists(a_run: Path) -> None:
+    expected = {
+        "config.yaml",
+        "run.json",
+        "episode.png",
+        "metrics.csv",
+        "checkpoints",
+        "state",
+        "evaluation.json",
+        "seller_left",
+        "seller_right",
+    }
+    names = {path.name for path in a_run.iterdir()}
+    assert expected <= names
+    assert all(name.startswith("events.out.tfevents") for name in names - expected)
+    kept = {path.name for path in (a_run / "checkpoints").iterdir()}
+    assert kept == {f"{seller}.{which}.pt" for seller in ("left", "right") for which in ("best", "latest")}
+
+
+def test_run_json_says_how_it_was_made(a_run: Path) -> None:
+    about = json.loads((a_run / "run.json").read_text())
+    assert about["seed"] == 0 and about["device"] == "cpu (1 torch thread)"
+    assert {"torch", "tianshou", "numpy"} <= set(about["versions"])
+    assert len(about["reward_scale"]) == 2 and all(scale > 0 for scale in about["reward_scale"])
+
+
+def test_the_resolved_configuration_repeats_the_run(a_run: Path) -> None:
+    config = open_run(a_run)
+    assert config.training.budget == 12_000 and config.market == load_run(DUOPOLY).market
+
+
+def test_saved_sellers_come_in_seat_order(a_run: Path) -> None:
+    assert list(saved_sellers(a_run)) == list(saved_sellers(a_run, "latest")) == ["left", "right"]
+
+
+def test_two_runs_of_one_second_get_different_folders(tmp_path: Path) -> None:
+    folders = set()
+    for _ in range(3):
+        folder = choose_folder(tmp_path, None, DUOPOLY, 5)
+        make_folder(folder)
+        folders.add(folder)
+    assert len(folders) == 3 and all(folder.name.startswith("duopoly-seed5-") for folder in folders)
+
+
+def test_a_folder_made_in_the_meantime_is_not_written_over(tmp_path: Path) -> None:
+    folder = choose_folder(tmp_path, "mine", DUOPOLY, 0)
+    folder.mkdir()
+    with pytest.raises(Refusal, match="mine: exists already; a run is never written over"):
+        make_folder(folder)
+    assert not list(folder.iterdir())
