@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent / "leak.py"
+ROOT = Path(__file__).parents[2]
 SELLER_PERIODS = 4_000_000
 
 
 def bytes_a_seller_period(lost: float) -> float:
-    command = [sys.executable, str(SCRIPT), str(SELLER_PERIODS), str(lost)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "tests.experiments.leak", str(SELLER_PERIODS), str(lost)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return float(json.loads(done.stdout)["bytes_a_seller_period"])
 
 

@@ -115,7 +115,7 @@ def default_config(what: str) -> Path:
     """Where the experiment's configuration lies: below the working directory, or beside the installed code."""
     if what not in KNOWN:
         raise Refusal(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
-    for root in (Path(), Path(__file__).resolve().parent.parent):
+    for root in (Path(), Path(__file__).resolve().parents[3]):
         path = root / "configs" / f"{what}.yaml"
         if path.is_file():
             return path
