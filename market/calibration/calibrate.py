@@ -10,13 +10,11 @@ import numpy as np
 
 from market.calibration.checks import check_sales
 from market.calibration.design import usual_season
-from market.calibration.elasticity import elasticities, implied_cost
 from market.calibration.fit import SIGNIFICANT, Choice, Fit, choose, design_for, fit
-from market.calibration.instruments import said
-from market.calibration.logit import Estimate, estimate, load_pyblp
+from market.calibration.instruments import WEAK, said
+from market.calibration.logit import Estimate, elasticities, estimate, implied_cost, load_pyblp
 from market.calibration.market_size import OTHERS, market_sizes
 from market.calibration.options import Options
-from market.calibration.strength import WEAK
 from market.errors import Refusal
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales

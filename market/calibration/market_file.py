@@ -12,7 +12,7 @@ import yaml
 from market.calibration.calibrate import Calibration
 from market.calibration.logit import Coefficient
 from market.calibration.market_size import rule
-from market.salesfile.numbers import PROMOTION
+from market.salesfile.columns import PROMOTION
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
 BUDGET = 3_000_000  # seller-periods a seller

@@ -11,10 +11,9 @@ import numpy as np
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
 from market.calibration.instruments import said
-from market.calibration.logit import Coefficient, Estimate
+from market.calibration.logit import Coefficient, Estimate, log_log_elasticity
 from market.calibration.market_file import market_means, season_cycle
 from market.calibration.market_size import rule
-from market.calibration.plain_regression import log_log_elasticity
 from market.calibration.validation import Check, Validation
 
 

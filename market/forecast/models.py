@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market.errors import Refusal
-from market.forecast.accuracy import naive_scale
-from market.forecast.backtest import Fold, Forecast, Outlook, Plan, Score, best
+from market.forecast.backtest import Fold, Forecast, Outlook, Plan, Score, best, naive_scale
 from market.forecast.series import Series
 from market.state import Floats
 

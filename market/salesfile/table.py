@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market.errors import Refusal
-from market.salesfile.columns import index_periods, read_periods, within
+from market.salesfile.columns import PROMOTION, index_periods, read_numbers, read_periods, within
 from market.salesfile.files import FIRST, place, read_texts
 from market.salesfile.findings import Findings, named
-from market.salesfile.numbers import PROMOTION, read_numbers
 
 if TYPE_CHECKING:
     import pandas as pd

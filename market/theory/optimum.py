@@ -24,10 +24,9 @@ from market.errors import Refusal
 from market.simulation.decisions import axis_values
 from market.spec.models import MarketSpec
 from market.state import Floats
+from market.theory.bellman import average, best_decisions, long_run
 from market.theory.best_response import best_response
-from market.theory.mdp import build_chain, seat_place, with_price
-from market.theory.stock_states import Ints, StockStates
-from market.theory.value_iteration import average, best_decisions, long_run
+from market.theory.mdp import Ints, StockStates, build_chain, seat_place, with_price
 
 Axis = int | Sequence[float] | Literal["grid"] | None
 Decide = Callable[[Floats, Floats], tuple[Floats, Floats]]

@@ -131,8 +131,7 @@ def _add_tune(tune: argparse.ArgumentParser) -> None:
 
 
 def _tune(args: argparse.Namespace) -> None:
-    from policies.studies.tuning.run import tune
-    from policies.studies.tuning.tune_folder import TuneOrder
+    from policies.studies.tuning.run import TuneOrder, tune
 
     names = ("trials", "seeds", "seed", "over_seeds", "score", "learner", "batch", "budget", "processes", "device")
     given = {name: getattr(args, name) for name in (*names, "ray", "name", "runs", "storage")}
@@ -343,8 +342,7 @@ def _add_tournament(tournament: argparse.ArgumentParser) -> None:
 
 
 def _tournament(args: argparse.Namespace) -> None:
-    from policies.studies.tournament.run import run_tournament
-    from policies.studies.tournament.tournament_folder import TournamentOrder
+    from policies.studies.tournament.run import TournamentOrder, run_tournament
 
     names = ("config", "episodes", "seed", "checkpoint", "name", "runs", "processes", "ray", "most_cells", "json")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -30,8 +30,7 @@ def train_command(args: argparse.Namespace) -> None:
     if args.seeds is None:
         train(order)
     else:
-        from policies.studies.multi_seed.run import train_seeds
-        from policies.studies.multi_seed.seeds_course import Means
+        from policies.studies.multi_seed.run import Means, train_seeds
 
         train_seeds(order, args.seeds, Means(args.processes, args.ray))
 
@@ -42,8 +41,7 @@ def _go_on(args: argparse.Namespace, keeping: dict[str, Any]) -> None:
     if not several:
         resume(ResumeOrder(args.resume, **keeping))
         return
-    from policies.studies.multi_seed.run import ResumeSeeds, resume_seeds
-    from policies.studies.multi_seed.seeds_course import Means
+    from policies.studies.multi_seed.run import Means, ResumeSeeds, resume_seeds
 
     resume_seeds(ResumeSeeds(args.resume, **keeping), Means(args.processes, args.ray))
 

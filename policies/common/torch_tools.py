@@ -2,6 +2,8 @@
 
 Every loop, seat and learner offers ``state_dict()`` and ``load_state_dict(state)``: nested dicts and lists of tensors,
 numbers, text, true, false and None. The tensors are copies: what is saved does not change when its owner goes on.
+
+How many threads torch uses on a CPU: one, for good.
 """
 
 from __future__ import annotations
@@ -31,3 +33,17 @@ def to_arrays(tensors: Mapping[str, Tensor], like: Mapping[str, NDArray[Any]] | 
         if name in arrays and array.dtype.names is not None:
             arrays[name] = arrays[name].view(array.dtype)[..., 0]
     return arrays
+
+
+def one_torch_thread() -> None:
+    """Keep torch to one thread for the rest of the process.
+
+    The first use of numba's threads sets the number of every OpenMP library in the process anew, torch's as well, so it
+    comes first: else the first large batch, such as a search for the best level, would bring torch's threads back, and
+    two of them beside one busy process made an update of these small networks 15 times slower.
+    """
+    import numba
+    import torch
+
+    numba.get_num_threads()
+    torch.set_num_threads(1)

@@ -1,10 +1,16 @@
-"""What a command line's words may be: converters for argparse whose messages name the rule."""
+"""What a command line's words may be: converters for argparse whose messages name the rule.
+
+Whole numbers as people write them in a configuration.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from market.calibration.options import INSTRUMENTS
 
@@ -82,3 +88,20 @@ def _number(text: str, allowed: Callable[[float], bool], rule: str) -> float:
     if not allowed(value):
         raise argparse.ArgumentTypeError(f"must be {rule}, got {text!r}")
     return value
+
+
+def number(value: object) -> object:
+    """YAML reads 3e6 as text, and yes as true, which passes for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("must be a number") from None
+    return value
+
+
+Count = Annotated[int, BeforeValidator(number), Field(ge=1, le=10**15)]
+Rows = Annotated[int, BeforeValidator(number), Field(ge=1, le=65_536)]
+Periods = Annotated[int, BeforeValidator(number), Field(ge=0)]

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from market.errors import Refusal
 from market.spec.models import MarketSpec, Model, find_tape, parse_model, read_yaml
-from policies.config.numbers import Count, Periods, Rows, number
+from policies.config.fields import Count, Periods, Rows, number
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import Independent, SelfPlayOptions, parse_mode
 

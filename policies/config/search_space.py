@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from market.spec.models import Model
-from policies.config.numbers import number
+from policies.config.fields import number
 
 WAYS = ("range", "log", "choice")
 

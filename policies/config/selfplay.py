@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from market.errors import Refusal
 from market.spec.models import Model, parse_model
-from policies.config.numbers import Count
+from policies.config.fields import Count
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

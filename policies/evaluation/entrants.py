@@ -11,7 +11,7 @@ from typing import Any
 from market.errors import Refusal
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, load_run
-from policies.evaluation.saved_mixture import saved_policies
+from policies.evaluation.run_sellers import saved_policies
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules

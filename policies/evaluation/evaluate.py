@@ -12,7 +12,7 @@ from rich.console import Console
 
 from policies.common.console import refuse_unwritable, terminal
 from policies.common.progress import progress
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.evaluation.aggregate import LineUps, training_runs
 from policies.evaluation.compare import Comparison
 from policies.evaluation.entrants import JudgeOrder, Subjects, find_subjects

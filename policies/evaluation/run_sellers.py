@@ -1,24 +1,204 @@
-"""A run's sellers as they play once training is over: learned policies from checkpoints, rules as training built them."""
+"""A run's sellers as they play once training is over: learned policies from checkpoints, rules as training built them.
+
+The mixture that a seat of a ``psro`` run came to, read from the run's folder: ``psro.json`` and ``pool/``.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from market.errors import Refusal
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, Model, parse_model
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import Judge
-from policies.evaluation.saved_mixture import saved_policies
+from policies.sellers.checkpoint import SavedSeller, load_seller
+from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
-from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import open_run
+from policies.sellers.rules.base import place
+from policies.sellers.rules.compose import Rules, compose, parse_rules
+from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
 
-FOLDER = "analysis"
+FILE = "psro.json"
+HOME = "home.pt"
+MIXTURE = "mixture"
+Find = Callable[[str], Rules]
+
+
+class _Entry(Model):
+    """A member as ``psro.json`` has it: a file of the run's folder, or rules."""
+
+    file: Annotated[str, Field(pattern=r"^pool/[^/\\]+\.pt$")] | None = None
+    rules: str | None = None
+    weight: Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _one(self) -> _Entry:
+        if (self.file is None) == (self.rules is None):
+            raise ValueError("must have either file or rules")
+        return self
+
+
+@dataclass(frozen=True)
+class Part:
+    """A member with its ``weight`` > 0: a saved seller, or rules whose levels have been found."""
+
+    weight: float
+    policy: SavedSeller | Rules
+
+
+@dataclass(frozen=True)
+class SavedMixture:
+    """A mixed strategy of one seat. ``home`` is the seat's latest checkpoint, which says where it belongs."""
+
+    home: SavedSeller
+    parts: tuple[Part, ...]
+
+    @property
+    def seller(self) -> str:
+        """The seller's name."""
+        return self.home.seller
+
+    @property
+    def seat(self) -> int:
+        """The seat that it was trained in."""
+        return self.home.seat
+
+    @property
+    def learner(self) -> str:
+        """What trained its members."""
+        return self.home.learner
+
+    @property
+    def trained(self) -> int:
+        """Seller-periods of the seat's training."""
+        return self.home.trained
+
+    @property
+    def market(self) -> MarketSpec:
+        """The market that it was trained in."""
+        return self.home.market
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return f"{self.seller} ({self.learner} {MIXTURE})"
+
+    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> MixtureSeller:
+        """Put the mixture into a seat of ``spec``; arguments and refusals as :meth:`SavedSeller.sit` has them.
+
+        Rules stay what they were in the seat and the market of training, as the ranges of learned members do.
+        """
+        self.home.sit(spec, seat, adapt)
+        return MixtureSeller(
+            [self._seller(part.policy, spec, seat, adapt) for part in self.parts], [part.weight for part in self.parts]
+        )
+
+    def _seller(self, policy: SavedSeller | Rules, spec: MarketSpec, seat: int | None, adapt: bool) -> Seller:
+        if isinstance(policy, Rules):
+            return compose(policy, self.market, self.seat)
+        return policy.sit(spec, seat, adapt)
+
+
+def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, SavedSeller | SavedMixture]:
+    """The run's learners by name, in seat order: at their ``best`` or ``latest`` evaluation, or their ``mixture``.
+
+    Raises:
+        Refusal: there are none; for ``mixture`` also where the run's mode has none, or its files are damaged.
+    """
+    if checkpoint != MIXTURE:
+        return saved_sellers(folder, checkpoint)
+    config = open_run(folder)
+    if config.selfplay.mode != "psro":
+        raise Refusal(
+            f"{folder}: has no mixture, its selfplay is {config.selfplay.mode}; a run with selfplay: psro ends with one"
+        )
+    seed = read_about(folder).get("seed")
+    judge = Judge(config, seed if isinstance(seed, int) else 0)
+    homes = saved_sellers(folder, "latest")
+    return {name: load_mixture(folder, home, as_trained(judge, home.seat)) for name, home in homes.items()}
+
+
+def as_trained(judge: Judge, seat: int) -> Find:
+    """Rules of a run's pool with their levels, as training found them."""
+    return lambda text: judge.fixed(parse_rules(text, "rules", judge.spec), seat).rules
+
+
+def load_mixture(folder: Path, home: SavedSeller, find: Find) -> SavedMixture:
+    """The mixture of the seat of ``home``; ``find`` reads rules and finds their levels.
+
+    Raises :class:`Refusal` where the folder has none or it is damaged.
+    """
+    path = folder / FILE
+    parts = []
+    for k, entry in enumerate(_entries(path, home.seller)):
+        if entry.weight > 0:
+            with place(f"{path}: mixtures.{home.seller}.{k}"):
+                parts.append(Part(entry.weight, _policy(folder, entry, home, find)))
+    return SavedMixture(home, tuple(parts))
+
+
+def _entries(path: Path, seller: str) -> list[_Entry]:
+    try:
+        listed: list[Any] = list(json.loads(path.read_text(encoding="utf-8"))["mixtures"][seller])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise Refusal(f"{path}: is missing or damaged: it holds no mixture of {seller}") from None
+    entries = [parse_model(_Entry, one, f"{path}: mixtures.{seller}.{k}") for k, one in enumerate(listed)]
+    if not sum(entry.weight for entry in entries) > 0:
+        raise Refusal(f"{path}: mixtures.{seller}: no member has a weight above 0")
+    return entries
+
+
+def _policy(folder: Path, entry: _Entry, home: SavedSeller, find: Find) -> SavedSeller | Rules:
+    if entry.file is None:
+        return find(str(entry.rules))
+    member = load_seller(folder / entry.file)
+    if (member.seller, member.seat) != (home.seller, home.seat):
+        raise Refusal(f"{entry.file} is a policy of {member.seller}")
+    return member
+
+
+# ------------------------------------------------------------------------------------------------ one file of it all
+
+
+def pack(mixture: SavedMixture) -> bytes:
+    """A zip that holds all that decides how the mixture plays; the same bytes for the same mixture."""
+    files, listed = {HOME: mixture.home.path.read_bytes()}, []
+    for k, part in enumerate(mixture.parts):
+        own: dict[str, Any] = {"weight": part.weight}
+        if isinstance(part.policy, Rules):
+            own["rules"] = part.policy.label
+        else:
+            own["file"] = f"{POOL}/{k}.pt"
+            files[own["file"]] = part.policy.path.read_bytes()
+        listed.append(own)
+    files[FILE] = json.dumps({"mixtures": {mixture.seller: listed}}).encode()
+    content = BytesIO()
+    with ZipFile(content, "w") as packed:
+        for name, one in files.items():
+            packed.writestr(ZipInfo(name), one)  # dated 1980, whenever it is written
+    return content.getvalue()
+
+
+def unpack(content: bytes, name: str) -> SavedMixture:
+    """What :func:`pack` packed; raise :class:`Refusal` for anything else, under ``name``."""
+    with tempfile.TemporaryDirectory() as at:
+        try:
+            with ZipFile(BytesIO(content)) as packed:
+                packed.extractall(at)
+        except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+            raise Refusal(f"{name}: is damaged or no mixture packed by bazaar") from None
+        home = load_seller(Path(at) / HOME)
+        return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
 
 
 def default_player(spec: MarketSpec) -> str:
@@ -120,7 +300,7 @@ def analysis_path(folder: Path, stem: str) -> Path:
 
     No file of that name exists, with whatever suffix: ``exploit-left-dqn``, then ``exploit-left-dqn-2``.
     """
-    place = folder / FOLDER
+    place = folder / ANALYSIS
     place.mkdir(exist_ok=True)
     taken = {path.name.rsplit(".", 1)[0] for path in place.iterdir()}
     names = (stem if k == 1 else f"{stem}-{k}" for k in count(1))

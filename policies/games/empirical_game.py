@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from market.state import Floats
-from policies.games.equilibria import nash_equilibria
-from policies.games.game import coarse_correlated, expected, product, regrets
+from policies.games.equilibria import coarse_correlated, expected, nash_equilibria, product, regrets
 
 LineUp = tuple[int, ...]
 

@@ -26,7 +26,7 @@ from policies.learners.memory import TensorMemory
 from policies.learners.numpy_memory import LockstepBuffer
 from policies.learners.optim import Descent
 from policies.learners.returns import advantages, replay_targets
-from policies.learners.running import RewardBaseline
+from policies.learners.rewards import RewardBaseline
 from policies.networks.architecture import Perceptron, ValueCritic
 
 

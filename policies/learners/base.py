@@ -39,11 +39,10 @@ from torch import Tensor
 from policies.learners.algorithms import Losses
 from policies.learners.memory import TensorMemory
 from policies.learners.numpy_memory import LockstepBuffer, generator_state, restore_generator
-from policies.learners.running import RewardBaseline
-from policies.learners.schedules import anneal
+from policies.learners.optim import anneal
+from policies.learners.rewards import RewardBaseline
 from policies.networks.architecture import Actor, Architecture
-from policies.networks.encoders import Frames
-from policies.networks.frames import FrameStack
+from policies.networks.encoders import Frames, FrameStack
 from policies.networks.normalizer import Moments, share
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from policies.learners.algorithms import LeanReplay, Losses
 from policies.learners.exploration import EpsilonGreedyPolicy
-from policies.learners.running import RewardBaseline
+from policies.learners.rewards import RewardBaseline
 from policies.networks.architecture import QuantileNetwork
 
 

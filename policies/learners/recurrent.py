@@ -1,28 +1,194 @@
 """Learners with recurrent networks: what they remember while they play, and what of it they learn from.
 
 Dimensions: M rows, F observation features, W = F + H numbers that a network's body sees, H units of a cell.
+
+A2C with recurrent networks: a segment is a sequence a row, from the states that the networks had when it began.
+
+Actor and critic have a cell each. Gradients reach back to the segment's beginning; minibatches are of whole rows.
+
+Dimensions: M rows, L periods of a segment, B rows of a minibatch, F observation features, H units of a cell.
+
+DQN with a recurrent network: learns from sequences out of a replay memory (Kapturowski et al. 2019, R2D2).
+
+A sequence's first periods, the *burn-in*, only bring the network's state up to date from the one that was stored when
+it played, under older weights: no loss, no gradient. Of the periods after, each has its n-step double-Q target along
+the sequence. Unlike R2D2: no priorities, no rescaling of values, one uniform memory.
+
+Dimensions: M rows, B sequences, K periods of burn-in, T periods learned, N periods of an n-step return, A actions.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from tianshou.utils.torch_utils import policy_within_training_step
-from torch import Tensor
+from torch import Tensor, nn
 
+from policies.learners.algorithms import LeanA2C, LeanDQN, Losses
 from policies.learners.base import A2CLearner, DQNLearner, Learner, Setup
-from policies.learners.memory import TensorMemory
-from policies.learners.recurrent_a2c import RecurrentA2C
-from policies.learners.recurrent_dqn import RecurrentDQN
-from policies.learners.running import RewardBaseline
-from policies.learners.sequences import SequenceMemory
-from policies.networks.architecture import Actor
-from policies.networks.encoders import State, restarted
+from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
+from policies.learners.returns import advantages, n_step_return
+from policies.learners.rewards import RewardBaseline
+from policies.networks.architecture import Actor, Perceptron, QNetwork
+from policies.networks.encoders import Cell, CellKind, State, restarted
+
+
+class RecurrentCritic(nn.Module):
+    """The value V of a state and of what came before it. Its ``body`` takes what ``recall`` makes of observations."""
+
+    def __init__(
+        self, observation: int, cell: CellKind, units: int, hidden: tuple[int, ...], normalize: bool = False
+    ) -> None:
+        super().__init__()
+        self.recall = Cell(observation, cell, units, normalize)
+        self.body = Perceptron(self.recall.width, 1, hidden)
+
+
+class RecurrentA2C(LeanA2C):
+    """Tianshou's A2C on sequences. ``begun`` is the critic's state (M, H) where the segment began."""
+
+    def __init__(self, *, rows: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._pair = cast(tuple[Any, RecurrentCritic], (self.policy.actor, self.critic))
+        self.begun: State = self._pair[1].recall.start(rows, self._pair[1].body.device)
+
+    def update(  # type: ignore[override]
+        self, buffer: TensorMemory, batch_size: int | None, repeat: int, first: State
+    ) -> Any:
+        """All that the buffer holds, ``repeat`` times, in minibatches; ``first``: the actor's state at its beginning."""
+        if not self.policy.is_within_training_step:
+            raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        segment = whole(buffer, first)
+        began = self.begun
+        with torch.no_grad():
+            advantage, returns, after = self._assess(segment)
+        self.begun = restarted(after, segment.truncated[-1])
+        count = segment.rew.shape[1]
+        size = min(max((batch_size or segment.rew.numel()) // len(segment.rew), 1), count)
+        rng: Any = self.policy.rng  # type: ignore[attr-defined]
+        for _ in range(repeat):
+            order = torch.arange(count) if size == count else torch.from_numpy(rng.permutation(count))
+            for part in order.to(advantage.device).split(size):  # type: ignore[no-untyped-call]
+                own = {name: tensor[part] for name, tensor in began.items()}
+                losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
+        return Losses(tensors=losses)
+
+    def _assess(self, segment: Sequences) -> tuple[Tensor, Tensor, State]:
+        """Advantages and returns (L, M), and the critic's state (M, H) after the segment."""
+        critic = self._pair[1]
+        seen, after = critic.recall.sequence(segment.obs, segment.begins, self.begun)
+        flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
+        follows, _ = critic.recall(segment.obs_next.flatten(0, 1), flat)
+        value, value_next = critic.body(seen).squeeze(2), critic.body(follows).view(segment.rew.shape)
+        learned: Any = self.baseline.learned
+        ends = segment.truncated.clone()
+        ends[-1] = True
+        reward = learned(segment.rew)
+        advantage = advantages(reward.T, value.T, value_next.T, ends.T, self.gamma, self.gae_lambda).T
+        returns = (advantage + value).float()
+        if self.normalize_advantages:
+            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + self._eps)
+        return advantage.float(), returns, {name: tensor[-1] for name, tensor in after.items()}
+
+    def _step_on(self, part: Sequences, critics: State, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
+        """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
+        actor, critic = self._pair
+        log_p, entropy, outside = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
+        value = critic.body(_seen(critic, part, critics)).squeeze(1)
+        actor_loss = -(log_p * advantage.flatten()).mean() + self.saturation * outside
+        critic_loss = self.value_loss(value, returns.flatten())
+        self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
+        named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
+        return {name: tensor.detach() for name, tensor in named.items()}
+
+
+def _seen(network: Actor | RecurrentCritic, part: Sequences, state: State) -> Tensor:
+    """What the network's body sees of sequences, (L x B, W)."""
+    return cast(Cell, network.recall).sequence(part.obs, part.begins, state)[0].flatten(0, 1)
+
+
+class RecurrentDQN(LeanDQN):
+    """Tianshou's DQN on sequences.
+
+    Args:
+        burn_in: K.
+        sequence: T.
+    """
+
+    def __init__(self, *, burn_in: int, sequence: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.burn_in, self.sequence = burn_in, sequence
+        target: Any = self.model_old
+        self._pair = cast(tuple[QNetwork, QNetwork], (self.policy.model, target.module))
+
+    def update(self, buffer: SequenceMemory, sample_size: int) -> Any:  # type: ignore[override]
+        """One gradient step on sequences that hold ``sample_size`` learned transitions (at least one sequence)."""
+        if not self.policy.is_within_training_step:
+            raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        drawn = buffer.draw(max(sample_size // self.sequence, 1), self.burn_in + self.sequence)
+        return self.learn_from(drawn)
+
+    def learn_from(self, drawn: Sequences) -> Losses:
+        """One gradient step on sequences of K + T periods."""
+        seen, after = self._unroll(self._pair[0], drawn)
+        with torch.no_grad():
+            returns = self._returns(drawn, after)
+        self._periodically_update_lagged_network_weights()
+        values = self._pair[0].body(seen.flatten(0, 1))
+        q = values.gather(1, drawn.act[self.burn_in :].reshape(-1, 1)).squeeze(1)
+        loss = self.value_loss(q, returns.flatten())
+        self.optim.step(loss)
+        return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
+
+    def _unroll(self, network: QNetwork, drawn: Sequences) -> tuple[Tensor, State]:
+        """What the body sees in the learned periods (T, B, W), and the state after each of them."""
+        recall, state, k = cast(Cell, network.recall), drawn.state, self.burn_in
+        begins = drawn.begins
+        if k:
+            with torch.no_grad():
+                _, burnt = recall.sequence(drawn.obs[:k], begins[:k], state)
+            state = {name: tensor[-1] for name, tensor in burnt.items()}
+        return recall.sequence(drawn.obs[k:], begins[k:], state)
+
+    def _returns(self, drawn: Sequences, after: State) -> Tensor:
+        """n-step targets (T, B); the last periods' end with the sequence, so they hold fewer rewards."""
+        k, (online, target) = self.burn_in, self._pair
+        q = self._next_values(target, drawn.obs_next[k:], self._unroll(target, drawn)[1])
+        choice = self._next_values(online, drawn.obs_next[k:], after) if self.is_double else q
+        value = q.gather(2, choice.argmax(dim=2, keepdim=True)).squeeze(2)
+        reward: Any = self.baseline.learned
+        ends = drawn.truncated[k:].clone()
+        ends[-1] = True
+        return returns_along(reward(drawn.rew[k:]), ends, value, self.periods, self.gamma).float()
+
+    @staticmethod
+    def _next_values(network: QNetwork, obs_next: Tensor, after: State) -> Tensor:
+        """Q (T, B, A) of next observations, which at an episode's end is not what the next period shows."""
+        shape = obs_next.shape[:2]
+        flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
+        seen, _ = network.recall(obs_next.flatten(0, 1), flat)
+        q: Tensor = network.body(seen)
+        return q.view(*shape, -1)
+
+
+def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int, gamma: float) -> Tensor:
+    """n-step returns (T, B) in 64 bits of every period of sequences; all arguments (T, B), the last period must end.
+
+    ``value_next``: of what follows each period, which its return is bootstrapped with where it stops.
+    """
+    length, width = reward.shape
+    along = torch.arange(length, device=reward.device) + torch.arange(periods, device=reward.device)[:, None]
+    along = along.clamp(max=length - 1)
+    stops = ends[along]
+    reached = (~stops[:-1]).cumprod(0).sum(0) + torch.arange(length, device=reward.device)[:, None]
+    last = value_next.gather(0, reached.clamp(max=length - 1))
+    found = n_step_return(reward[along].flatten(1), stops.flatten(1), last.flatten(), gamma)
+    return found.view(length, width)
 
 
 class Remembering(Learner):

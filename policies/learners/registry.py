@@ -20,11 +20,14 @@ from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
 from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
 from policies.learners.exploration import EpsilonGreedyPolicy, NoisyPolicy, SamplingPolicy
 from policies.learners.quantile import LeanQRDQN, QuantilePolicy
-from policies.learners.recurrent import RecurrentA2CLearner, RecurrentDQNLearner
-from policies.learners.recurrent_a2c import RecurrentA2C, RecurrentCritic
-from policies.learners.recurrent_dqn import RecurrentDQN
-from policies.learners.running import ReturnScale, RewardBaseline
-from policies.learners.shortfall import RiskBaseline
+from policies.learners.recurrent import (
+    RecurrentA2C,
+    RecurrentA2CLearner,
+    RecurrentCritic,
+    RecurrentDQN,
+    RecurrentDQNLearner,
+)
+from policies.learners.rewards import ReturnScale, RewardBaseline, RiskBaseline
 from policies.networks.architecture import (
     ActionValueCritic,
     Actor,

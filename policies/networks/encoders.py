@@ -3,6 +3,10 @@
 A :class:`Recall` stands before the body of every actor and makes what the body sees of the observation and of a
 *state*, tensors over rows by name, which is all that lasts from one period to the next. Dimensions: B rows, F
 observation features, W = width of what the body sees, H units of a cell, T periods of a sequence.
+
+The last observations that a learner's networks are shown, of all its rows.
+
+Dimensions: M rows, F observation features, W = stack x F.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from policies.networks.normalizer import Normalizer
@@ -131,3 +137,34 @@ def make_recall(observation: int, cell: CellKind, units: int, stack: int, normal
 def restarted(state: State, rows: Tensor) -> State:
     """The state with the rows (B,) whose episode begins anew put back to the start, which is zeros for every recall."""
     return {name: tensor.masked_fill(rows.reshape(-1, *(1,) * (tensor.ndim - 1)), 0) for name, tensor in state.items()}
+
+
+class FrameStack:
+    """Stacks of M rows. What a learner stores are whole stacks: ``stack`` times the memory, and nothing to look up."""
+
+    def __init__(self, recall: Frames, rows: int) -> None:
+        self.recall, self.state = recall, recall.start(rows)
+        self.shown = np.zeros((rows, recall.width), np.float32)
+
+    def push(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take in a period's observations (M, F); returns what is shown (M, W), also kept as ``shown``."""
+        seen, self.state = self.recall(torch.as_tensor(obs), self.state)
+        self.shown = seen.numpy()
+        return self.shown
+
+    def following(self, obs_next: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What would be shown (M, W) if the next observations were ``obs_next`` (M, F) in the same episodes."""
+        seen: NDArray[np.float32] = self.recall(torch.as_tensor(obs_next), self.state)[0].numpy()
+        return seen
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Forget the rows (M,) whose episode begins anew."""
+        self.state = restarted(self.state, torch.as_tensor(rows))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As it stands between two periods."""
+        return {name: tensor.clone() for name, tensor in self.state.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+        self.state = {name: state[name].clone() for name in self.state}

@@ -13,17 +13,19 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.common.progress import progress
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.evaluation.evaluate import refuse_unwritable, terminal
+from policies.report.analysis import found_sections
 from policies.report.data import Run, play_together, read_run, replay
-from policies.report.report_about import facts_section, market_words, words_section
-from policies.report.report_found import found_sections
-from policies.report.report_minds import minds_section, read_minds
+from policies.report.policies import minds_section, read_minds
 from policies.report.sections import (
     episode_section,
+    facts_section,
     headline_section,
     learning_section,
+    market_words,
     spread_section,
+    words_section,
 )
 from policies.sellers.rollout import rows_at_once
 from policies.views.page import Page

@@ -18,9 +18,8 @@ from market.calibration.validation import Validation, validate
 from market.errors import Refusal
 from market.salesfile.table import columns_option, read_sales
 from policies.common import files as disk
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
 from policies.common.progress import phases
-from policies.common.sales_options import periods_option, where_option
 from policies.config.run import parse_run
 from policies.sales.calibration_table import print_calibration
 

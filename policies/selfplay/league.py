@@ -1,7 +1,7 @@
 """League play: each learner in a market of its own, against rivals drawn from a pool for every row and episode.
 
 Prioritised fictitious self-play (Vinyals et al. 2019): the pool holds the learners as they are now, past snapshots of
-all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.selfplay.pfsp``). A fixed
+all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.selfplay.matchmaking``). A fixed
 share of rows meets each kind; which rivals a row has changes only when its episode ends.
 
 What is judged and saved of a learner is the average of its weights over the last part of the run, and the best of these
@@ -25,13 +25,12 @@ from policies.common.seeding import rival_draws
 from policies.config.learners import LearnerOptions
 from policies.config.selfplay import League as Options
 from policies.evaluation.selection import Shortfalls
-from policies.learners.averaging import WeightAverage
 from policies.learners.base import Learner
 from policies.learners.numpy_memory import generator_state, restore_generator
+from policies.learners.optim import WeightAverage
 from policies.networks.architecture import Actor
 from policies.selfplay.base import Mode
-from policies.selfplay.matchmaking import DrawnMarket
-from policies.selfplay.meetings import KINDS, Meetings
+from policies.selfplay.matchmaking import KINDS, DrawnMarket, Meetings
 from policies.selfplay.population import Pool
 from policies.selfplay.seating import Seats
 from policies.sellers.network_seller import TrainedSeller

@@ -1,12 +1,26 @@
 """A market of one learner whose rivals are drawn row by row from a pool, and stay for an episode.
 
 Dimensions: M rows, N sellers, R rows whose episode ends.
+
+Whom one learner of a league meets: kinds of rivals by row, members of a kind by how hard it finds them.
+
+Dimensions: M rows of the learner, N sellers, R rows whose episode ends, K members of a kind, C fixed competitors.
+
+Prioritised fictitious self-play: how hard a learner finds each rival, and how often it should meet it.
+
+Vinyals et al. (2019), "Grandmaster level in StarCraft II using multi-agent reinforcement learning", *Nature* 575,
+methods: a rival B is drawn with probability proportional to f(P[A beats B]), f(x) = (1 - x)^p. A market has no
+winner, so x is here how easy a rival is among those of its kind: the score of the learner against it, moved onto
+0 (the worst of the scores) to 1 (the best). Pure functions, and :class:`Ratings`, which keeps the scores.
+
+Dimensions: K rivals, R episodes that end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +30,11 @@ from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.torch_tools import to_arrays, to_tensors
+from policies.config.selfplay import League as Options
+from policies.evaluation.selection import relative
 from policies.learners.base import Learner
 from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
+from policies.selfplay.population import Kind, Pool
 from policies.sellers.protocol import Memory, Seller, look
 
 Members = NDArray[np.int64]
@@ -154,3 +171,137 @@ class DrawnMarket(SelfPlay):
         own = to_arrays(state["drawn"])
         self.members[:], self._earned[:], self._played[:] = own["members"], own["earned"], own["played"]
         super().load_state_dict(state)
+
+
+UNKNOWN = 0.5  # how easy a rival is taken to be that was never met
+
+
+def ease(scores: Floats) -> Floats:
+    """How easy each rival (K,) is, 0 the hardest to 1 the easiest; NaN scores (never met) and ties are 0.5.
+
+    Scores 2, 6, 5 and one unknown: 0, 1, 0.75, 0.5.
+    """
+    known = np.isfinite(scores)
+    found = np.full(len(scores), UNKNOWN)
+    if known.any() and np.ptp(scores[known]) > 0:
+        found[known] = (scores[known] - scores[known].min()) / np.ptp(scores[known])
+    return found
+
+
+def weights(scores: Floats, hardness: float, uniform: float) -> Floats:
+    """Probabilities (K,) of being drawn: ``uniform`` / K + (1 - ``uniform``) f / sum f, f = (1 - ease)^hardness.
+
+    Scores 2, 6, 5, hardness 2, uniform 0.2: f = 1, 0, 1/16, so 1/15 + .8 x 16/17 = .8196, .0667, .1137.
+    """
+    hard = (1.0 - ease(scores)) ** hardness
+    return np.asarray(uniform / len(scores) + (1.0 - uniform) * hard / hard.sum(), np.float64)
+
+
+@dataclass
+class Rating:
+    """What a learner and one rival earned in their episodes: means, and how many episodes stand behind them."""
+
+    own: float = 0.0
+    theirs: float = 0.0
+    episodes: float = 0.0
+
+
+@dataclass
+class Ratings:
+    """One learner's ratings of rivals, by number of the pool's member.
+
+    Money a period. Means forget: an episode weighs 1 / ``memory`` once that many have been seen, so that they follow
+    the learner. One that was cut short counts by its length.
+    """
+
+    memory: int
+    of: dict[int, Rating] = field(default_factory=dict)
+
+    def see(self, member: int, own: Floats, theirs: Floats, length: Floats) -> None:
+        """Take in episodes that ended: profits a period (R,) and lengths (R,), 1 a whole episode."""
+        rating, seen = self.of.setdefault(member, Rating()), float(length.sum())
+        rating.episodes = min(rating.episodes + seen, float(self.memory))
+        pace = min(seen / rating.episodes, 1.0)
+        rating.own += pace * (float(np.average(own, weights=length)) - rating.own)
+        rating.theirs += pace * (float(np.average(theirs, weights=length)) - rating.theirs)
+
+    def scores(self, members: list[int], margin: bool) -> Floats:
+        """The learner's profit against each member (K,), with ``margin`` less the member's; NaN where never met."""
+        known = [self.of.get(number, Rating()) for number in members]
+        scores = [one.own - (one.theirs if margin else 0.0) if one.episodes else np.nan for one in known]
+        return np.array(scores)
+
+    def forget(self, members: set[int]) -> None:
+        """Drop what is not among ``members``."""
+        self.of = {number: rating for number, rating in self.of.items() if number in members}
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """By number of the member."""
+        return {str(number): [one.own, one.theirs, one.episodes] for number, one in self.of.items()}
+
+    def load_state_dict(self, state: dict[str, list[float]]) -> None:
+        """Take back :meth:`state_dict`."""
+        self.of = {int(number): Rating(*values) for number, values in state.items()}
+
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
+    """Which kind of rival each row meets, an index of :data:`KINDS` (M,): always the same.
+
+    Kinds are spread evenly over rows, and so over the phases of an episode (multiples of the golden ratio modulo 1).
+    """
+    at = np.modf(np.arange(rows) * GOLDEN)[0]
+    return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
+
+
+class Meetings:
+    """Draws rivals by the learner's own ratings. Satisfies :class:`policies.selfplay.matchmaking.Draws`.
+
+    Args:
+        drawn: the seats whose players are drawn.
+        pars: what the best fixed competitor earns in the learner's seat against each that is in the pool (C,), when all
+            other learners' seats follow its rules; with three sellers or more a yardstick, since seats are drawn singly.
+    """
+
+    def __init__(
+        self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any, pars: Callable[[], Floats]
+    ) -> None:
+        self.pool, self.seat, self.drawn, self.options, self.rng, self.pars = pool, seat, drawn, options, rng, pars
+        self.kinds = kinds_of_rows(rows, options)
+        self.ratings = Ratings(options.memory)
+
+    def chances(self, seat: int, kind: Kind) -> tuple[list[int], Floats]:
+        """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
+        members, o = self.pool.of(seat, kind), self.options
+        scores = self.ratings.scores(members, o.measure == "margin")
+        if o.measure == "regret" and o.hardness and kind == "fixed" and np.isfinite(scores).any():
+            scores = relative(scores, self.pars())
+        return members, weights(scores, o.hardness, o.uniform)
+
+    def draw(self, rows: NDArray[np.intp]) -> Members:
+        """Rivals (R, N) for rows that begin an episode, each seat by itself; until there are snapshots, learners."""
+        found = np.full((len(rows), len(self.pool.spec.sellers)), -1, np.int64)
+        uniform = self.rng.random((len(rows), len(self.drawn)))
+        for column, seat in enumerate(self.drawn):
+            for index, kind in enumerate(KINDS):
+                own = np.flatnonzero(self.kinds[rows] == index)
+                if not len(own):
+                    continue
+                members, chances = self.chances(seat, kind if self.pool.of(seat, kind) else "current")
+                at = np.searchsorted(np.cumsum(chances), uniform[own, column], side="right")
+                found[own, seat] = np.array(members)[np.minimum(at, len(members) - 1)]
+        return found
+
+    def ended(self, members: Members, profit: Floats, length: Floats) -> None:
+        """Rate everybody who was met."""
+        for seat in self.drawn:
+            for number in np.unique(members[:, seat]):
+                met = members[:, seat] == number
+                self.ratings.see(int(number), profit[met, self.seat], profit[met, seat], length[met])
+
+    def seller(self, number: int) -> Seller:
+        """The seller of a member."""
+        return self.pool.members[number].seller

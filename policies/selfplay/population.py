@@ -11,9 +11,9 @@ from market.spec.models import MarketSpec
 from policies.networks.architecture import Architecture
 from policies.sellers.checkpoint import SavedSeller, save_seller
 from policies.sellers.protocol import Seller
+from policies.storage.run_folder import POOL
 
 Kind = Literal["current", "snapshot", "fixed"]
-FOLDER = "pool"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Pool:
 
     def write(self, folder: Path) -> None:
         """Save snapshots that are not in the run's folder yet, ``pool/SELLER.TRAINED.pt``."""
-        place = folder / FOLDER
+        place = folder / POOL
         place.mkdir(exist_ok=True)
         for member in self.members.values():
             if member.saved is not None and member.number not in self._written:

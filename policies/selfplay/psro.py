@@ -24,18 +24,18 @@ from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.seeding import rival_draws, row_seed
 from policies.config.selfplay import PSRO as Options
-from policies.evaluation.saved_mixture import FILE
+from policies.evaluation.run_sellers import FILE
 from policies.games.empirical_game import EmpiricalGame, LineUp
 from policies.learners.base import Learner
 from policies.learners.numpy_memory import generator_state, restore_generator
 from policies.networks.architecture import Actor
 from policies.selfplay.base import Mode
 from policies.selfplay.matchmaking import DrawnMarket, Members
-from policies.selfplay.population import FOLDER, Member, Pool
+from policies.selfplay.population import Member, Pool
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.storage.run_folder import write_json
+from policies.storage.run_folder import POOL, write_json
 from policies.training.tracking import MARKET
 
 
@@ -247,5 +247,5 @@ class PSRO(Mode):
 
 def _entry(member: Member, weight: float) -> dict[str, Any]:
     """A member of a mixture: a file of the run's folder, or rules."""
-    what = {"rules": member.label} if member.saved is None else {"file": f"{FOLDER}/{member.label}.pt"}
+    what = {"rules": member.label} if member.saved is None else {"file": f"{POOL}/{member.label}.pt"}
     return what | {"weight": weight}

@@ -3,12 +3,19 @@
 A file is a line that names the format, a line with the SHA-256 of the rest, and the rest as torch saves it: tensors
 and plain values only. Files are numbered; the newest two are kept, so that a damaged one costs a little time, not
 the run.
+
+One process at a time trains a run.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +24,8 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.common import files as disk
+from policies.storage.run_folder import STATE
 
-FOLDER = "state"
 FORMAT = b"bazaar run state 1\n"
 GENERATIONS = 2
 DIGEST = 64  # characters of a SHA-256 in hexadecimal
@@ -32,7 +39,7 @@ class RunState:
     """The generations of one run, in its folder ``state``."""
 
     def __init__(self, run: Path) -> None:
-        self.run, self.folder = run, run / FOLDER
+        self.run, self.folder = run, run / STATE
         self._bad: set[Path] = set()
 
     def files(self) -> list[Path]:
@@ -104,3 +111,35 @@ def unpack(content: bytes) -> dict[str, Any]:
     if content[len(FORMAT) : head] != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise Damaged("is damaged: its SHA-256 is not the one that was written")
     return dict(torch.load(io.BytesIO(body), map_location="cpu", weights_only=True))
+
+
+NAME = "lock"
+
+
+@contextmanager
+def locked(run: Path, inside: str = STATE) -> Iterator[None]:
+    """Hold the lock of a run, or of several, which the system lets go when the process ends, however it ends.
+
+    ``inside``: the folder in the run's in which the lock lies. Raises :class:`Refusal` that names the process when another one holds it.
+    """
+    (run / inside).mkdir(exist_ok=True)
+    with open(run / inside / NAME, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise Refusal(f"{run}: another process (number {holder}) is training this run; wait or end it") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def wait_until_free(run: Path, patience: float) -> None:
+    """Wait until no process holds the run's lock, at most ``patience`` seconds: one that was killed may be ending."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        with suppress(Refusal), locked(run):
+            return
+        time.sleep(0.1)

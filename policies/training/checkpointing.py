@@ -19,9 +19,8 @@ from market.errors import Refusal
 from policies.common import files as disk
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
-from policies.training.course import Course
 from policies.training.divergence import Diverged, check_learners
-from policies.training.run import Training
+from policies.training.run import Course, Training
 from policies.training.tracking import Tracker
 
 SHARE = 0.02  # of the time that checkpoints at evaluations may take

@@ -14,9 +14,8 @@ from market.errors import Refusal
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.evaluation.evaluate import terminal
-from policies.storage.run_folder import ABOUT, add_about, open_run, read_about, versions
-from policies.storage.run_lock import locked
-from policies.storage.training_state import FOLDER, RunState
+from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
+from policies.storage.training_state import RunState, locked
 from policies.training.checkpointing import Keeping, OnNan, config_digest
 from policies.training.run import Training
 from policies.training.train import carry_on, disk_errors, pick_device
@@ -66,9 +65,9 @@ def _about(folder: Path) -> dict[str, Any]:
     about = read_about(folder)
     if not isinstance(about.get("seed"), int):
         raise Refusal(f"{folder / ABOUT}: does not say the run's seed, so the run cannot go on; begin it anew")
-    if "finished" not in about and not (folder / FOLDER).is_dir():
+    if "finished" not in about and not (folder / STATE).is_dir():
         raise Refusal(
-            f"{folder}: was made without checkpoints of the whole run ({FOLDER}/), so it cannot go on; "
+            f"{folder}: was made without checkpoints of the whole run ({STATE}/), so it cannot go on; "
             f"bazaar train {shlex.quote(str(folder / 'config.yaml'))} --seed {about['seed']} repeats it"
         )
     return about

@@ -17,7 +17,7 @@ from market.demand.equilibrium import reward_scales
 from market.errors import Refusal
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all, terminal
@@ -25,15 +25,13 @@ from policies.evaluation.run_sellers import default_player
 from policies.evaluation.view import comparison_rows
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
-from policies.storage.run_lock import locked
-from policies.storage.training_state import RunState
+from policies.storage.training_state import RunState, locked
 from policies.training.checkpointing import Keeper, Keeping
 from policies.training.divergence import Diverged
 from policies.training.loop import learn
 from policies.training.run import Training
-from policies.training.tracking import MARKET, Tracker
+from policies.training.tracking import MARKET, Tracker, muted_writer_threads
 from policies.training.view import print_rehearsal
-from policies.training.written import muted_writer_threads
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def found(stores: Sales) -> Calibration:
 
 @needs_stores
 def test_the_elasticity_of_a_plain_log_log_regression(found: Calibration) -> None:
-    from market.calibration.plain_regression import log_log_elasticity
+    from market.calibration.logit import log_log_elasticity
 
     assert log_log_elasticity(found.sales.rows) == pytest.approx(-3.139, abs=0.001)
 

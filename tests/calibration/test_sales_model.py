@@ -9,13 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.calibration.design import Season, references
-from market.calibration.elasticity import elasticities, implied_cost
-from market.calibration.levels import corrections, expected_shares, shares
-from market.calibration.logit import Coefficient, Estimate
+from market.calibration.fit import corrections, expected_shares, shares
+from market.calibration.instruments import first_stage
+from market.calibration.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.market_size import market_sizes
-from market.calibration.promotions import fit_promotions
-from market.calibration.shocks import Shocks, fit_shocks
-from market.calibration.strength import first_stage
+from market.calibration.shocks import Shocks, fit_promotions, fit_shocks
 from market.calibration.validation import log_log
 from market.demand.equilibrium import Logit, nash_prices
 from market.spec.models import MarketSpec

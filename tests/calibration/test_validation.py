@@ -10,8 +10,7 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import Options
-from market.calibration.simulate import simulate
-from market.calibration.validation import Validation, poisson_only, shocks_off, validate
+from market.calibration.validation import Validation, poisson_only, shocks_off, simulate, validate
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
 from tests.helpers.recorded import known_market, record, write
@@ -74,7 +73,7 @@ def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
 def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration) -> None:
     """Against draws by numpy alone: utilities, shocks, nested shares, Poisson counts."""
     from market.calibration.design import lay_out
-    from market.calibration.levels import draws, expected_shares
+    from market.calibration.fit import draws, expected_shares
 
     table = found.fit.design.table[found.fit.design.table["period"] < 12]
     drawn = simulate(found.fit, found.fit.shocks, table, 3)

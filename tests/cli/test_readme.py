@@ -85,7 +85,7 @@ def test_every_subcommand_is_in_the_table_of_commands() -> None:
 
 
 def test_the_glossary_of_measures_is_the_codes() -> None:
-    from market.metrics.glossary import MEASURES
+    from market.metrics.summary import MEASURES
 
     glossary = (ROOT / "runs" / "README.md").read_text(encoding="utf-8")
     for name, (unit, what) in MEASURES.items():

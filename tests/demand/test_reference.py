@@ -27,14 +27,13 @@ from policies.evaluation.run_sellers import FrozenRun
 from policies.explain.importance import groups
 from policies.explain.policy_map import typical_situation
 from policies.explain.states import views, watch
-from policies.report.report_about import market_words
+from policies.report.sections import market_words
 from policies.sellers.lens import Lens
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import build
 from policies.studies.calvano.tabular_q import TabularSellers
 from policies.studies.deviate.run import find_deviation
-from policies.studies.exploit.exact import best_price_cycle
-from policies.studies.exploit.exact_response import exact_best_response
+from policies.studies.exploit.exact import best_price_cycle, exact_best_response
 from tests.helpers.markets import a_market, begun, play
 from tests.sellers.test_fixed import duopoly, made_to_order
 from tests.simulation.test_batch import STORY, in_parallel

@@ -22,14 +22,12 @@ from policies.common.seeding import row_seed
 from policies.evaluation.evaluate import JudgeOrder, find_subjects, judge
 from policies.evaluation.line_ups import Judge
 from policies.evaluation.profit_gain import silent as quiet
-from policies.evaluation.run_sellers import frozen_run
-from policies.evaluation.saved_mixture import SavedMixture, pack, saved_policies, unpack
+from policies.evaluation.run_sellers import SavedMixture, frozen_run, pack, saved_policies, unpack
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.studies.deviate.run import DeviateOrder, deviate
-from policies.studies.tournament.run import run_tournament, tournament_summary
-from policies.studies.tournament.tournament_folder import TournamentOrder
+from policies.studies.tournament.run import TournamentOrder, run_tournament, tournament_summary
 from tests.helpers.small_run import small_run, train_small
 
 PSRO = ("selfplay={mode: psro, rounds: 2, episodes: 8}",)

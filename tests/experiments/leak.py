@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.training.run import Training
 

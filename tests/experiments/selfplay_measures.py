@@ -14,7 +14,7 @@ import numpy as np
 
 from market.metrics.summary import episode_profit
 from policies.common.seeding import row_seed
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.line_ups import Judge
 from policies.sellers.protocol import Seller

@@ -18,17 +18,27 @@ from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
 from market.errors import Refusal
-from market.forecast.accuracy import bias, coverage, mase, naive_scale
-from market.forecast.backtest import Fold, Forecast, Outlook, Plan, Score, best, long_enough, planned
+from market.forecast.backtest import (
+    Fold,
+    Forecast,
+    Outlook,
+    Plan,
+    Score,
+    best,
+    bias,
+    coverage,
+    long_enough,
+    mase,
+    naive_scale,
+    planned,
+)
 from market.forecast.models import BUILD, backtest, forecast, outlook
 from market.forecast.series import Series, periods_ahead, series_of, usual_season
 from market.salesfile.table import Sales, read_sales
 from policies.cli.main import main
-from policies.sales.forecast import ForecastOrder, Forecasts, forecasts
+from policies.sales.forecast import ForecastOrder, Forecasts, as_data, forecasts
 from policies.sales.forecast_charts import draw
-from policies.sales.forecast_files import as_data
-from policies.sales.forecast_page import page, write_page
-from policies.sales.forecast_view import print_forecasts, unknown, verdict
+from policies.sales.forecast_view import page, print_forecasts, unknown, verdict, write_page
 from tests.helpers.browser import browser, visit
 
 pytest.importorskip("statsforecast")

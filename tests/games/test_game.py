@@ -14,8 +14,15 @@ from scipy import stats
 
 from market.errors import Refusal
 from policies.games import equilibria as nash
-from policies.games.equilibria import nash_equilibria, sureness, undominated
-from policies.games.game import coarse_correlated, expected, product, regrets
+from policies.games.equilibria import (
+    coarse_correlated,
+    expected,
+    nash_equilibria,
+    product,
+    regrets,
+    sureness,
+    undominated,
+)
 from policies.games.ranking import half_width, mean_ranks, percentile_half_width, ratings, resampling, wins
 
 DILEMMA = [[[3, 0], [5, 1]], [[3, 5], [0, 1]]]

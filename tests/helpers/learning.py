@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.compare import best_fixed, compare, difference
 from policies.sellers.network_seller import TrainedSeller

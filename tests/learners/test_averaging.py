@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.learners.averaging import WeightAverage
+from policies.learners.optim import WeightAverage
 from policies.networks.architecture import Actor
 from tests.selfplay.test_modes import HORIZON, league
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
 from policies.learners.base import Learner
+from policies.learners.optim import SHAPES, anneal
 from policies.learners.registry import BUILDERS
-from policies.learners.schedules import SHAPES, anneal
 from tests.helpers.probes import feed, make, next_batch, same, twin, update, weights
 
 NAMES = ["dqn", "ddpg", "a2c"]

@@ -16,8 +16,7 @@ from tianshou.algorithm.modelfree.qrdqn import QRDQN
 
 from market.errors import Refusal
 from market.metrics.risk import conditional_value_at_risk
-from policies.config.learners import DQNOptions
-from policies.config.objectives import Risk
+from policies.config.learners import DQNOptions, Risk
 from policies.learners.base import Learner
 from policies.learners.quantile import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from policies.config.learners import A2COptions, DQNOptions
 from policies.learners.base import Learner
-from policies.learners.recurrent_dqn import returns_along
+from policies.learners.memory import SequenceMemory, Sequences
+from policies.learners.recurrent import returns_along
 from policies.learners.registry import BUILDERS, build_learner
-from policies.learners.sequences import SequenceMemory, Sequences
 from policies.networks.encoders import restarted
 from tests.helpers import probes
 

@@ -15,8 +15,7 @@ from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
 from market.errors import Refusal
 from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
-from policies.config.learners import DQNOptions
-from policies.config.objectives import Mixture, Risk
+from policies.config.learners import DQNOptions, Mixture, Risk
 from policies.config.run import parse_run
 from policies.learners.build import after_profit, make_learner
 from policies.learners.rewards import Tally, minus_best_rival, mixed, objective, standing

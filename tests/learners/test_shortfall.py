@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.metrics.risk import conditional_value_at_risk
-from policies.config.objectives import Risk
-from policies.learners.running import RewardBaseline
-from policies.learners.shortfall import RiskBaseline, RunningQuantile
+from policies.config.learners import Risk
+from policies.learners.rewards import RewardBaseline, RiskBaseline, RunningQuantile
 from policies.networks.architecture import greedy
 from tests.learners.test_learners import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from policies.learners.base import Learner
-from policies.learners.running import ReturnScale
+from policies.learners.rewards import ReturnScale
 from policies.networks.architecture import Architecture, build, greedy
 from policies.networks.normalizer import CLIP, Moments, Normalizer
 from policies.sellers.checkpoint import finite, load_seller

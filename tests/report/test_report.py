@@ -16,10 +16,10 @@ from rich.console import Console
 
 from market.errors import Refusal
 from market.spec.models import MarketSpec
-from policies.report.analysis import FOLDER
+from policies.report.analysis import tournaments
 from policies.report.data import Spread, judged_row, read_run, replay
-from policies.report.report_found import tournaments
 from policies.report.run import ReportOrder, compose, report
+from policies.storage.run_folder import ANALYSIS
 from policies.views.charts import Chart, dress, panels, spread_chart
 from policies.views.format import bounds, column_form, headline, number, plus_minus, small, to_best
 from policies.views.page import Page
@@ -123,7 +123,7 @@ def add_tournament(run: Path) -> None:
 
 def add_analysis(run: Path) -> None:
     """As ``bazaar exploit`` and ``bazaar deviate`` write it."""
-    folder = run / FOLDER
+    folder = run / ANALYSIS
     folder.mkdir()
     for seat, regret in (("left", 0.7), ("right", 0.4)):
         facts = {"seller": seat, "response": "trained response (dqn)", "exact": False, "profit": 5.0, "regret": regret}

@@ -14,25 +14,25 @@ import pandas as pd
 import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
-from market.calibration.elasticity import elasticities
-from market.calibration.logit import Coefficient
+from market.calibration.logit import Coefficient, elasticities
 from market.calibration.options import Options
 from market.calibration.validation import Check, Validation
 from market.salesfile.table import read_sales
 from policies.cli.main import main
-from policies.sales.calibrate_demand import shades
-from policies.sales.calibrate_figures import (
+from policies.sales.calibration_charts import (
     absent,
     correlation,
+    curves_chart,
     demand_curve,
     lifts,
     mean_size,
     own_elasticity,
+    scatter_chart,
+    season_chart,
     season_labels,
+    weeks_chart,
 )
-from policies.sales.calibrate_words import FLAGS, options_words, reading_words, spaced
-from policies.sales.calibration_charts import curves_chart, scatter_chart, season_chart, weeks_chart
-from policies.sales.calibration_page import page
+from policies.sales.calibration_page import FLAGS, options_words, page, reading_words, shades, spaced
 from policies.views.page import Page
 from tests.helpers.browser import browser, visit
 

@@ -15,14 +15,12 @@ from market.errors import Refusal
 from market.metrics.summary import episode_profit
 from market.simulation.decisions import order_quantity
 from policies.common.seeding import row_seed
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, parse_run
 from policies.config.selfplay import League as LeagueOptions
 from policies.selfplay.league import League
 from policies.selfplay.loop import SelfPlay
-from policies.selfplay.matchmaking import DrawnSeat
-from policies.selfplay.meetings import KINDS, kinds_of_rows
-from policies.selfplay.pfsp import Ratings, ease, weights
+from policies.selfplay.matchmaking import KINDS, DrawnSeat, Ratings, ease, kinds_of_rows, weights
 from policies.selfplay.shared import SharedPlay, without_indicator
 from policies.sellers.network_seller import TrainedSeller
 from policies.sellers.rollout import play as simulate

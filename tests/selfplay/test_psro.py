@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from market.errors import Refusal
 from market.simulation.decisions import Decisions
 from market.state import Floats
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, parse_run
-from policies.evaluation.saved_mixture import as_trained, load_mixture
+from policies.evaluation.run_sellers import as_trained, load_mixture
 from policies.games.empirical_game import EmpiricalGame
 from policies.selfplay.psro import PSRO
 from policies.sellers.checkpoint import load_seller

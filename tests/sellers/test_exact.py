@@ -17,7 +17,7 @@ from policies.sellers.rollout import play
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import PRICING
-from policies.studies.exploit.exact_response import exact_best_response
+from policies.studies.exploit.exact import exact_best_response
 from tests.sellers.test_fixed import duopoly, made_to_order, view
 from tests.theory.test_optimum import assert_inside, zipkin
 

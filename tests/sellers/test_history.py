@@ -24,11 +24,11 @@ from policies.evaluation.profit_gain import References
 from policies.evaluation.scenarios import REPLAYED, shifts
 from policies.explain.features import natural_features
 from policies.explain.states import views, watch
-from policies.report.report_about import market_words
+from policies.report.sections import market_words
 from policies.sellers.protocol import look
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
-from policies.studies.exploit.exact_response import constant_price
+from policies.studies.exploit.exact import constant_price
 from tests.helpers.markets import a_market
 from tests.helpers.replayed import MADE, OWN, TWO_BY_TWO, replayed, written
 

@@ -19,10 +19,8 @@ import pytest
 from rich.console import Console
 
 from market.errors import Refusal
-from policies.studies.multi_seed.run import train_seeds
-from policies.studies.multi_seed.seeds_course import Means
-from policies.studies.tournament.run import run_tournament
-from policies.studies.tournament.tournament_folder import TournamentOrder
+from policies.studies.multi_seed.run import Means, train_seeds
+from policies.studies.tournament.run import TournamentOrder, run_tournament
 from policies.studies.tuning.run import tune
 from policies.training.train import TrainOrder
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run

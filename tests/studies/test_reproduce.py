@@ -29,11 +29,10 @@ from policies.studies.calvano.deep import (
     train_pair,
 )
 from policies.studies.calvano.findings import Finding, Subject, find, path_figures
-from policies.studies.calvano.reproduce_plot import draw_impulse
 from policies.studies.calvano.run import ReproduceOrder, reproduce
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
-from policies.studies.calvano.view import sparkline, with_interval
+from policies.studies.calvano.view import draw_impulse, sparkline, with_interval
 
 ROOT = Path(__file__).parents[2]
 CALVANO = ROOT / "configs" / "calvano.yaml"

@@ -18,14 +18,11 @@ from rich.console import Console
 
 from market.errors import Refusal
 from policies.cli.main import main
-from policies.storage.run_lock import locked
-from policies.storage.training_state import RunState
-from policies.studies.multi_seed import seeds_course
+from policies.storage.training_state import RunState, locked
+from policies.studies.multi_seed import run as seeds_course
 from policies.studies.multi_seed.folder import read_folder
-from policies.studies.multi_seed.run import ResumeSeeds, resume_seeds, train_seeds
-from policies.studies.multi_seed.seeds_course import Means
-from policies.studies.multi_seed.seeds_files import run_name
-from policies.studies.multi_seed.worker import Moved, SeedsSetup
+from policies.studies.multi_seed.run import Means, ResumeSeeds, resume_seeds, train_seeds
+from policies.studies.multi_seed.worker import Moved, SeedsSetup, run_name
 from policies.training import loop as learning
 from policies.training.checkpointing import Keeping
 from policies.training.run import Training

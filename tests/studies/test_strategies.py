@@ -12,8 +12,14 @@ from market.spec.models import MarketSpec
 from market.theory.price_game import PriceGame
 from policies.evaluation.compare import interval
 from policies.studies.calvano.findings import one_period_equilibria
-from policies.studies.calvano.reproduce_impulse import best_reply, impulse_response
-from policies.studies.calvano.strategies import Strategies, jackknife, long_run, long_run_from_anywhere
+from policies.studies.calvano.strategies import (
+    Strategies,
+    best_reply,
+    impulse_response,
+    jackknife,
+    long_run,
+    long_run_from_anywhere,
+)
 from tests.helpers.markets import a_market
 
 

@@ -32,11 +32,9 @@ from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import saved_sellers
 from policies.studies.tournament.entries import gather
 from policies.studies.tournament.play import cell_path, read_cell, seat_of
-from policies.studies.tournament.run import run_tournament, tournament_summary
+from policies.studies.tournament.run import TournamentOrder, run_tournament, tournament_summary
 from policies.studies.tournament.schedule import plan
-from policies.studies.tournament.tournament_folder import TournamentOrder
-from policies.studies.tournament.tournament_words import equilibrium_words, how
-from policies.studies.tournament.view import print_tournament
+from policies.studies.tournament.view import equilibrium_words, how, print_tournament
 from tests.helpers.markets import a_market
 from tests.helpers.small_run import DUOPOLY, ROOT, train_small
 from tests.helpers.untrained_run import untrained_run
@@ -268,7 +266,7 @@ def test_cross_play_is_with_sellers_of_other_runs(tmp_path: Path) -> None:
 
 
 def test_policies_that_do_well_only_with_their_partners_are_flagged() -> None:
-    from policies.studies.tournament.tournament_cross_play import _compared
+    from policies.studies.tournament.results import _compared
 
     noise = np.random.default_rng(0).normal(0, 0.1, (3, 200))
     partners, strangers, rest = 10 + noise[0], 7 + noise[1], noise[2]
@@ -531,7 +529,7 @@ def test_a_policy_that_fails_in_a_worker_ends_the_tournament(tmp_path: Path) -> 
 
 
 def test_workers_of_rules_never_import_torch() -> None:
-    code = "import sys, policies.studies.tournament.tournament_workers; print('torch' in sys.modules)"
+    code = "import sys, policies.studies.tournament.play; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

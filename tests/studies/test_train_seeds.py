@@ -27,12 +27,10 @@ from policies.common.seeding import row_seed
 from policies.evaluation.entrants import JudgeOrder, find_subjects
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
-from policies.studies.multi_seed import seeds_course as module
+from policies.studies.multi_seed import run as module
 from policies.studies.multi_seed.cross_play import gap
-from policies.studies.multi_seed.run import train_seeds
-from policies.studies.multi_seed.seeds_course import Means
-from policies.studies.multi_seed.seeds_files import run_name
-from policies.studies.multi_seed.worker import SeedsSetup
+from policies.studies.multi_seed.run import Means, train_seeds
+from policies.studies.multi_seed.worker import SeedsSetup, run_name
 from policies.training.train import TrainOrder
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 

@@ -19,11 +19,10 @@ from policies.config.learners import DDPGOptions, DQNOptions
 from policies.config.run import load_run, parse_run
 from policies.config.search_space import flatten
 from policies.studies.tuning import study as tune_study
-from policies.studies.tuning.run import tune
+from policies.studies.tuning.run import TuneOrder, tune
 from policies.studies.tuning.space import search_space
 from policies.studies.tuning.study import Study, best_of, open_study, outcomes, search
 from policies.studies.tuning.trial import Pair, Setup, summed_up
-from policies.studies.tuning.tune_folder import TuneOrder
 from policies.training.run import Training
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL
 

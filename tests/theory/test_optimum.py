@@ -16,8 +16,8 @@ from scipy.stats import poisson
 from market.demand.equilibrium import Logit, nash_prices, profits
 from market.errors import Refusal
 from market.spec.models import MarketSpec
+from market.theory.mdp import StockStates
 from market.theory.optimum import Optimum, policy_average, solve, why_not
-from market.theory.stock_states import StockStates
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 from tests.helpers.optimum import discounted_policy_average, optimal_average

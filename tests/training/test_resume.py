@@ -21,10 +21,9 @@ from market.errors import Refusal
 from policies.cli.main import main
 from policies.common.interrupt import Stopped, careful, deferred, install, raise_swallowed
 from policies.storage.run_folder import saved_sellers
-from policies.storage.run_lock import locked
-from policies.storage.training_state import RunState, unpack
-from policies.training import assess
+from policies.storage.training_state import RunState, locked, unpack
 from policies.training import checkpointing as keeper
+from policies.training import loop as assess
 from policies.training import loop as learning
 from policies.training import train as training
 from policies.training.checkpointing import Keeper, Keeping

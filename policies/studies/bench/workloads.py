@@ -18,7 +18,7 @@ from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 
 if TYPE_CHECKING:
     from policies.selfplay.loop import SelfPlay

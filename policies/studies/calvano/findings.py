@@ -14,8 +14,14 @@ import numpy as np
 from market.state import Floats
 from market.theory.price_game import Ints, PriceGame
 from policies.evaluation.compare import interval
-from policies.studies.calvano.reproduce_impulse import Impulse, impulse_response
-from policies.studies.calvano.strategies import Strategies, jackknife, long_run, long_run_from_anywhere
+from policies.studies.calvano.strategies import (
+    Impulse,
+    Strategies,
+    impulse_response,
+    jackknife,
+    long_run,
+    long_run_from_anywhere,
+)
 
 
 @dataclass(frozen=True)

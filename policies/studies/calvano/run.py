@@ -22,10 +22,9 @@ from policies.evaluation.evaluate import refuse_unwritable, terminal
 from policies.storage.run_folder import choose_folder, describe, write_json
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
 from policies.studies.calvano.findings import Finding, Subject, find, plain_finding
-from policies.studies.calvano.reproduce_plot import save_impulse
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers, refuse_too_many
-from policies.studies.calvano.view import print_findings
+from policies.studies.calvano.view import print_findings, save_impulse
 
 KNOWN = ("calvano",)
 DELTAS = (0.95, 0.35)

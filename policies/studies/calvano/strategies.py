@@ -4,11 +4,16 @@ A strategy is a table: the price index that a seat posts after every state (the 
 Q-learning and of neural networks are judged alike. All play is deterministic, on mean payoffs.
 
 Dimensions: M sessions (or seeds) of training, N seats, S states, P line-ups.
+
+Impulse response: one seller leaves its strategy for one period; what its rivals do then shows punishment.
+
+After Calvano et al. (2020). Dimensions: M sessions, N seats, S states, K periods from the deviation on, C cases:
+a session, a phase of its limit cycle and a seat that deviates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import stdtrit
@@ -117,3 +122,133 @@ def jackknife(values: Floats, line_up: Ints, sessions: int) -> float:
         without.append(values[kept].mean())
     spread = np.sum((np.array(without) - np.mean(without)) ** 2) * (sessions - 1) / sessions
     return float(stdtrit(sessions - 1, 0.975) * np.sqrt(spread)) if sessions > 1 else float("nan")
+
+
+PERIODS = 15
+FAR = 500  # periods over which a deviation's discounted worth is added up
+
+
+@dataclass(frozen=True, eq=False)
+class Impulse:
+    """Per session, the mean over the phases of its cycle and over the seats, which deviate in turn.
+
+    Prices (M, K + 1), the period before the deviation first: of the deviator and (the mean) of its rivals, each with
+    its undeviated twin. Shares and worth (M,): ``differs``, cases in which the static best response was not what the
+    seller did anyway; ``returned``, cases back on the old cycle after K periods, and ``returned_ever``; ``worth``, the
+    deviator's discounted profit over that of its twin - 1, and ``pays``, cases in which that is above 0.
+    """
+
+    deviator: Floats
+    rivals: Floats
+    deviator_twin: Floats
+    rivals_twin: Floats
+    differs: Floats
+    returned: Floats
+    returned_ever: Floats
+    worth: Floats
+    pays: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Cases:
+    """Who deviates where: ``session``, ``state`` on the cycle and ``seat``, each (C,)."""
+
+    session: Ints
+    state: Ints
+    seat: Ints
+
+
+def best_reply(game: PriceGame, seat: Ints, index: Ints) -> Ints:
+    """The price index (C,) that earns the ``seat`` (C,) most this period while the others post ``index`` (C, N).
+
+    Prices 1 and 2 that earn 3 and 4 against the rival's: 1, the index of price 2.
+    """
+    reply = np.empty(len(seat), np.int64)
+    for i, count in enumerate(game.counts):
+        own = seat == i
+        without = index[own] @ game.stride - index[own, i] * game.stride[i]
+        reply[own] = game.payoff[without[:, None] + np.arange(count) * game.stride[i], i].argmax(axis=1)
+    return reply
+
+
+def impulse_response(strategies: Strategies, delta: float, periods: int = PERIODS) -> Impulse:
+    """Force each seat of each session for one period to its static best response, and follow what comes.
+
+    ``delta`` discounts the worth of the deviation; ``periods`` K from the deviation on are kept.
+    """
+    ended = long_run(strategies, strategies.together(), strategies.state)
+    cases, on_cycle = _cases(strategies, ended), _on_cycle(strategies, ended)
+    line_up = strategies.together()[cases.session]
+    each = np.arange(len(cases.seat))
+    planned = strategies.answer(line_up, cases.state)
+    forced = planned.copy()
+    forced[each, cases.seat] = best_reply(strategies.game, cases.seat, planned)
+    far = max(FAR, periods)
+    path = _walk(strategies, line_up, cases.state, forced @ strategies.game.stride, far)
+    twin = _walk(strategies, line_up, cases.state, planned @ strategies.game.stride, far)
+    stays, leaves = (_present_value(strategies.game, states, cases.seat, delta) for states in (twin, path))
+    kept, worth = slice(periods + 1), leaves / stays - 1.0
+    figures = {
+        "differs": (forced != planned).any(axis=1),
+        "returned": on_cycle[cases.session, path[periods]],
+        "returned_ever": on_cycle[cases.session, path[-1]],
+        "worth": worth,
+        "pays": worth > 1e-9,
+    }
+    for name, states in (("", path[kept]), ("_twin", twin[kept])):
+        price = strategies.game.posted(states)
+        own = price[:, each, cases.seat]
+        figures["deviator" + name] = own.T
+        figures["rivals" + name] = ((price.sum(axis=2) - own) / (price.shape[2] - 1)).T
+    means = {name: _by_session(values, cases.session, len(strategies.table)) for name, values in figures.items()}
+    return Impulse(**means)
+
+
+def _cases(strategies: Strategies, ended: LongRun) -> _Cases:
+    """Every seat in every phase of every session's cycle."""
+    seats, line_up, state = strategies.table.shape[1], strategies.together(), ended.state
+    sessions, states = [], []
+    for phase in range(ended.length.max()):
+        within = np.flatnonzero(phase < ended.length)
+        sessions.append(within)
+        states.append(state[within])
+        state = strategies.follow(line_up, state)
+    session, at = np.concatenate(sessions), np.concatenate(states)
+    return _Cases(np.tile(session, seats), np.tile(at, seats), np.repeat(np.arange(seats), len(session)))
+
+
+def _on_cycle(strategies: Strategies, ended: LongRun) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """(M, S) whether a state lies on the session's limit cycle."""
+    mark = np.zeros((len(strategies.table), strategies.game.states), np.bool_)
+    cases = _cases(strategies, ended)
+    mark[cases.session, cases.state] = True
+    return mark
+
+
+def _walk(strategies: Strategies, line_up: Ints, before: Ints, first: Ints, periods: int) -> Ints:
+    """States (periods + 1, C): before, the first period's, and what follows by the strategies."""
+    states = np.empty((periods + 1, len(before)), np.int64)
+    states[0], states[1] = before, first
+    for t in range(2, periods + 1):
+        states[t] = strategies.follow(line_up, states[t - 1])
+    return states
+
+
+@np.errstate(under="ignore")
+def _present_value(game: PriceGame, states: Ints, seat: Ints, delta: float) -> Floats:
+    """The seat's discounted profit (C,) from the deviation on."""
+    profit = game.payoff[states[1:], seat]
+    return np.asarray(delta ** np.arange(len(profit)) @ profit)
+
+
+def _by_session(values: Floats, session: Ints, sessions: int) -> Floats:
+    """Means (M, ...) of cases (C, ...)."""
+    total = np.zeros((sessions, *values.shape[1:]))
+    np.add.at(total, session, values)
+    count = np.bincount(session, minlength=sessions)
+    return np.asarray(total / count.reshape(-1, *(1,) * (total.ndim - 1)))
+
+
+def impulse_means(impulse: Impulse) -> dict[str, Floats]:
+    """The mean over sessions of every figure: (K + 1,) of a path, () of a share."""
+    return {field.name: getattr(impulse, field.name).mean(axis=0) for field in fields(impulse)}

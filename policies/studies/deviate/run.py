@@ -16,7 +16,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
 from policies.config.learners import LearnerOptions
 from policies.evaluation.compare import interval
 from policies.evaluation.evaluate import refuse_unwritable, terminal

@@ -16,7 +16,7 @@ from typing import Any
 from market.errors import Refusal
 from policies.config.run import RunConfig, load_run
 from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
-from policies.studies.multi_seed.seeds_files import PROOF, run_name
+from policies.studies.multi_seed.worker import PROOF, run_name
 from policies.training.checkpointing import Keeping
 
 SETTINGS = "settings.yaml"

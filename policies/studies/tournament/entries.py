@@ -12,7 +12,7 @@ from typing import Any
 from market.errors import Refusal
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, load_run
-from policies.evaluation.saved_mixture import SavedMixture, pack, saved_policies
+from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import open_run

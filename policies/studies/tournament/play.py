@@ -3,13 +3,21 @@
 Playing is work for an engine (:mod:`policies.common.parallel.tasks`), perhaps on another machine; files are of the one who asked.
 
 torch is imported only where a learned policy plays. Dimensions: E episodes, N sellers.
+
+What a tournament has played: every line-up's profits, by seat and by resample.
+
+Dimensions: N sellers, A candidates for a seat, K sets of rivals, E episodes, B bootstrap resamples.
+
+Playing a tournament's cells: every finished one is on disk before it is reported.
+
+Which process plays a cell, and when, changes nothing in it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +28,20 @@ from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.parallel.tasks import Say
+from policies.common.parallel.tasks import Engine, Listener, Say
 from policies.common.seeding import row_seed
-from policies.common.threads import one_torch_thread
+from policies.common.torch_tools import one_torch_thread
+from policies.games import ranking
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play, rows_at_once
 from policies.sellers.rules.compose import compose, parse_rules
-from policies.studies.tournament.schedule import LineUp
+from policies.studies.tournament.entries import Policy
+from policies.studies.tournament.schedule import LineUp, Plan
 
 if TYPE_CHECKING:
-    from policies.evaluation.saved_mixture import SavedMixture
+    from policies.evaluation.run_sellers import SavedMixture
     from policies.sellers.checkpoint import SavedSeller
+
 
 MOST_ROWS = 1000  # fewer than those from which a batch would use several threads
 COUNTED = ("profit", "on_hand_left", "on_order")
@@ -51,7 +62,7 @@ class Learned:
     def load(self) -> SavedSeller | SavedMixture:
         """What was saved; raises :class:`Refusal` for foreign bytes."""
 
-        from policies.evaluation.saved_mixture import unpack
+        from policies.evaluation.run_sellers import unpack
         from policies.sellers.checkpoint import load_seller
 
         one_torch_thread()
@@ -172,3 +183,72 @@ def read_cell(folder: Path, line_up: Sequence[int], episodes: int) -> Floats | N
         return None
     fits = profit.dtype == np.float64 and profit.shape == (episodes, len(line_up)) and bool(np.isfinite(profit).all())
     return profit if fits else None
+
+
+RESAMPLES = 400
+RESAMPLING = 5  # key of the resampling's generator
+
+
+@dataclass(frozen=True)
+class Played:
+    """Everything that was played: ``profits`` are those per period of each episode, (E, N) a cell."""
+
+    spec: MarketSpec
+    policies: Sequence[Policy]
+    plan: Plan
+    profits: Mapping[LineUp, Floats]
+    episodes: int
+    seed: int
+
+    @property
+    def labels(self) -> list[str]:
+        """Who takes part."""
+        return [policy.label for policy in self.policies]
+
+    def seat(self, seat: int) -> Floats:
+        """Profit of each candidate of a seat against each set of rivals, (A, K, E)."""
+        plan = self.plan
+        return np.array(
+            [[self.profits[one][:, seat] for one in plan.line_ups(seat, own)] for own in plan.candidates[seat]]
+        )
+
+    def weights(self) -> Floats | None:
+        """Bootstrap resamples of the episodes, (B, E); None of one episode."""
+        if self.episodes < 2:
+            return None
+        return ranking.resampling(self.episodes, RESAMPLES, np.random.default_rng((self.seed, RESAMPLING)))
+
+
+def plain(value: Any) -> Any:
+    """Numbers as Python's own; what is not known (NaN) becomes None."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+Told = Callable[[LineUp], None]
+
+
+def play_all(setup: Setup, folder: Path, cells: Sequence[LineUp], engine: Engine, told: Told) -> None:
+    """Play the cells and keep them in their files; ``told`` hears of each that is finished.
+
+    Raises:
+        Refusal: a policy cannot play, or processes were ended from outside again and again.
+    """
+    engine.run(play_cell, setup, cells, _Keeps(folder, cells, told))
+
+
+@dataclass
+class _Keeps(Listener):
+    folder: Path
+    cells: Sequence[LineUp]
+    told: Told
+
+    def finished(self, task: int, result: Any) -> None:
+        """See :class:`policies.common.parallel.tasks.Listener`."""
+        write_cell(self.folder, self.cells[task], result)
+        self.told(self.cells[task])

@@ -1,21 +1,166 @@
 """What a tournament found, from the profits of its cells: payoffs, ranking, cross-play, equilibria, as plain data.
 
 Dimensions: N sellers, A candidates for a seat, K sets of rivals, E episodes, B bootstrap resamples.
+
+Cross-play: what learned policies earn with those they were trained with, and with others.
+
+The equilibria of a tournament's empirical game as plain data.
+
+Dimensions: N sellers, A_i candidates for seat i, B bootstrap resamples of the episodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from market.state import Floats
-from policies.games import ranking
-from policies.studies.tournament.tournament_cross_play import cross_play
-from policies.studies.tournament.tournament_equilibria import equilibria
-from policies.studies.tournament.tournament_played import Played, plain
+from policies.games import equilibria, ranking
+from policies.studies.tournament.entries import Policy
+from policies.studies.tournament.play import Played, plain
+from policies.studies.tournament.schedule import LineUp, put
+
+DROP = 0.05  # of profit: what makes a policy one that does well only with its training partners
+
+
+def own_line_up(policies: Sequence[Policy], policy: Policy) -> LineUp | None:
+    """The line-up that a learned policy was trained in; None where not all of it takes part."""
+    numbers = {one.label: number for number, one in enumerate(policies)}
+    if policy.saved is None or not all(label in numbers for label in policy.partners.values()):
+        return None
+    seated = policy.partners | {policy.saved.seat: policy.label}
+    line_up = tuple(numbers[seated[seat]] for seat in range(len(seated)))
+    return line_up if all(seat in policies[one].seats for seat, one in enumerate(line_up)) else None
+
+
+def home_line_ups(policies: Sequence[Policy], seats: Sequence[Sequence[int]]) -> list[LineUp]:
+    """Every learned policy's training line-up, with each candidate of its seat in its place: what is compared below."""
+    found = []
+    for policy in policies:
+        own = own_line_up(policies, policy)
+        if policy.saved is not None and own is not None:
+            found += [put(own, policy.saved.seat, one) for one in seats[policy.saved.seat]]
+    return found
+
+
+def cross_play(played: Played) -> list[dict[str, Any]]:
+    """Every learned policy in its own seat, with those it was trained with and with others, paired by episode.
+
+    Others are the learned sellers of other runs; where there are none, whoever is neither of its run nor a partner.
+    Whoever meets weak rivals earns more, so the same is worked out for the seat's other candidates: a policy does well
+    **only** with its training partners where it loses more than 5 % with others, and more than 5 % beyond what they do.
+    """
+    found = []
+    for number, policy in enumerate(played.policies):
+        own, (whom, others) = own_line_up(played.policies, policy), _others(played, policy)
+        if policy.saved is None or own is None or not others:
+            continue
+        seat = policy.saved.seat
+        pairs = {one: _with_both(played, seat, one, own, others) for one in played.plan.candidates[seat]}
+        rest = [strangers - partners for one, (partners, strangers) in pairs.items() if one != number]
+        found.append({"policy": policy.label, "seat": played.spec.names[seat], "others": whom})
+        found[-1] |= _compared(*pairs[number], np.mean(rest, axis=0) if rest else np.zeros(played.episodes))
+    return found
+
+
+def _with_both(played: Played, seat: int, number: int, own: LineUp, others: list[LineUp]) -> tuple[Floats, Floats]:
+    """A candidate's profits (E,) against the rivals of ``own``, and against others."""
+    strangers = [played.profits[put(one, seat, number)][:, seat] for one in others]
+    return played.profits[put(own, seat, number)][:, seat], np.asarray(np.mean(strangers, axis=0), np.float64)
+
+
+def _others(played: Played, policy: Policy) -> tuple[str, list[LineUp]]:
+    if policy.saved is None:
+        return "", []
+    foreign, fixed = [], []
+    for others in played.plan.rivals[policy.saved.seat]:
+        rivals = [played.policies[one] for one in others if one >= 0]
+        if rivals and all(one.saved is not None and one.run != policy.run for one in rivals):
+            foreign.append(others)
+        if rivals and all(one.run != policy.run and one.label not in policy.partners.values() for one in rivals):
+            fixed.append(others)
+    return ("sellers of other runs", foreign) if foreign else ("fixed competitors", fixed)
+
+
+def _compared(partners: Floats, strangers: Floats, candidates: Floats) -> dict[str, Any]:
+    """Profits (E,) with either, and by how much those of the seat's other candidates change, (E,)."""
+    change = strangers - partners
+    series = {"with_partners": partners, "with_others": strangers, "change": change}
+    series |= {"candidates_change": candidates, "own_change": change - candidates}
+    halves = {name: ranking.half_width(values) for name, values in series.items()}
+    facts = {name: float(values.mean()) for name, values in series.items()}
+    facts |= {f"{name}_half_width": plain(half) for name, half in halves.items()}
+    scale = DROP * abs(facts["with_partners"])
+    falls = {name: facts[name] + halves[name] < 0 and -facts[name] > scale for name in ("change", "own_change")}
+    return facts | {"less_with_others": bool(falls["change"]), "only_with_partners": all(map(bool, falls.values()))}
+
+
+def equilibria_of(played: Played, weights: Floats | None) -> dict[str, Any]:
+    """Nash equilibria of one or two seats, of more the best coarse correlated one; none where cells are sampled."""
+    if played.plan.sampled:
+        why = f"only {len(played.plan.cells):,} of the game's line-ups were played; raise --most-cells to play all"
+        return {"kind": None, "why_none": why, "complete": False, "degenerate": False, "found": []}
+    payoffs, resampled = _tensors(played, weights)
+    if len(payoffs) > 2:
+        one = equilibria.coarse_correlated(payoffs)
+        facts = _facts(played, one.payoffs, one.regret) | {"line_ups": _joint(played, one.joint)}
+        facts |= _sure(resampled, one.joint)
+        return {"kind": "coarse_correlated", "why_none": None, "complete": False, "degenerate": False, "found": [facts]}
+    known, found = equilibria.nash_equilibria(payoffs), []
+    for pair in known.equilibria:
+        facts = _facts(played, pair.payoffs, pair.regret) | {"strategies": _mixed(played, pair.strategies)}
+        # In a degenerate game a mixture is one of many with its supports: only pure ones are told apart.
+        pure = all((one > 0).sum() == 1 for one in pair.strategies)
+        supported = pair.strategies if pure or not known.degenerate else ()
+        found.append(facts | _sure(resampled, equilibria.product(pair.strategies), supported))
+    return {
+        "kind": "nash",
+        "why_none": None,
+        "complete": known.complete,
+        "degenerate": known.degenerate,
+        "found": found,
+    }
+
+
+def _tensors(played: Played, weights: Floats | None) -> tuple[Floats, Floats | None]:
+    """Mean payoffs (N, A_1, .., A_N), and those of each resample (B, N, A_1, .., A_N)."""
+    plan = played.plan
+    shape = (-1, len(plan.candidates), *map(len, plan.candidates))
+    every = np.stack([played.profits[line_up] for line_up in plan.cells], axis=-1)
+    mean = every.mean(axis=0).reshape(shape[1:])
+    return mean, None if weights is None else np.tensordot(weights, every, axes=(1, 0)).reshape(shape)
+
+
+def _facts(played: Played, payoffs: Floats, regret: float) -> dict[str, Any]:
+    return {"payoffs": dict(zip(played.spec.names, payoffs.tolist(), strict=True)), "regret": regret}
+
+
+def _mixed(played: Played, strategies: Sequence[Floats]) -> dict[str, dict[str, float]]:
+    mixed = {}
+    for name, candidates, weights in zip(played.spec.names, played.plan.candidates, strategies, strict=True):
+        chances = zip(candidates, weights.tolist(), strict=True)
+        mixed[name] = {played.labels[policy]: chance for policy, chance in chances if chance > 0}
+    return mixed
+
+
+def _joint(played: Played, joint: Floats) -> list[dict[str, Any]]:
+    likely = sorted(np.argwhere(joint > 0).tolist(), key=lambda at: -joint[tuple(at)])
+    rows = []
+    for at in likely:
+        seated = zip(played.spec.names, played.plan.candidates, at, strict=True)
+        line_up = {name: played.labels[candidates[k]] for name, candidates, k in seated}
+        rows.append({"line_up": line_up, "probability": float(joint[tuple(at)])})
+    return rows
+
+
+def _sure(resampled: Floats | None, joint: Floats, strategies: Sequence[Floats] = ()) -> dict[str, Any]:
+    if resampled is None:
+        return {"support_share": None, "regret_high": None}
+    sure = equilibria.sureness(resampled, joint, strategies)
+    return {"support_share": plain(sure.share), "regret_high": sure.regret_high}
 
 
 def results(played: Played) -> dict[str, Any]:
@@ -29,7 +174,7 @@ def results(played: Played) -> dict[str, Any]:
         "payoffs": {name: payoff_matrix(played, seat) for seat, name in enumerate(names)},
         "ranking": ranked(played, weights),
         "cross_play": cross_play(played),
-        "equilibria": equilibria(played, weights),
+        "equilibria": equilibria_of(played, weights),
     }
 
 
