@@ -10,12 +10,12 @@ import numpy as np
 
 from market.calibration.checks import check_sales
 from market.calibration.design import usual_season
-from market.calibration.fit import SIGNIFICANT, Choice, Fit, choose, design_for, fit
+from market.calibration.fit import SIGNIFICANT, Fit, ModelChoice, choose, design_for, fit
 from market.calibration.instruments import WEAK, said
 from market.calibration.logit import Estimate, elasticities, estimate, implied_cost, load_pyblp
 from market.calibration.market_size import OTHERS, market_sizes
-from market.calibration.options import Options
-from market.errors import Refusal
+from market.calibration.options import CalibrationOptions
+from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats
@@ -46,9 +46,9 @@ class Calibration:
     """
 
     sales: Sales
-    options: Options
+    options: CalibrationOptions
     size: pd.Series[float]
-    choice: Choice
+    choice: ModelChoice
     fit: Fit
     tried: list[Estimate]
     at_sizes: list[AtSize]
@@ -65,14 +65,16 @@ class Calibration:
         return self.sales.sellers
 
 
-def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambda phase: None) -> Calibration:
+def calibrate(
+    sales: Sales, options: CalibrationOptions, say: Callable[[str], None] = lambda phase: None
+) -> Calibration:
     """Fit a market to a sales file.
 
     Args:
         say: told the phase that begins.
 
     Raises:
-        Refusal: pyblp is missing, or what the checks of the file or of the estimates forbid.
+        UserError: pyblp is missing, or what the checks of the file or of the estimates forbid.
     """
     load_pyblp()
     found = Findings(str(sales.path), options.force)
@@ -98,8 +100,8 @@ def calibrate(sales: Sales, options: Options, say: Callable[[str], None] = lambd
         fitted = fit(design, choice, sales.sellers, options.gamma, tried[-1])
         say("trying other market sizes")
         at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if _ruled(options, sales) else []
-    except Refusal as problem:
-        raise Refusal(_placed(str(problem), sales)) from None
+    except UserError as problem:
+        raise UserError(_placed(str(problem), sales)) from None
     price, share = _means(sales, size)
     one = fitted.fitted
     cost, source = _costs(sales, options, fitted, found)
@@ -116,7 +118,7 @@ def _placed(text: str, sales: Sales) -> str:
     return text if text.startswith(str(sales.path)) or "pip install" in text else f"{sales.path}: {text}"
 
 
-def _ruled(options: Options, sales: Sales) -> bool:
+def _ruled(options: CalibrationOptions, sales: Sales) -> bool:
     """Whether the market size comes from the rule, so that others are worth trying."""
     return options.size is None and not sales.has("market_size")
 
@@ -152,7 +154,9 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
         )
 
 
-def _at_sizes(sales: Sales, size: pd.Series[float], choice: Choice, options: Options, fitted: Estimate) -> list[AtSize]:
+def _at_sizes(
+    sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions, fitted: Estimate
+) -> list[AtSize]:
     """The demand as calibrated, and the same model with the market size at other multiples of the busiest period."""
     total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
     least = total.groupby(sales.rows["market"]).transform("max") + 1
@@ -178,7 +182,7 @@ def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:
     return price.reindex(sales.sellers).to_numpy(np.float64), share.reindex(sales.sellers).to_numpy(np.float64)
 
 
-def _costs(sales: Sales, options: Options, fitted: Fit, found: Findings) -> tuple[dict[str, float], str]:
+def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findings) -> tuple[dict[str, float], str]:
     """Mean unit cost by seller and where it comes from: the options, the file, or what a Bertrand equilibrium implies."""
     rows, share = sales.rows.groupby("seller"), options.cost_share
     if share is not None:

@@ -18,9 +18,9 @@ from scipy.special import ndtri
 
 from market.calibration.design import Design, build_design, lay_out, price_term, usual_season
 from market.calibration.logit import Estimate, can_nest, estimate, predict
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.shocks import Promotions, Shocks, fit_promotions, fit_shocks
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats
@@ -98,7 +98,7 @@ SIGNIFICANT = 2.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """What was decided by the whole file: folds and other market sizes are fitted the same way."""
 
     form: str
@@ -122,7 +122,7 @@ class Fit:
         return predict(self.fitted, table) + table["seller"].map(self.moves).fillna(0.0)
 
 
-def design_for(sales: Sales, size: pd.Series[float], choice: Choice, options: Options) -> Design:
+def design_for(sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions) -> Design:
     """The regression's table for a choice, with the price's instruments as columns."""
     season = usual_season(sales, options.season_length)
     design = build_design(sales, size, choice.form, season, choice.memory, options.trend)
@@ -131,7 +131,9 @@ def design_for(sales: Sales, size: pd.Series[float], choice: Choice, options: Op
     return design
 
 
-def fit(design: Design, choice: Choice, sellers: list[str], gamma: bool = False, known: Estimate | None = None) -> Fit:
+def fit(
+    design: Design, choice: ModelChoice, sellers: list[str], gamma: bool = False, known: Estimate | None = None
+) -> Fit:
     """Demand (``known`` where it is estimated already), shocks, promotions and level corrections of a design's rows."""
     fitted = known or estimate(design, choice.nested, choice.instruments)
     shocks = fit_shocks(design.sold, fitted, sellers, gamma)
@@ -139,7 +141,9 @@ def fit(design: Design, choice: Choice, sellers: list[str], gamma: bool = False,
     return Fit(design, fitted, shocks, moves, fit_promotions(design.table, fitted, sellers))
 
 
-def choose(sales: Sales, size: pd.Series[float], options: Options, found: Findings) -> tuple[Choice, list[Estimate]]:
+def choose(
+    sales: Sales, size: pd.Series[float], options: CalibrationOptions, found: Findings
+) -> tuple[ModelChoice, list[Estimate]]:
     """Decide price form, nest and reference price; returns every estimate that was looked at, the chosen one last.
 
     The price's form is the one with the smaller residuals (both explain the same left-hand side). A nest with rho
@@ -149,9 +153,9 @@ def choose(sales: Sales, size: pd.Series[float], options: Options, found: Findin
     forms = ("linear", "log") if options.form == "auto" else (options.form,)
     instruments = _instruments(sales, options, found)
     for form in forms:
-        tried.append(_estimate(sales, size, Choice(form, False, options.reference, instruments), options))
+        tried.append(_estimate(sales, size, ModelChoice(form, False, options.reference, instruments), options))
     best = max(tried, key=lambda one: one.r2)
-    for attempt in _simpler(Choice(best.form, options.nest, options.reference, instruments)):
+    for attempt in _simpler(ModelChoice(best.form, options.nest, options.reference, instruments)):
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
             tried.append(best)
         else:
@@ -166,12 +170,12 @@ def choose(sales: Sales, size: pd.Series[float], options: Options, found: Findin
         if problem is None:
             return attempt, tried
         found.warning(problem)
-    raise Refusal(
+    raise UserError(
         f"{sales.path}: no model of the demand fits"
     )  # pragma: no cover - the last attempt has no contradiction
 
 
-def _simpler(choice: Choice) -> Iterator[Choice]:
+def _simpler(choice: ModelChoice) -> Iterator[ModelChoice]:
     """The choice, and what is left when its nest, its reference price or both go."""
     yield choice
     if choice.nested:
@@ -194,11 +198,11 @@ def _contradiction(one: Estimate) -> str | None:
     return None
 
 
-def _estimate(sales: Sales, size: pd.Series[float], choice: Choice, options: Options) -> Estimate:
+def _estimate(sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions) -> Estimate:
     return estimate(design_for(sales, size, choice, options), choice.nested, choice.instruments)
 
 
-def _instruments(sales: Sales, options: Options, found: Findings) -> tuple[str, ...]:
+def _instruments(sales: Sales, options: CalibrationOptions, found: Findings) -> tuple[str, ...]:
     """Columns of the design that stand for the price."""
     if "cost" in options.instruments and not sales.has("cost"):
         found.error("--iv cost: the file has no column cost (name it with --columns cost=COLUMN)")

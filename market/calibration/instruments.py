@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.findings import listed
 from market.state import Floats
 
@@ -31,7 +31,7 @@ def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
     centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
     for name, spread in zip(columns, np.sqrt((centred**2).mean(0)), strict=True):
         if spread < 1e-10:
-            raise Refusal(f"column {said(name)} does not vary within any seller and market: nothing can be estimated")
+            raise UserError(f"column {said(name)} does not vary within any seller and market: nothing can be estimated")
     scaled = _scaled(centred)
     left = np.zeros(len(columns))  # the part of each column that those before it do not explain
     alone = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
@@ -40,7 +40,7 @@ def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
         k = int((left < INDEPENDENT).argmax())
         weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
         others = [said(name) for name, weight in zip(columns, weights, strict=False) if abs(weight) > INDEPENDENT]
-        raise Refusal(
+        raise UserError(
             f"collinear columns: {said(list(columns)[k])} is explained by {listed(dict.fromkeys(others))}: leave one out"
         )
 

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from market.calibration.design import Design, season_names
 from market.calibration.instruments import first_stage, independent, refuse_collinear, said
-from market.errors import Refusal
+from market.errors import UserError
 from market.state import Floats
 
 if TYPE_CHECKING:
@@ -92,15 +92,15 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     ``price_instruments``: columns of the table that stand for the price; empty is least squares in the price.
 
     Raises:
-        Refusal: pyblp is missing, a nest without instruments, or columns that explain one another.
+        UserError: pyblp is missing, a nest without instruments, or columns that explain one another.
     """
     regressors, names = _regressors(design, nested)
     kept = _instruments(design, regressors, nested, price_instruments)
     if nested and not _enough(design, kept, price_instruments):
-        raise Refusal("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
+        raise UserError("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
     lost = [name for name in price_instruments if name not in kept]
     if price_instruments and len(lost) == len(price_instruments):
-        raise Refusal(
+        raise UserError(
             f"--iv: {', '.join(map(said, lost))} says nothing about the price that seller x market effects, promotions, "
             "season and trend do not say already: choose other instruments, or none"
         )
@@ -185,21 +185,21 @@ def _solve(
         try:
             result = pyblp.Problem(formulation, pd.DataFrame(data)).solve(method="1s", se_type="clustered")
         except pyblp.exceptions.MultipleErrors as error:
-            raise Refusal(f"the demand could not be estimated: {error}") from None
+            raise UserError(f"the demand could not be estimated: {error}") from None
     beta, covariance = result.beta.ravel(), np.asarray(result.parameter_covariances) / len(table)
     if not (np.isfinite(beta).all() and (np.diag(covariance) >= 0).all()):
-        raise Refusal("the demand could not be estimated: its columns leave too little to tell them apart")
+        raise UserError("the demand could not be estimated: its columns leave too little to tell them apart")
     return beta, covariance
 
 
 def load_pyblp() -> Any:
-    """pyblp, told to be quiet; :class:`Refusal` where it is not installed."""
+    """pyblp, told to be quiet; :class:`UserError` where it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pyblp
     except ImportError:
-        raise Refusal(MISSING) from None
+        raise UserError(MISSING) from None
     pyblp.options.verbose = False
     return pyblp
 
@@ -224,7 +224,7 @@ def _unpack(
     inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
     moved = inverted - inverted.groupby(group).transform("mean")
     if float((moved**2).mean()) < FLAT:
-        raise Refusal("units do not vary within any seller and market: there is no demand to explain")
+        raise UserError("units do not vary within any seller and market: there is no demand to explain")
 
     def one(name: str) -> Coefficient:
         return Coefficient(float(beta[at[name]]), float(errors[at[name]]))

@@ -11,7 +11,7 @@ INSTRUMENTS = ("cost", "rivals", "promotions")
 
 
 @dataclass(frozen=True)
-class Options:
+class CalibrationOptions:
     """``form`` auto takes what fits better. ``nest``: try one, with instruments. ``instruments``: for the price, none is
     least squares. ``reference``: memory of a reference price, None without. ``season_length``: periods in a cycle,
     None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force`` overrules doubts.

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
 from market.calibration.design import Design
-from market.calibration.fit import LARGEST_RHO, Choice, Fit, fit
+from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
 from market.calibration.shocks import Shocks
-from market.errors import Refusal
+from market.errors import UserError
 from market.kernel import ABSENT
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
@@ -196,20 +196,20 @@ def _hold_out(found: Calibration, held: pd.Series[bool], control: Control | None
     design, sellers = found.fit.design, found.sellers
     try:
         fitted = _fit(design.keep(~held), found.choice, sellers, found.options.gamma)
-    except Refusal as problem:
-        raise Refusal(f"{found.sales.path}: --validate: fitting without held-out periods: {problem}") from None
+    except UserError as problem:
+        raise UserError(f"{found.sales.path}: --validate: fitting without held-out periods: {problem}") from None
     shocks = control(fitted.shocks) if control else fitted.shocks
     trained = design.table[~held].groupby("seller")["units"].sum()
     return Held(simulate(fitted, shocks, design.table[held], seed), trained / trained.sum())
 
 
-def _fit(design: Design, choice: Choice, sellers: list[str], gamma: bool) -> Fit:
+def _fit(design: Design, choice: ModelChoice, sellers: list[str], gamma: bool) -> Fit:
     """A fold's fit, without the nest where its periods would put rho outside the model, as for the whole file."""
     found = fit(design, choice, sellers, gamma)
     if choice.nested and not 0 <= found.fitted.nest < LARGEST_RHO:
         found = fit(design, replace(choice, nested=False), sellers, gamma)
     if found.fitted.alpha.value <= 0:
-        raise Refusal(f"the price coefficient has the wrong sign (alpha {found.fitted.alpha.value:.3f})")
+        raise UserError(f"the price coefficient has the wrong sign (alpha {found.fitted.alpha.value:.3f})")
     return found
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
 from market.demand.script import mean_size, scenes
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 
 Floats = NDArray[np.float64]
@@ -348,7 +348,7 @@ def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
     The markup equation ``m_i = lambda / (a f'_i) + E[s_i sum_j H_ij m_j (rho w_j + lambda s_j)] / s_i`` (the zeta map
     of Morrow and Skerlos 2011, *Operations Research* 59(2), with a nest and, for a log price, solved for ``m_i``) is
     iterated from the smallest markups, finished by Newton's method to 1e-12 in each seat's profit gradient over its
-    share, and checked against a scan of every price. Raises :class:`Refusal` where none is found.
+    share, and checked against a scan of every price. Raises :class:`UserError` where none is found.
     One seller, plain logit, linear price, ``a = 1``, ``quality = c + 2``, outside 0: ``m = 1 / (1 - s)``; with
     ``m = 2`` utility is 0, so ``s = 1/2`` and the equation holds: the price is ``c + 2``.
     """
@@ -366,7 +366,7 @@ def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
             markup = np.exp(found)
             if _is_best(logit, held, markup):
                 return np.asarray(logit.unit_cost + markup)
-    raise Refusal(
+    raise UserError(
         "no finite prices are best for every seller at once: they run away (to 0 where a log price meets unit_cost 0), "
         "or xi is so wide for 1 - nest that a distant price pays more; raise price_sensitivity or outside, or lower xi"
     )
@@ -378,14 +378,14 @@ def nash_prices(logit: Logit) -> Floats:
     Of several equilibria the one with the lowest prices (see :func:`equilibrium_prices` for the method). Where
     customers have reference prices, of prices held for good.
     Calvano et al. (2020, AER 110(10)): two sellers of quality 8, cost 1, ``a = 4``, outside 0: 1.4729 each.
-    Raises :class:`Refusal` with the rule where there is none.
+    Raises :class:`UserError` with the rule where there is none.
     """
     count, a = len(logit.quality), logit.price_sensitivity
     if count == 1 and logit.outside == -math.inf:
-        raise Refusal("a single seller without an outside option has no finite best price: set outside")
+        raise UserError("a single seller without an outside option has no finite best price: set outside")
     least = 1.0 if count == 1 else 1.0 - logit.nest
     if logit.log_price and a <= least:
-        raise Refusal(
+        raise UserError(
             f"with a log price no seller has a finite best price unless price_sensitivity exceeds {least:g}"
             f"{'' if count == 1 else ' (1 - nest)'}, got {a:g}"
         )
@@ -397,12 +397,12 @@ def monopoly_prices(logit: Logit) -> Floats:
 
     Calvano et al. (2020): 1.9250 each (market of :func:`nash_prices`). At ``xi = 0`` and ``rho = 0`` they are
     ``c_i + 1 / a + Pi`` (linear) or ``(c_i + Pi) a / (a - 1)`` (log), ``Pi`` the joint profit a customer.
-    Raises :class:`Refusal`: a log price with ``price_sensitivity <= 1``, or no outside option, has no finite one.
+    Raises :class:`UserError`: a log price with ``price_sensitivity <= 1``, or no outside option, has no finite one.
     """
     if logit.outside == -math.inf:
-        raise Refusal("without an outside option there are no finite joint-profit prices: set outside")
+        raise UserError("without an outside option there are no finite joint-profit prices: set outside")
     if logit.log_price and logit.price_sensitivity <= 1:
-        raise Refusal(
+        raise UserError(
             "with a log price there are no finite joint-profit prices unless price_sensitivity exceeds 1, "
             f"got {logit.price_sensitivity:g}"
         )
@@ -417,7 +417,7 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
     finishes with Newton's method to 1e-12 in log shares; ``logit``'s own qualities play no part. Without an outside
     option qualities are told apart only by differences: their mean is set to 0.
     Target one half, one seller, ``a = 1``, price 3, outside 0, no ``xi``: quality 3.
-    Raises :class:`Refusal` where no qualities give such shares.
+    Raises :class:`UserError` where no qualities give such shares.
     """
     wanted = np.asarray(target, dtype=np.float64)
     at = np.asarray(price, dtype=np.float64)
@@ -425,7 +425,7 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
     total = float(wanted.sum())
     if not (wanted > 0).all() or (open_market and total >= 1) or (not open_market and abs(total - 1) > 1e-9):
         rule = "sum to less than 1" if open_market else "sum to 1, as nobody stays out,"
-        raise Refusal(f"target shares must be positive and {rule}, got {wanted.tolist()}")
+        raise UserError(f"target shares must be positive and {rule}, got {wanted.tolist()}")
     nobody = math.log1p(-total) - logit.outside if open_market else 0.0
     start = np.log(wanted) - nobody - logit.nest * np.log(wanted / total) - utility_of_price(logit, at)
     start = start if open_market else start - start.mean()
@@ -435,7 +435,7 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
 
     found = _polish(gap, start)
     if found is None:
-        raise Refusal(f"no qualities were found that give the shares {wanted.tolist()}")
+        raise UserError(f"no qualities were found that give the shares {wanted.tolist()}")
     return found
 
 
@@ -443,7 +443,7 @@ def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats
 def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
     """Bertrand-Nash prices (N,) of a market, or joint-profit ones: solved once a market, not to be written to.
 
-    Raises :class:`Refusal` where there are none.
+    Raises :class:`UserError` where there are none.
     """
     found = (monopoly_prices if joint else nash_prices)(Logit.of(spec))
     found.flags.writeable = False
@@ -453,7 +453,7 @@ def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
 def nash_profits(spec: MarketSpec) -> Floats:
     """Return every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``.
 
-    Raises :class:`Refusal` where there are no such prices.
+    Raises :class:`UserError` where there are no such prices.
     """
     logit = Logit.of(spec)
     return profits(logit, prices_of(spec))
@@ -462,7 +462,7 @@ def nash_profits(spec: MarketSpec) -> Floats:
 def reward_scales(spec: MarketSpec) -> Floats:
     """Return what each seat's profit is divided by to make its reward (N,), money a period.
 
-    The seller's ``reward_scale``, else its Bertrand-Nash profit. Raises :class:`Refusal` with the key's path where
+    The seller's ``reward_scale``, else its Bertrand-Nash profit. Raises :class:`UserError` with the key's path where
     there is none, or where it is below 5 % of the sellers' mean and so would blow rewards up.
     """
     given = [seller.reward_scale for seller in spec.sellers]
@@ -470,13 +470,13 @@ def reward_scales(spec: MarketSpec) -> Floats:
     if not missing:
         return np.array(given, dtype=np.float64)
 
-    def refuse(seat: int, why: str) -> Refusal:
+    def refuse(seat: int, why: str) -> UserError:
         name = spec.sellers[seat].name
-        return Refusal(f"market.sellers.{seat} ({name}).reward_scale: must be given, since {why}")
+        return UserError(f"market.sellers.{seat} ({name}).reward_scale: must be given, since {why}")
 
     try:
         profit = nash_profits(spec)
-    except Refusal as problem:
+    except UserError as problem:
         raise refuse(missing[0], str(problem)) from None
     for seat in missing:
         if not profit[seat] >= 0.05 * profit.mean() or profit[seat] <= 0:

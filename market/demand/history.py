@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.table import PROMOTED, read_sales
-from market.spec.models import MOST_CUSTOMERS, History, MarketSpec
+from market.spec.models import MOST_CUSTOMERS, MarketSpec, TapeOptions
 from market.state import NOT_OFFERED, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-Stamp = tuple[History, int, int]  # a history without its fingerprint, and the file's time and size
+Stamp = tuple[TapeOptions, int, int]  # a history without its fingerprint, and the file's time and size
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class SalesArrays:
     """A sales file as arrays over its own J sellers; nan where it has no row."""
 
     markets: list[str]
@@ -61,7 +61,7 @@ def replay(spec: MarketSpec) -> Replay:
     utilities ``ln 2`` and 0, as nothing bought is a quarter.
 
     Raises:
-        Refusal: with the key or the line: a file that cannot be read or has changed, a seller or a location that is
+        UserError: with the key or the line: a file that cannot be read or has changed, a seller or a location that is
             missing, a horizon beyond its end, sales that reach the market's size, or prices outside a seat's range.
     """
     assert spec.tape is not None
@@ -133,22 +133,22 @@ def _replay(spec: MarketSpec, stamp: Stamp) -> Replay:
     return Replay(table.markets, table.labels, location, size / spec.customers.basket, utility, event, posted)
 
 
-def _stamp(tape: History) -> Stamp:
+def _stamp(tape: TapeOptions) -> Stamp:
     """What a file's content follows from: it is read again only when one of these has changed."""
     try:
         status = Path(tape.file).stat()
     except OSError as error:
-        raise Refusal(f"market.tape.file: {tape.file}: cannot be read ({error.strerror})") from None
+        raise UserError(f"market.tape.file: {tape.file}: cannot be read ({error.strerror})") from None
     return tape.model_copy(update={"sha256": None}), status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=4)
-def _table(stamp: Stamp) -> Table:
+def _table(stamp: Stamp) -> SalesArrays:
     tape = stamp[0]
     try:
         sales = read_sales(Path(tape.file), tape.columns, tape.where, tape.periods or (None, None), option="")
-    except Refusal as problem:
-        raise Refusal(f"market.tape: {problem}") from None
+    except UserError as problem:
+        raise UserError(f"market.tape: {problem}") from None
     rows, markets, sellers = sales.rows, sales.markets, sales.sellers
     shape = (len(markets), len(sales.labels), len(sellers))
     cells = (
@@ -167,7 +167,7 @@ def _table(stamp: Stamp) -> Table:
     line = np.nan_to_num(spread(rows["line"].to_numpy(np.float64))).astype(np.int64)
     price, units = (spread(rows[name].to_numpy(np.float64)) for name in ("price", "units"))
     largest = None if size is None else _one_size(Path(tape.file), size, line)
-    return Table(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
+    return SalesArrays(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
 
 
 def _promotion(rows: pd.DataFrame, names: list[str]) -> Floats:
@@ -182,43 +182,45 @@ def _one_size(file: Path, size: Floats, line: NDArray[np.int64]) -> Floats:
     high = np.where(known, size, -np.inf).max(axis=-1)
     odd = known & (size < high[..., None])
     if odd.any():
-        raise Refusal(
+        raise UserError(
             f"market.tape: {file}: line {line[odd].min()}: market_size must be the same for all sellers of a market "
             "and period"
         )
     return np.where(known.any(axis=-1), high, np.nan)
 
 
-def _check(spec: MarketSpec, table: Table) -> None:
+def _check(spec: MarketSpec, table: SalesArrays) -> None:
     tape = spec.tape
     assert tape is not None
     if tape.sha256 not in (None, table.sha256):
-        raise Refusal(f"market.tape.sha256: {tape.file} has changed: its SHA-256 is {table.sha256}, not {tape.sha256}")
+        raise UserError(
+            f"market.tape.sha256: {tape.file} has changed: its SHA-256 is {table.sha256}, not {tape.sha256}"
+        )
     for k, name in enumerate(spec.names):
         if name not in table.sellers:
-            raise Refusal(
+            raise UserError(
                 f"market.sellers.{k} ({name}).name: {tape.file} has no such seller; it has {', '.join(table.sellers)}"
             )
     if spec.horizon > len(table.labels):
-        raise Refusal(
+        raise UserError(
             f"market.horizon: {spec.horizon} goes beyond the {len(table.labels)} periods of {tape.file}: lower it"
         )
 
 
-def _locations(spec: MarketSpec, table: Table) -> NDArray[np.int64]:
+def _locations(spec: MarketSpec, table: SalesArrays) -> NDArray[np.int64]:
     if not spec.locations:
         return np.zeros(len(table.markets), np.int64)
     names = [location.name for location in spec.locations]
     for market in table.markets:
         if market not in names:
-            raise Refusal(
+            raise UserError(
                 f"market.locations: market {market} of the sales file is not among {', '.join(names)}: add it, or "
                 "leave locations out"
             )
     return np.array([names.index(market) for market in table.markets], np.int64)
 
 
-def _sizes(spec: MarketSpec, table: Table, location: NDArray[np.int64]) -> Floats:
+def _sizes(spec: MarketSpec, table: SalesArrays, location: NDArray[np.int64]) -> Floats:
     """Market sizes in units (P, T): the file's (their mean where it has no row), or the configuration's."""
     if table.size is None:
         base = spec.customers.rate * spec.customers.basket * np.array(spec.sizes)[location]
@@ -227,11 +229,11 @@ def _sizes(spec: MarketSpec, table: Table, location: NDArray[np.int64]) -> Float
     mean = np.where(known, table.size, 0.0).sum(axis=1) / known.sum(axis=1)
     size = np.where(known, table.size, mean[:, None])
     if size.max() / spec.customers.basket > MOST_CUSTOMERS:
-        raise Refusal(f"market.tape: market_size comes to more than {MOST_CUSTOMERS:g} customers in a period")
+        raise UserError(f"market.tape: market_size comes to more than {MOST_CUSTOMERS:g} customers in a period")
     return size
 
 
-def _check_sizes(spec: MarketSpec, table: Table, units: Floats, size: Floats, line: NDArray[np.int64]) -> None:
+def _check_sizes(spec: MarketSpec, table: SalesArrays, units: Floats, size: Floats, line: NDArray[np.int64]) -> None:
     total = units.sum(axis=-1)
     if (total < size).all():
         return
@@ -242,7 +244,7 @@ def _check_sizes(spec: MarketSpec, table: Table, units: Floats, size: Floats, li
         remedy = f"market_size there must be above {total[p, t]:g}"
     else:
         remedy = f"customers.rate must be above {spec.customers.rate * needed / spec.customers.basket:.6g}"
-    raise Refusal(
+    raise UserError(
         f"market.tape: {place}: {total[p, t]:g} units are sold in a market of {size[p, t]:g}, so that nobody would be "
         f"left who buys nothing: {remedy}"
     )
@@ -255,7 +257,7 @@ def _check_ranges(spec: MarketSpec, price: Floats) -> None:
         low, high = float(known.min()), float(known.max())
         if low < seller.prices[0] or high > seller.prices[1]:
             needed = [min(low, seller.prices[0]), max(high, seller.prices[1])]
-            raise Refusal(
+            raise UserError(
                 f"market.sellers.{k} ({seller.name}).prices: [{seller.prices[0]:g}, {seller.prices[1]:g}] leaves out "
                 f"prices of the history, from {low:g} to {high:g}: [{needed[0]:g}, {needed[1]:g}] would do"
             )

@@ -19,7 +19,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
@@ -40,7 +40,7 @@ def as_spec(spec: MarketSpec | str | Path) -> MarketSpec:
 def seat_encoding(actions: str, spec: MarketSpec, seat: int) -> Decisions:
     """The encoding of one seat's decisions: ``box`` or ``grid``, or the seat's own for ``seat``."""
     if actions not in ("box", "grid", "seat"):
-        raise Refusal(f"actions: must be box, grid or seat, got {actions!r}")
+        raise UserError(f"actions: must be box, grid or seat, got {actions!r}")
     return Decisions(spec, seat, None if actions == "seat" else actions)
 
 
@@ -56,11 +56,11 @@ class _OneBox:
     def __call__(self, action: Any) -> tuple[float, float]:
         action = np.asarray(action)
         if action.shape != self.shape or action.dtype.kind not in "fiu":
-            raise Refusal(f"must be {self.shape} numbers, got shape {action.shape} of {action.dtype}")
+            raise UserError(f"must be {self.shape} numbers, got shape {action.shape} of {action.dtype}")
         numbers = action.tolist()
         for number in numbers:
             if math.isnan(number):
-                raise Refusal("NaN is not a decision")
+                raise UserError("NaN is not a decision")
         price = self.low + self.width * ((min(max(numbers[0], -1.0), 1.0) + 1.0) / 2.0)
         if len(numbers) == 1:
             return price, 0.0
@@ -79,10 +79,10 @@ class _OneCell:
     def __call__(self, action: Any) -> tuple[float, float]:
         number = np.asarray(action)
         if number.size != 1 or number.dtype.kind not in "fiu":
-            raise Refusal(f"must be one whole number, got shape {number.shape} of {number.dtype}")
+            raise UserError(f"must be one whole number, got shape {number.shape} of {number.dtype}")
         index = number.item()
         if not math.isfinite(index) or index != int(index) or not 0 <= index < len(self.cells):
-            raise Refusal(f"must be a whole number from 0 to {len(self.cells) - 1}, got {index}")
+            raise UserError(f"must be a whole number from 0 to {len(self.cells) - 1}, got {index}")
         return self.cells[int(index)]
 
 
@@ -104,7 +104,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
     Rewards are profit divided by the seat's reward scale. Nothing terminates; every agent is truncated after T periods.
 
     Raises:
-        Refusal: an unknown encoding or render mode, or a spec that does not hold together.
+        UserError: an unknown encoding or render mode, or a spec that does not hold together.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -122,7 +122,7 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
         seed: int = 0,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise Refusal(f"render_mode: must be ansi, rgb_array or None, got {render_mode!r}")
+            raise UserError(f"render_mode: must be ansi, rgb_array or None, got {render_mode!r}")
         self.spec, self.render_mode = as_spec(spec), render_mode
         self.batch = MarketBatch(self.spec, 1, seed)
         self.possible_agents = [f"seller_{seat}" for seat in range(len(self.spec.sellers))]
@@ -164,11 +164,11 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
             in the units of ``market.state.LEDGER_UNITS``, and ``seller``, the brand name.
 
         Raises:
-            Refusal: a missing, foreign or NaN action, or an episode that is over or not begun.
+            UserError: a missing, foreign or NaN action, or an episode that is over or not begun.
         """
         agents = self.agents
         if not agents:
-            raise Refusal("step: the episode is over (or not begun): call reset first")
+            raise UserError("step: the episode is over (or not begun): call reset first")
         self._decide(actions)
         ledger = self.batch.step(self._price, self._quantity)[0]
         if self.render_mode == "rgb_array":
@@ -188,16 +188,16 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
         if len(actions) != len(self.possible_agents):
             foreign = [agent for agent in actions if agent not in self.action_spaces]
             if foreign:
-                raise Refusal(f"action of {foreign[0]}: no such seller, they are {', '.join(self.possible_agents)}")
+                raise UserError(f"action of {foreign[0]}: no such seller, they are {', '.join(self.possible_agents)}")
         state = self.batch.state
         position = (state.on_hand + state.pipeline.sum(2))[0].tolist()
         for seat, (agent, decode) in enumerate(zip(self.possible_agents, self._decoders, strict=True)):
             try:
                 price, level = decode(actions[agent])
             except KeyError:
-                raise Refusal(f"action of {agent} ({self.spec.names[seat]}): missing") from None
-            except ValueError as problem:  # a Refusal, or what numpy says of a ragged list
-                raise Refusal(f"action of {agent} ({self.spec.names[seat]}): {problem}") from None
+                raise UserError(f"action of {agent} ({self.spec.names[seat]}): missing") from None
+            except ValueError as problem:  # a UserError, or what numpy says of a ragged list
+                raise UserError(f"action of {agent} ({self.spec.names[seat]}): {problem}") from None
             self._price[0, seat] = price
             self._quantity[0, seat] = max(level - position[seat], 0.0)
 

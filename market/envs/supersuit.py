@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from market.envs.parallel import ActionEncoding, Observation
 from market.envs.vector import vector_env
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 
@@ -63,11 +63,11 @@ class SharedVectorEnv:
         """Play one period: observations (E, F), rewards, terminated (all False), truncated and infos (E,).
 
         Raises:
-            Refusal: an action is missing; the seats of a market decide at the same time.
+            UserError: an action is missing; the seats of a market decide at the same time.
         """
         rows = np.arange(self.env_num) if id is None else np.atleast_1d(np.asarray(id, np.int64))
         if not np.array_equal(rows, np.arange(self.env_num)):
-            raise Refusal(f"step: all {self.env_num} environments step together, in order; got {len(rows)}")
+            raise UserError(f"step: all {self.env_num} environments step together, in order; got {len(rows)}")
         seen, reward, terminated, truncated, infos = self.vector.step(np.asarray(action))
         self._seen, following = np.array(seen, np.float32), np.array(seen, np.float32)
         for row in np.flatnonzero(truncated):

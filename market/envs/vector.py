@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from market.demand.equilibrium import prices_of
 from market.envs.parallel import FIELDS, ActionEncoding, BazaarParallelEnv, Observation, as_spec, seat_encoding
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import order_quantity
 from market.spec.models import MarketSpec
@@ -49,10 +49,10 @@ def vector_env(
     from supersuit import concat_vec_envs_v1, pettingzoo_env_to_vec_env_v1
 
     if copies < 1:
-        raise Refusal(f"copies: must be at least 1, got {copies}")
+        raise UserError(f"copies: must be at least 1, got {copies}")
     one = BazaarParallelEnv(spec, actions, None, seed)
     if any(space != one.action_space("seller_0") for space in one.action_spaces.values()):
-        raise Refusal("actions: SuperSuit needs one action space for all seats: take box, or grids of one size")
+        raise UserError("actions: SuperSuit needs one action space for all seats: take box, or grids of one size")
     many = concat_vec_envs_v1(pettingzoo_env_to_vec_env_v1(one), copies, num_cpus=0, base_class="gymnasium")
     for k, copy in enumerate(many.vec_envs):
         copy.par_env.batch.state.seed[0] = seed + k
@@ -65,13 +65,13 @@ def nash_and_base_stock(spec: MarketSpec) -> Rivals:
     Both are kept inside the seller's ranges; where stock costs nothing to hold the level is the top of its range.
 
     Raises:
-        Refusal: there is no Nash price; give rivals of your own then.
+        UserError: there is no Nash price; give rivals of your own then.
     """
     low, high = np.array([seller.prices for seller in spec.sellers]).T
     try:
         price = np.clip(prices_of(spec), low, high)
-    except Refusal as problem:
-        raise Refusal(f"rivals: must be given, since {problem}") from None
+    except UserError as problem:
+        raise UserError(f"rivals: must be given, since {problem}") from None
     level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])
 
     def decide(batch: MarketBatch, observation: Observation) -> tuple[Floats, Floats]:
@@ -110,7 +110,7 @@ class _Focal:
         price, quantity = (np.array(x, np.float64) for x in self.rivals(batch, batch.observe()))
         expected = (batch.markets, len(batch.spec.sellers))
         if price.shape != expected or quantity.shape != expected:
-            raise Refusal(f"rivals: must decide prices and orders of shape {expected}, got {price.shape}")
+            raise UserError(f"rivals: must decide prices and orders of shape {expected}, got {price.shape}")
         price[:, seat], level = self.decisions.decode(action)
         quantity[:, seat] = order_quantity(level, batch.state.on_hand[:, seat], batch.on_order[:, seat])
         batch.step(price, quantity)
@@ -123,10 +123,10 @@ class _Focal:
 def _seat_index(spec: MarketSpec, seat: int | str) -> int:
     if isinstance(seat, str):
         if seat not in spec.names:
-            raise Refusal(f"seat: no seller {seat!r}, they are {', '.join(spec.names)}")
+            raise UserError(f"seat: no seller {seat!r}, they are {', '.join(spec.names)}")
         return spec.names.index(seat)
     if not 0 <= seat < len(spec.sellers):
-        raise Refusal(f"seat: must be 0 to {len(spec.sellers) - 1}, got {seat}")
+        raise UserError(f"seat: must be 0 to {len(spec.sellers) - 1}, got {seat}")
     return seat
 
 
@@ -157,7 +157,7 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
         seed: int = 0,
     ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise Refusal(f"render_mode: must be ansi or None, got {render_mode!r}")
+            raise UserError(f"render_mode: must be ansi or None, got {render_mode!r}")
         self.market, self.render_mode = as_spec(spec), render_mode
         self.batch = MarketBatch(self.market, 1, seed)
         self._focal = _Focal(self.batch, seat, rivals, actions)
@@ -173,10 +173,10 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
         return self._focal.observe()[0], {"seller": self.market.names[self._focal.seat]}
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Play one period; raise :class:`Refusal` for NaN, a misshapen action or an episode that is over."""
+        """Play one period; raise :class:`UserError` for NaN, a misshapen action or an episode that is over."""
         shape = self.action_space.shape
         if np.shape(action) != shape:
-            raise Refusal(f"action: must have shape {shape}, got {np.shape(action)}")
+            raise UserError(f"action: must have shape {shape}, got {np.shape(action)}")
         self._focal.step(np.asarray(action)[None])
         seat = self._focal.seat
         info = dict(zip(FIELDS, self.batch.ledger[0, seat].item(), strict=True))
@@ -257,11 +257,11 @@ class SeatVectorEnv:
             observations (R, F), rewards (R,), terminated (R,) all False, truncated (R,), infos (R,) with ``env_id``.
 
         Raises:
-            Refusal: NaN, a misshapen action, a row that does not exist or comes twice, or one whose episode is over.
+            UserError: NaN, a misshapen action, a row that does not exist or comes twice, or one whose episode is over.
         """
         rows, given = self._rows(id), np.asarray(action)
         if given.shape != (wanted := (len(rows), *(self.action_space.shape or ()))):
-            raise Refusal(f"actions: {len(rows)} rows need shape {wanted}, got {given.shape}")
+            raise UserError(f"actions: {len(rows)} rows need shape {wanted}, got {given.shape}")
         if len(rows) == self.env_num and (rows == np.arange(self.env_num)).all():
             self._focal.step(given)
         else:
@@ -273,7 +273,7 @@ class SeatVectorEnv:
     def _step_some(self, rows: NDArray[np.int64], given: NDArray[Any]) -> None:
         """Step every row and put those that wait back as they were: the others do not see the difference."""
         if (self.batch.state.period[rows] >= self.batch.spec.horizon).any():
-            raise Refusal("step: the episode of a row is over (or not begun): reset it first")
+            raise UserError("step: the episode of a row is over (or not begun): reset it first")
         waiting = np.setdiff1d(np.arange(self.env_num), rows)
         kept = [(array, array[waiting].copy()) for array in (*self.batch.state, self.batch.ledger)]
         every = np.zeros((self.env_num, *given.shape[1:]), given.dtype)
@@ -298,7 +298,7 @@ class SeatVectorEnv:
             return np.arange(self.env_num)
         which = np.atleast_1d(np.asarray(rows, np.int64))
         if len(np.unique(which)) < len(which) or (which < 0).any() or (which >= self.env_num).any():
-            raise Refusal(f"rows: must be different and from 0 to {self.env_num - 1}, got {which.tolist()}")
+            raise UserError(f"rows: must be different and from 0 to {self.env_num - 1}, got {which.tolist()}")
         return which
 
 

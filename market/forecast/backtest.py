@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.forecast.series import Series, usual_season
 from market.state import Floats
 
@@ -76,7 +76,7 @@ SAME = 1e-9  # MASE within which two models are equally good
 
 
 @dataclass(frozen=True)
-class Plan:
+class BacktestPlan:
     """How to forecast: H periods ahead, F folds, intervals of probability ``level``, periods of a season (1: none)."""
 
     horizon: int
@@ -87,9 +87,9 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("horizon", "folds", "season"):
             if getattr(self, name) < 1:
-                raise Refusal(f"--{name}: must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"--{name}: must be at least 1, got {getattr(self, name)}")
         if not 0 < self.level < 1:
-            raise Refusal(f"--level: must be between 0 and 1, got {self.level:g}")
+            raise UserError(f"--level: must be between 0 and 1, got {self.level:g}")
 
     @property
     def models(self) -> list[str]:
@@ -117,7 +117,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class UnitForecast:
     """The units of H periods ahead, none below 0: mean and the ends of the interval, each (H,)."""
 
     mean: Floats
@@ -131,7 +131,7 @@ class Fold:
 
     begin: int
     actual: Floats
-    forecast: Forecast
+    forecast: UnitForecast
     scale: float
 
     @property
@@ -171,13 +171,13 @@ def _ends(fold: Fold) -> tuple[Floats, Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Backtest:
     """A series with its backtest, the model that did best in it, and that model's forecast."""
 
     series: Series
     scores: tuple[Score, ...]
     chosen: Score
-    forecast: Forecast
+    forecast: UnitForecast
 
     def score(self, model: str) -> Score | None:
         """A model's score; None where it was not tried or could not be fitted."""
@@ -204,7 +204,7 @@ class Outlook:
         return float(np.mean([score.folds[k].mase for k in self.late])) if score and self.late else None
 
 
-def planned(step: str, longest: int, plan: Plan, season: int | None) -> tuple[Plan, str]:
+def planned(step: str, longest: int, plan: BacktestPlan, season: int | None) -> tuple[BacktestPlan, str]:
     """The plan with the season asked for, or the usual one of the calendar where the series have room for it.
 
     Args:
@@ -230,15 +230,15 @@ def best(scores: Sequence[Score], folds: int | None = None) -> Score:
     return next(score for score, mean in zip(scores, means, strict=True) if mean <= min(means) + SAME)
 
 
-def long_enough(series: Sequence[Series], plan: Plan) -> tuple[list[Series], list[str]]:
+def long_enough(series: Sequence[Series], plan: BacktestPlan) -> tuple[list[Series], list[str]]:
     """The series that can be backtested, and sentences on those that are left out.
 
-    Raises :class:`Refusal` with the arithmetic when none can.
+    Raises :class:`UserError` with the arithmetic when none can.
     """
     kept = [one for one in series if len(one.units) >= plan.needed]
     if not kept:
         longest = max((len(one.units) for one in series), default=0)
-        raise Refusal(f"the longest series has {longest} periods, fewer than {plan.arithmetic}")
+        raise UserError(f"the longest series has {longest} periods, fewer than {plan.arithmetic}")
     out = [one for one in series if len(one.units) < plan.needed]
     return kept, [
         f"{one.name}: {len(one.units)} periods, fewer than {plan.needed} that are needed; left out" for one in out

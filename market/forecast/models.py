@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.errors import Refusal
-from market.forecast.backtest import Fold, Forecast, Outlook, Plan, Score, best, naive_scale
+from market.errors import UserError
+from market.forecast.backtest import Backtest, BacktestPlan, Fold, Score, UnitForecast, best, naive_scale
 from market.forecast.series import Series
 from market.state import Floats
 
@@ -37,7 +37,7 @@ def _short(season: int) -> int:
     return season if season <= LONGEST else 1
 
 
-def outlook(series: Series, plan: Plan, tick: Tick = lambda text, done: None) -> tuple[Outlook, list[str]]:
+def outlook(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done: None) -> tuple[Backtest, list[str]]:
     """Backtest every model on a series, choose the best, and forecast with it.
 
     Args:
@@ -57,7 +57,7 @@ def outlook(series: Series, plan: Plan, tick: Tick = lambda text, done: None) ->
     while True:
         chosen = best(scores)
         with _left_out(series, chosen.model, failed):
-            return Outlook(series, tuple(scores), chosen, forecast(series.units, chosen.model, plan)), failed
+            return Backtest(series, tuple(scores), chosen, forecast(series.units, chosen.model, plan)), failed
         scores = [score for score in scores if score is not chosen]
 
 
@@ -66,13 +66,13 @@ def _left_out(series: Series, model: str, failed: list[str]) -> Iterator[None]:
     """A model that cannot be fitted is no reason to give up the others: what statsforecast raises is told instead."""
     try:
         yield
-    except (Refusal, MemoryError):
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 -- statsforecast raises plain Exceptions
         failed.append(f"{series.name}: {model} could not be fitted ({str(error) or type(error).__name__}); left out")
 
 
-def backtest(units: Floats, model: str, plan: Plan) -> Iterator[Fold]:
+def backtest(units: Floats, model: str, plan: BacktestPlan) -> Iterator[Fold]:
     """Forecast the last F x H periods in F steps of H, each time fitted anew to all that lies before.
 
     Of n periods, fold k = 0 .. F - 1 is fitted to the first ``n - (F - k) H`` and judged on the H that follow.
@@ -91,7 +91,7 @@ def backtest(units: Floats, model: str, plan: Plan) -> Iterator[Fold]:
         yield Fold(begin, actual, _read(rows, model), naive_scale(units[:begin], plan.season))
 
 
-def forecast(units: Floats, model: str, plan: Plan) -> Forecast:
+def forecast(units: Floats, model: str, plan: BacktestPlan) -> UnitForecast:
     """The H periods after ``units`` (n,), by a model fitted to all of them."""
     with _statsforecast() as (StatsForecast, models):
         engine = StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
@@ -105,21 +105,21 @@ def _frame(units: Floats) -> pd.DataFrame:
     return pd.DataFrame({"unique_id": "units", "ds": np.arange(len(units)), "y": units})
 
 
-def _percent(plan: Plan) -> float:
+def _percent(plan: BacktestPlan) -> float:
     return round(100 * plan.level, 6)
 
 
-def _read(table: pd.DataFrame, model: str) -> Forecast:
+def _read(table: pd.DataFrame, model: str) -> UnitForecast:
     """Units cannot be negative: what lies below 0 becomes 0."""
     names = (model, *(next(c for c in table.columns if c.startswith(f"{model}-{end}-")) for end in ("lo", "hi")))
     mean, low, high = (np.maximum(table[name].to_numpy(np.float64), 0.0) for name in names)
     if not np.isfinite([mean, low, high]).all():
         raise ArithmeticError("its forecast is not finite")
-    return Forecast(mean, low, high)
+    return UnitForecast(mean, low, high)
 
 
 def require_statsforecast() -> None:
-    """Raise :class:`Refusal` where statsforecast is not installed."""
+    """Raise :class:`UserError` where statsforecast is not installed."""
     with _statsforecast():
         pass
 
@@ -132,7 +132,7 @@ def _statsforecast() -> Iterator[tuple[Any, Any]]:
         try:
             from statsforecast import StatsForecast, models
         except ImportError:
-            raise Refusal(
+            raise UserError(
                 "needs statsforecast, which is not installed: pip install 'bazaar-market[calibrate]'"
             ) from None
         yield StatsForecast, models

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.state import Floats
 
 Axes = int | tuple[int, ...]
@@ -69,10 +69,10 @@ def conditional_value_at_risk(profit: ArrayLike, level: float = LEVEL, axis: int
 def _worst(profit: ArrayLike, level: float, axis: int) -> tuple[Floats, float]:
     """The outcomes that a share ``level`` touches, in ascending order, and how many outcomes that share is."""
     if not 0 < level <= 1:
-        raise Refusal(f"level: must be above 0 and at most 1, got {level}")
+        raise UserError(f"level: must be above 0 and at most 1, got {level}")
     outcomes = np.moveaxis(np.asarray(profit, np.float64), axis, 0)
     if len(outcomes) == 0:
-        raise Refusal("risk: needs at least one outcome")
+        raise UserError("risk: needs at least one outcome")
     share, touched = _tail(len(outcomes), level)
     return np.sort(np.partition(outcomes, touched - 1, axis=0)[:touched], axis=0), share
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.risk import (
     LEVEL,
     conditional_value_at_risk,
@@ -158,7 +158,7 @@ MEANS = ("revenue", *COSTS, "price", "ordered", "on_hand", "sold", "lost")
 def _window(ledger: Ledger, warm_up: int) -> int:
     length = len(ledger["profit"])
     if not 0 <= warm_up < length:
-        raise Refusal(f"warm_up: must be at least 0 and below the {length} periods played, got {warm_up}")
+        raise UserError(f"warm_up: must be at least 0 and below the {length} periods played, got {warm_up}")
     return length - warm_up
 
 
@@ -185,10 +185,10 @@ def episode_profit(ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: 
     warm_up 1: 7 + 0.5 x 2 x (12 - 8) = 11.
 
     Raises:
-        Refusal: ``warm_up`` leaves no period, or ``salvage`` is not within 0 and 1.
+        UserError: ``warm_up`` leaves no period, or ``salvage`` is not within 0 and 1.
     """
     if not 0 <= salvage <= 1:
-        raise Refusal(f"salvage: must be from 0 to 1, a share of unit cost, got {salvage}")
+        raise UserError(f"salvage: must be from 0 to 1, a share of unit cost, got {salvage}")
     value = salvage * np.array([seller.unit_cost for seller in spec.sellers])
     earned = np.sum(np.asarray(ledger["profit"])[warm_up:], axis=0)
     return np.asarray(earned + value * stock_change(ledger, spec, warm_up), np.float64)
@@ -207,7 +207,7 @@ def summary(
     to order).
 
     Raises:
-        Refusal: as :func:`episode_profit`, or ``level`` is not above 0 and at most 1.
+        UserError: as :func:`episode_profit`, or ``level`` is not above 0 and at most 1.
     """
     periods = _window(ledger, warm_up)
     fields = {*MEANS, "profit", "on_hand_left", "market_size", "received"}

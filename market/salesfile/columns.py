@@ -187,7 +187,7 @@ NOTHING = ("", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "#
 TRUTHS = {"true": "1", "false": "0"}
 
 
-class Rule(NamedTuple):
+class Range(NamedTuple):
     """From ``least`` (itself only if ``closed``) to ``most``."""
 
     words: str
@@ -201,12 +201,12 @@ class Rule(NamedTuple):
 
 
 RULES = {
-    "price": Rule("a number > 0", 0, closed=False),
-    "units": Rule("a number >= 0", 0, closed=True),
-    "cost": Rule("a number >= 0", 0, closed=True),
-    "market_size": Rule("a number > 0", 0, closed=False),
+    "price": Range("a number > 0", 0, closed=False),
+    "units": Range("a number >= 0", 0, closed=True),
+    "cost": Range("a number >= 0", 0, closed=True),
+    "market_size": Range("a number > 0", 0, closed=False),
 }
-SHARE = Rule("a number from 0 to 1", 0, closed=True, most=1)
+SHARE = Range("a number from 0 to 1", 0, closed=True, most=1)
 HINTS = (
     (r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", "write it without thousands separators"),
     (r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+", "write decimals with a point, and no thousands separators"),

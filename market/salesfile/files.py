@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.findings import Findings, named
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def read_texts(path: Path) -> pd.DataFrame:
     """Every cell as stripped text, empty where there is none. Blank lines are skipped, and lines keep their numbers.
 
     Raises:
-        Refusal: no such file, a workbook, or not one that can be read; two columns of one name; lines of too many or few fields.
+        UserError: no such file, a workbook, or not one that can be read; two columns of one name; lines of too many or few fields.
     """
     if path.is_dir():
-        raise Refusal(f"{path}: is a folder, not a file")
+        raise UserError(f"{path}: is a folder, not a file")
     if not path.is_file():
-        raise Refusal(f"{path}: no such file")
+        raise UserError(f"{path}: no such file")
     if _is_workbook(path):
-        raise Refusal(f"{path}: is an Excel workbook: save it as CSV UTF-8")
+        raise UserError(f"{path}: is an Excel workbook: save it as CSV UTF-8")
     return _parquet(path) if place(path) == "row" else _csv(path)
 
 
@@ -54,9 +54,9 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except ImportError:
-        raise Refusal(f"{path}: Parquet needs pyarrow: pip install 'bazaar-market[calibrate]'") from None
+        raise UserError(f"{path}: Parquet needs pyarrow: pip install 'bazaar-market[calibrate]'") from None
     except (ValueError, OSError) as error:
-        raise Refusal(f"{path}: is not a Parquet file that can be read ({error})") from None
+        raise UserError(f"{path}: is not a Parquet file that can be read ({error})") from None
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
     table = table.astype("string").fillna("").astype(object)
@@ -70,11 +70,11 @@ def _csv(path: Path) -> pd.DataFrame:
     try:
         lines = list(_lines(path.read_text(encoding="utf-8-sig")))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Refusal(
+        raise UserError(
             f"{path}: is not a CSV file in UTF-8 that can be read ({error}); a spreadsheet saves one as 'CSV UTF-8'"
         ) from None
     if not lines:
-        raise Refusal(f"{path}: is empty")
+        raise UserError(f"{path}: is empty")
     (_, heads), *rows = lines
     _refuse_shape(path, heads, rows)
     table = pd.DataFrame([row for _, row in rows], index=[line for line, _ in rows], columns=heads, dtype=object)

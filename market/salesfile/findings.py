@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from market.errors import Refusal
+from market.errors import UserError
 
 SHOWN = 5  # places that a message names
 
@@ -37,11 +37,11 @@ class Findings:
         self.warnings.append(message)
 
     def settle(self) -> None:
-        """Raise one :class:`Refusal` with everything that forbids going on, and with the warnings, which may say why."""
+        """Raise one :class:`UserError` with everything that forbids going on, and with the warnings, which may say why."""
         lines = self.errors + [f"{doubt} (--force goes on all the same)" for doubt in self.doubts]
         if lines:
             lines += [f"note: {warning}" for warning in self.warnings]
-            raise Refusal("\n".join(f"{self.where}: {line}" for line in lines))
+            raise UserError("\n".join(f"{self.where}: {line}" for line in lines))
 
 
 def named(kind: str, places: Iterable[object]) -> str:

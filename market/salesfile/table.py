@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.columns import PROMOTION, index_periods, read_numbers, read_periods, within
 from market.salesfile.files import FIRST, place, read_texts
 from market.salesfile.findings import Findings, named
@@ -77,11 +77,11 @@ def columns_option(text: str) -> dict[str, str]:
     for item in text.split(","):
         ours, equals, theirs = (part.strip() for part in item.partition("="))
         if not (ours and equals and theirs):
-            raise Refusal(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
+            raise UserError(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
         if (problem := no_column(ours)) is not None:
-            raise Refusal(f"--columns: {problem}")
+            raise UserError(f"--columns: {problem}")
         if ours in found:
-            raise Refusal(f"--columns: {ours} is given twice")
+            raise UserError(f"--columns: {ours} is given twice")
         found[ours] = theirs
     return found
 
@@ -110,7 +110,7 @@ def read_sales(
         option: what stands before ``columns``, ``where`` and ``periods`` in messages.
 
     Raises:
-        Refusal: no such file, a column is missing, or values that cannot be read, each with its lines.
+        UserError: no such file, a column is missing, or values that cannot be read, each with its lines.
     """
     import pandas as pd
 

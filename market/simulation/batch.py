@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from market import kernel
 from market.demand.equilibrium import calendar, reward_scales
 from market.demand.script import build_script, recorded_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.observation import (
     calendar_features,
     compile_features,
@@ -111,7 +111,7 @@ class MarketBatch:
         self, spec: MarketSpec, markets: int = 1, seed: int | ArrayLike = 0, script: Script | None = None
     ) -> None:
         if markets < 1:
-            raise Refusal(f"markets: must be at least 1, got {markets}")
+            raise UserError(f"markets: must be at least 1, got {markets}")
         self.spec, self.markets = spec, markets
         self.features = feature_list(spec)
         self._market, self._sellers = compile_market(spec), compile_sellers(spec)
@@ -142,11 +142,11 @@ class MarketBatch:
     def _seed_rows(self, rows: NDArray[np.int64], seed: int | ArrayLike) -> None:
         seeds = np.asarray(seed)
         if seeds.dtype.kind not in "iu" or (seeds.dtype.kind == "i" and (seeds < 0).any()):
-            raise Refusal(f"seed: must be a whole number >= 0, got {seed!r}")
+            raise UserError(f"seed: must be a whole number >= 0, got {seed!r}")
         if seeds.ndim == 0:
             seeds = seeds.astype(np.uint64) + rows.astype(np.uint64)
         elif seeds.shape != rows.shape:
-            raise Refusal(f"seed: needs one seed per row ({len(rows)}), got shape {seeds.shape}")
+            raise UserError(f"seed: needs one seed per row ({len(rows)}), got shape {seeds.shape}")
         self.state.seed[rows] = seeds
         self.state.episode[rows] = -1
 
@@ -193,11 +193,11 @@ class MarketBatch:
             return np.flatnonzero(rows)
         kinds = "iu" if rows.size else "iuf"  # an empty list is an array of floats
         if rows.dtype.kind not in kinds or rows.ndim != 1 or ((rows < 0) | (rows >= self.markets)).any():
-            raise Refusal(
+            raise UserError(
                 f"rows: must be indices from 0 to {self.markets - 1} or a mask of {self.markets}, got {rows!r}"
             )
         if len(np.unique(rows)) < len(rows):
-            raise Refusal(f"rows: must be different, got {rows!r}")
+            raise UserError(f"rows: must be different, got {rows!r}")
         return rows.astype(np.int64)
 
     def step(self, price: Floats, quantity: Floats) -> Record:
@@ -211,7 +211,7 @@ class MarketBatch:
             The period's ledger, (M, N) records; overwritten by the next step.
 
         Raises:
-            Refusal: NaN or a wrong shape in a decision, or a row whose episode is over.
+            UserError: NaN or a wrong shape in a decision, or a row whose episode is over.
         """
         price, quantity = (np.ascontiguousarray(x, np.float64) for x in (price, quantity))
         self._check(price, quantity)
@@ -222,14 +222,18 @@ class MarketBatch:
     def _check(self, price: Floats, quantity: Floats) -> None:
         shape = (self.markets, len(self.spec.sellers))
         if price.shape != shape or quantity.shape != shape:
-            raise Refusal(f"decisions: price and order must have shape {shape}, got {price.shape} and {quantity.shape}")
+            raise UserError(
+                f"decisions: price and order must have shape {shape}, got {price.shape} and {quantity.shape}"
+            )
         for name, decision in (("price", price), ("order", quantity)):
             if not -HUGE <= decision.min() <= decision.max() <= HUGE:
                 row, seat = np.argwhere(~(np.abs(decision) <= HUGE))[0]
                 place = f"{name} of seller {self.spec.sellers[seat].name} (market {row})"
-                raise Refusal(f"{place}: must be a number up to {HUGE:g}, not {decision[row, seat]}")
+                raise UserError(f"{place}: must be a number up to {HUGE:g}, not {decision[row, seat]}")
         if self.state.period.max() >= self.spec.horizon:
-            raise Refusal(f"step: the episode of {self.spec.horizon} periods is over (or not begun): call reset first")
+            raise UserError(
+                f"step: the episode of {self.spec.horizon} periods is over (or not begun): call reset first"
+            )
 
     def observe(self) -> NDArray[np.float32]:
         """What every seat sees now: (M, N, F) float32, overwritten by the next call."""
@@ -244,16 +248,16 @@ class MarketBatch:
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`save` returned; raise :class:`Refusal` when it is another market's."""
+        """Go on from what :meth:`save` returned; raise :class:`UserError` when it is another market's."""
         if "place" not in saved and len(self._script.factor) == 1:  # saved before there were places
             saved = {**saved, "place": np.zeros(self.markets, np.int64)}
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
             if name not in saved or saved[name].shape != array.shape:
-                raise Refusal(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
+                raise UserError(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
         if saved["place"].min() < 0 or saved["place"].max() >= len(self._script.factor):
-            raise Refusal(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
+            raise UserError(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
         if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
-            raise Refusal(f"saved market: period must lie between 0 and {self.spec.horizon}")
+            raise UserError(f"saved market: period must lie between 0 and {self.spec.horizon}")
         for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
             array[...] = saved[name]
 

@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from market.errors import Refusal
-from market.spec.models import MarketSpec, Seller
+from market.errors import UserError
+from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
 
 
@@ -32,23 +32,25 @@ class Decisions:
     """
 
     def __init__(self, spec: MarketSpec, seat: int, encoding: str | None = None) -> None:
-        self.seller: Seller = spec.sellers[seat]
+        self.seller: SellerSpec = spec.sellers[seat]
         self.stocked = spec.stocked
         self.encoding = encoding or self.seller.actions
         place = f"market.sellers.{seat} ({self.seller.name})"
         if self.stocked and self.seller.order_up_to[1] == 0:
-            raise Refusal(f"{place}.order_up_to: must be [low, high] with high above 0, or the seat could never order")
+            raise UserError(
+                f"{place}.order_up_to: must be [low, high] with high above 0, or the seat could never order"
+            )
         self.space: spaces.Space[Any]
         if self.encoding == "grid":
             if self.seller.grid is None:
-                raise Refusal(f"{place}.grid: a seat that decides on a grid needs grid: {{prices: ..., levels: ...}}")
+                raise UserError(f"{place}.grid: a seat that decides on a grid needs grid: {{prices: ..., levels: ...}}")
             self.prices = axis_values(self.seller.grid.prices, self.seller.prices)
             self.levels = axis_values(self.seller.grid.levels, self.seller.order_up_to) if self.stocked else np.zeros(1)
             self.space = spaces.Discrete(len(self.prices) * len(self.levels))
         elif self.encoding == "box":
             self.space = spaces.Box(-1.0, 1.0, (2 if self.stocked else 1,), np.float32)
         else:
-            raise Refusal(f"{place}: actions must be box or grid, got {self.encoding!r}")
+            raise UserError(f"{place}: actions must be box or grid, got {self.encoding!r}")
 
     @property
     def axes(self) -> tuple[int, int] | None:
@@ -58,16 +60,16 @@ class Decisions:
     def decode(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
         """Actions (M,) on a grid or (M, 1 or 2) in the Box to prices (M,) and order-up-to levels (M,).
 
-        Values outside the Box are clipped; NaN or an index outside the grid raises :class:`Refusal`.
+        Values outside the Box are clipped; NaN or an index outside the grid raises :class:`UserError`.
         """
         if self.encoding == "grid":
             return self._decode_grid(np.asarray(action))
         width, box = 2 if self.stocked else 1, np.asarray(action, np.float64)
         if box.ndim not in (1, 2) or box.shape[-1] != width:
-            raise Refusal(f"action of seller {self.seller.name}: must have shape (M, {width}), got {box.shape}")
+            raise UserError(f"action of seller {self.seller.name}: must have shape (M, {width}), got {box.shape}")
         box = box.reshape(-1, width)
         if np.isnan(box).any():
-            raise Refusal(f"action of seller {self.seller.name}: NaN is not a decision")
+            raise UserError(f"action of seller {self.seller.name}: NaN is not a decision")
         unit = (np.clip(box, -1.0, 1.0) + 1.0) / 2.0
         price = _between(self.seller.prices, unit[:, 0])
         level = _between(self.seller.order_up_to, unit[:, 1]) if self.stocked else np.zeros(len(unit))
@@ -75,11 +77,11 @@ class Decisions:
 
     def _decode_grid(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
         if action.dtype.kind == "f" and not (np.isfinite(action).all() and np.array_equal(action, np.rint(action))):
-            raise Refusal(f"action of seller {self.seller.name}: a grid takes whole numbers, not {action!r}")
+            raise UserError(f"action of seller {self.seller.name}: a grid takes whole numbers, not {action!r}")
         index = action.astype(np.int64).reshape(-1)
         size = len(self.prices) * len(self.levels)
         if ((index < 0) | (index >= size)).any():
-            raise Refusal(f"action of seller {self.seller.name}: must be 0 to {size - 1}, got {index!r}")
+            raise UserError(f"action of seller {self.seller.name}: must be 0 to {size - 1}, got {index!r}")
         return self.prices[index // len(self.levels)], self.levels[index % len(self.levels)]
 
     def encode(self, price: Floats, level: Floats) -> NDArray[Any]:

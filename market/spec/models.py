@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.files import PARQUET
 from market.salesfile.table import no_column
 
@@ -139,7 +139,7 @@ def _known_columns(columns: dict[str, str]) -> dict[str, str]:
     return columns
 
 
-class History(Model):
+class TapeOptions(Model):
     """A sales file that drives the market: its shocks are those under which its prices give its sales.
 
     ``columns`` name the file's columns (``market.salesfile.table``); ``where`` keeps the rows with these values in these
@@ -218,7 +218,7 @@ class Grid(Model):
     levels: Axis = 1
 
 
-class Seller(Model):
+class SellerSpec(Model):
     """One seller. Costs per unit, per order or per period as their names say; ranges are what it may decide."""
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$")]
@@ -291,13 +291,13 @@ class MarketSpec(Model):
     customers: Customers
     season: tuple[Utility, ...] = ()
     locations: tuple[Location, ...] = ()
-    tape: History | None = None
+    tape: TapeOptions | None = None
     demand_shock: DemandShock = DemandShock()
     events: Events | None = None
     reference_price: ReferencePrice | None = None
     visibility: Visibility = Visibility()
     observe: tuple[Literal["demand_forecast"], ...] = ()
-    sellers: tuple[Seller, ...]
+    sellers: tuple[SellerSpec, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -348,7 +348,7 @@ class MarketSpec(Model):
                     f"got {len(location.quality)}"
                 )
 
-    def _check_seller(self, place: str, seller: Seller) -> None:
+    def _check_seller(self, place: str, seller: SellerSpec) -> None:
         if self.price_form == "log" and seller.prices[0] <= 0:
             raise ValueError(f"{place}.prices must start above 0 when price_form is log")
         if seller.event_frequency > 0:
@@ -365,7 +365,7 @@ class MarketSpec(Model):
         elif self.customers.mode == "sampled" and seller.stock != int(seller.stock):
             raise ValueError(f"{place}.stock must be whole units when customers.mode is sampled")
 
-    def _check_made_to_order(self, place: str, seller: Seller) -> None:
+    def _check_made_to_order(self, place: str, seller: SellerSpec) -> None:
         for key in ("stock", "holding_cost", "order_cost", "stockout_cost", "lead_time"):
             if getattr(seller, key):
                 raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
@@ -411,7 +411,7 @@ class MarketSpec(Model):
 
     @classmethod
     def parse(cls, data: object, where: str = "market") -> MarketSpec:
-        """Build a spec from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+        """Build a spec from plain data; raise :class:`UserError` with the key's path when it does not fit."""
         _refuse_booleans(data, where)
         return parse_model(cls, data, where)
 
@@ -444,7 +444,7 @@ def parse_model(model: type[T], data: object, where: str) -> T:
         return model.model_validate(data)
     except ValidationError as error:
         lines = [_explain(model, where, dict(problem)) for problem in error.errors()]
-        raise Refusal("\n".join(dict.fromkeys(lines))) from None
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 
 def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
@@ -482,7 +482,7 @@ def _model_within(annotation: Any) -> type[BaseModel] | None:
 def _refuse_booleans(data: object, path: str) -> None:
     """No value of a market is true or false, but YAML reads on, off, yes and no so, and they pass for 1 and 0."""
     if isinstance(data, bool):
-        raise Refusal(f"{path}: must not be true or false (YAML reads yes, no, on and off so: put names in quotes)")
+        raise UserError(f"{path}: must not be true or false (YAML reads yes, no, on and off so: put names in quotes)")
     for key, value in data.items() if isinstance(data, dict) else enumerate(data if isinstance(data, list) else []):
         _refuse_booleans(value, f"{path}.{key}")
 
@@ -495,27 +495,27 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise Refusal(f"line {key.start_mark.line + 1}: key {key.value!r} is written twice")
+                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} is written twice")
             seen.add(str(key.value))
         return node
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping; raise :class:`Refusal` that names the file when it is missing or not one."""
+    """Read a YAML mapping; raise :class:`UserError` that names the file when it is missing or not one."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise Refusal(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise Refusal(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
+        raise UserError(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise Refusal(f"{path}: is not valid YAML ({' '.join(str(error).split())}){_aside(path)}") from None
-    except Refusal as error:
-        raise Refusal(f"{path}: {error}") from None
+        raise UserError(f"{path}: is not valid YAML ({' '.join(str(error).split())}){_aside(path)}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if not isinstance(data, dict):
-        raise Refusal(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
+        raise UserError(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
     return data
 
 

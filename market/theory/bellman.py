@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.kernel import compiled
 from market.state import Floats
 
@@ -153,7 +153,7 @@ class Solution:
 def best_decisions(chain: Chain, gamma: float | None) -> Solution:
     """Solve the chain for average (None) or discounted profit, to 1e-9 of its largest reward.
 
-    Raises :class:`Refusal` where 20,000 sweeps do not bring the bounds that close.
+    Raises :class:`UserError` where 20,000 sweeps do not bring the bounds that close.
     """
     states = int(chain.first[-1] + chain.room[-1]) + 1
     value, out = np.zeros(states), np.zeros(states)
@@ -171,7 +171,7 @@ def best_decisions(chain: Chain, gamma: float | None) -> Solution:
             value += DAMPING * (out - value)
         # A constant does not change what is best, and taking it off keeps the digits for what does.
         value -= value[0]
-    raise Refusal(f"the exact optimum did not settle: its average lies between {low:.6g} and {high:.6g}")
+    raise UserError(f"the exact optimum did not settle: its average lies between {low:.6g} and {high:.6g}")
 
 
 def _settled(out: Floats, value: Floats, low: float, high: float, gamma: float | None) -> Floats:

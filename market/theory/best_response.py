@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from market.demand.equilibrium import LARGEST_EXPONENT, UNBOUNDED, Logit, utility_of_price, utility_slope
-from market.errors import Refusal
+from market.errors import UserError
 from market.state import Floats
 
 
@@ -37,7 +37,7 @@ class _Seat:
         if nest == 0.0 and logit.outside > -math.inf:
             value = np.concatenate([value, np.full((*value.shape[:2], 1), logit.outside)], axis=-1)
         if value.shape[-1] == 0:
-            raise Refusal("a single seller without an outside option has no finite best price: set outside")
+            raise UserError("a single seller without an outside option has no finite best price: set outside")
         top = value.max(axis=-1)
         rival = top + np.log(np.exp(value - top[..., None]).sum(axis=-1))
         inside = None
@@ -80,7 +80,7 @@ def best_response(
     The stationary price, ``(p - c) a f'(p) E(p) = 1`` with ``E = s'(u) / s``, by Newton's method in the log of the
     markup inside a bracket, then moved into ``[low, high]``; the seat's own entry of ``price`` plays no part.
     Relative error of the markup: ``tolerance``. One seller, plain logit, linear price, ``a = 1``,
-    ``quality = c + 2``, outside 0: ``c + 2``. Raises :class:`Refusal` where the best price is infinite.
+    ``quality = c + 2``, outside 0: ``c + 2``. Raises :class:`UserError` where the best price is infinite.
     """
     price = np.asarray(price, dtype=np.float64)
     cost = float(logit.unit_cost[seat])
@@ -99,7 +99,7 @@ def best_response(
 
     y = _bracketed_root(excess, np.full(len(price), floor), np.full(len(price), ceiling), tolerance)
     if high == math.inf and (y >= ceiling - 1e-6).any():
-        raise Refusal("no finite best response: demand falls too slowly with the price; give the price a bound")
+        raise UserError("no finite best response: demand falls too slowly with the price; give the price a bound")
     return np.asarray(np.clip(cost + np.exp(y), low, high))
 
 

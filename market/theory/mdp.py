@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from market.demand.equilibrium import calendar
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.bellman import Chain
@@ -132,7 +132,7 @@ def build_chain(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, lev
     """Return the seat's decision problem as arrays, and its states.
 
     ``posted`` (N,) are the rivals' prices; the seat may post ``prices`` (P,) and order up to ``levels`` (J,).
-    Raises :class:`Refusal` with the size where there are too many states or decisions.
+    Raises :class:`UserError` with the size where there are too many states or decisions.
     """
     seller = spec.sellers[seat]
     top = int(max(levels.max(), seller.stock))
@@ -181,11 +181,11 @@ def _refuse_size(
         f"{seat_place(spec, seat)}: the exact optimum of lead time {seller.lead_time} and up to {states.top} units has"
     )
     if count > MOST_STATES:
-        raise Refusal(f"{place} {count:,} states, more than {MOST_STATES:,}: lower order_up_to or lead_time")
+        raise UserError(f"{place} {count:,} states, more than {MOST_STATES:,}: lower order_up_to or lead_time")
     low, high = _likely(widest.units(states.top + 1))
     work = prices * _choices(states, levels) * min(high - low + 1, states.top / states.slots + 1)
     if work > MOST_WORK:
-        raise Refusal(
+        raise UserError(
             f"{place} {count:,} states x {prices:,} prices x {len(levels):,} levels, {work:.2g} multiplications a "
             f"sweep, more than {MOST_WORK:.0e}: give fewer prices or levels, or lower order_up_to"
         )

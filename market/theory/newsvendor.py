@@ -32,7 +32,7 @@ from market.demand.equilibrium import (
     solve_qualities,
 )
 from market.demand.script import location_offsets, season_offsets
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.best_response import best_response
 
@@ -68,10 +68,10 @@ def service_level(price: float, unit_cost: float, holding_cost: float, stockout_
 
     Underage ``price - unit_cost + stockout_cost`` is what a unit too few costs, overage ``holding_cost`` a unit too
     many (it keeps its value and is only held for a period); all in money a unit (Arrow, Harris and Marschak 1951;
-    Zipkin 2000, section 9.4). Price 3, cost 2, holding 0.25: 0.8. Raises :class:`Refusal` when holding costs nothing.
+    Zipkin 2000, section 9.4). Price 3, cost 2, holding 0.25: 0.8. Raises :class:`UserError` when holding costs nothing.
     """
     if holding_cost <= 0:
-        raise Refusal("holding_cost must be above 0: stock that costs nothing to hold has no best level")
+        raise UserError("holding_cost must be above 0: stock that costs nothing to hold has no best level")
     underage = max(0.0, price - unit_cost + stockout_cost)
     return underage / (underage + holding_cost)
 
@@ -79,7 +79,7 @@ def service_level(price: float, unit_cost: float, holding_cost: float, stockout_
 def prices_against_nash(spec: MarketSpec, seat: int, price: float) -> Floats:
     """Return posted prices (N,): ``price`` in ``seat``, Bertrand-Nash prices elsewhere.
 
-    Raises :class:`Refusal` where the market has no Nash prices.
+    Raises :class:`UserError` where the market has no Nash prices.
     """
     posted = prices_of(spec).copy()
     posted[seat] = price
@@ -104,10 +104,10 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     events and ``G`` (so without any of these it is exactly Poisson's quantile). In expected mode it is the quantile
     of ``mu_s`` itself at ``G = 1``, in parts of units. Events already announced are not known here.
     Mean 4, ``q = 0.9``: 7, as ``P(Poisson(4) <= 6) = 0.889`` and ``P(<= 7) = 0.949``.
-    Raises :class:`Refusal` unless ``0 <= q < 1``.
+    Raises :class:`UserError` unless ``0 <= q < 1``.
     """
     if not 0 <= q < 1:
-        raise Refusal(f"the quantile of demand needs 0 <= q < 1, got {q}")
+        raise UserError(f"the quantile of demand needs 0 <= q < 1, got {q}")
     means = _window_means(spec, seat, np.asarray(price, dtype=np.float64), periods, draws)
     if spec.customers.mode == "expected":
         return float(np.quantile(means, q, method="inverted_cdf")) * spec.customers.basket
@@ -129,17 +129,17 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int =
     order-up-to range is not looked at.
     Price 3, cost 2, holding 0.25, lead time 0, Poisson demand of mean 4: the 0.8 quantile, 6.
     Where customers have reference prices: of prices held for good.
-    Raises :class:`Refusal` when holding costs nothing or the market holds no stock.
+    Raises :class:`UserError` when holding costs nothing or the market holds no stock.
     """
     seller = spec.sellers[seat]
     place = f"market.sellers.{seat} ({seller.name})"
     if not spec.stocked:
-        raise Refusal(f"{place}: a market made to order holds no stock, so it has no newsvendor level")
+        raise UserError(f"{place}: a market made to order holds no stock, so it has no newsvendor level")
     own = float(np.asarray(price, dtype=np.float64)[seat])
     try:
         ratio = service_level(own, seller.unit_cost, seller.holding_cost, seller.stockout_cost)
-    except Refusal as problem:
-        raise Refusal(f"{place}.{problem}") from None
+    except UserError as problem:
+        raise UserError(f"{place}.{problem}") from None
     return demand_quantile(spec, seat, price, seller.lead_time + 1, ratio, draws) if ratio > 0 else 0.0
 
 
@@ -180,7 +180,7 @@ def _points(draws: int, periods: int, each: int) -> Floats:
     from scipy.stats import qmc  # slow to import, and most users of this module want prices only
 
     if draws < 1 or draws & (draws - 1):
-        raise Refusal(f"draws must be a power of 2, got {draws}")
+        raise UserError(f"draws must be a power of 2, got {draws}")
     points = qmc.Sobol(each * periods, rng=20).random(draws)
     return np.asarray(np.clip(points, 1e-12, 1.0 - 1e-12)).reshape(draws, periods, each)
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from market.demand.equilibrium import Logit, prices_of, profits
 from market.demand.script import varies
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import axis_values
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -108,11 +108,11 @@ def solve(
     order up to the 4 / 5 quantile, 7, every period, and earn ``4 E min(D, 7) - E (7 - D)+``.
 
     Raises:
-        Refusal: the state does not suffice (:func:`why_not` has the reason), or there are too many states.
+        UserError: the state does not suffice (:func:`why_not` has the reason), or there are too many states.
     """
     reason = why_not(spec, seat, gamma)
     if reason is not None:
-        raise Refusal(f"{seat_place(spec, seat)}: no exact optimum: {reason}")
+        raise UserError(f"{seat_place(spec, seat)}: no exact optimum: {reason}")
     posted = _posted(spec, seat, rivals_price)
     if not spec.stocked:
         return _made_to_order(spec, seat, posted, prices, gamma)
@@ -144,18 +144,18 @@ def policy_average(
     Example: lead time 0, level 7 of the newsvendor in :func:`solve`: ``4 E min(D, 7) - E (7 - D)+``.
 
     Raises:
-        Refusal: as :func:`solve`, or an order that exceeds ``top``.
+        UserError: as :func:`solve`, or an order that exceeds ``top``.
     """
     reason = why_not(spec, seat, None) if spec.stocked else "it is made to order"
     if reason is not None:
-        raise Refusal(f"{seat_place(spec, seat)}: no exact average: {reason}")
+        raise UserError(f"{seat_place(spec, seat)}: no exact average: {reason}")
     seller = spec.sellers[seat]
     states = StockStates(int(max(seller.order_up_to[1] if top is None else top, seller.stock)), seller.lead_time)
     tail = np.repeat(states.tails, states.room + 1, axis=0)
     price, order = decide((states.position - tail.sum(axis=1)).astype(np.float64), tail.astype(np.float64))
     above = states.position + order
     if (above > np.maximum(states.top, states.position)).any() or (order < 0).any():
-        raise Refusal(
+        raise UserError(
             f"{seat_place(spec, seat)}: the policy orders up to {above.max():g} units; give top={above.max():g}"
         )
     posted = np.unique(price)
@@ -222,7 +222,9 @@ def _posted(spec: MarketSpec, seat: int, rivals_price: ArrayLike | None) -> Floa
         return np.clip(prices_of(spec), low, high)
     posted = np.asarray(rivals_price, np.float64)
     if posted.shape != (len(spec.sellers),):
-        raise Refusal(f"rivals_price: needs a price for each of {len(spec.sellers)} sellers, got shape {posted.shape}")
+        raise UserError(
+            f"rivals_price: needs a price for each of {len(spec.sellers)} sellers, got shape {posted.shape}"
+        )
     return posted
 
 
@@ -232,11 +234,11 @@ def _axis(spec: MarketSpec, seat: int, given: Axis, axis: Literal["prices", "lev
     bounds = seller.prices if axis == "prices" else seller.order_up_to
     if isinstance(given, str):
         if seller.grid is None:
-            raise Refusal(f"{seat_place(spec, seat)}.grid: a grid is asked for and the seat has none")
+            raise UserError(f"{seat_place(spec, seat)}.grid: a grid is asked for and the seat has none")
         return np.unique(axis_values(getattr(seller.grid, axis), bounds))
     values = axis_values(count if given is None else given if isinstance(given, int) else tuple(given), bounds)
     if len(values) == 0 or values.min() < bounds[0] or values.max() > bounds[1]:
-        raise Refusal(f"{seat_place(spec, seat)}.{axis}: must lie inside [{bounds[0]:g}, {bounds[1]:g}]")
+        raise UserError(f"{seat_place(spec, seat)}.{axis}: must lie inside [{bounds[0]:g}, {bounds[1]:g}]")
     return np.unique(values)
 
 

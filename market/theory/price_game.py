@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from market.demand.equilibrium import Logit, monopoly_prices, nash_prices, profits
 from market.demand.script import varies
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
@@ -47,7 +47,7 @@ class PriceGame:
     def of(cls, spec: MarketSpec, seed: int = 0) -> PriceGame:
         """Play every combination of prices; ``seed`` matters where demand is random.
 
-        Raises :class:`Refusal` with the place where the market is stocked or has reference prices, a seat has no grid,
+        Raises :class:`UserError` with the place where the market is stocked or has reference prices, a seat has no grid,
         or there are no Nash or joint-profit prices.
         """
         prices = price_grids(spec)
@@ -92,29 +92,31 @@ class PriceGame:
 
 
 def price_grids(spec: MarketSpec) -> tuple[Floats, ...]:
-    """Each seat's prices; raise :class:`Refusal` where memory of prices alone is no state, or a grid is missing."""
+    """Each seat's prices; raise :class:`UserError` where memory of prices alone is no state, or a grid is missing."""
     if spec.stocked:
-        raise Refusal(
+        raise UserError(
             "market.inventory: tabular sellers remember prices and nothing else, so stock would be hidden from them; "
             "they need inventory: make_to_order"
         )
     if (spec.tape is not None or len(spec.locations) > 1) and (reason := varies(spec)):
-        raise Refusal(f"{reason}, and tabular sellers remember prices and nothing else")
+        raise UserError(f"{reason}, and tabular sellers remember prices and nothing else")
     if spec.prices_linger:
-        raise Refusal(
+        raise UserError(
             "market.reference_price.weight: is above 0, so that prices posted before move the payoffs of a period, and "
             "prices on a grid are no game of one period; leave reference_price out"
         )
     if spec.visibility.rivals_prices == "hidden":
-        raise Refusal("market.visibility.rivals_prices: tabular sellers remember their rivals' prices; they need last")
+        raise UserError(
+            "market.visibility.rivals_prices: tabular sellers remember their rivals' prices; they need last"
+        )
     grids = tuple(Decisions(spec, seat, "grid").prices for seat in range(len(spec.sellers)))
     for seat, grid in enumerate(grids):
         if len(np.unique(grid)) < len(grid):
-            raise Refusal(f"market.sellers.{seat} ({spec.names[seat]}).grid.prices: must be different prices")
+            raise UserError(f"market.sellers.{seat} ({spec.names[seat]}).grid.prices: must be different prices")
     states = math.prod(len(grid) for grid in grids)
     if states * len(grids) * max(map(len, grids)) > MOST_A_SESSION:
         shape = " x ".join(str(len(grid)) for grid in grids)
-        raise Refusal(f"market.sellers: {shape} prices are {states:,} states; too many for a table, use fewer prices")
+        raise UserError(f"market.sellers: {shape} prices are {states:,} states; too many for a table, use fewer prices")
     return grids
 
 

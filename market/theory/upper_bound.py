@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from market.demand.equilibrium import prices_of
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -55,18 +55,18 @@ def hindsight_profit(
     Example: 10 customers in each of two periods, everyone buys one unit, price at most 3, cost 1: 2 x 20 = 40.
 
     Raises:
-        Refusal: no episode has begun, the market has reference prices (the proof takes demand to depend on the
+        UserError: no episode has begun, the market has reference prices (the proof takes demand to depend on the
             period's prices alone), ``warm_up`` leaves no period, or there are no Nash prices.
     """
     spec, tape = batch.spec, batch.tape
     if (batch.state.episode < 0).any():
-        raise Refusal("hindsight: no episode has begun, so that there is no tape: call reset first")
+        raise UserError("hindsight: no episode has begun, so that there is no tape: call reset first")
     if spec.prices_linger:
-        raise Refusal(
+        raise UserError(
             "market.reference_price.weight is above 0, so that demand depends on past prices and the tape bounds nothing"
         )
     if not 0 <= warm_up < spec.horizon:
-        raise Refusal(f"warm_up: must be at least 0 and below the {spec.horizon} periods played, got {warm_up}")
+        raise UserError(f"warm_up: must be at least 0 and below the {spec.horizon} periods played, got {warm_up}")
     posted = _posted(spec, seat, rivals_price)
     effect = spec.events.effect if spec.events else 0.0
     shocks = tape.xi[:, warm_up:] + effect * tape.event[:, warm_up : spec.horizon]

@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.interrupt import careful
 
 
 def serve(runs: Path, host: str, port: int) -> None:
     """Start TensorBoard and wait for it; Ctrl-C ends it."""
     if not runs.is_dir():
-        raise Refusal(f"{runs}: there is no such folder; bazaar train makes it")
+        raise UserError(f"{runs}: there is no such folder; bazaar train makes it")
     if not any(runs.rglob("events.out.tfevents.*")):
-        raise Refusal(f"{runs}: holds no run yet; bazaar train configs/duopoly.yaml makes one")
+        raise UserError(f"{runs}: holds no run yet; bazaar train configs/duopoly.yaml makes one")
     print(f"TensorBoard on {runs}: http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
     process = subprocess.Popen([*command, "--reload_multifile", "true"])
@@ -30,4 +30,4 @@ def serve(runs: Path, host: str, port: int) -> None:
         process.wait()
         return
     if status not in (0, -signal.SIGTERM):
-        raise Refusal(f"TensorBoard ended with status {status} (is port {port} taken? --port chooses another)")
+        raise UserError(f"TensorBoard ended with status {status} (is port {port} taken? --port chooses another)")

@@ -161,11 +161,12 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from policies.evaluation.evaluate import JudgeOrder, judge
+    from policies.evaluation.entrants import EvaluateOrder
+    from policies.evaluation.evaluate import judge
 
     names = ("seller", "seat", "against", "episodes", "seed", "checkpoint", "risk", "risk_level", "stress")
     options = {name: getattr(args, name) for name in (*names, "json", "csv")}
-    judge(JudgeOrder(tuple(args.subjects), **options, changes=tuple(args.set)))
+    judge(EvaluateOrder(tuple(args.subjects), **options, changes=tuple(args.set)))
 
 
 # ------------------------------------------------------------------------------------------------ theory
@@ -247,10 +248,10 @@ def _add_calibrate_assumptions(group: argparse._ArgumentGroup) -> None:
 
 
 def _calibrate(args: argparse.Namespace) -> None:
-    from market.calibration.options import Options
+    from market.calibration.options import CalibrationOptions
     from policies.sales.calibrate import CalibrateOrder, run
 
-    options = Options(
+    options = CalibrationOptions(
         form=args.price,
         nest=args.nest,
         instruments=args.iv,

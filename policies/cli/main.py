@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.cli.commands import parser
 from policies.common import interrupt
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args.typed = shlex.join(["bazaar", *given])
     try:
         args.work(args)
-    except Refusal as refusal:
+    except UserError as refusal:
         return _mistake(args.command, str(refusal))
     except MemoryError as error:
         return _mistake(args.command, f"not enough memory ({error}): lower training.markets, the grid or the horizon")

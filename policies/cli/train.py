@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.storage.run_folder import SEEDS
-from policies.training.checkpointing import Keeping
+from policies.training.checkpointing import CheckpointOptions
 from policies.training.resume import ResumeOrder, resume
 from policies.training.train import TrainOrder, train
 
@@ -25,14 +25,14 @@ def train_command(args: argparse.Namespace) -> None:
         _go_on(args, given)
         return
     if args.config is None:
-        raise Refusal("the following arguments are required: CONFIG (or --resume RUN)")
-    order = new_order(args, Keeping(**given))
+        raise UserError("the following arguments are required: CONFIG (or --resume RUN)")
+    order = new_order(args, CheckpointOptions(**given))
     if args.seeds is None:
         train(order)
     else:
-        from policies.studies.multi_seed.run import Means, train_seeds
+        from policies.studies.multi_seed.run import WorkerOptions, train_seeds
 
-        train_seeds(order, args.seeds, Means(args.processes, args.ray))
+        train_seeds(order, args.seeds, WorkerOptions(args.processes, args.ray))
 
 
 def _go_on(args: argparse.Namespace, keeping: dict[str, Any]) -> None:
@@ -41,12 +41,12 @@ def _go_on(args: argparse.Namespace, keeping: dict[str, Any]) -> None:
     if not several:
         resume(ResumeOrder(args.resume, **keeping))
         return
-    from policies.studies.multi_seed.run import Means, ResumeSeeds, resume_seeds
+    from policies.studies.multi_seed.run import ResumeSeeds, WorkerOptions, resume_seeds
 
-    resume_seeds(ResumeSeeds(args.resume, **keeping), Means(args.processes, args.ray))
+    resume_seeds(ResumeSeeds(args.resume, **keeping), WorkerOptions(args.processes, args.ray))
 
 
-def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:
+def new_order(args: argparse.Namespace, keeping: CheckpointOptions) -> TrainOrder:
     """What a new run is to be."""
     chosen: dict[str, Any] = {
         name: getattr(args, name) for name in ("seed", "device") if getattr(args, name) is not None
@@ -64,13 +64,15 @@ def new_order(args: argparse.Namespace, keeping: Keeping) -> TrainOrder:
 
 
 def refuse_contradictions(args: argparse.Namespace, allowed: Sequence[str] = ()) -> None:
-    """Raise :class:`Refusal` for options that a run which goes on has decided already, but for those ``allowed``."""
+    """Raise :class:`UserError` for options that a run which goes on has decided already, but for those ``allowed``."""
     for name in DECIDED:
         if name not in allowed and getattr(args, name) not in (None, []):
             what = "CONFIG" if name == "config" else f"--{name}"
-            raise Refusal(f"{what}: a run that goes on has its own settings, seed and device; --resume goes without it")
+            raise UserError(
+                f"{what}: a run that goes on has its own settings, seed and device; --resume goes without it"
+            )
     if args.budget is not None:
-        raise Refusal(
+        raise UserError(
             "--budget: a run that goes on keeps its budget, since step sizes and exploration are functions of the share "
             "of it that is done: with another one the run so far would have been another"
         )

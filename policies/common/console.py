@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 
 WIDE = 150
 
@@ -32,7 +32,7 @@ def terminal(undisturbed: bool = False) -> Console:
 
 
 def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
-    """Raise :class:`Refusal` now for a file that could not be written after minutes of work.
+    """Raise :class:`UserError` now for a file that could not be written after minutes of work.
 
     Args:
         path: None where no file is asked for.
@@ -41,14 +41,14 @@ def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
     if path is None:
         return
     if not path.parent.is_dir():
-        raise Refusal(f"{path}: the folder {path.parent} does not exist")
+        raise UserError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
-        raise Refusal(f"{path}: is a folder, not a file to write to")
+        raise UserError(f"{path}: is a folder, not a file to write to")
     if path.exists() and not force:
         way = "choose another name" if force is None else "choose another name, or --force"
-        raise Refusal(f"{path}: exists already and is not written over; {way}")
+        raise UserError(f"{path}: exists already and is not written over; {way}")
     if not os.access(path.parent, os.W_OK):
-        raise Refusal(f"{path}: cannot be written (permission denied)")
+        raise UserError(f"{path}: cannot be written (permission denied)")
 
 
 def where_option(items: tuple[str, ...]) -> dict[str, str]:
@@ -57,9 +57,9 @@ def where_option(items: tuple[str, ...]) -> dict[str, str]:
     for item in items:
         column, equals, value = (part.strip() for part in item.partition("="))
         if not (column and equals and value):
-            raise Refusal(f"--where {item}: must be COLUMN=VALUE, such as category=YOGURT")
+            raise UserError(f"--where {item}: must be COLUMN=VALUE, such as category=YOGURT")
         if column in found:
-            raise Refusal(f"--where {column}: is given twice")
+            raise UserError(f"--where {column}: is given twice")
         found[column] = value
     return found
 
@@ -70,5 +70,5 @@ def periods_option(text: str | None) -> tuple[str | None, str | None]:
         return None, None
     first, colon, last = (part.strip() for part in text.partition(":"))
     if not colon or not (first or last):
-        raise Refusal(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:")
+        raise UserError(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:")
     return first or None, last or None

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec, Model, find_tape, parse_model, read_yaml
 from policies.config.fields import Count, Periods, Rows, number
 from policies.config.search_space import Dimension, flatten
-from policies.config.selfplay import Independent, SelfPlayOptions, parse_mode
+from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode
 
 
 class Training(Model):
@@ -53,7 +53,7 @@ class RunConfig(Model):
     market: MarketSpec
     seats: dict[str, Any] = Field(default_factory=dict)
     learners: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    selfplay: SerializeAsAny[SelfPlayOptions] = Independent()
+    selfplay: SerializeAsAny[SelfPlayOptions] = IndependentOptions()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(default_factory=dict)
@@ -85,17 +85,17 @@ class RunConfig(Model):
 
 
 def parse_run(data: object, where: str) -> RunConfig:
-    """Build a configuration from plain data; raise :class:`Refusal` with the key's path when it does not fit."""
+    """Build a configuration from plain data; raise :class:`UserError` with the key's path when it does not fit."""
     if isinstance(data, dict) and "market" in data:
         data = data | {"market": MarketSpec.parse(data["market"], f"{where}: market")}
     if isinstance(data, dict) and data.get("selfplay") is not None:
         data = data | {"selfplay": parse_mode(data["selfplay"], f"{where}: selfplay")}
     try:
         return parse_model(RunConfig, data, where)
-    except Refusal as problem:
+    except UserError as problem:
         # parse_model joins with dots, which would make the file's name look like a key.
         lines = [line.replace(f"{where}.", f"{where}: ", 1) for line in str(problem).split("\n")]
-        raise Refusal("\n".join(lines)) from None
+        raise UserError("\n".join(lines)) from None
 
 
 def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
@@ -115,8 +115,8 @@ def _with_history(config: RunConfig, where: str) -> RunConfig:
 
     try:
         return config.model_copy(update={"market": pinned(config.market)})
-    except Refusal as problem:
-        raise Refusal(f"{where}: {problem}") from None
+    except UserError as problem:
+        raise UserError(f"{where}: {problem}") from None
 
 
 def set_value(data: dict[str, Any], change: str) -> None:
@@ -128,17 +128,17 @@ def set_value(data: dict[str, Any], change: str) -> None:
     """
     path, equals, text = change.partition("=")
     if not equals or not path:
-        raise Refusal(f"--set {change}: must be key.path=value")
+        raise UserError(f"--set {change}: must be key.path=value")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise Refusal(f"--set {change}: the value is not valid YAML") from None
+        raise UserError(f"--set {change}: the value is not valid YAML") from None
     node: Any = data
     known, rest = _names(data), path
     while True:
         part = _first(rest, known)
         if not part or rest == f"{part}.":
-            raise Refusal(f"--set {change}: must be key.path=value, no key empty")
+            raise UserError(f"--set {change}: must be key.path=value, no key empty")
         if part == rest:
             break
         rest = rest[len(part) + 1 :]
@@ -172,7 +172,7 @@ def _descend(node: Any, part: str, where: str) -> Any:
     if isinstance(node, dict) and node.get(part) is None:
         node[part] = {}
     if not isinstance(node[at], (dict, list)):
-        raise Refusal(f"{where}: is the value {node[at]!r}, it has no keys")
+        raise UserError(f"{where}: is the value {node[at]!r}, it has no keys")
     return node[at]
 
 
@@ -181,4 +181,4 @@ def _index(items: list[Any], part: str, where: str) -> int:
         if part == str(k) or (isinstance(item, dict) and item.get("name") == part):
             return k
     names = [str(item["name"]) if isinstance(item, dict) and "name" in item else str(k) for k, item in enumerate(items)]
-    raise Refusal(f"{where}: no item {part!r} among {', '.join(names) or 'none'}")
+    raise UserError(f"{where}: no item {part!r} among {', '.join(names) or 'none'}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import Model, parse_model
 from policies.config.fields import Count
 
@@ -19,13 +19,13 @@ class SelfPlayOptions(Model):
     mode: str
 
 
-class Independent(SelfPlayOptions):
+class IndependentOptions(SelfPlayOptions):
     """All learn at once in one market, each from its own seat's rewards."""
 
     mode: Literal["independent"] = "independent"
 
 
-class Shared(SelfPlayOptions):
+class SharedOptions(SelfPlayOptions):
     """One learner plays several seats (parameter sharing: Gupta, Egorov & Kochenderfer 2017)."""
 
     mode: Literal["shared"] = "shared"
@@ -37,7 +37,7 @@ class Shared(SelfPlayOptions):
     )
 
 
-class League(SelfPlayOptions):
+class LeagueOptions(SelfPlayOptions):
     """Rivals drawn for each row from a pool, the harder ones more often (Vinyals et al. 2019)."""
 
     mode: Literal["league"] = "league"
@@ -75,7 +75,7 @@ class League(SelfPlayOptions):
         return self
 
 
-class PSRO(SelfPlayOptions):
+class PSROOptions(SelfPlayOptions):
     """Rounds of best responses to the equilibrium of the pool (policy-space response oracles, Lanctot et al. 2017)."""
 
     mode: Literal["psro"] = "psro"
@@ -89,16 +89,21 @@ class PSRO(SelfPlayOptions):
     episodes: PositiveInt = Field(default=64, description="episodes that each line-up of the empirical game is played")
 
 
-MODES: dict[str, type[SelfPlayOptions]] = {"independent": Independent, "shared": Shared, "league": League, "psro": PSRO}
+MODES: dict[str, type[SelfPlayOptions]] = {
+    "independent": IndependentOptions,
+    "shared": SharedOptions,
+    "league": LeagueOptions,
+    "psro": PSROOptions,
+}
 
 
 def parse_mode(data: object, where: str) -> SelfPlayOptions:
-    """Read a mode, ``league`` or ``{mode: league, pool: 12}``; raise :class:`Refusal` with the key's path."""
+    """Read a mode, ``league`` or ``{mode: league, pool: 12}``; raise :class:`UserError` with the key's path."""
     if isinstance(data, SelfPlayOptions):
         return data
     given = {"mode": data} if isinstance(data, str) else data
     if not isinstance(given, dict) or "mode" not in given:
-        raise Refusal(f"{where}: must be a mode, or a mapping with the key mode; the modes are {', '.join(MODES)}")
+        raise UserError(f"{where}: must be a mode, or a mapping with the key mode; the modes are {', '.join(MODES)}")
     if given["mode"] not in MODES:
-        raise Refusal(f"{where}.mode: unknown mode {given['mode']!r}; the modes are {', '.join(MODES)}")
+        raise UserError(f"{where}.mode: unknown mode {given['mode']!r}; the modes are {', '.join(MODES)}")
     return parse_model(MODES[given["mode"]], given, where)

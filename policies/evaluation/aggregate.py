@@ -43,7 +43,7 @@ class Overall:
 
 
 @dataclass(frozen=True)
-class LineUps:
+class AcrossLineUps:
     """One seat's comparisons against several line-ups, in all of which the same candidates met the same customers."""
 
     comparisons: Sequence[Comparison]
@@ -124,7 +124,7 @@ def share_of_best(comparison: Comparison, policy: str) -> float:
 
 
 @dataclass(frozen=True)
-class TrainingRuns:
+class AcrossRuns:
     """One seller's training runs in one seat, over all line-ups; ``scores`` (R, S) are shares of the best's profit."""
 
     seat: str
@@ -172,11 +172,11 @@ class TrainingRuns:
         return plain(about | middle | chance | {"lowest_run": low, "highest_run": high})
 
 
-def training_runs(comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> list[TrainingRuns]:
+def training_runs(comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> list[AcrossRuns]:
     """The comparisons of one seat by the seller that its subjects are training runs of (``sellers``: by policy)."""
     groups: dict[str, list[str]] = {}
     for result in comparisons[0].results:
         if result.subject and result.policy in sellers:
             groups.setdefault(sellers[result.policy], []).append(result.policy)
     seat = comparisons[0].seat
-    return [TrainingRuns(seat, seller, tuple(policies), comparisons) for seller, policies in groups.items()]
+    return [AcrossRuns(seat, seller, tuple(policies), comparisons) for seller, policies in groups.items()]

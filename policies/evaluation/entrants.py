@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.run_sellers import saved_policies
@@ -21,7 +21,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
-class JudgeOrder:
+class EvaluateOrder:
     """What `bazaar evaluate` was asked. ``subjects``: folders of runs of one market, or one configuration."""
 
     subjects: tuple[Path, ...]
@@ -40,7 +40,7 @@ class JudgeOrder:
 
 
 @dataclass(frozen=True)
-class Subjects:
+class Entrants:
     """What :func:`find_subjects` found.
 
     Args:
@@ -58,28 +58,28 @@ class Subjects:
     remarks: tuple[str, ...] = ()
 
 
-def find_subjects(order: JudgeOrder) -> Subjects:
-    """Who is judged, in which seats of which market; raises :class:`Refusal` where they do not go together."""
+def find_subjects(order: EvaluateOrder) -> Entrants:
+    """Who is judged, in which seats of which market; raises :class:`UserError` where they do not go together."""
     order = replace(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
-        raise Refusal(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
+        raise UserError(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     return found if order.risk_level is None else _at_level(found, order.risk_level)
 
 
-def _at_level(found: Subjects, level: float) -> Subjects:
+def _at_level(found: Entrants, level: float) -> Entrants:
     settings = found.config.evaluation.model_copy(update={"risk_level": level})
     config = found.config.model_copy(update={"evaluation": settings})
-    return Subjects(config, found.seats, found.sellers, found.changed, found.remarks)
+    return Entrants(config, found.seats, found.sellers, found.changed, found.remarks)
 
 
-def _of_rules(order: JudgeOrder, path: Path) -> Subjects:
+def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
     config = load_run(path, order.changes)
     if order.seller is None:
-        raise Refusal(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
+        raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
     if order.seller in config.market.names:
-        raise Refusal(
+        raise UserError(
             f"--seller {order.seller}: of a configuration, --seller gives the RULES to judge; --seat names their seat"
         )
     rules = parse_rules(order.seller, "--seller", config.market)
@@ -87,10 +87,10 @@ def _of_rules(order: JudgeOrder, path: Path) -> Subjects:
     for seat in seats:
         with place("--seller"):
             rules.check(config.market, seat)
-    return Subjects(config, {seat: {rules.label: rules} for seat in seats})
+    return Entrants(config, {seat: {rules.label: rules} for seat in seats})
 
 
-def _of_runs(order: JudgeOrder) -> Subjects:
+def _of_runs(order: EvaluateOrder) -> Entrants:
     folders = order.subjects
     trained = [open_run(folder) for folder in folders]
     _refuse_twice(folders)
@@ -106,14 +106,14 @@ def _of_runs(order: JudgeOrder) -> Subjects:
             label = f"{seller}, {run}" if len(folders) > 1 else seller
             seats.setdefault(seat, {})[label] = policy
             sellers[label] = seller
-    return Subjects(config, seats, sellers, changed, tuple(_remarks(names, folders, trained)))
+    return Entrants(config, seats, sellers, changed, tuple(_remarks(names, folders, trained)))
 
 
-def _seated(order: JudgeOrder, folder: Path, spec: MarketSpec, moved: bool) -> list[tuple[int, str, Seller]]:
+def _seated(order: EvaluateOrder, folder: Path, spec: MarketSpec, moved: bool) -> list[tuple[int, str, Seller]]:
     """The run's sellers: the seat, the name and the policy in it, which sees a market that has ``moved`` adapted."""
     saved = saved_policies(folder, order.checkpoint)
     if order.seller is not None and order.seller not in saved:
-        raise Refusal(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
+        raise UserError(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
     chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
     only = _seats(order, spec) if order.seat else None
     return [
@@ -121,11 +121,11 @@ def _seated(order: JudgeOrder, folder: Path, spec: MarketSpec, moved: bool) -> l
     ]
 
 
-def _seats(order: JudgeOrder, spec: MarketSpec) -> list[int]:
+def _seats(order: EvaluateOrder, spec: MarketSpec) -> list[int]:
     if order.seat is None:
         return list(range(len(spec.sellers)))
     if order.seat not in spec.names:
-        raise Refusal(f"--seat {order.seat}: the market's sellers are {', '.join(spec.names)}")
+        raise UserError(f"--seat {order.seat}: the market's sellers are {', '.join(spec.names)}")
     return [spec.names.index(order.seat)]
 
 
@@ -139,14 +139,14 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
     places = [folder.resolve() for folder in folders]
     for k, folder in enumerate(folders):
         if places[k] in places[:k]:
-            raise Refusal(f"{folder}: is given twice; every training run counts once")
+            raise UserError(f"{folder}: is given twice; every training run counts once")
 
 
 def _refuse_other_markets(folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
     for folder, config in zip(folders[1:], configs[1:], strict=True):
         found = differences(configs[0].market.dump(), config.market.dump(), "market")
         if found:
-            raise Refusal(f"{folders[0]} and {folder}: are runs of different markets: {_some(found)}")
+            raise UserError(f"{folders[0]} and {folder}: are runs of different markets: {_some(found)}")
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:

@@ -13,18 +13,15 @@ from rich.console import Console
 from policies.common.console import refuse_unwritable, terminal
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
-from policies.evaluation.aggregate import LineUps, training_runs
+from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
-from policies.evaluation.entrants import JudgeOrder, Subjects, find_subjects
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.entrants import EvaluateOrder, find_subjects
+from policies.evaluation.line_ups import LineUps
 from policies.evaluation.overall_table import print_line_ups, print_runs
 from policies.evaluation.view import comparison_rows, print_comparison
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
 from policies.storage.run_folder import write_json
-
-__all__ = ["JudgeOrder", "Subjects", "find_subjects", "judge", "judge_all", "refuse_unwritable", "terminal"]
-
 
 Row = dict[str, Any]
 Keep = Callable[[Sequence[Row]], None]
@@ -50,7 +47,7 @@ class Files:
                 writer.writerows(self.rows)
 
 
-def judge(order: JudgeOrder) -> None:
+def judge(order: EvaluateOrder) -> None:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
     one_torch_thread()
     for path in (order.json, order.csv):
@@ -58,7 +55,7 @@ def judge(order: JudgeOrder) -> None:
     found = find_subjects(order)
     files = Files(order.json, order.csv)
     console = terminal(undisturbed=bool(order.json or order.csv))
-    judge = Judge(found.config, order.seed, found.changed)
+    judge = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)
     given = (order.against, order.episodes, console)
@@ -69,7 +66,7 @@ def judge(order: JudgeOrder) -> None:
 
 
 def judge_all(
-    judge: Judge,
+    judge: LineUps,
     subjects: Mapping[int, Mapping[str, Seller | Rules]],
     against: str | None,
     episodes: int | None,
@@ -99,7 +96,7 @@ def judge_all(
 
 
 def _compare(
-    judge: Judge,
+    judge: LineUps,
     seat: int,
     named: Mapping[str, Seller | Rules],
     line_up: Rules,
@@ -117,14 +114,14 @@ def _compare(
         return judge.compare(seat, sellers, line_up, episodes, tick)
 
 
-def _print_risk(comparison: Comparison, judge: Judge, console: Console) -> None:
+def _print_risk(comparison: Comparison, judge: LineUps, console: Console) -> None:
     from policies.evaluation.risk_table import print_risk
 
     print_risk(comparison, judge.spec, judge.config.evaluation, console)
 
 
 def _sum_up(
-    judge: Judge, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
+    judge: LineUps, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
 ) -> None:
     """What the comparisons of each seat say together: over line-ups, and over training runs."""
     seats = {
@@ -132,7 +129,7 @@ def _sum_up(
     }
     for those in seats.values():
         if len(those) > 1:
-            line_ups = LineUps(those)
+            line_ups = AcrossLineUps(those)
             keep(line_ups.rows())
             print_line_ups(line_ups, judge.spec, judge.config.evaluation, console)
     runs = [found for those in seats.values() for found in training_runs(those, sellers)]
@@ -141,7 +138,7 @@ def _sum_up(
 
 
 def stress_all(
-    judge: Judge,
+    judge: LineUps,
     subjects: Mapping[int, Mapping[str, Seller | Rules]],
     against: str | None,
     episodes: int | None,

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
 from policies.evaluation.compare import Comparison, Tick, compare
-from policies.evaluation.profit_gain import References, silent
+from policies.evaluation.profit_gain import ProfitGain, silent
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
@@ -39,7 +39,7 @@ MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus
 MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
 
 
-class Judge:
+class LineUps:
     """Plays comparisons in one market; fixed competitors are made once and used again.
 
     ``changed``: the settings in which the market differs from the one that its learned sellers were trained in.
@@ -50,9 +50,9 @@ class Judge:
         self._made: dict[tuple[str, int, str], FixedSeller] = {}
 
     @cached_property
-    def references(self) -> References:
+    def references(self) -> ProfitGain:
         """What all seats would earn at Nash and at joint-profit prices."""
-        return References(self.spec, self.config.evaluation)
+        return ProfitGain(self.spec, self.config.evaluation)
 
     def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> FixedSeller:
         """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
@@ -74,7 +74,7 @@ class Judge:
         return self._made[at]
 
     def check(self) -> None:
-        """Raise :class:`Refusal` now for a line-up or competitor of the configuration that cannot play later."""
+        """Raise :class:`UserError` now for a line-up or competitor of the configuration that cannot play later."""
         self.line_ups(None)
         self.line_ups("panel")
         self.competitors()
@@ -94,7 +94,7 @@ class Judge:
     def _only_one(self, against: str | None) -> list[Rules]:
         """A monopoly has no rivals; the line-up that it is given plays nowhere."""
         if against not in (None, "panel"):
-            raise Refusal(f"--against {against}: {self.spec.name} has one seller, so there are no rivals")
+            raise UserError(f"--against {against}: {self.spec.name} has one seller, so there are no rivals")
         return [parse_rules("cost_plus", "line-up", self.spec)]
 
     def competitors(self) -> list[Rules]:
@@ -121,12 +121,12 @@ class Judge:
             raise problems[0]
         return usable
 
-    def _usable(self, listed: Sequence[str], where: str) -> tuple[list[Rules], list[Refusal]]:
-        usable, problems = list[Rules](), list[Refusal]()
+    def _usable(self, listed: Sequence[str], where: str) -> tuple[list[Rules], list[UserError]]:
+        usable, problems = list[Rules](), list[UserError]()
         for k, text in enumerate(listed):
             try:
                 usable.append(self._rules(text, f"{where}.{k}"))
-            except Refusal as problem:
+            except UserError as problem:
                 problems.append(problem)
         return usable, problems
 
@@ -140,8 +140,8 @@ class Judge:
         for seat in range(len(self.spec.sellers)):
             try:
                 rules.check(self.spec, seat)
-            except Refusal as problem:
-                raise Refusal(f"{where}: {rules.label} cannot play here: {problem}") from None
+            except UserError as problem:
+                raise UserError(f"{where}: {rules.label} cannot play here: {problem}") from None
         return rules
 
     def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = silent) -> list[Seller]:

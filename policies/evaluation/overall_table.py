@@ -8,7 +8,7 @@ from rich.console import Console
 
 from market.spec.models import MarketSpec
 from policies.config.run import Evaluation
-from policies.evaluation.aggregate import LineUps, TrainingRuns
+from policies.evaluation.aggregate import AcrossLineUps, AcrossRuns
 from policies.evaluation.view import in_brackets, number, played, plus_minus, print_table, relative, word
 
 ONE_SEED = "one training seed; train several with --seeds to tell luck from skill."
@@ -20,7 +20,7 @@ HOW_RUNS = (
 )
 
 
-def print_line_ups(line_ups: LineUps, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
+def print_line_ups(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
     """The table of one seat over all line-ups, best first, and what it says of the subjects."""
     heads = ["", f"profit a {spec.period}", "to best fixed overall", "worst against", "to best fixed there"]
     cells = []
@@ -36,7 +36,7 @@ def print_line_ups(line_ups: LineUps, spec: MarketSpec, settings: Evaluation, co
     console.print(_how(line_ups, spec, settings), style="dim", highlight=False)
 
 
-def verdicts(line_ups: LineUps) -> list[str]:
+def verdicts(line_ups: AcrossLineUps) -> list[str]:
     """A sentence for every subject about its mean over line-ups."""
     if line_ups.best is None:
         return []
@@ -51,7 +51,7 @@ def verdicts(line_ups: LineUps) -> list[str]:
     return lines
 
 
-def _how(line_ups: LineUps, spec: MarketSpec, settings: Evaluation) -> str:
+def _how(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> str:
     numbers = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
     span = f"{numbers[0]} to " if len(numbers) > 1 else ""
     return (
@@ -61,7 +61,7 @@ def _how(line_ups: LineUps, spec: MarketSpec, settings: Evaluation) -> str:
     )
 
 
-def print_runs(found: Sequence[TrainingRuns], console: Console) -> None:
+def print_runs(found: Sequence[AcrossRuns], console: Console) -> None:
     """What several training runs of a seller say together; of one alone, that it is one."""
     several = [runs for runs in found if len(runs.policies) > 1]
     for runs in several:
@@ -76,7 +76,7 @@ def print_runs(found: Sequence[TrainingRuns], console: Console) -> None:
         console.print(f"{ONE_SEED[0].upper()}{ONE_SEED[1:]}\n", style="dim", highlight=False)
 
 
-def _over_runs(runs: TrainingRuns) -> str:
+def _over_runs(runs: AcrossRuns) -> str:
     low, high = (_score(runs, end) for end in runs.ends)
     of = "more a period than the best fixed competitor" if runs.in_money else "of the best fixed competitor's profit"
     middle, chance, enough = runs.middle, runs.improvement, len(runs.policies) > 2
@@ -89,5 +89,5 @@ def _over_runs(runs: TrainingRuns) -> str:
     )
 
 
-def _score(runs: TrainingRuns, value: float) -> str:
+def _score(runs: AcrossRuns, value: float) -> str:
     return f"{value:+.4g}" if runs.in_money else f"{value:+.2%}"

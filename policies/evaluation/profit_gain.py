@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -69,7 +69,7 @@ class Ends:
 
 
 @dataclass
-class References:
+class ProfitGain:
     """Plays both ends in one market and keeps what was played; episodes counted as ``settings`` say.
 
     ``problem`` tells why there is no profit gain (one seller, a market that replays a history, or no such prices or
@@ -93,7 +93,7 @@ class References:
         try:
             self._set("nash", Nash())
             self._set("joint", Collusive())
-        except Refusal as problem:
+        except UserError as problem:
             self.problem = str(problem)
 
     def _set(self, end: End, pricing: PricingRule) -> None:

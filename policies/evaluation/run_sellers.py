@@ -17,10 +17,10 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec, Model, parse_model
 from policies.config.run import RunConfig
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.sellers.checkpoint import SavedSeller, load_seller
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
@@ -113,22 +113,22 @@ def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, Saved
     """The run's learners by name, in seat order: at their ``best`` or ``latest`` evaluation, or their ``mixture``.
 
     Raises:
-        Refusal: there are none; for ``mixture`` also where the run's mode has none, or its files are damaged.
+        UserError: there are none; for ``mixture`` also where the run's mode has none, or its files are damaged.
     """
     if checkpoint != MIXTURE:
         return saved_sellers(folder, checkpoint)
     config = open_run(folder)
     if config.selfplay.mode != "psro":
-        raise Refusal(
+        raise UserError(
             f"{folder}: has no mixture, its selfplay is {config.selfplay.mode}; a run with selfplay: psro ends with one"
         )
     seed = read_about(folder).get("seed")
-    judge = Judge(config, seed if isinstance(seed, int) else 0)
+    judge = LineUps(config, seed if isinstance(seed, int) else 0)
     homes = saved_sellers(folder, "latest")
     return {name: load_mixture(folder, home, as_trained(judge, home.seat)) for name, home in homes.items()}
 
 
-def as_trained(judge: Judge, seat: int) -> Find:
+def as_trained(judge: LineUps, seat: int) -> Find:
     """Rules of a run's pool with their levels, as training found them."""
     return lambda text: judge.fixed(parse_rules(text, "rules", judge.spec), seat).rules
 
@@ -136,7 +136,7 @@ def as_trained(judge: Judge, seat: int) -> Find:
 def load_mixture(folder: Path, home: SavedSeller, find: Find) -> SavedMixture:
     """The mixture of the seat of ``home``; ``find`` reads rules and finds their levels.
 
-    Raises :class:`Refusal` where the folder has none or it is damaged.
+    Raises :class:`UserError` where the folder has none or it is damaged.
     """
     path = folder / FILE
     parts = []
@@ -151,10 +151,10 @@ def _entries(path: Path, seller: str) -> list[_Entry]:
     try:
         listed: list[Any] = list(json.loads(path.read_text(encoding="utf-8"))["mixtures"][seller])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise Refusal(f"{path}: is missing or damaged: it holds no mixture of {seller}") from None
+        raise UserError(f"{path}: is missing or damaged: it holds no mixture of {seller}") from None
     entries = [parse_model(_Entry, one, f"{path}: mixtures.{seller}.{k}") for k, one in enumerate(listed)]
     if not sum(entry.weight for entry in entries) > 0:
-        raise Refusal(f"{path}: mixtures.{seller}: no member has a weight above 0")
+        raise UserError(f"{path}: mixtures.{seller}: no member has a weight above 0")
     return entries
 
 
@@ -163,7 +163,7 @@ def _policy(folder: Path, entry: _Entry, home: SavedSeller, find: Find) -> Saved
         return find(str(entry.rules))
     member = load_seller(folder / entry.file)
     if (member.seller, member.seat) != (home.seller, home.seat):
-        raise Refusal(f"{entry.file} is a policy of {member.seller}")
+        raise UserError(f"{entry.file} is a policy of {member.seller}")
     return member
 
 
@@ -190,13 +190,13 @@ def pack(mixture: SavedMixture) -> bytes:
 
 
 def unpack(content: bytes, name: str) -> SavedMixture:
-    """What :func:`pack` packed; raise :class:`Refusal` for anything else, under ``name``."""
+    """What :func:`pack` packed; raise :class:`UserError` for anything else, under ``name``."""
     with tempfile.TemporaryDirectory() as at:
         try:
             with ZipFile(BytesIO(content)) as packed:
                 packed.extractall(at)
         except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
-            raise Refusal(f"{name}: is damaged or no mixture packed by bazaar") from None
+            raise UserError(f"{name}: is damaged or no mixture packed by bazaar") from None
         home = load_seller(Path(at) / HOME)
         return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
 
@@ -207,7 +207,7 @@ def default_player(spec: MarketSpec) -> str:
 
 
 @dataclass(frozen=True)
-class FrozenRun:
+class RunSellers:
     """A run's market and its sellers, N of everything, in seat order.
 
     ``learners`` names the algorithm of each seat, ``rules`` what a seat without one follows; the other is None.
@@ -215,7 +215,7 @@ class FrozenRun:
 
     folder: Path
     config: RunConfig
-    judge: Judge
+    judge: LineUps
     sellers: list[Seller]
     labels: list[str]
     learners: list[str | None]
@@ -232,9 +232,9 @@ class FrozenRun:
         return self.judge.seed
 
     def seat(self, name: str, option: str = "--seller") -> int:
-        """The seat of a seller's name; raise :class:`Refusal` when there is none."""
+        """The seat of a seller's name; raise :class:`UserError` when there is none."""
         if name not in self.spec.names:
-            raise Refusal(f"{option} {name}: the market's sellers are {', '.join(self.spec.names)}")
+            raise UserError(f"{option} {name}: the market's sellers are {', '.join(self.spec.names)}")
         return self.spec.names.index(name)
 
     def player(self, seat: int) -> Any:
@@ -242,17 +242,17 @@ class FrozenRun:
         return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
 
 
-def frozen_run(folder: Path, checkpoint: str = "best") -> FrozenRun:
-    """Everybody of a run; raise :class:`Refusal` for a folder that is not a run's, or lacks a saved seller.
+def frozen_run(folder: Path, checkpoint: str = "best") -> RunSellers:
+    """Everybody of a run; raise :class:`UserError` for a folder that is not a run's, or lacks a saved seller.
 
     ``checkpoint``: ``best``, ``latest``, or ``mixture``, what learners of a ``psro`` run mix in its equilibrium.
     """
     if not folder.is_dir():
-        raise Refusal(f"{folder}: is not a run's folder")
+        raise UserError(f"{folder}: is not a run's folder")
     config = open_run(folder)
     saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
-    judge = Judge(config, run_seed(folder))
-    run = FrozenRun(folder, config, judge, [], [], [], [])
+    judge = LineUps(config, run_seed(folder))
+    run = RunSellers(folder, config, judge, [], [], [], [])
     for seat, name in enumerate(config.market.names):
         if seat in saved:
             run.sellers.append(saved[seat].sit(config.market))
@@ -266,15 +266,15 @@ def frozen_run(folder: Path, checkpoint: str = "best") -> FrozenRun:
     return run
 
 
-def _rules(run: FrozenRun, seat: int) -> Rules:
+def _rules(run: RunSellers, seat: int) -> Rules:
     """What a seat without a checkpoint follows; a learner's seat should have one."""
     player, name = run.player(seat), run.spec.names[seat]
     try:
         return parse_rules(player, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
-    except Refusal:
+    except UserError:
         if isinstance(player, dict) and "pricing" in player:
             raise
-        raise Refusal(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
+        raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
 
 
 def run_seed(folder: Path) -> int:
@@ -285,14 +285,16 @@ def run_seed(folder: Path) -> int:
         return 0
 
 
-def refuse_different_markets(runs: Sequence[FrozenRun]) -> None:
-    """Raise :class:`Refusal` that names two runs whose markets differ, and the keys that do."""
+def refuse_different_markets(runs: Sequence[RunSellers]) -> None:
+    """Raise :class:`UserError` that names two runs whose markets differ, and the keys that do."""
     first = runs[0]
     for other in runs[1:]:
         if other.spec != first.spec:
             mine, theirs = first.spec.dump(), other.spec.dump()
             keys = [f"market.{key}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
-            raise Refusal(f"{first.folder} and {other.folder} are runs of different markets: {', '.join(keys)} differ")
+            raise UserError(
+                f"{first.folder} and {other.folder} are runs of different markets: {', '.join(keys)} differ"
+            )
 
 
 def analysis_path(folder: Path, stem: str) -> Path:

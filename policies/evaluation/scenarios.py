@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from market.demand.equilibrium import reward_scales
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.sellers.protocol import Memory, View
@@ -26,7 +26,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Shift:
+class Scenario:
     """One row of a stress test: the market, or why there is none; ``absent`` is the seat of a rival that has left."""
 
     name: str
@@ -59,7 +59,7 @@ def pinned(spec: MarketSpec) -> MarketSpec:
     return spec.model_copy(update={"sellers": tuple(sellers)})
 
 
-def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Shift]:
+def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Scenario]:
     """The unchanged market, then every shift that means something in it.
 
     Args:
@@ -72,26 +72,26 @@ def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Shift]:
         each rival leaving, and a demand shock of three periods up and down.
     """
     still = pinned(spec)
-    found = [Shift(UNCHANGED, still)]
+    found = [Scenario(UNCHANGED, still)]
     found += [_shift(name, still, change) for name, change in _changes(spec, warm_up)]
     others = [k for k in range(len(spec.sellers)) if k != seat]
     found += [_shift(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
     return [_unless_replayed(shift, spec) for shift in found]
 
 
-def _unless_replayed(shift: Shift, spec: MarketSpec) -> Shift:
+def _unless_replayed(shift: Scenario, spec: MarketSpec) -> Scenario:
     """A history is recovered anew in every market: what changes demand would still give its sales at its prices."""
     undone = spec.tape is not None and (shift.absent is not None or shift.name.startswith(("demand ", "price ")))
     return replace(shift, market=None, problem=REPLAYED) if undone else shift
 
 
-def _shift(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Shift:
+def _shift(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Scenario:
     data = spec.dump()
     change(data)
     try:
-        return Shift(name, MarketSpec.parse(data), absent)
-    except Refusal as problem:
-        return Shift(name, None, absent, str(problem))
+        return Scenario(name, MarketSpec.parse(data), absent)
+    except UserError as problem:
+        return Scenario(name, None, absent, str(problem))
 
 
 def _changes(spec: MarketSpec, warm_up: int) -> Iterator[tuple[str, Change]]:

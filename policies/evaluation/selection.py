@@ -76,7 +76,7 @@ def relative(standings: ArrayLike, pars: ArrayLike) -> Floats:
 
 
 @dataclass
-class Choice:
+class ModelSelection:
     """Judges learners against fixed rivals, the same for all its time.
 
     Args:

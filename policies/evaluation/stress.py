@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -24,7 +24,7 @@ from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import BLOCK, interval
-from policies.evaluation.scenarios import UNCHANGED, Absent, Shift, shifts
+from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, shifts
 from policies.evaluation.stress_table import print_stress
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rollout import play
@@ -32,14 +32,14 @@ from policies.sellers.rollout import play
 EPISODES = 512
 FIELDS = ("profit", "on_hand_left", "on_order")
 # What a seller that meets a market of another shape than it was made for may fall over.
-MISFITS = (Refusal, ArithmeticError, LookupError, RuntimeError, ValueError)
+MISFITS = (UserError, ArithmeticError, LookupError, RuntimeError, ValueError)
 
 Tick = Callable[[str, int], None]
 
 
 @runtime_checkable
 class Movable(Protocol):
-    """A seller that has to be told when its market changes, as :class:`policies.sellers.network_seller.TrainedSeller` has."""
+    """A seller that has to be told when its market changes, as :class:`policies.sellers.network_seller.NetworkSeller` has."""
 
     def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> Seller:
         """The same seller in the same seat of ``spec``, a variant of ``home``."""
@@ -58,11 +58,11 @@ class Named:
         return self.seller.start(markets)
 
     def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
-        """The seller's own decision; raises :class:`Refusal` with its name where it cannot decide."""
+        """The seller's own decision; raises :class:`UserError` with its name where it cannot decide."""
         try:
             return self.seller.act(view, memory)
         except MISFITS as problem:
-            raise Refusal(f"{self.name}: {problem}") from None
+            raise UserError(f"{self.name}: {problem}") from None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Stress:
     seed: int
     episodes: int
 
-    def line_up(self, shift: Shift, market: MarketSpec, name: str, subject: Seller) -> list[Seller]:
+    def line_up(self, shift: Scenario, market: MarketSpec, name: str, subject: Seller) -> list[Seller]:
         """A seller for every seat of a shifted market."""
         seats: list[Seller] = []
         for k, rival in enumerate(self.rivals):
@@ -88,10 +88,10 @@ class Stress:
             seats.append(Named(who, moved))
         return seats
 
-    def profit(self, shift: Shift, name: str, subject: Seller, tick: Tick) -> Floats:
-        """Profit a period of each episode (E,); raises :class:`Refusal` where somebody cannot play the shift."""
+    def profit(self, shift: Scenario, name: str, subject: Seller, tick: Tick) -> Floats:
+        """Profit a period of each episode (E,); raises :class:`UserError` where somebody cannot play the shift."""
         if shift.market is None:
-            raise Refusal(shift.problem)
+            raise UserError(shift.problem)
         seats, settings = self.line_up(shift, shift.market, name, subject), self.settings
         first, found = row_seed(self.seed, "evaluate"), []
         for start in range(0, self.episodes, BLOCK):
@@ -115,10 +115,10 @@ class Stress:
                 rows.append(about | figures(profit, unchanged[name]))
             yield rows
 
-    def _try(self, shift: Shift, name: str, subject: Seller, tick: Tick) -> tuple[Floats | None, str | None]:
+    def _try(self, shift: Scenario, name: str, subject: Seller, tick: Tick) -> tuple[Floats | None, str | None]:
         try:
             return self.profit(shift, name, subject, tick), None
-        except Refusal as problem:
+        except UserError as problem:
             return None, str(problem)
 
 

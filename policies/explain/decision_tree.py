@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.explain.features import Feature, natural_features, plain
-from policies.explain.states import Watched, level_wanted, views
+from policies.explain.features import StateFeature, natural_features, plain
+from policies.explain.states import Rollout, level_wanted, views
 from policies.sellers.protocol import Seller
 
 DEPTH = 3
@@ -82,7 +82,7 @@ class Fidelity:
 
 
 @dataclass(frozen=True)
-class Imitation:
+class DecisionTree:
     """A policy's sentences, most frequent first, and their fidelity, measured in ``held_out`` situations."""
 
     sentences: tuple[Sentence, ...]
@@ -92,7 +92,7 @@ class Imitation:
     held_out: int
 
 
-def imitate(seller: Seller, watched: Watched, seat: int, depth: int = DEPTH) -> Imitation:
+def imitate(seller: Seller, watched: Rollout, seat: int, depth: int = DEPTH) -> DecisionTree:
     """Tell the policy of ``seat``, played by ``seller``, in at most 2^depth sentences. Deterministic.
 
     With a single episode every fourth situation is held out instead.
@@ -122,10 +122,10 @@ def imitate(seller: Seller, watched: Watched, seat: int, depth: int = DEPTH) -> 
         sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
     fidelity = _fidelity(watched, seat, test, said, usual)
     ranked = tuple(sorted(sentences, key=lambda one: -one.share))
-    return Imitation(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
+    return DecisionTree(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
 
 
-def _decisions(seller: Seller, watched: Watched, seat: int) -> Floats:
+def _decisions(seller: Seller, watched: Rollout, seat: int) -> Floats:
     """Price and order-up-to level (D, 2), or price alone (D, 1)."""
     price = watched.price[:, seat]
     if not watched.spec.stocked:
@@ -154,7 +154,7 @@ def _grow(columns: Floats, decided: Floats, scales: Floats, depth: int) -> Any:
     return tree.fit(columns, decided / scales)
 
 
-def _paths(tree: Any, features: Sequence[Feature]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _paths(tree: Any, features: Sequence[StateFeature]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Every leaf of scikit-learn's tree with the conditions on the way to it, each feature's bounds once."""
     todo: list[tuple[int, dict[int, tuple[float, float]]]] = [(0, {})]
     while todo:
@@ -169,7 +169,7 @@ def _paths(tree: Any, features: Sequence[Feature]) -> Iterator[tuple[int, tuple[
         todo.append((left, bounds | {k: (low, min(high, threshold))}))
 
 
-def _fidelity(watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats, usual: Floats) -> Fidelity:
+def _fidelity(watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats, usual: Floats) -> Fidelity:
     """Of what the sentences say (D, 1 or 2) in the situations of ``test``, and of the ``usual`` decision alone."""
     own, price = watched.spec.sellers[seat], watched.price[test, seat]
     near, order = _near(watched, seat, test, said)
@@ -188,12 +188,12 @@ def _fidelity(watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats
     )
 
 
-def _told(watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:
+def _told(watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:
     return np.maximum(said[:, 1] - watched.situations.position(seat)[test], 0.0)
 
 
 def _near(
-    watched: Watched, seat: int, test: NDArray[np.bool_], said: Floats
+    watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     """Where the price is close, and where the order is (None without stock)."""
     price = watched.price[test, seat]

@@ -15,13 +15,13 @@ from market.demand.script import location_of_place
 from market.simulation.observation import forecast_windows
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.explain.states import Situations
+from policies.explain.states import RolloutStates
 
 MANY_RIVALS = 3  # up to so many, each rival's own price is a feature beside the lowest
 
 
 @dataclass(frozen=True)
-class Feature:
+class StateFeature:
     """One thing that a decision may depend on.
 
     ``values`` (D,). ``whole``: counts and units, so that thresholds are whole numbers. ``some`` and ``none``: the words
@@ -68,7 +68,7 @@ def plain(value: float) -> str:
     return f"{value:,.{min(max(decimals, 0), 9)}f}"
 
 
-def natural_features(spec: MarketSpec, met: Situations, seat: int) -> list[Feature]:
+def natural_features(spec: MarketSpec, met: RolloutStates, seat: int) -> list[StateFeature]:
     """The features of a seat in situations D; those that never change are left out."""
     found = [
         *_own(spec, met, seat),
@@ -80,82 +80,84 @@ def natural_features(spec: MarketSpec, met: Situations, seat: int) -> list[Featu
     return [feature for feature in found if np.ptp(feature.values) > 0]
 
 
-def _own(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
+def _own(spec: MarketSpec, met: RolloutStates, seat: int) -> Iterator[StateFeature]:
     whole = spec.customers.mode == "sampled"
     if spec.stocked:
-        yield Feature("inventory position", met.position(seat), whole)
+        yield StateFeature("inventory position", met.position(seat), whole)
         if spec.sellers[seat].lead_time > 1:
-            yield Feature("stock on hand", met.on_hand[:, seat], whole)
+            yield StateFeature("stock on hand", met.on_hand[:, seat], whole)
             for slot in range(spec.sellers[seat].lead_time - 1):
-                yield Feature(f"units arriving in {slot + 1}", met.pipeline[:, seat, slot], whole)
-        yield Feature("units lost last period", met.lost[:, seat], whole)
-    yield Feature("own last price", met.price[:, seat])
+                yield StateFeature(f"units arriving in {slot + 1}", met.pipeline[:, seat, slot], whole)
+        yield StateFeature("units lost last period", met.lost[:, seat], whole)
+    yield StateFeature("own last price", met.price[:, seat])
     if spec.prices_linger:
-        yield Feature("own reference price", _in_money(spec, met.reference[:, seat]))
-    yield Feature("units sold last period", met.sold[:, seat], whole)
+        yield StateFeature("own reference price", _in_money(spec, met.reference[:, seat]))
+    yield StateFeature("units sold last period", met.sold[:, seat], whole)
     if spec.forecasts:
         ahead = forecast_windows(spec)[met.period, seat]
-        yield Feature("forecast of demand over lead time + 1", met.smoothed[:, seat] * ahead)
+        yield StateFeature("forecast of demand over lead time + 1", met.smoothed[:, seat] * ahead)
 
 
-def _rivals(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
+def _rivals(spec: MarketSpec, met: RolloutStates, seat: int) -> Iterator[StateFeature]:
     rivals = [k for k in range(len(spec.sellers)) if k != seat]
     if not rivals:
         return
     if spec.visibility.rivals_prices == "last":
-        yield Feature("lowest rival price", met.price[:, rivals].min(1))
+        yield StateFeature("lowest rival price", met.price[:, rivals].min(1))
         if 1 < len(rivals) <= MANY_RIVALS:
             for k in rivals:
-                yield Feature(f"last price of {spec.names[k]}", met.price[:, k])
+                yield StateFeature(f"last price of {spec.names[k]}", met.price[:, k])
     if spec.stocked and spec.visibility.rivals_stock != "hidden":
         stocked = (met.on_hand[:, rivals] > 0).sum(1).astype(np.float64)
         one = ("the rival has stock", "the rival is out of stock")
-        yield Feature(
+        yield StateFeature(
             "rivals in stock",
             stocked,
             True,
             *(one if len(rivals) == 1 else ("a rival has stock", "no rival has stock")),
         )
     if spec.stocked and spec.visibility.rivals_stock == "level":
-        yield Feature("stock of all rivals", met.on_hand[:, rivals].sum(1), spec.customers.mode == "sampled")
+        yield StateFeature("stock of all rivals", met.on_hand[:, rivals].sum(1), spec.customers.mode == "sampled")
 
 
 def _in_money(spec: MarketSpec, reference: Floats) -> Floats:
     return np.exp(reference) if spec.price_form == "log" else reference
 
 
-def _events(spec: MarketSpec, met: Situations, seat: int) -> Iterator[Feature]:
+def _events(spec: MarketSpec, met: RolloutStates, seat: int) -> Iterator[StateFeature]:
     if spec.events is None:
         return
     rivals = [k for k in range(len(spec.sellers)) if k != seat]
     for ahead in range(spec.announced + 1):
         when = "now" if ahead == 0 else f"next {spec.period}" if ahead == 1 else f"in {ahead} {spec.period}s"
         words = f"own promotion {when}", f"no own promotion {when}"
-        yield Feature(words[0], met.event[:, ahead, seat].astype(np.float64), True, *words)
+        yield StateFeature(words[0], met.event[:, ahead, seat].astype(np.float64), True, *words)
         if rivals:
             count = met.event[:, ahead, rivals].sum(1).astype(np.float64)
             words = f"a rival's promotion {when}", f"no rival's promotion {when}"
-            yield Feature(f"rivals with a promotion {when}", count, True, *words)
+            yield StateFeature(f"rivals with a promotion {when}", count, True, *words)
 
 
-def _calendar(spec: MarketSpec, met: Situations) -> Iterator[Feature]:
+def _calendar(spec: MarketSpec, met: RolloutStates) -> Iterator[StateFeature]:
     customers = spec.customers
     if customers.weekly:
         length = len(customers.weekly)
-        yield Feature(
+        yield StateFeature(
             f"{spec.period} of the cycle of {length} (from 1)", np.asarray(met.period % length + 1, np.float64), True
         )
     if customers.yearly:
-        yield Feature(
+        yield StateFeature(
             f"{spec.period} of the year (from 0)", np.asarray(met.period % customers.yearly.length, np.float64)
         )
     if spec.season:
         length = len(spec.season)
-        yield Feature(f"{spec.period} of the season of {length} (from 1)", np.asarray(met.period % length + 1.0), True)
+        yield StateFeature(
+            f"{spec.period} of the season of {length} (from 1)", np.asarray(met.period % length + 1.0), True
+        )
     if customers.trend:
-        yield Feature(f"{spec.period}s since the start", met.period.astype(np.float64), True)
+        yield StateFeature(f"{spec.period}s since the start", met.period.astype(np.float64), True)
 
 
-def _place(spec: MarketSpec, met: Situations) -> Iterator[Feature]:
+def _place(spec: MarketSpec, met: RolloutStates) -> Iterator[StateFeature]:
     if len(spec.locations) > 1:
-        yield Feature("size of the location", np.array(spec.sizes)[location_of_place(spec)[met.place]])
+        yield StateFeature("size of the location", np.array(spec.sizes)[location_of_place(spec)[met.place]])

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.explain.states import Situations, level_wanted, views
-from policies.sellers.network_seller import TrainedSeller
+from policies.explain.states import RolloutStates, level_wanted, views
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View
 
 REPEATS = 5
@@ -78,7 +78,7 @@ class _Shuffled:
     ``parts``: the columns of each group; None of the memory's.
     """
 
-    def __init__(self, seller: TrainedSeller, view: View, memory: Memory, parts: list[list[int] | None]) -> None:
+    def __init__(self, seller: NetworkSeller, view: View, memory: Memory, parts: list[list[int] | None]) -> None:
         self.seller, self.view, self.memory, self.parts = seller, view, memory, parts
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -104,8 +104,8 @@ def _minus_change(estimator: _Shuffled, X: NDArray[np.int64], y: Floats) -> Mapp
 
 def importances(
     spec: MarketSpec,
-    seller: TrainedSeller,
-    situations: Situations,
+    seller: NetworkSeller,
+    situations: RolloutStates,
     seat: int,
     memory: Memory | None = None,
     seed: int = 0,
@@ -150,7 +150,7 @@ def importances(
     return sorted(listed, key=lambda one: -(one.price / width[0] + (one.level or 0.0) / width[1]))
 
 
-def _one_view(spec: MarketSpec, situations: Situations, seat: int) -> View:
+def _one_view(spec: MarketSpec, situations: RolloutStates, seat: int) -> View:
     """The views of all situations in one; of what is beside the observation a learned seller needs the shapes only."""
     seen = [view.observation.copy() for _, view in views(spec, situations, seat)]
     last = next(iter(views(spec, situations.at(slice(0, 1)), seat)))[1]

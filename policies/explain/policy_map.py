@@ -15,7 +15,7 @@ import numpy as np
 
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.explain.states import Situations, Watched, ask, typical, typical_memory, watch
+from policies.explain.states import Rollout, RolloutStates, ask, typical, typical_memory, watch
 from policies.sellers.protocol import Memory, Seller
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def colour_range(values: Sequence[Floats], width: float) -> tuple[float, float]:
 
 
 def policy_map(
-    policy: str, seller: Seller, watched: Watched, seat: int, columns: int = COLUMNS, rows: int = ROWS
+    policy: str, seller: Seller, watched: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS
 ) -> PolicyMap:
     """Ask a seller over a grid of situations, all at once.
 
@@ -120,7 +120,7 @@ def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
     return {name: np.repeat(array, rows, 0) for name, array in one.items()}, words
 
 
-def axes(watched: Watched, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
+def axes(watched: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
     """The two free features of a seat's map and their values; there may be one only."""
     spec, met = watched.spec, watched.situations
     found, counts = [], [columns, rows]
@@ -157,7 +157,7 @@ def _prices(name: str, met: Floats, low: float, high: float, count: int) -> Axis
     return Axis(name, "money per unit", np.linspace(max(low, centre - half), min(high, centre + half), count))
 
 
-def _grid(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Situations:
+def _grid(watched: Rollout, seat: int, across: Axis, up: Axis | None) -> RolloutStates:
     """Typical situations (Y x X) but for the free features."""
     spec, met = watched.spec, watched.situations
     values = {axis.name: axis.values for axis in (across, up) if axis is not None}
@@ -174,12 +174,12 @@ def _grid(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Situati
     return grid
 
 
-def typical_situation(met: Situations) -> Situations:
+def typical_situation(met: RolloutStates) -> RolloutStates:
     """The median of everything that was met, as one situation."""
     return replace(met, **{f.name: typical(getattr(met, f.name))[None] for f in fields(met)})
 
 
-def _stock_up(spec: MarketSpec, grid: Situations, met: Situations, seat: int, position: Floats) -> None:
+def _stock_up(spec: MarketSpec, grid: RolloutStates, met: RolloutStates, seat: int, position: Floats) -> None:
     """Split an inventory position between shelf and pipeline in typical proportions, in whole units where sampled."""
     share = met.pipeline[:, seat].mean(0) / max(float(met.position(seat).mean()), 1e-12)
     coming = position[:, None] * share
@@ -189,7 +189,7 @@ def _stock_up(spec: MarketSpec, grid: Situations, met: Situations, seat: int, po
     grid.on_hand[:, seat] = np.maximum(position - coming.sum(1), 0.0)
 
 
-def _undercut(grid: Situations, met: Situations, seat: int, lowest: Floats) -> None:
+def _undercut(grid: RolloutStates, met: RolloutStates, seat: int, lowest: Floats) -> None:
     rivals = [k for k in range(met.price.shape[1]) if k != seat]
     counts = np.bincount(met.price[:, rivals].argmin(1), minlength=len(rivals))
     cheapest = rivals[int(counts.argmax())]
@@ -197,7 +197,7 @@ def _undercut(grid: Situations, met: Situations, seat: int, lowest: Floats) -> N
         grid.price[:, rival] = lowest if rival == cheapest else np.maximum(grid.price[:, rival], lowest)
 
 
-def _met(watched: Watched, seat: int, across: Axis, up: Axis | None) -> Floats:
+def _met(watched: Rollout, seat: int, across: Axis, up: Axis | None) -> Floats:
     """Evenly spread over the play: (V, 2)."""
     met = watched.situations
     rivals = [k for k in range(met.price.shape[1]) if k != seat]

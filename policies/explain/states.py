@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, Seller, View, look
 
 CELLS = 2**22  # rows x periods of one batch: an episode's tape is allocated for every row
@@ -25,7 +25,7 @@ KEPT_PERIODS = 200  # situations kept of one episode
 
 
 @dataclass(frozen=True)
-class Situations:
+class RolloutStates:
     """The market's state when decisions are due, D times over. Stock in units after arrivals, prices as last posted."""
 
     episode: NDArray[np.int64]  # (D,) which episode of the play
@@ -53,20 +53,20 @@ class Situations:
 
 
 @dataclass(frozen=True)
-class Watched:
+class Rollout:
     """Situations met in greedy play and what every seller did there; memories are those it decided with."""
 
     spec: MarketSpec
-    situations: Situations
+    situations: RolloutStates
     price: Floats  # (D, N) money per unit
     order: Floats  # (D, N) units
     memories: tuple[Memory, ...]  # one a seat, arrays over D
 
 
-Note = tuple[Situations, list[Memory], Floats, Floats]
+Note = tuple[RolloutStates, list[Memory], Floats, Floats]
 
 
-def watch(spec: MarketSpec, sellers: Sequence[Seller], episodes: int = 64, seed: int = 0, warm_up: int = 0) -> Watched:
+def watch(spec: MarketSpec, sellers: Sequence[Seller], episodes: int = 64, seed: int = 0, warm_up: int = 0) -> Rollout:
     """Let the sellers play each other and keep what they met, ordered by period.
 
     Args:
@@ -98,26 +98,26 @@ def _copy(memory: Memory) -> Memory:
     return {name: array.copy() for name, array in memory.items()}
 
 
-def _now(batch: MarketBatch) -> Situations:
+def _now(batch: MarketBatch) -> RolloutStates:
     state, row = batch.state, np.arange(batch.markets)
     ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
     stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
     event = batch.tape.event[row[:, None], ahead]
     own = (batch.tape.place.copy(), state.reference.copy(), state.smoothed.copy())
-    return Situations(row, state.period.copy(), *stock, event, *own)
+    return RolloutStates(row, state.period.copy(), *stock, event, *own)
 
 
-def _gather(spec: MarketSpec, notes: list[Note]) -> Watched:
+def _gather(spec: MarketSpec, notes: list[Note]) -> Rollout:
     met, memories, price, order = zip(*notes, strict=True)
-    situations = Situations(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(Situations)))
+    situations = RolloutStates(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(RolloutStates)))
     joined = tuple(
         {name: np.concatenate([each[seat][name] for each in memories]) for name in memories[0][seat]}
         for seat in range(len(spec.sellers))
     )
-    return Watched(spec, situations, np.concatenate(price), np.concatenate(order), joined)
+    return Rollout(spec, situations, np.concatenate(price), np.concatenate(order), joined)
 
 
-def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple[slice, View]]:
+def views(spec: MarketSpec, situations: RolloutStates, seat: int) -> Iterator[tuple[slice, View]]:
     """What ``seat`` sees of the situations: slices of D and their views, in order; use each before the next.
 
     Rules that randomise draw the same bits in every situation.
@@ -131,7 +131,7 @@ def views(spec: MarketSpec, situations: Situations, seat: int) -> Iterator[tuple
         yield part, look(batch, seat, batch.observe())
 
 
-def _put(batch: MarketBatch, situations: Situations) -> None:
+def _put(batch: MarketBatch, situations: RolloutStates) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
     for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
         getattr(state, name)[...] = getattr(situations, name)
@@ -146,17 +146,19 @@ def level_wanted(seller: Seller, view: View, memory: Memory) -> Floats:
     Of a learned seller the level that its network decides, also where more than that is there already; of any other
     what its order makes of the position, on hand + on order + ordered, and 0 where it orders nothing.
     """
-    if isinstance(seller, TrainedSeller):
+    if isinstance(seller, NetworkSeller):
         empty = np.zeros_like(view.on_hand)
         return seller.act(replace(view, on_hand=empty, on_order=empty), memory)[1]
     order = seller.act(view, memory)[1]
     return np.where(order > 0, view.on_hand + view.on_order + order, 0.0)
 
 
-def ask(spec: MarketSpec, seller: Seller, situations: Situations, seat: int, memory: Memory) -> tuple[Floats, Floats]:
+def ask(
+    spec: MarketSpec, seller: Seller, situations: RolloutStates, seat: int, memory: Memory
+) -> tuple[Floats, Floats]:
     """What a seller decides in each situation: price (D,), money per unit, and order (D,), units.
 
-    ``memory``: arrays over D, as :class:`Watched` keeps them.
+    ``memory``: arrays over D, as :class:`Rollout` keeps them.
     """
     low, high = spec.sellers[seat].prices
     price, order = np.empty(len(situations)), np.empty(len(situations))
@@ -182,7 +184,7 @@ def typical_memory(seller: Seller, memory: Memory) -> Memory:
     Of rules the median of each array. A network's numbers mean something together only: of these the memory that was
     met nearest to their mean (Euclidean distance).
     """
-    if not isinstance(seller, TrainedSeller) or not memory:
+    if not isinstance(seller, NetworkSeller) or not memory:
         return {name: typical(array)[None] for name, array in memory.items()}
     flat = np.concatenate([array.reshape(len(array), -1).astype(float) for array in memory.values()], axis=1)
     nearest = int(((flat - flat.mean(axis=0)) ** 2).sum(axis=1).argmin())

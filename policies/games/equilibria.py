@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.state import Floats
 
 TOLERANCE = 1e-9  # of a seat's range of payoffs
@@ -89,7 +89,7 @@ def coarse_correlated(payoffs: Floats) -> CoarseCorrelated:
         method="highs",
     )
     if done.x is None:
-        raise Refusal(f"equilibria: the linear program was not solved ({done.message})")
+        raise UserError(f"equilibria: the linear program was not solved ({done.message})")
     joint = np.where(done.x > TOLERANCE, done.x, 0.0).reshape(game.shape[1:])
     joint /= joint.sum()
     return CoarseCorrelated(joint, expected(payoffs, joint), float(regrets(payoffs, joint).max()))
@@ -139,12 +139,14 @@ def nash_equilibria(payoffs: Floats) -> NashSet:
     Example: matching pennies, [[1, -1], [-1, 1]] and its negative: one equilibrium, (.5, .5) for both, payoffs 0.
 
     Raises:
-        Refusal: more than two seats.
+        UserError: more than two seats.
     """
     if len(payoffs) == 1:
         return _best_alone(payoffs)
     if len(payoffs) != 2:
-        raise Refusal(f"equilibria: Nash equilibria are enumerated for one or two seats, this game has {len(payoffs)}")
+        raise UserError(
+            f"equilibria: Nash equilibria are enumerated for one or two seats, this game has {len(payoffs)}"
+        )
     rows, columns = undominated(payoffs)
     game = _scaled(payoffs[:, rows][:, :, columns])
     largest = _largest_support(*game.shape[1:])

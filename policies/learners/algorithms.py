@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from policies.learners.memory import TensorMemory
 from policies.learners.numpy_memory import LockstepBuffer
-from policies.learners.optim import Descent
+from policies.learners.optim import FusedAdam
 from policies.learners.returns import advantages, replay_targets
 from policies.learners.rewards import RewardBaseline
 from policies.networks.architecture import Perceptron, ValueCritic
@@ -66,8 +66,8 @@ class _Lean:
         self.value_loss = value_loss(options)
         for optim in self._optimizers:
             optim._max_grad_norm = options.max_grad_norm
-            if Descent.suits(optim):
-                optim.step = Descent(optim).step
+            if FusedAdam.suits(optim):
+                optim.step = FusedAdam(optim).step
 
     def _prepared(self, buffer: ReplayBuffer | TensorMemory, sample_size: int) -> Any:
         if not self.policy.is_within_training_step:  # type: ignore[attr-defined]

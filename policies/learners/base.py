@@ -47,7 +47,7 @@ from policies.networks.normalizer import Moments, share
 
 
 @dataclass(frozen=True)
-class Setup:
+class LearnerSetup:
     """What a builder is given."""
 
     options: Any
@@ -67,7 +67,9 @@ class Learner(ABC):
     algorithm: Any
     memory: ReplayBuffer | TensorMemory
 
-    def __init__(self, setup: Setup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int) -> None:
+    def __init__(
+        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
+    ) -> None:
         self.options, self.rows = setup.options, setup.rows
         self.algorithm, self.policy, self.baseline = algorithm, algorithm.policy, baseline
         self.network: Actor = network
@@ -317,7 +319,7 @@ class A2CLearner(Learner):
         """Tianshou's own state holds all."""
 
 
-def _memory(setup: Setup, length: int) -> LockstepBuffer | TensorMemory:
+def _memory(setup: LearnerSetup, length: int) -> LockstepBuffer | TensorMemory:
     discrete = isinstance(setup.action_space, Discrete)
     shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
     sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed)

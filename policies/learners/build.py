@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import parse_model
@@ -27,17 +27,17 @@ def learner_name(player: Any, where: str) -> str | None:
     if isinstance(player, dict) and "learner" in player:
         name = player["learner"]
         if not isinstance(name, str) or name not in BUILDERS:
-            raise Refusal(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
+            raise UserError(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
         return name
     if isinstance(player, dict) and "pricing" not in player:
         keys = ", ".join(map(str, player))
-        raise Refusal(f"{where}: needs the key learner ({known}) or the key pricing; it has {keys or 'none'}")
+        raise UserError(f"{where}: needs the key learner ({known}) or the key pricing; it has {keys or 'none'}")
     if not isinstance(player, str):
         return None
     if player in BUILDERS:
         return player
     if player.isidentifier() and player not in PRICING:
-        raise Refusal(f"{where}: {player!r} is neither a learner ({known}) nor a pricing rule ({', '.join(PRICING)})")
+        raise UserError(f"{where}: {player!r} is neither a learner ({known}) nor a pricing rule ({', '.join(PRICING)})")
     return None
 
 
@@ -48,7 +48,7 @@ def make_learner(
 
     It plays ``seats`` seats of every row, and sees ``extra`` numbers in [0, 1] after the market's observation.
 
-    Raises :class:`Refusal` with the key's path when options or the seat's decisions do not suit the learner.
+    Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
     name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None
@@ -58,7 +58,7 @@ def make_learner(
     options = parse_model(builder.options, {**config.learners.get(name, {}), **own}, where)
     if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
         place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
-        raise Refusal(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
+        raise UserError(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
     wanted = config.market.sellers[seat].actions
     decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
     _refuse_large_grid(config, seat, decisions)
@@ -75,7 +75,7 @@ def make_learner(
             grid=decisions.axes,
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
-        raise Refusal(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}") from None
     return learner, decisions
 
 
@@ -98,7 +98,7 @@ def after_profit(config: RunConfig, player: Any) -> Any:
 
 def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:
     if isinstance(decisions.space, Discrete) and decisions.space.n > MOST_ACTIONS:
-        raise Refusal(
+        raise UserError(
             f"market.sellers.{seat} ({config.market.names[seat]}).grid: {len(decisions.prices)} prices x "
             f"{len(decisions.levels)} levels are {decisions.space.n:,} actions; a learner takes up to {MOST_ACTIONS:,}"
         )
@@ -112,12 +112,12 @@ def _refuse_large_network(hidden: tuple[int, ...], outputs: int, where: str) -> 
     """Before memory is taken: the first layers of a network that does not fit may fill the machine."""
     if sum(one * next_one for one, next_one in pairwise((1, *hidden, outputs))) > MOST_WEIGHTS:
         why = f" with its {outputs:,} outputs (actions x quantiles)" if outputs > 1 else ""
-        raise Refusal(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights{why}")
+        raise UserError(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights{why}")
 
 
 def check_learners(config: RunConfig) -> None:
-    """Raise :class:`Refusal` for learners that do not exist, and for options that no learner of the name can have."""
+    """Raise :class:`UserError` for learners that do not exist, and for options that no learner of the name can have."""
     for name, options in config.learners.items():
         if name not in BUILDERS:
-            raise Refusal(f"learners.{name}: unknown learner; the learners are {', '.join(BUILDERS)}")
+            raise UserError(f"learners.{name}: unknown learner; the learners are {', '.join(BUILDERS)}")
         parse_model(BUILDERS[name].options, options, f"learners.{name}")

@@ -30,7 +30,7 @@ def clip_by_norm(gradients: list[Tensor], norm: float) -> None:
     torch._foreach_mul_(gradients, (norm / (total + 1e-6)).clamp(max=1.0))
 
 
-class Descent:
+class FusedAdam:
     """Takes the place of ``step`` of one of Tianshou's optimisers around a fused ``torch.optim.Adam``.
 
     Adam's own state is used and kept, so saving and loading are as ever. Where a weight has no gradient, or no state

@@ -30,12 +30,12 @@ from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor, nn
 
 from policies.learners.algorithms import LeanA2C, LeanDQN, Losses
-from policies.learners.base import A2CLearner, DQNLearner, Learner, Setup
+from policies.learners.base import A2CLearner, DQNLearner, Learner, LearnerSetup
 from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
 from policies.learners.returns import advantages, n_step_return
 from policies.learners.rewards import RewardBaseline
 from policies.networks.architecture import Actor, Perceptron, QNetwork
-from policies.networks.encoders import Cell, CellKind, State, restarted
+from policies.networks.encoders import CellKind, RecurrentCell, State, restarted
 
 
 class RecurrentCritic(nn.Module):
@@ -45,7 +45,7 @@ class RecurrentCritic(nn.Module):
         self, observation: int, cell: CellKind, units: int, hidden: tuple[int, ...], normalize: bool = False
     ) -> None:
         super().__init__()
-        self.recall = Cell(observation, cell, units, normalize)
+        self.recall = RecurrentCell(observation, cell, units, normalize)
         self.body = Perceptron(self.recall.width, 1, hidden)
 
 
@@ -109,7 +109,7 @@ class RecurrentA2C(LeanA2C):
 
 def _seen(network: Actor | RecurrentCritic, part: Sequences, state: State) -> Tensor:
     """What the network's body sees of sequences, (L x B, W)."""
-    return cast(Cell, network.recall).sequence(part.obs, part.begins, state)[0].flatten(0, 1)
+    return cast(RecurrentCell, network.recall).sequence(part.obs, part.begins, state)[0].flatten(0, 1)
 
 
 class RecurrentDQN(LeanDQN):
@@ -147,7 +147,7 @@ class RecurrentDQN(LeanDQN):
 
     def _unroll(self, network: QNetwork, drawn: Sequences) -> tuple[Tensor, State]:
         """What the body sees in the learned periods (T, B, W), and the state after each of them."""
-        recall, state, k = cast(Cell, network.recall), drawn.state, self.burn_in
+        recall, state, k = cast(RecurrentCell, network.recall), drawn.state, self.burn_in
         begins = drawn.begins
         if k:
             with torch.no_grad():
@@ -228,7 +228,9 @@ class RecurrentDQNLearner(Remembering, DQNLearner):
     algorithm: RecurrentDQN
     memory: SequenceMemory
 
-    def __init__(self, setup: Setup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int) -> None:
+    def __init__(
+        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
+    ) -> None:
         memory: Any = SequenceMemory(
             start=network.recall.start(setup.rows, setup.device),
             length=length,
@@ -263,7 +265,9 @@ class RecurrentA2CLearner(Remembering, A2CLearner):
     algorithm: RecurrentA2C
     memory: TensorMemory
 
-    def __init__(self, setup: Setup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int) -> None:
+    def __init__(
+        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
+    ) -> None:
         discrete = isinstance(setup.action_space, Discrete)
         shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
         sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed, setup.device)

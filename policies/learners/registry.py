@@ -17,7 +17,7 @@ from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
 from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
-from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, Setup
+from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, LearnerSetup
 from policies.learners.exploration import EpsilonGreedyPolicy, NoisyPolicy, SamplingPolicy
 from policies.learners.quantile import LeanQRDQN, QuantilePolicy
 from policies.learners.recurrent import (
@@ -39,7 +39,7 @@ from policies.networks.architecture import (
 )
 
 
-def _build_dqn(setup: Setup) -> Learner:
+def _build_dqn(setup: LearnerSetup) -> Learner:
     o = setup.options
     _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
     if o.learned_quantiles is not None:
@@ -62,7 +62,7 @@ def _build_dqn(setup: Setup) -> Learner:
     return RecurrentDQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
 
 
-def _build_quantile_dqn(setup: Setup, quantiles: int) -> Learner:
+def _build_quantile_dqn(setup: LearnerSetup, quantiles: int) -> Learner:
     o = setup.options
     network = _actor("quantile", setup, quantiles)
     if o.risk is not None:
@@ -83,7 +83,7 @@ def _build_quantile_dqn(setup: Setup, quantiles: int) -> Learner:
     return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
 
 
-def _build_ddpg(setup: Setup) -> Learner:
+def _build_ddpg(setup: LearnerSetup) -> Learner:
     o = setup.options
     _need(isinstance(setup.action_space, Box), f"ddpg needs a box of actions, this seat has {setup.action_space}")
     network = _actor("deterministic", setup)
@@ -105,7 +105,7 @@ def _build_ddpg(setup: Setup) -> Learner:
     return DDPGLearner(setup, algorithm, network, baseline, _replay_length(setup))
 
 
-def _build_a2c(setup: Setup) -> Learner:
+def _build_a2c(setup: LearnerSetup) -> Learner:
     o = setup.options
     _need(
         "batch_size" not in o.model_fields_set or (o.batch_size or 0) <= o.segment * setup.rows,
@@ -141,7 +141,7 @@ class Builder(NamedTuple):
     of decisions it can use (the first where the seat asks for another)."""
 
     options: type[LearnerOptions]
-    build: Callable[[Setup], Learner]
+    build: Callable[[LearnerSetup], Learner]
     encodings: tuple[str, ...]
 
 
@@ -184,7 +184,7 @@ def build_learner(
     remembers = getattr(options, "recurrent", "none") != "none"
     _need(not remembers or buffer is None, "a recurrent learner keeps sequences and takes no other buffer")
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
-    setup = Setup(
+    setup = LearnerSetup(
         options=options,
         observation=observation_space.shape[0] * options.stack,  # type: ignore[index, attr-defined]
         action_space=action_space,  # type: ignore[arg-type]
@@ -215,7 +215,7 @@ def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
         _need(isinstance(actions, Discrete) and actions.start == 0, f"actions must be Discrete from 0, not {actions}")
 
 
-def _actor(kind: str, setup: Setup, quantiles: int = 1, axes: tuple[int, int] | None = None) -> Actor:
+def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, int] | None = None) -> Actor:
     space = setup.action_space
     actions = int(space.n) if isinstance(space, Discrete) else space.shape[0]
     o = setup.options
@@ -234,18 +234,18 @@ def _actor(kind: str, setup: Setup, quantiles: int = 1, axes: tuple[int, int] | 
     return build(network).to(setup.device)
 
 
-def _baseline(setup: Setup) -> RewardBaseline:
+def _baseline(setup: LearnerSetup) -> RewardBaseline:
     o = setup.options
     if o.risk is not None:
         return RiskBaseline(o.risk, o.center_rewards, scale=_scale(setup))
     return RewardBaseline(o.center_rewards, scale=_scale(setup))
 
 
-def _scale(setup: Setup) -> ReturnScale | None:
+def _scale(setup: LearnerSetup) -> ReturnScale | None:
     return ReturnScale(setup.rows, setup.options.gamma) if setup.options.normalize_returns else None
 
 
-def _replay_length(setup: Setup) -> int:
+def _replay_length(setup: LearnerSetup) -> int:
     o = setup.options
     length = int(o.buffer // setup.rows)
     message = f"a buffer of {o.buffer} keeps {length} periods of {setup.rows} rows: must be more than n_step {o.n_step}"

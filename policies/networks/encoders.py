@@ -1,6 +1,6 @@
 """What a network knows of earlier periods: nothing, the last observations, or the state of a recurrent cell.
 
-A :class:`Recall` stands before the body of every actor and makes what the body sees of the observation and of a
+A :class:`Encoder` stands before the body of every actor and makes what the body sees of the observation and of a
 *state*, tensors over rows by name, which is all that lasts from one period to the next. Dimensions: B rows, F
 observation features, W = width of what the body sees, H units of a cell, T periods of a sequence.
 
@@ -26,7 +26,7 @@ State = dict[str, Tensor]
 CellKind = Literal["none", "gru", "lstm"]
 
 
-class Recall(nn.Module, ABC):
+class Encoder(nn.Module, ABC):
     """(B, F), state -> (B, W), state. ``width`` is W; ``normalizer`` scales observations where the body cannot."""
 
     width: int
@@ -45,7 +45,7 @@ class Recall(nn.Module, ABC):
         """What the body sees of one period (B, W), and the state to go on with."""
 
 
-class Nothing(Recall):
+class NoMemory(Encoder):
     """The observation alone."""
 
     def start(self, rows: int, device: torch.device | None = None) -> State:
@@ -55,7 +55,7 @@ class Nothing(Recall):
         return obs, state
 
 
-class Frames(Recall):
+class Frames(Encoder):
     """The last ``stack`` observations, oldest first: W = stack x F.
 
     In the first periods of an episode its first observation stands for those that were never made. Zeros would be
@@ -77,7 +77,7 @@ class Frames(Recall):
         return frames.flatten(1), {"frames": frames[:, 1:], "begun": torch.ones_like(state["begun"])}
 
 
-class Cell(Recall):
+class RecurrentCell(Encoder):
     """A GRU (Cho et al. 2014) or an LSTM (Hochreiter & Schmidhuber 1997) beside the observation: W = F + H.
 
     The body sees the observation itself too, so that what needs no memory is learned as without one.
@@ -127,11 +127,11 @@ class Cell(Recall):
 CELLS: dict[str, Callable[[int, int], Any]] = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
-def make_recall(observation: int, cell: CellKind, units: int, stack: int, normalize: bool) -> Recall:
+def make_recall(observation: int, cell: CellKind, units: int, stack: int, normalize: bool) -> Encoder:
     """The recall that an architecture asks for; ``normalize`` concerns cells, other bodies scale what they see."""
     if cell != "none":
-        return Cell(observation, cell, units, normalize)
-    return Frames(observation, stack) if stack > 1 else Nothing(observation)
+        return RecurrentCell(observation, cell, units, normalize)
+    return Frames(observation, stack) if stack > 1 else NoMemory(observation)
 
 
 def restarted(state: State, rows: Tensor) -> State:

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit, summary
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import frozen_run
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import Rules, parse_rules
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Player:
+class ReportedSeller:
     """Who sits in a seat: a learner at its best checkpoint, or a fixed competitor."""
 
     seat: int
@@ -45,7 +45,7 @@ class Player:
     @property
     def learned(self) -> bool:
         """Whether it is a trained seller."""
-        return isinstance(self.seller, TrainedSeller)
+        return isinstance(self.seller, NetworkSeller)
 
     @property
     def label(self) -> str:
@@ -63,8 +63,8 @@ class Run:
     about: dict[str, Any]
     rows: list[dict[str, Any]]
     metrics: list[dict[str, str]]
-    players: tuple[Player, ...]
-    judge: Judge
+    players: tuple[ReportedSeller, ...]
+    judge: LineUps
     missing: tuple[str, ...]
 
     @property
@@ -73,7 +73,7 @@ class Run:
         return self.config.market
 
     @property
-    def learners(self) -> list[Player]:
+    def learners(self) -> list[ReportedSeller]:
         """The players that learned."""
         return [player for player in self.players if player.learned]
 
@@ -82,7 +82,7 @@ class Run:
 class Spread:
     """Profit a period of each episode (E,) of candidates in one seat against one line-up, judged one first."""
 
-    player: Player
+    player: ReportedSeller
     line_up: str
     profits: dict[str, Floats] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ class Spread:
 def read_run(folder: Path, say: Say = lambda text: None) -> Run:
     """Everything that a run's folder holds, and its sellers in their seats.
 
-    Raises :class:`Refusal` when the folder is not a run's, or holds no saved sellers.
+    Raises :class:`UserError` when the folder is not a run's, or holds no saved sellers.
     """
     say("setting up its sellers")
     frozen, saved = frozen_run(folder), {one.seat: one for one in saved_sellers(folder).values()}
@@ -99,7 +99,7 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
         kind = frozen.learners[seat] or label.removeprefix(f"{name} (").removesuffix(")")
         one = saved.get(seat)
         score = one.score if one is not None and np.isfinite(one.score) else None
-        players.append(Player(seat, name, kind, frozen.sellers[seat], one.trained if one else None, score))
+        players.append(ReportedSeller(seat, name, kind, frozen.sellers[seat], one.trained if one else None, score))
     about, rows, metrics = (
         _json(folder / "run.json", dict),
         _rows(folder / "evaluation.json"),
@@ -107,7 +107,7 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
     )
     files = {"evaluation.json": rows, "metrics.csv": metrics, "run.json": about}
     missing = tuple(file for file, there in files.items() if not there)
-    judge = Judge(frozen.config, frozen.seed)
+    judge = LineUps(frozen.config, frozen.seed)
     return Run(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
 
 
@@ -160,12 +160,12 @@ def main_rows(run: Run, name: str) -> list[dict[str, Any]]:
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
-def judged_row(run: Run, player: Player) -> dict[str, Any] | None:
+def judged_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
 
-def best_fixed_row(run: Run, player: Player) -> dict[str, Any] | None:
+def best_fixed_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the fixed competitor that earns most in the player's seat against its first line-up."""
     fixed = [row for row in main_rows(run, player.name) if not row.get("judged")]
     return max(fixed, key=lambda row: float(row["profit"]), default=None)
@@ -200,7 +200,7 @@ def _line_up(run: Run) -> Rules:
         return usual
     try:
         return parse_rules(run.rows[0].get("line_up"), "line_up", run.spec)
-    except Refusal:
+    except UserError:
         return usual
 
 

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
-from policies.explain.decision_tree import DEPTH, Imitation, imitate
+from policies.explain.decision_tree import DEPTH, DecisionTree, imitate
 from policies.explain.importance import Importance, importances
 from policies.explain.policy_map import COLOURS, PolicyMap, colour_range, policy_map
-from policies.explain.states import Watched, watch
-from policies.report.data import Player, Run
-from policies.sellers.network_seller import TrainedSeller
+from policies.explain.states import Rollout, watch
+from policies.report.data import ReportedSeller, Run
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
 from policies.views.charts import Chart, broken, colour, dress, panels
@@ -103,14 +103,14 @@ def _colour_axes(figure: Any, shown: Sequence[PolicyMap], across: bool) -> None:
         figure.update_layout({"coloraxis" if panel == 0 else "coloraxis2": axis})
 
 
-def reacts(spec: MarketSpec, player: Player, found: Sequence[Importance]) -> bool:
+def reacts(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]) -> bool:
     """Whether shuffling any group moves a decision by a thousandth of its range."""
     own = spec.sellers[player.seat]
     width = own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]
     return any(one.price > NOTHING * width[0] or (one.level or 0.0) > NOTHING * width[1] > 0 for one in found)
 
 
-def importance_chart(spec: MarketSpec, player: Player, found: Sequence[Importance]) -> Chart | None:
+def importance_chart(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]) -> Chart | None:
     """Bars: how far price and level move when a group of what the seller sees is shuffled; None when nothing does."""
     import plotly.graph_objects as go
 
@@ -177,11 +177,11 @@ EPISODES = 64
 class Mind:
     """What was found out about one learned seller; ``deeper`` is its imitation by a larger tree."""
 
-    player: Player
+    player: ReportedSeller
     chart: PolicyMap
     reference: PolicyMap | None
-    imitation: Imitation
-    deeper: Imitation
+    imitation: DecisionTree
+    deeper: DecisionTree
     importances: list[Importance]
 
 
@@ -190,7 +190,7 @@ def reference_seller(spec: MarketSpec, seat: int) -> tuple[str, Seller] | None:
     for rules in ("optimal", "nash+base_stock" if spec.stocked else "nash"):
         try:
             return rules, build(rules, spec, seat)
-        except Refusal:
+        except UserError:
             continue
     return None
 
@@ -207,9 +207,9 @@ def read_minds(run: Run, seed: int, say: Callable[[str], None]) -> list[Mind]:
     return found
 
 
-def _mind(spec: MarketSpec, player: Player, watched: Watched, seed: int) -> Mind:
+def _mind(spec: MarketSpec, player: ReportedSeller, watched: Rollout, seed: int) -> Mind:
     seat, seller = player.seat, player.seller
-    assert isinstance(seller, TrainedSeller)
+    assert isinstance(seller, NetworkSeller)
     other = reference_seller(spec, seat)
     reference = None if other is None else policy_map(other[0], other[1], watched, seat)
     chart = policy_map(player.label, seller, watched, seat)

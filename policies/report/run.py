@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import refuse_unwritable, terminal
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
-from policies.evaluation.evaluate import refuse_unwritable, terminal
 from policies.report.analysis import found_sections
 from policies.report.data import Run, play_together, read_run, replay
 from policies.report.policies import minds_section, read_minds
@@ -52,7 +52,7 @@ def report(order: ReportOrder, console: Console | None = None) -> Path:
     """Carry out `bazaar report`; returns the file, which is there as a whole or not at all.
 
     Raises:
-        Refusal: not a run's folder, no saved sellers, or a file that exists or cannot be written.
+        UserError: not a run's folder, no saved sellers, or a file that exists or cannot be written.
     """
     one_torch_thread()
     console, begun = console or terminal(), time.monotonic()
@@ -67,12 +67,12 @@ def report(order: ReportOrder, console: Console | None = None) -> Path:
 
 
 def choose_file(order: ReportOrder) -> Path:
-    """Where the page goes; raises :class:`Refusal` now for a file that could not be written later."""
+    """Where the page goes; raises :class:`UserError` now for a file that could not be written later."""
     if order.out is not None:
         refuse_unwritable(order.out)
         return order.out
     if not order.run.is_dir():
-        raise Refusal(f"{order.run}: is not a run's folder")
+        raise UserError(f"{order.run}: is not a run's folder")
     path, others = order.run / DEFAULT, count(2)
     while path.exists():
         path = order.run / f"report-{next(others)}.html"

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import MEASURES
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation.compare import interval
-from policies.report.data import Player, Run, Spread, Together, best_fixed_row, judged_row
+from policies.report.data import ReportedSeller, Run, Spread, Together, best_fixed_row, judged_row
 from policies.views.charts import learning_chart, spread_chart, varies
 from policies.views.format import (
     DASH,
@@ -163,7 +163,7 @@ def _together_table(page: Page, run: Run, together: Together) -> None:
 def _theory(spec: MarketSpec, prices: Any) -> Floats | None:
     try:
         found: Floats = prices(Logit.of(spec))
-    except Refusal:
+    except UserError:
         return None
     return found
 
@@ -220,7 +220,7 @@ def _dictionary(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _checkpoint(run: Run, player: Player) -> str:
+def _checkpoint(run: Run, player: ReportedSeller) -> str:
     scored = f", {number(player.score)} a {run.spec.period} then" if player.score is not None else ""
     return f"{player.name} after {player.trained:,} seller-periods{scored}"
 

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.market_file import configuration
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.summary import summary
 from market.calibration.validation import Validation, validate
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.table import columns_option, read_sales
-from policies.common import files as disk
+from policies.common import files
 from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
 from policies.common.progress import phases
 from policies.config.run import parse_run
@@ -30,7 +30,7 @@ class CalibrateOrder:
 
     sales: Path
     output: Path
-    options: Options
+    options: CalibrationOptions
     columns: str | None = None
     where: tuple[str, ...] = ()
     periods: str | None = None
@@ -42,7 +42,7 @@ class CalibrateOrder:
 def run(order: CalibrateOrder) -> None:
     """Calibrate, check that the configuration can be used, and only then write.
 
-    Raises :class:`Refusal` for files that would be written over, and for whatever reading, checking, estimating and
+    Raises :class:`UserError` for files that would be written over, and for whatever reading, checking, estimating and
     validating refuse; nothing is written then.
     """
     _refuse_outputs(order)
@@ -66,14 +66,14 @@ def run(order: CalibrateOrder) -> None:
 def _refuse_outputs(order: CalibrateOrder) -> None:
     asked = [path for path in (order.output, order.report, order.json) if path is not None]
     if order.output.suffix not in (".yaml", ".yml"):
-        raise Refusal(f"--output {order.output}: must end with .yaml")
+        raise UserError(f"--output {order.output}: must end with .yaml")
     if order.report is not None and order.report.suffix not in (".html", ".htm"):
-        raise Refusal(f"--report {order.report}: must end with .html")
+        raise UserError(f"--report {order.report}: must end with .html")
     if len({path.resolve() for path in asked}) < len(asked):
-        raise Refusal(f"{asked[-1]}: --output, --report and --json must be different files")
+        raise UserError(f"{asked[-1]}: --output, --report and --json must be different files")
     for path in asked:
         if path.resolve() == order.sales.resolve():
-            raise Refusal(f"{path}: is the sales file itself; choose another name")
+            raise UserError(f"{path}: is the sales file itself; choose another name")
         refuse_unwritable(path, order.options.force)
 
 
@@ -87,10 +87,10 @@ def _write(
 
         text_of_page = page(found, checked, order.output.name, reading).text()
     if order.json is not None:
-        disk.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+        files.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
     if order.report is not None and text_of_page is not None:
-        disk.replace(order.report, text_of_page.encode())
-    disk.replace(order.output, text.encode())
+        files.replace(order.report, text_of_page.encode())
+    files.replace(order.output, text.encode())
 
 
 def _say_written(order: CalibrateOrder, checked: Validation | None, console: Console) -> None:

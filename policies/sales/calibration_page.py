@@ -19,7 +19,7 @@ from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
 from market.calibration.logit import Coefficient, Estimate
 from market.calibration.market_size import rule
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.validation import BLOCK, FOLDS, Check, Validation
 from market.salesfile.table import Sales
 from policies.sales.calibration_charts import (
@@ -177,9 +177,9 @@ def cost_words(found: Calibration) -> str:
     )
 
 
-def options_words(options: Options) -> str:
+def options_words(options: CalibrationOptions) -> str:
     """The options that differ from what is usual, as typed."""
-    usual = Options()
+    usual = CalibrationOptions()
     given = [words(value) for name, words in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)]
     return " ".join(given) or "none: everything as it is by default"
 

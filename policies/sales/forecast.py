@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from market.errors import Refusal
-from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Outlook, Plan, Score, long_enough, planned
+from market.errors import UserError
+from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, Score, long_enough, planned
 from market.forecast.models import outlook, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
 from market.salesfile.table import Sales, columns_option, read_sales
-from policies.common import files as disk
+from policies.common import files
 from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
 from policies.common.progress import progress
 from policies.sales.forecast_view import print_forecasts
@@ -30,7 +30,7 @@ DECIMALS = 3  # of units in the CSV: a person reads it
 
 def write_json(result: Forecasts, path: Path) -> None:
     """Write everything: what was asked, warnings, and of every series backtest and forecast."""
-    disk.replace(path, (json.dumps(as_data(result), indent=2, allow_nan=False) + "\n").encode())
+    files.replace(path, (json.dumps(as_data(result), indent=2, allow_nan=False) + "\n").encode())
 
 
 def as_data(result: Forecasts) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def as_data(result: Forecasts) -> dict[str, Any]:
     return about | {"series": [_series(result, one) for one in result.outlooks]}
 
 
-def _series(result: Forecasts, one: Outlook) -> dict[str, Any]:
+def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
     labels, series = result.sales.labels, one.series
     return {
         "seller": series.seller,
@@ -75,7 +75,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and np.isfinite(value) else None
 
 
-def _rows(result: Forecasts, one: Outlook) -> list[tuple[str, float, float, float]]:
+def _rows(result: Forecasts, one: Backtest) -> list[tuple[str, float, float, float]]:
     columns = (one.forecast.mean.tolist(), one.forecast.low.tolist(), one.forecast.high.tolist())
     return list(zip(result.ahead, *columns, strict=True))
 
@@ -94,7 +94,7 @@ def write_csv(result: Forecasts, path: Path) -> None:
             units = [round(figure, DECIMALS) for figure in figures]
             about = [period, *([one.series.market] if markets else []), one.series.seller]
             writer.writerow([*about, *units, one.chosen.model, result.plan.level])
-    disk.replace(path, text.getvalue().encode())
+    files.replace(path, text.getvalue().encode())
 
 
 PICTURES = (".png", ".html")
@@ -124,9 +124,9 @@ class Forecasts:
     """All outlooks of a file: ``ahead`` (H,) labels the periods forecast, ``season`` says which and why in words."""
 
     sales: Sales
-    plan: Plan
+    plan: BacktestPlan
     season: str
-    outlooks: tuple[Outlook, ...]
+    outlooks: tuple[Backtest, ...]
     ahead: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -144,11 +144,11 @@ class Forecasts:
 def forecast(order: ForecastOrder) -> None:
     """Carry out `bazaar forecast`.
 
-    Raises :class:`Refusal` before any work for files that cannot be written, statsforecast that is not installed, a
+    Raises :class:`UserError` before any work for files that cannot be written, statsforecast that is not installed, a
     sales file that cannot be read, and series too short for the backtest; nothing is written then.
     """
     _refuse_outputs(order)
-    plan = Plan(order.horizon, order.folds, order.level)
+    plan = BacktestPlan(order.horizon, order.folds, order.level)
     require_statsforecast()
     console = terminal(undisturbed=bool(order.json or order.csv or order.plot))
     result = forecasts(order, plan, console)
@@ -161,13 +161,13 @@ def forecast(order: ForecastOrder) -> None:
         _picture(result, order.plot)
 
 
-def forecasts(order: ForecastOrder, plan: Plan, console: Console) -> Forecasts:
+def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> Forecasts:
     """Read the file, and backtest and forecast every series of it, telling the console how far it is."""
     columns = columns_option(order.columns) if order.columns else None
     sales = read_sales(order.sales, columns, where_option(order.where), periods_option(order.periods))
     series, warnings = series_of(sales, order.by_market)
     if not series:
-        raise Refusal(f"{order.sales}: no seller has a row in the file's last period, {sales.labels[-1]}")
+        raise UserError(f"{order.sales}: no seller has a row in the file's last period, {sales.labels[-1]}")
     plan, season = planned(sales.step, max(len(one.units) for one in series), plan, order.season)
     series, short = long_enough(series, plan)
     warnings += short
@@ -185,11 +185,11 @@ def _refuse_outputs(order: ForecastOrder) -> None:
     for path in asked:
         refuse_unwritable(path, order.force)
         if path.resolve() == order.sales.resolve():
-            raise Refusal(f"{path}: is the sales file itself; choose another name")
+            raise UserError(f"{path}: is the sales file itself; choose another name")
     if len({path.resolve() for path in asked}) < len(asked):
-        raise Refusal(f"{asked[-1]}: --json, --csv and --plot must be different files")
+        raise UserError(f"{asked[-1]}: --json, --csv and --plot must be different files")
     if order.plot is not None and order.plot.suffix.lower() not in PICTURES:
-        raise Refusal(f"--plot {order.plot}: must end with {' or '.join(PICTURES)}")
+        raise UserError(f"--plot {order.plot}: must end with {' or '.join(PICTURES)}")
 
 
 def _picture(result: Forecasts, path: Path) -> None:

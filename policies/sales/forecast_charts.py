@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.forecast.backtest import Outlook
+from market.forecast.backtest import Backtest
 from market.simulation.render import COLOURS, DOTS_PER_INCH, FRAME, INK
 from market.state import Floats
-from policies.common import files as disk
-from policies.sales.forecast_view import percent
+from policies.common import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +38,7 @@ class Panel:
     ``tried``: periods and forecasts of the chosen model's folds, as far back as the panel goes.
     """
 
-    outlook: Outlook
+    outlook: Backtest
     past: Sequence[Any]
     units: Floats
     ahead: Sequence[Any]
@@ -57,7 +56,7 @@ def panels_of(result: Forecasts) -> list[Panel]:
     return [_panel(outlook, every, result.plan.horizon) for outlook in result.outlooks[:MOST]]
 
 
-def _panel(outlook: Outlook, every: list[Any], horizon: int) -> Panel:
+def _panel(outlook: Backtest, every: list[Any], horizon: int) -> Panel:
     series, periods = outlook.series, len(every) - horizon
     units = series.units[-max(LEAST_SHOWN, SHOWN * horizon) :]
     first = periods - len(units)
@@ -149,4 +148,9 @@ def write_png(result: Forecasts, path: Path) -> None:
     """Write the picture."""
     content = io.BytesIO()
     draw(result).savefig(content, format="png")
-    disk.replace(path, content.getvalue())
+    files.replace(path, content.getvalue())
+
+
+def percent(level: float) -> str:
+    """0.9 as 90 %."""
+    return f"{100 * level:.4g} %"

@@ -14,11 +14,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Outlook, Score
+from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, Score
 from market.forecast.series import driven
 from market.simulation.render import INK
-from policies.common import files as disk
-from policies.sales.forecast_charts import HUES, KEY, Panel, heading, panels_of
+from policies.common import files
+from policies.sales.forecast_charts import HUES, KEY, Panel, heading, panels_of, percent
 from policies.views.charts import Chart, colour, dress, faint, panels
 from policies.views.page import Page
 from policies.views.table import fitting, groups, width
@@ -60,7 +60,7 @@ def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
 
 
-def _print_ahead(result: Forecasts, shown: Sequence[Outlook], console: Console) -> None:
+def _print_ahead(result: Forecasts, shown: Sequence[Backtest], console: Console) -> None:
     """One row a period, one column a series; in as many tables as the terminal's width takes."""
     periods, *columns = ahead_columns(result, shown)
     for group in groups(columns, console.width - width(periods)):
@@ -73,21 +73,16 @@ def _print_ahead(result: Forecasts, shown: Sequence[Outlook], console: Console) 
         console.print(table)
 
 
-def ahead_columns(result: Forecasts, shown: Sequence[Outlook]) -> list[list[str]]:
+def ahead_columns(result: Forecasts, shown: Sequence[Backtest]) -> list[list[str]]:
     """The periods ahead and a column for each series, their names first (1 + H,)."""
     return [[result.step, *result.ahead], *([one.series.name, *_cells(one)] for one in shown)]
 
 
-def _cells(one: Outlook) -> list[str]:
+def _cells(one: Backtest) -> list[str]:
     rows = zip(one.forecast.mean, one.forecast.low, one.forecast.high, strict=True)
     texts = [[amount(value) for value in row] for row in rows]
     widths = [max(len(row[k]) for row in texts) for k in range(3)]
     return [f"{m:>{widths[0]}} [{low:>{widths[1]}}, {high:>{widths[2]}}]" for m, low, high in texts]
-
-
-def percent(level: float) -> str:
-    """0.9 as 90 %."""
-    return f"{100 * level:.4g} %"
 
 
 def amount(units: float) -> str:
@@ -98,7 +93,7 @@ def amount(units: float) -> str:
 # ------------------------------------------------------------------------------------------------ backtest
 
 
-def _print_backtest(result: Forecasts, shown: Sequence[Outlook], console: Console) -> None:
+def _print_backtest(result: Forecasts, shown: Sequence[Backtest], console: Console) -> None:
     """One row a model, as many columns as there is room for."""
     plan = result.plan
     rows = [backtest_rows(one) for one in shown]
@@ -115,7 +110,7 @@ def _print_backtest(result: Forecasts, shown: Sequence[Outlook], console: Consol
     console.print(table)
 
 
-def backtest_rows(one: Outlook) -> list[list[str]]:
+def backtest_rows(one: Backtest) -> list[list[str]]:
     """One row a model, its cells under :data:`HEADS`; the series is named in the first."""
     return [
         [one.series.name if k == 0 else "", *_figures(score, score is one.chosen)] for k, score in enumerate(one.scores)
@@ -136,7 +131,7 @@ def unknown(result: Forecasts) -> str:
     return f"Prices and promotions to come are not used{more}."
 
 
-def verdict(one: Outlook) -> str:
+def verdict(one: Backtest) -> str:
     """What choosing a model was worth in folds that did not choose it; then the chosen model, and what it is worth.
 
     In this order since the chosen model's own figure is the best of several.
@@ -145,7 +140,7 @@ def verdict(one: Outlook) -> str:
     return f"{one.series.name}: {text[0].lower()}{text[1:]}."
 
 
-def _chosen(one: Outlook) -> str:
+def _chosen(one: Backtest) -> str:
     chosen, many = one.chosen, len(one.chosen.folds)
     if chosen.model in REFERENCES:
         folds = f"Over all {many} folds" if many > 1 else "In the one fold"
@@ -156,7 +151,7 @@ def _chosen(one: Outlook) -> str:
     return f"{folds}, which is optimistic, {name} has {' and '.join(others)}"
 
 
-def _late(one: Outlook) -> str:
+def _late(one: Backtest) -> str:
     """What choosing was worth in folds that did not choose."""
     unseen, naive, count = one.unseen, one.late_mase(NAIVE), len(one.late)
     if unseen is None or naive is None:
@@ -203,7 +198,7 @@ FEW = 6  # series beside one another in a table
 
 def write_page(result: Forecasts, path: Path) -> None:
     """Write the page; nothing in it needs the network."""
-    disk.replace(path, page(result).text().encode())
+    files.replace(path, page(result).text().encode())
 
 
 def page(result: Forecasts) -> Page:

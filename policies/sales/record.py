@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.state import Record
-from policies.common import files as disk
+from policies.common import files
 from policies.common.console import refuse_unwritable
 from policies.config.run import load_run
 from policies.sellers.rollout import play
@@ -39,12 +39,12 @@ class RecordOrder:
 def record(order: RecordOrder) -> None:
     """Play one episode and write a row for each period, market and seller; units are what was sold.
 
-    Raises :class:`Refusal` for a file that would be written over, and rules that cannot play.
+    Raises :class:`UserError` for a file that would be written over, and rules that cannot play.
     """
     refuse_unwritable(order.output, order.force)
     spec = load_run(order.config, order.changes).market
     if order.periods is not None and order.periods > spec.horizon:
-        raise Refusal(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
+        raise UserError(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
     batch = MarketBatch(spec, order.markets, order.seed)
     sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
@@ -53,7 +53,7 @@ def record(order: RecordOrder) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(_rows(batch, ledger))
-    disk.replace(order.output, text.getvalue().encode())
+    files.replace(order.output, text.getvalue().encode())
     _say(order, ledger, Console())
 
 

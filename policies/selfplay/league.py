@@ -23,17 +23,17 @@ from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.seeding import rival_draws
 from policies.config.learners import LearnerOptions
-from policies.config.selfplay import League as Options
+from policies.config.selfplay import LeagueOptions
 from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
 from policies.learners.numpy_memory import generator_state, restore_generator
 from policies.learners.optim import WeightAverage
 from policies.networks.architecture import Actor
 from policies.selfplay.base import Mode
-from policies.selfplay.matchmaking import KINDS, DrawnMarket, Meetings
-from policies.selfplay.population import Pool
+from policies.selfplay.matchmaking import KINDS, DrawnMarket, RatedMatchmaker
+from policies.selfplay.population import Population
 from policies.selfplay.seating import Seats
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rules.compose import Rules
 from policies.storage.run_folder import write_json
 
@@ -58,18 +58,18 @@ class League(Mode):
     ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
     """
 
-    def __init__(self, options: Options, seats: Seats) -> None:
+    def __init__(self, options: LeagueOptions, seats: Seats) -> None:
         seats.need_learners(2, "league")
         config = seats.config
         self.options, self.seats, self.spec = options, seats, seats.spec
         self.budget, self.done = config.training.budget, 0
         self.distance = options.distance or max(1, self.budget // DISTANCES)
-        self.pool = Pool(self.spec)
+        self.pool = Population(self.spec)
         self.players = {seat: seats.learner(seat) for seat in seats.learning}
         self.averages = {seat: self._average(learner) for seat, (learner, _) in self.players.items()}
         self.rng = rival_draws(seats.seed)
         self._add_present()
-        self.meetings: dict[int, Meetings] = {}
+        self.meetings: dict[int, RatedMatchmaker] = {}
         self.markets: dict[int, DrawnMarket] = {}
         for place, seat in enumerate(self.players):
             self._seat(seat, place * config.training.markets)
@@ -87,7 +87,7 @@ class League(Mode):
         """The learners as they are, and the fixed competitors: made anew in every process."""
         for seat, (learner, decisions) in self.players.items():
             name = self.spec.names[seat]
-            self.pool.add(seat, "current", f"{name} (learning)", TrainedSeller(learner.network, decisions))
+            self.pool.add(seat, "current", f"{name} (learning)", NetworkSeller(learner.network, decisions))
         for rules in self._competitors():
             for seat in self.players:
                 self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
@@ -112,7 +112,7 @@ class League(Mode):
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
         pars = partial(self._pars, seat)
-        meetings = Meetings(self.pool, seat, drawn, self.options, settings.markets, self.rng, pars)
+        meetings = RatedMatchmaker(self.pool, seat, drawn, self.options, settings.markets, self.rng, pars)
         # a market counts all its seats, the league those of learners only: their fractions must agree
         budget = self.budget * len(self.spec.sellers) // len(self.players)
         self.meetings[seat] = meetings
@@ -179,7 +179,7 @@ class League(Mode):
         """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
         return {self.spec.names[seat]: self._figures(meetings) for seat, meetings in self.meetings.items()}
 
-    def _figures(self, meetings: Meetings) -> dict[str, float]:
+    def _figures(self, meetings: RatedMatchmaker) -> dict[str, float]:
         found: dict[str, float] = {}
         for kind in KINDS:
             numbers = [n for seat in meetings.drawn for n in self.pool.of(seat, kind)]
@@ -200,7 +200,7 @@ class League(Mode):
         table = [row for seat, meetings in self.meetings.items() for row in self._table(seat, meetings)]
         write_json(folder / "league.json", {"step": self.done, "snapshots_every": self.distance, "meetings": table})
 
-    def _table(self, seat: int, meetings: Meetings) -> list[dict[str, Any]]:
+    def _table(self, seat: int, meetings: RatedMatchmaker) -> list[dict[str, Any]]:
         rows = []
         for rival in meetings.drawn:
             for kind in KINDS:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
@@ -215,10 +215,10 @@ class SelfPlay(Mode):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken, in a loop made with the same arguments.
 
-        Raises :class:`~market.errors.Refusal` when the state is of another market.
+        Raises :class:`~market.errors.UserError` when the state is of another market.
         """
         if len(state["seats"]) != len(self.seats):
-            raise Refusal(f"saved loop: {len(state['seats'])} seats do not fit the {len(self.seats)} of this market")
+            raise UserError(f"saved loop: {len(state['seats'])} seats do not fit the {len(self.seats)} of this market")
         self.batch.load(to_arrays(state["market"], like=self.batch.save()))
         self._observation = state["observation"].numpy().copy()
         for player, saved in zip(self.seats, state["seats"], strict=True):

@@ -30,17 +30,17 @@ from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.torch_tools import to_arrays, to_tensors
-from policies.config.selfplay import League as Options
+from policies.config.selfplay import LeagueOptions as Options
 from policies.evaluation.selection import relative
 from policies.learners.base import Learner
 from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
-from policies.selfplay.population import Kind, Pool
+from policies.selfplay.population import Kind, Population
 from policies.sellers.protocol import Memory, Seller, look
 
 Members = NDArray[np.int64]
 
 
-class Draws(Protocol):
+class Matchmaker(Protocol):
     """Decides whom one learner meets. Numbers are those of a pool's members."""
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
@@ -62,7 +62,7 @@ class DrawnSeat(SeatPlayer):
     ``members`` (M, N) is the market's own, shared by its seats.
     """
 
-    def __init__(self, seat: int, draws: Draws, members: Members) -> None:
+    def __init__(self, seat: int, draws: Matchmaker, members: Members) -> None:
         self.seat, self.draws, self.members = seat, draws, members
         self.memories: dict[int, Memory] = {}
         self._groups: list[tuple[int, NDArray[np.intp]]] = []
@@ -128,7 +128,7 @@ class DrawnMarket(SelfPlay):
         player: tuple[Learner, Decisions],
         drawn: list[int],
         fixed: Mapping[int, Seller],
-        draws: Draws,
+        draws: Matchmaker,
         markets: int,
         budget: int,
         seed: int,
@@ -257,8 +257,8 @@ def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
 
 
-class Meetings:
-    """Draws rivals by the learner's own ratings. Satisfies :class:`policies.selfplay.matchmaking.Draws`.
+class RatedMatchmaker:
+    """Draws rivals by the learner's own ratings. Satisfies :class:`policies.selfplay.matchmaking.Matchmaker`.
 
     Args:
         drawn: the seats whose players are drawn.
@@ -267,7 +267,14 @@ class Meetings:
     """
 
     def __init__(
-        self, pool: Pool, seat: int, drawn: list[int], options: Options, rows: int, rng: Any, pars: Callable[[], Floats]
+        self,
+        pool: Population,
+        seat: int,
+        drawn: list[int],
+        options: Options,
+        rows: int,
+        rng: Any,
+        pars: Callable[[], Floats],
     ) -> None:
         self.pool, self.seat, self.drawn, self.options, self.rng, self.pars = pool, seat, drawn, options, rng, pars
         self.kinds = kinds_of_rows(rows, options)

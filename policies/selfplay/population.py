@@ -28,7 +28,7 @@ class Member:
     saved: SavedSeller | None = None
 
 
-class Pool:
+class Population:
     """Members by number. Those that have left stay until no row plays them any more."""
 
     def __init__(self, spec: MarketSpec) -> None:

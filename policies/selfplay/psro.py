@@ -23,7 +23,7 @@ from market.metrics.summary import episode_profit
 from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.seeding import rival_draws, row_seed
-from policies.config.selfplay import PSRO as Options
+from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
 from policies.games.empirical_game import EmpiricalGame, LineUp
 from policies.learners.base import Learner
@@ -31,7 +31,7 @@ from policies.learners.numpy_memory import generator_state, restore_generator
 from policies.networks.architecture import Actor
 from policies.selfplay.base import Mode
 from policies.selfplay.matchmaking import DrawnMarket, Members
-from policies.selfplay.population import Member, Pool
+from policies.selfplay.population import Member, Population
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
@@ -39,10 +39,12 @@ from policies.storage.run_folder import POOL, write_json
 from policies.training.tracking import MARKET
 
 
-class MixtureDraws:
-    """Whom one learner meets: line-ups of the equilibrium. Satisfies :class:`policies.selfplay.matchmaking.Draws`."""
+class MixtureMatchmaker:
+    """Whom one learner meets: line-ups of the equilibrium. Satisfies :class:`policies.selfplay.matchmaking.Matchmaker`."""
 
-    def __init__(self, pool: Pool, game: EmpiricalGame, seats: list[int], seat: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, pool: Population, game: EmpiricalGame, seats: list[int], seat: int, rng: np.random.Generator
+    ) -> None:
         self.pool, self.game, self.seats, self.seat, self.rng = pool, game, seats, seat, rng
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
@@ -67,12 +69,12 @@ class PSRO(Mode):
     response with the largest weight in the equilibrium; before the first round ends it is the learner.
     """
 
-    def __init__(self, options: Options, seats: Seats) -> None:
+    def __init__(self, options: PSROOptions, seats: Seats) -> None:
         seats.need_learners(2, "psro")
         self.options, self.seats, self.spec = options, seats, seats.spec
         self.budget, self.done, self.round = seats.config.training.budget, 0, 0
         self.places = list(seats.learning)
-        self.pool, self.rng = Pool(self.spec), rival_draws(seats.seed)
+        self.pool, self.rng = Population(self.spec), rival_draws(seats.seed)
         self.game = EmpiricalGame(self._profits)
         self.rounds: list[dict[str, Any]] = []
         self._begin_pool()
@@ -117,7 +119,7 @@ class PSRO(Mode):
                 self.players[seat],
                 [k for k in self.places if k != seat],
                 self.seats.fixed,
-                MixtureDraws(self.pool, self.game, self.places, seat, self.rng),
+                MixtureMatchmaker(self.pool, self.game, self.places, seat, self.rng),
                 rows,
                 budget,
                 self.seats.seed,

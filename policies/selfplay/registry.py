@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from policies.config.selfplay import PSRO as PSROOptions
-from policies.config.selfplay import Independent, SelfPlayOptions
-from policies.config.selfplay import League as LeagueOptions
-from policies.config.selfplay import Shared as SharedOptions
+from policies.config.selfplay import IndependentOptions, LeagueOptions, PSROOptions, SelfPlayOptions, SharedOptions
 from policies.selfplay.base import Mode
 from policies.selfplay.league import League
 from policies.selfplay.loop import SelfPlay
@@ -17,14 +14,14 @@ from policies.selfplay.seating import Seats
 from policies.selfplay.shared import SharedPlay
 
 
-def _independent(options: Independent, seats: Seats) -> Mode:
+def _independent(options: IndependentOptions, seats: Seats) -> Mode:
     settings = seats.config.training
     players = [seats.learner(k) if k in seats.learning else seats.fixed[k] for k in range(len(seats.spec.sellers))]
     return SelfPlay(seats.spec, players, settings.markets, settings.budget, seats.seed)
 
 
 BUILDERS: dict[type[SelfPlayOptions], Callable[[Any, Seats], Mode]] = {
-    Independent: _independent,
+    IndependentOptions: _independent,
     SharedOptions: SharedPlay,
     LeagueOptions: League,
     PSROOptions: PSRO,

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import default_player
 from policies.learners.base import Learner
 from policies.learners.build import learner_name, make_learner
@@ -32,7 +32,7 @@ class Seats:
     """
 
     config: RunConfig
-    judge: Judge
+    judge: LineUps
     seed: int
     device: str
 
@@ -66,9 +66,9 @@ class Seats:
         }
 
     def need_learners(self, least: int, mode: str) -> None:
-        """Raise :class:`Refusal` when fewer than ``least`` seats learn."""
+        """Raise :class:`UserError` when fewer than ``least`` seats learn."""
         if len(self.learning) < least:
-            raise Refusal(
+            raise UserError(
                 f"selfplay.mode: {mode} needs {least} seats or more that learn, there are {len(self.learning)}"
             )
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.state import Floats
-from policies.config.selfplay import Shared as Options
+from policies.config.selfplay import SharedOptions
 from policies.learners.base import Learner
 from policies.networks.architecture import Actor, build
 from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
@@ -91,12 +91,12 @@ class SharedSeat(SeatPlayer):
 class SharedPlay(SelfPlay):
     """Self-play in which some seats share a learner; others may have learners of their own."""
 
-    def __init__(self, options: Options, seats: Seats) -> None:
+    def __init__(self, options: SharedOptions, seats: Seats) -> None:
         shared = _sharing_seats(options, seats)
         self.extra = len(shared) if options.indicator else 0
         learner, first = seats.learner(shared[0], seats=len(shared), extra=self.extra)
         if self.extra and not foldable(learner.network):
-            raise Refusal(
+            raise UserError(
                 "selfplay.indicator: needs a network whose first layer sees what the market shows and nothing else, so neither a recurrent one nor normalize_observations"
             )
         self.sharing = Sharing(learner, {k: _same_encoding(seats, k, first) for k in shared}, options.indicator)
@@ -140,20 +140,20 @@ class SharedPlay(SelfPlay):
         return reports
 
 
-def _sharing_seats(options: Options, seats: Seats) -> list[int]:
-    """The seats that share, in order; raise :class:`Refusal` where the configuration gives them different learners."""
+def _sharing_seats(options: SharedOptions, seats: Seats) -> list[int]:
+    """The seats that share, in order; raise :class:`UserError` where the configuration gives them different learners."""
     names = seats.spec.names
     given = [names[seat] for seat in seats.learning] if options.seats is None else options.seats
     for k, name in enumerate(given):
         if name not in names or names.index(name) not in seats.learning:
             learning = ", ".join(names[seat] for seat in seats.learning)
-            raise Refusal(f"selfplay.seats.{k}: {name!r} is no learner's seat; those are {learning}")
+            raise UserError(f"selfplay.seats.{k}: {name!r} is no learner's seat; those are {learning}")
     shared = sorted({names.index(name) for name in given})
     if len(shared) < 2 or len(shared) < len(given):
-        raise Refusal(f"selfplay.seats: needs two different seats or more to share a learner, not {', '.join(given)}")
+        raise UserError(f"selfplay.seats: needs two different seats or more to share a learner, not {', '.join(given)}")
     for seat in shared[1:]:
         if seats.player(seat) != seats.player(shared[0]):
-            raise Refusal(
+            raise UserError(
                 f"seats.{names[seat]}: {seats.player(seat)!r} is not what seats.{names[shared[0]]} has "
                 f"({seats.player(shared[0])!r}); seats that share a learner need the same, selfplay.seats says which do"
             )
@@ -161,10 +161,10 @@ def _sharing_seats(options: Options, seats: Seats) -> list[int]:
 
 
 def _same_encoding(seats: Seats, seat: int, first: Decisions) -> Decisions:
-    """The seat's own encoding of the shared learner's actions; raise :class:`Refusal` where they are not the same."""
+    """The seat's own encoding of the shared learner's actions; raise :class:`UserError` where they are not the same."""
     own, place = Decisions(seats.spec, seat, first.encoding), f"market.sellers.{seat} ({seats.spec.names[seat]})"
     if first.encoding == "grid" and (len(own.prices), len(own.levels)) != (len(first.prices), len(first.levels)):
-        raise Refusal(
+        raise UserError(
             f"{place}.grid: has {len(own.prices)} prices x {len(own.levels)} levels, {first.seller.name} has "
             f"{len(first.prices)} x {len(first.levels)}; seats that share a learner need the same"
         )

@@ -17,14 +17,14 @@ import torch
 from gymnasium.spaces import Discrete
 from pydantic import Field
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec, Model, parse_model
-from policies.common import files as disk
+from policies.common import files
 from policies.networks.architecture import Architecture, build
-from policies.sellers.lens import Lens
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.lens import ObservationAdapter
+from policies.sellers.network_seller import NetworkSeller
 
 FORMAT = 1
 FOREIGN = "is damaged or not a seller saved by bazaar"
@@ -50,25 +50,25 @@ class SavedSeller:
         """What tables call it."""
         return f"{self.seller} ({self.learner})"
 
-    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> TrainedSeller:
+    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> NetworkSeller:
         """Put the policy into a seat of ``spec``.
 
         With ``adapt`` the market may differ from the one it was trained in: it keeps the ranges and the grid of its
-        training, and features are matched by name (:class:`~policies.sellers.lens.Lens` says how).
+        training, and features are matched by name (:class:`~policies.sellers.lens.ObservationAdapter` says how).
 
         Raises:
-            Refusal: it does not fit, in words that say what differs. With ``adapt`` only where there is no such seat,
+            UserError: it does not fit, in words that say what differs. With ``adapt`` only where there is no such seat,
                 or one market holds stock and the other does not.
         """
         place = self.seat if seat is None else seat
         if differences := self._obstacles(spec, place) or ([] if adapt else self._differences(spec, place)):
-            raise Refusal(
+            raise UserError(
                 f"{self.path}: the policy of {self.seller} does not fit this market: {'; '.join(differences)}"
             )
         if not adapt:
-            return TrainedSeller(self._network(), Decisions(spec, place, self.encoding))
-        lens = Lens.between(self.market, self.seat, spec, place)
-        return TrainedSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (lens,))
+            return NetworkSeller(self._network(), Decisions(spec, place, self.encoding))
+        lens = ObservationAdapter.between(self.market, self.seat, spec, place)
+        return NetworkSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (lens,))
 
     def _network(self) -> torch.nn.Module:
         with torch.device("meta"):
@@ -76,7 +76,7 @@ class SavedSeller:
         try:
             network.load_state_dict(self.weights, assign=True)
         except RuntimeError:
-            raise Refusal(f"{self.path}: is damaged: its weights do not fit the network that it describes") from None
+            raise UserError(f"{self.path}: is damaged: its weights do not fit the network that it describes") from None
         return network.requires_grad_(False).eval()
 
     def _obstacles(self, spec: MarketSpec, seat: int) -> list[str]:
@@ -122,7 +122,7 @@ def save_seller(saved: SavedSeller) -> None:
     content["digest"] = _digest(content)
     file = io.BytesIO()  # torch itself writes to a full disk without saying which file
     torch.save(content, file)
-    disk.replace(saved.path, file.getvalue())
+    files.replace(saved.path, file.getvalue())
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -135,18 +135,18 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def load_seller(path: str | Path) -> SavedSeller:
-    """Read a saved seller; raise :class:`Refusal` when the file is missing, damaged or not one of ours."""
+    """Read a saved seller; raise :class:`UserError` when the file is missing, damaged or not one of ours."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise Refusal(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception:  # noqa: BLE001
         # What torch raises on foreign bytes depends on the bytes: any error at all means that it is not ours.
-        raise Refusal(f"{path}: {FOREIGN}") from None
+        raise UserError(f"{path}: {FOREIGN}") from None
     if not isinstance(content, dict) or "format" not in content:
-        raise Refusal(f"{path}: {FOREIGN}")
+        raise UserError(f"{path}: {FOREIGN}")
     if content["format"] != FORMAT:
-        raise Refusal(f"{path}: was saved in format {content['format']!r}, this version of bazaar reads {FORMAT}")
+        raise UserError(f"{path}: was saved in format {content['format']!r}, this version of bazaar reads {FORMAT}")
     return _read(Path(path), content)
 
 
@@ -169,11 +169,11 @@ def _read(path: Path, content: dict[str, Any]) -> SavedSeller:
         header = parse_model(_Header, plain, f"{path}: {FOREIGN}: header")
         spec = MarketSpec.parse(content.get("market"), f"{path}: {FOREIGN}: market")
     except RecursionError:
-        raise Refusal(f"{path}: {FOREIGN}") from None
+        raise UserError(f"{path}: {FOREIGN}") from None
     if problem := _misfit(header, spec, content.get("weights")):
-        raise Refusal(f"{path}: {FOREIGN}: {problem}")
+        raise UserError(f"{path}: {FOREIGN}: {problem}")
     if content.get("digest") != _digest(content):
-        raise Refusal(f"{path}: is damaged: its contents are not those that were saved")
+        raise UserError(f"{path}: is damaged: its contents are not those that were saved")
     values = {key: getattr(header, key) for key in _Header.model_fields if key != "format"}
     return SavedSeller(path=path, weights=content["weights"], market=spec, **values)
 

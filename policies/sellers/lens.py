@@ -19,7 +19,7 @@ from market.state import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Lens:
+class ObservationAdapter:
     """``clip(observation[column] x scale + shift, low, high)`` for each of G features; column -1 takes the ``shift``."""
 
     column: NDArray[np.int64]  # (G,)

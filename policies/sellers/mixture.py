@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, Seller, View
 
 UNDRAWN = -1
@@ -58,8 +58,8 @@ class MixtureSeller:
         return price, quantity, after
 
     def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> MixtureSeller:
-        """As :meth:`policies.sellers.network_seller.TrainedSeller.moved`; rules among the members stay as they are."""
-        there = [one.moved(spec, home, seat) if isinstance(one, TrainedSeller) else one for one in self.members]
+        """As :meth:`policies.sellers.network_seller.NetworkSeller.moved`; rules among the members stay as they are."""
+        there = [one.moved(spec, home, seat) if isinstance(one, NetworkSeller) else one for one in self.members]
         other = MixtureSeller(there, self.weights)
         other.weights = self.weights  # to the bit, so that every row draws the same member
         return other

@@ -10,11 +10,11 @@ from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.networks.architecture import decide, empty_memory
-from policies.sellers.lens import Lens
+from policies.sellers.lens import ObservationAdapter
 from policies.sellers.protocol import Memory, View
 
 
-class TrainedSeller:
+class NetworkSeller:
     """Plays a network's greedy action. Satisfies :class:`policies.sellers.protocol.Seller`; it remembers what its network does.
 
     Args:
@@ -24,7 +24,9 @@ class TrainedSeller:
             market that it learned in.
     """
 
-    def __init__(self, network: torch.nn.Module, decisions: Decisions, lenses: tuple[Lens, ...] = ()) -> None:
+    def __init__(
+        self, network: torch.nn.Module, decisions: Decisions, lenses: tuple[ObservationAdapter, ...] = ()
+    ) -> None:
         self.network, self.decisions, self.lenses = network, decisions, lenses
 
     def start(self, markets: int) -> Memory:
@@ -43,13 +45,13 @@ class TrainedSeller:
             observation = lens.see(observation)
         return observation
 
-    def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> TrainedSeller:
+    def moved(self, spec: MarketSpec, home: MarketSpec, seat: int) -> NetworkSeller:
         """The same seller in ``seat`` of ``spec``, a variant of the market ``home`` in whose ``seat`` it sits now.
 
-        It keeps its own ranges and grid, and sees ``spec`` through a :class:`~policies.sellers.lens.Lens`.
+        It keeps its own ranges and grid, and sees ``spec`` through a :class:`~policies.sellers.lens.ObservationAdapter`.
         """
-        lens = Lens.between(home, seat, spec, seat)
-        return TrainedSeller(self.network, self.decisions, (lens, *self.lenses))
+        lens = ObservationAdapter.between(home, seat, spec, seat)
+        return NetworkSeller(self.network, self.decisions, (lens, *self.lenses))
 
 
 def carry_out(decisions: Decisions, action: NDArray[np.generic], view: View) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS, Floats, Record
@@ -31,7 +31,7 @@ def rounds(batch: MarketBatch, sellers: Sequence[Seller], periods: int | None = 
     """
     spec = batch.spec
     if len(sellers) != len(spec.sellers):
-        raise Refusal(f"{spec.name} has {len(spec.sellers)} seats, got {len(sellers)} sellers")
+        raise UserError(f"{spec.name} has {len(spec.sellers)} seats, got {len(sellers)} sellers")
     memories = [seller.start(batch.markets) for seller in sellers]
     price = np.empty((batch.markets, len(sellers)))
     order = np.empty_like(price)

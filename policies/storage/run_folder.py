@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from market.errors import Refusal
-from policies.common import files as disk
+from market.errors import UserError
+from policies.common import files
 from policies.config.run import RunConfig, load_run
 from policies.sellers.checkpoint import SavedSeller, load_seller
 
@@ -27,12 +27,12 @@ PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba"
 def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path:
     """The folder that a run will have, ``runs/name`` (default: config, seed and time); nothing is written.
 
-    Raises :class:`Refusal` when it exists or cannot be.
+    Raises :class:`UserError` when it exists or cannot be.
     """
     if name is not None and (name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()):
-        raise Refusal(f"--name {name!r}: must be a plain folder name")
+        raise UserError(f"--name {name!r}: must be a plain folder name")
     if runs.exists() and not runs.is_dir():
-        raise Refusal(f"--runs {runs}: is not a folder")
+        raise UserError(f"--runs {runs}: is not a folder")
     folder = runs / (name or f"{config.stem}-seed{seed}-{datetime.now():%Y%m%d-%H%M%S}")
     if name is None:
         stem, others = folder.name, count(2)
@@ -44,18 +44,18 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
 
 
 def make_folder(folder: Path) -> None:
-    """Make a run's folder; raise :class:`Refusal` when it exists."""
+    """Make a run's folder; raise :class:`UserError` when it exists."""
     try:
         folder.mkdir(parents=True)
         (folder / "checkpoints").mkdir()
     except FileExistsError:
         raise _taken(folder) from None
     except OSError as error:
-        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
-def _taken(folder: Path) -> Refusal:
-    return Refusal(f"{folder}: exists already; a run is never written over, choose another --name")
+def _taken(folder: Path) -> UserError:
+    return UserError(f"{folder}: exists already; a run is never written over, choose another --name")
 
 
 def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
 
 def write_config(path: Path, config: RunConfig) -> None:
     """Write a configuration that :func:`policies.config.run.load_run` reads back."""
-    disk.replace(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True).encode())
+    files.replace(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True).encode())
 
 
 def versions() -> dict[str, str]:
@@ -96,7 +96,7 @@ def write_json(path: Path, content: Any) -> None:
     if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout is written to, not replaced
         path.write_text(text, encoding="utf-8")
     else:
-        disk.replace(path, text.encode())
+        files.replace(path, text.encode())
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -132,18 +132,18 @@ def seed_folders(folder: Path) -> list[Path]:
 
 
 def open_run(folder: Path) -> RunConfig:
-    """The resolved configuration of a run; raise :class:`Refusal` when the folder is not a run's."""
+    """The resolved configuration of a run; raise :class:`UserError` when the folder is not a run's."""
     if not (folder / "config.yaml").is_file():
         if seeds := seed_folders(folder):
-            raise Refusal(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
-        raise Refusal(f"{folder}: is not a run (it has no config.yaml)")
+            raise UserError(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
+        raise UserError(f"{folder}: is not a run (it has no config.yaml)")
     return load_run(folder / "config.yaml")
 
 
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
-    """The run's learners by name, at their best or latest evaluation; raise :class:`Refusal` when there are none."""
+    """The run's learners by name, at their best or latest evaluation; raise :class:`UserError` when there are none."""
     paths = sorted((folder / "checkpoints").glob(f"*.{which}.pt"))
     if not paths:
-        raise Refusal(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")
+        raise UserError(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")
     sellers = [load_seller(path) for path in paths]
     return {saved.seller: saved for saved in sorted(sellers, key=lambda saved: saved.seat)}

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from market.errors import Refusal
-from policies.common import files as disk
+from market.errors import UserError
+from policies.common import files
 from policies.storage.run_folder import STATE
 
 FORMAT = b"bazaar run state 1\n"
@@ -51,7 +51,7 @@ class RunState:
         """Write the next generation, then forget all but two; raise :class:`OSError` where the disk refuses."""
         present = self.files()
         number = int(present[0].stem) + 1 if present else 1
-        disk.replace(self.folder / f"{number:06}.state", pack(state))
+        files.replace(self.folder / f"{number:06}.state", pack(state))
         good = [path for path in present if path not in self._bad]
         for path in {*present} - {*good[: GENERATIONS - 1]}:
             path.unlink()
@@ -60,7 +60,7 @@ class RunState:
     def load(self, console: Console) -> dict[str, Any] | None:
         """The newest state that is whole, None where there is none yet.
 
-        A damaged one is named in a warning; raise :class:`Refusal` when all are damaged.
+        A damaged one is named in a warning; raise :class:`UserError` when all are damaged.
         """
         problems = []
         for path in self.files():
@@ -74,7 +74,7 @@ class RunState:
                 console.print(f"warning: {damage}; going on from {path}", highlight=False, soft_wrap=True)
             return state
         if problems:
-            raise Refusal(
+            raise UserError(
                 f"{'; '.join(problems)}: no checkpoint of the whole run is left to go on from; "
                 f"bazaar train {self.run / 'config.yaml'} begins it anew"
             )
@@ -120,7 +120,7 @@ NAME = "lock"
 def locked(run: Path, inside: str = STATE) -> Iterator[None]:
     """Hold the lock of a run, or of several, which the system lets go when the process ends, however it ends.
 
-    ``inside``: the folder in the run's in which the lock lies. Raises :class:`Refusal` that names the process when another one holds it.
+    ``inside``: the folder in the run's in which the lock lies. Raises :class:`UserError` that names the process when another one holds it.
     """
     (run / inside).mkdir(exist_ok=True)
     with open(run / inside / NAME, "a+", encoding="utf-8") as file:
@@ -129,7 +129,7 @@ def locked(run: Path, inside: str = STATE) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise Refusal(f"{run}: another process (number {holder}) is training this run; wait or end it") from None
+            raise UserError(f"{run}: another process (number {holder}) is training this run; wait or end it") from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -140,6 +140,6 @@ def wait_until_free(run: Path, patience: float) -> None:
     """Wait until no process holds the run's lock, at most ``patience`` seconds: one that was killed may be ending."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
-        with suppress(Refusal), locked(run):
+        with suppress(UserError), locked(run):
             return
         time.sleep(0.1)

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from market.errors import Refusal
-from policies.common import files as disk
+from market.errors import UserError
+from policies.common import files
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
 from policies.training.divergence import Diverged, check_learners
-from policies.training.run import Course, Training
+from policies.training.run import TrainerState, TrainingRun
 from policies.training.tracking import Tracker
 
 SHARE = 0.02  # of the time that checkpoints at evaluations may take
@@ -31,7 +31,7 @@ OnNan = Literal["stop", "rollback"]
 
 
 @dataclass(frozen=True)
-class Keeping:
+class CheckpointOptions:
     """How a run is kept: seconds between checkpoints of the whole run, and what to do when a learner diverges."""
 
     every: float = 60.0
@@ -39,15 +39,15 @@ class Keeping:
 
 
 @dataclass
-class Keeper:
+class Checkpointer:
     """One run's training, its loop's counters and its files, saved and restored together."""
 
-    training: Training
+    training: TrainingRun
     tracker: Tracker
     folder: Path
-    keeping: Keeping
+    keeping: CheckpointOptions
     console: Console
-    course: Course = field(default_factory=Course)
+    course: TrainerState = field(default_factory=TrainerState)
     step: int | None = None  # of the last checkpoint
     _written: float = field(default_factory=time.monotonic)
     _cost: float = 0.0  # seconds that the last one took
@@ -88,34 +88,34 @@ class Keeper:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; the tracker must be at its mark. Raises :class:`Refusal` where it does not fit."""
+        """Go on from a state; the tracker must be at its mark. Raises :class:`UserError` where it does not fit."""
         try:
             self.training.load_state_dict(state["training"])
             self.course.load_state_dict(state["course"])
             for seat, learner in self.training.play.learners.items():
                 learner.slow_down(state["rates"][seat])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
-            raise Refusal(
+            raise UserError(
                 f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
             ) from None
         for name, content in state["sellers"].items():
-            disk.replace(self.folder / SELLERS / name, content.numpy().tobytes())
+            files.replace(self.folder / SELLERS / name, content.numpy().tobytes())
         self.step = state["step"]
 
     def recover(self, problem: Diverged) -> None:
-        """After a learner diverged: go back and halve its learning rate, or raise :class:`Refusal`, as was asked."""
+        """After a learner diverged: go back and halve its learning rate, or raise :class:`UserError`, as was asked."""
         good = RunState(self.folder).load(self.console)
         where = (
             "there is no good checkpoint yet" if good is None else f"the last good checkpoint is of step {self.step}"
         )
         if self.keeping.on_nan == "stop" or good is None:
             again = "" if good is None else f"; bazaar train --resume {self.folder} --on-nan rollback goes on from it"
-            raise Refusal(f"{problem}; {where}{again}; else lower its lr")
+            raise UserError(f"{problem}; {where}{again}; else lower its lr")
         if problem.seat is None or len(self.course.rollbacks) >= ROLLBACKS:
             tried = (
                 f"after {len(self.course.rollbacks)} rollbacks" if self.course.rollbacks else "whose learner is unknown"
             )
-            raise Refusal(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
+            raise UserError(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
         self._roll_back(good, problem.seat, str(problem))
 
     def _roll_back(self, good: dict[str, Any], seat: int, problem: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.learners.base import Learner
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 MOST_WEIGHT = 1e8  # float32 resolves units there: a step of any usual size changes nothing
 MOST_REPORTED = 1e15
@@ -28,13 +28,13 @@ class Diverged(Exception):
         self.seat = seat
 
 
-def play_period(training: Training) -> dict[int, dict[str, float]]:
+def play_period(training: TrainingRun) -> dict[int, dict[str, float]]:
     """One period of play; raise :class:`Diverged` when a learner's report, or what it did, shows that it diverged."""
     try:
         reports = training.play.play_period()
     except (ValueError, ArithmeticError, RuntimeError) as error:
         check_learners(training)
-        if isinstance(error, Refusal):  # a decision that is no number, from weights that still are
+        if isinstance(error, UserError):  # a decision that is no number, from weights that still are
             raise Diverged(_named(training, str(error)), f"{error} (step {training.play.done})") from None
         raise
     for seat, report in reports.items():
@@ -44,12 +44,12 @@ def play_period(training: Training) -> dict[int, dict[str, float]]:
     return reports
 
 
-def _named(training: Training, message: str) -> int | None:
+def _named(training: TrainingRun, message: str) -> int | None:
     names = [seat for seat in training.learner_names if f"seller {training.spec.names[seat]}" in message]
     return names[0] if len(names) == 1 else None
 
 
-def check_learners(training: Training) -> None:
+def check_learners(training: TrainingRun) -> None:
     """Raise :class:`Diverged` for the first learner whose weights or optimiser are not sound."""
     for seat, learner in training.play.learners.items():
         if problem := unsound(learner):
@@ -83,6 +83,6 @@ def _tensors(node: Any) -> Iterator[Tensor]:
             yield from _tensors(item)
 
 
-def _diverged(training: Training, seat: int, problem: str) -> Diverged:
+def _diverged(training: TrainingRun, seat: int, problem: str) -> Diverged:
     place = f"seats.{training.spec.names[seat]}"
     return Diverged(seat, f"{place}: {training.learner_names[seat]} diverged at step {training.play.done}: {problem}")

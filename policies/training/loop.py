@@ -16,13 +16,13 @@ from policies.common.files import writing
 from policies.common.interrupt import deferred, raise_swallowed
 from policies.common.progress import RunBar
 from policies.explain.policy_map import training_maps
-from policies.training.checkpointing import Keeper
+from policies.training.checkpointing import Checkpointer
 from policies.training.divergence import Diverged, check_learners, play_period
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from policies.training.tracking import MARKET, Tracker
 
 
-def assess(training: Training, folder: Path, tracker: Tracker) -> None:
+def assess(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
     """Evaluate as the run goes: metrics and pictures of self-play, scores against fixed competitors, checkpoints."""
     spec, step = training.spec, training.play.done
     ledger, settings = training.rehearse(), training.config.evaluation
@@ -51,7 +51,7 @@ def assess(training: Training, folder: Path, tracker: Tracker) -> None:
     training.keep(folder, scores)
 
 
-def show(training: Training, folder: Path, tracker: Tracker) -> None:
+def show(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
     """Pictures of the policies as they are now: one episode of self-play, and each learner's policy map."""
     spec, step = training.spec, training.play.done
     picture = draw_episode(spec, training.episode)
@@ -66,10 +66,10 @@ def show(training: Training, folder: Path, tracker: Tracker) -> None:
 PICTURES = 5
 
 
-def learn(keeper: Keeper, console: Console) -> None:
+def learn(keeper: Checkpointer, console: Console) -> None:
     """Play and learn for what is left of the budget, evaluating at even distances, first before anything is learned.
 
-    Raises :class:`~market.errors.Refusal` when a learner diverges and its run is to stop then, and
+    Raises :class:`~market.errors.UserError` when a learner diverges and its run is to stop then, and
     :class:`~policies.common.interrupt.Stopped` where Ctrl-C finds the run in a state that can be kept.
     """
     with keeper.training.bar(console, keeper.training.config.training.budget) as bar:
@@ -80,7 +80,7 @@ def learn(keeper: Keeper, console: Console) -> None:
                 keeper.recover(problem)
 
 
-def _go_on(keeper: Keeper, bar: RunBar) -> None:
+def _go_on(keeper: Checkpointer, bar: RunBar) -> None:
     training, course = keeper.training, keeper.course
     settings = training.config.training
     if course.evaluated < 0:
@@ -101,7 +101,7 @@ def _go_on(keeper: Keeper, bar: RunBar) -> None:
     training.complete = True
 
 
-def practise(keeper: Keeper, until: int, bar: RunBar) -> None:
+def practise(keeper: Checkpointer, until: int, bar: RunBar) -> None:
     """Play periods until ``until`` seller-periods are done; record what the learners last reported.
 
     Checkpoints lie between periods, and never at the end, where an evaluation is due.
@@ -127,7 +127,7 @@ def practise(keeper: Keeper, until: int, bar: RunBar) -> None:
     course.reports = {}
 
 
-def evaluate(keeper: Keeper, k: int) -> None:
+def evaluate(keeper: Checkpointer, k: int) -> None:
     """The k-th evaluation, its pictures where they are due, and a checkpoint of the whole run."""
     training, course = keeper.training, keeper.course
     check_learners(training)

@@ -10,14 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import terminal
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
-from policies.evaluation.evaluate import terminal
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
 from policies.storage.training_state import RunState, locked
-from policies.training.checkpointing import Keeping, OnNan, config_digest
-from policies.training.run import Training
+from policies.training.checkpointing import CheckpointOptions, OnNan, config_digest
+from policies.training.run import TrainingRun
 from policies.training.train import carry_on, disk_errors, pick_device
 
 
@@ -26,14 +26,14 @@ class ResumeOrder:
     """What `bazaar train --resume` was asked; ``on_nan`` None: what the run was begun with."""
 
     run: Path
-    every: float = Keeping.every
+    every: float = CheckpointOptions.every
     on_nan: OnNan | None = None
 
 
 def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
     """Carry out `bazaar train --resume`; returns the run's folder. ``bar`` shows the progress.
 
-    Raises :class:`Refusal` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
+    Raises :class:`UserError` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
     or is being trained by another process.
     """
     console, folder = console or terminal(), order.run
@@ -42,14 +42,16 @@ def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = Tr
         _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
-    keeping = Keeping(order.every, order.on_nan or _on_nan(about))
+    keeping = CheckpointOptions(order.every, order.on_nan or _on_nan(about))
     with careful(), disk_errors(folder), locked(folder):
         state = RunState(folder).load(console)
         if state is not None and state["config"] != config_digest(folder):
-            raise Refusal(f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run")
+            raise UserError(
+                f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
+            )
         _say(console, f"{folder}: {_standing(state)}")
         _warn_of_versions(about, console)
-        training = Training(config, about["seed"], pick_device(_device(about)))
+        training = TrainingRun(config, about["seed"], pick_device(_device(about)))
         training.bar = bar
         past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
@@ -58,15 +60,15 @@ def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = Tr
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says; raise :class:`Refusal` where the folder holds no run that can go on."""
+    """What ``run.json`` says; raise :class:`UserError` where the folder holds no run that can go on."""
     if not folder.is_dir():
-        raise Refusal(f"--resume {folder}: there is no such run")
+        raise UserError(f"--resume {folder}: there is no such run")
     open_run(folder)
     about = read_about(folder)
     if not isinstance(about.get("seed"), int):
-        raise Refusal(f"{folder / ABOUT}: does not say the run's seed, so the run cannot go on; begin it anew")
+        raise UserError(f"{folder / ABOUT}: does not say the run's seed, so the run cannot go on; begin it anew")
     if "finished" not in about and not (folder / STATE).is_dir():
-        raise Refusal(
+        raise UserError(
             f"{folder}: was made without checkpoints of the whole run ({STATE}/), so it cannot go on; "
             f"bazaar train {shlex.quote(str(folder / 'config.yaml'))} --seed {about['seed']} repeats it"
         )

@@ -14,25 +14,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.state import Floats, Record
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
-from policies.evaluation.line_ups import Judge
-from policies.evaluation.selection import Choice
+from policies.evaluation.line_ups import LineUps
+from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
 from policies.selfplay.registry import make_mode
 from policies.selfplay.seating import Seats
 from policies.sellers.checkpoint import finite, save_seller
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.training.view import Rehearsal
+from policies.training.view import SelfPlaySummary
 
 
-class Training:
+class TrainingRun:
     """One run: a market, its players, and what is kept of them.
 
     Args:
@@ -43,7 +43,7 @@ class Training:
 
     def __init__(self, config: RunConfig, seed: int, device: str) -> None:
         self.config, self.spec, self.seed = config, config.market, seed
-        self.judge = Judge(config, seed)
+        self.judge = LineUps(config, seed)
         check_learners(config)
         self.seats = Seats(config, self.judge, seed, device)
         self._refuse_fixed_only()
@@ -52,7 +52,7 @@ class Training:
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
         self.earned: dict[int, float] = {}
-        self.rehearsal: Rehearsal | None = None
+        self.rehearsal: SelfPlaySummary | None = None
         self.complete = False
         self.bar: MakeBar = TrainingBar
         self.episode: dict[str, Floats] = {}
@@ -60,11 +60,11 @@ class Training:
     def _refuse_fixed_only(self) -> None:
         """Before anything is searched, since that takes a while."""
         if not self.seats.learning:
-            raise Refusal("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+            raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
 
-    def greedy(self, seat: int) -> TrainedSeller:
+    def greedy(self, seat: int) -> NetworkSeller:
         """The seat's learner as it would play now, without exploration."""
-        return TrainedSeller(self.play.network(seat), self.play.decisions(seat))
+        return NetworkSeller(self.play.network(seat), self.play.decisions(seat))
 
     def sellers(self) -> list[Seller]:
         """Every seat's player as it would play now."""
@@ -76,19 +76,19 @@ class Training:
         episodes = self.config.training.evaluation_episodes
         return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
 
-    def rehearsed(self, ledger: Record) -> Rehearsal:
+    def rehearsed(self, ledger: Record) -> SelfPlaySummary:
         """What :meth:`rehearse` played, beside all seats at Nash and at joint-profit prices on the same customers."""
         settings, episodes = self.config.evaluation, ledger.shape[1]
         profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
         price = ledger["price"][settings.warm_up :].mean(axis=(0, 1))
         return self._beside_ends(profit / (self.spec.horizon - settings.warm_up), price, episodes)
 
-    def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> Rehearsal:
+    def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> SelfPlaySummary:
         known = self.judge.references
-        return Rehearsal(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
+        return SelfPlaySummary(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
 
     def scores(self) -> dict[int, float]:
-        """How good each learner is by now, as :meth:`policies.evaluation.selection.Choice.judge` says.
+        """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.judge` says.
 
         Profits against the first line-up of fixed competitors are in ``earned``.
         """
@@ -99,9 +99,9 @@ class Training:
         return scores
 
     @cached_property
-    def choice(self) -> Choice:
+    def choice(self) -> ModelSelection:
         """What best policies are chosen by; may be set before the first score."""
-        return Choice(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
+        return ModelSelection(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
 
     def _first_line_up(self) -> list[Seller]:
         """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
@@ -114,7 +114,7 @@ class Training:
         for seat in self.learner_names:
             if not finite(self.play.network(seat).state_dict()):
                 name = self.spec.names[seat]
-                raise Refusal(
+                raise UserError(
                     f"seats.{name}: {self.learner_names[seat]} diverged, its weights are not finite; lower lr"
                 )
             score = scores.get(seat, -np.inf)
@@ -148,7 +148,7 @@ class Training:
 
 
 @dataclass
-class Course:
+class TrainerState:
     """Counters of a run's loop.
 
     ``evaluated``: the number of the last evaluation, -1 before the one at the start. ``pictured``: pictures drawn
@@ -168,5 +168,5 @@ class Course:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken."""
-        for name, value in Course(**state).state_dict().items():
+        for name, value in TrainerState(**state).state_dict().items():
             setattr(self, name, value)

@@ -27,8 +27,8 @@ import yaml
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from market.errors import Refusal
-from policies.common import files as disk
+from market.errors import UserError
+from policies.common import files
 from policies.common.files import writing
 
 EVENTS = "events.out.tfevents"
@@ -36,7 +36,7 @@ METRICS = "metrics.csv"
 CLOCK = 2.0  # seconds waited at most for a file's name to come after those that are there
 
 
-class WrittenFiles:
+class EventFiles:
     """The event files of a run and its metrics.csv, by their paths in the run's folder."""
 
     def __init__(self, run: Path) -> None:
@@ -48,24 +48,24 @@ class WrittenFiles:
         return {path.relative_to(self.run).as_posix(): path for path in sorted(found)}
 
     def sizes(self) -> dict[str, int]:
-        """How many bytes of each file there are; all of them have reached the disk."""
+        """How many bytes of each file there are; all of them have reached the files."""
         found = self.present()
         for path in found.values():
-            with disk.writing(path):
-                disk.sync(path)
+            with files.writing(path):
+                files.sync(path)
         return {name: path.stat().st_size for name, path in found.items()}
 
     def cut(self, sizes: Mapping[str, int]) -> None:
         """Cut files back to the sizes they had, and remove those that were not there.
 
-        Raises :class:`Refusal` for a file that is missing, or shorter than it was.
+        Raises :class:`UserError` for a file that is missing, or shorter than it was.
         """
         present = self.present()
         for name, size in sizes.items():
             if name not in present or present[name].stat().st_size < size:
-                raise Refusal(f"{self.run / name}: is missing or shorter than it was at the run's last checkpoint")
+                raise UserError(f"{self.run / name}: is missing or shorter than it was at the run's last checkpoint")
         for name, path in present.items():
-            with disk.writing(path):
+            with files.writing(path):
                 if name in sizes:
                     os.truncate(path, sizes[name])
                 else:
@@ -144,7 +144,7 @@ class Tracker:
         self._open(mark)
 
     def _open(self, mark: Mapping[str, Any] | None) -> None:
-        written = WrittenFiles(self._folder)
+        written = EventFiles(self._folder)
         written.cut({} if mark is None else mark["files"])
         self._seen: set[str] = set(mark["seen"]) if mark else set()
         self._arranged = bool(mark and mark["arranged"])
@@ -158,12 +158,12 @@ class Tracker:
             self._rows.writerow(COLUMNS)
 
     def state_dict(self) -> dict[str, Any]:
-        """A mark that :class:`Tracker` can go on from; everything before it has reached the disk."""
+        """A mark that :class:`Tracker` can go on from; everything before it has reached the files."""
         self._flush()
         for writer in self._writers:
             with writing(self._folder / EVENTS):
                 writer.flush()
-        return {"files": WrittenFiles(self._folder).sizes(), "seen": sorted(self._seen), "arranged": self._arranged}
+        return {"files": EventFiles(self._folder).sizes(), "seen": sorted(self._seen), "arranged": self._arranged}
 
     def rewind(self, mark: Mapping[str, Any]) -> None:
         """Go back to a mark: what was written later is forgotten."""

@@ -14,22 +14,23 @@ import torch
 from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import terminal
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.compare import Comparison
-from policies.evaluation.evaluate import judge_all, terminal
+from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import default_player
 from policies.evaluation.view import comparison_rows
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.storage.training_state import RunState, locked
-from policies.training.checkpointing import Keeper, Keeping
+from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
 from policies.training.loop import learn
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from policies.training.tracking import MARKET, Tracker, muted_writer_threads
 from policies.training.view import print_rehearsal
 
@@ -47,13 +48,13 @@ class TrainOrder:
     runs: Path = Path("runs")
     command: str = ""
     given: RunConfig | None = None
-    keeping: Keeping = field(default_factory=Keeping)
+    keeping: CheckpointOptions = field(default_factory=CheckpointOptions)
 
 
 def pick_device(wanted: str) -> str:
     """``cuda`` where there is one and it is wanted, else ``cpu``; on the CPU torch is kept to one thread."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise Refusal("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
+        raise UserError("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
     device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
     if device == "cpu":
         one_torch_thread()
@@ -73,7 +74,7 @@ def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = Trai
     config = order.given or load_run(order.config, changes)
     device = pick_device(order.device)
     console.print(f"setting up {config.market.name} ...", highlight=False)
-    training = Training(config, order.seed, device)
+    training = TrainingRun(config, order.seed, device)
     training.bar = bar
     with careful(), disk_errors(folder):
         make_folder(folder)
@@ -86,7 +87,11 @@ def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = Trai
 
 
 def carry_on(
-    training: Training, folder: Path, keeping: Keeping, console: Console, state: dict[str, Any] | None = None
+    training: TrainingRun,
+    folder: Path,
+    keeping: CheckpointOptions,
+    console: Console,
+    state: dict[str, Any] | None = None,
 ) -> None:
     """Train and judge from the start, or from a ``state`` of the whole run, to the end."""
     title = (
@@ -95,7 +100,7 @@ def carry_on(
     console.print(title, highlight=False)
     mark = state["tracker"] if state else None
     with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
-        keeper = Keeper(training, tracker, folder, keeping, console)
+        keeper = Checkpointer(training, tracker, folder, keeping, console)
         try:
             if state is None:
                 training.keep(folder, {})
@@ -112,7 +117,7 @@ def carry_on(
     say_what_next(folder, console)
 
 
-def judge_at_the_end(training: Training, tracker: Tracker, folder: Path, console: Console) -> None:
+def judge_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
     """The final tables, on screen and in the run's files."""
     if training.rehearsal is not None:
         print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
@@ -132,7 +137,7 @@ def say_what_next(folder: Path, console: Console) -> None:
     )
 
 
-def _interrupted(keeper: Keeper, between_periods: bool) -> str:
+def _interrupted(keeper: Checkpointer, between_periods: bool) -> str:
     """Keep what was learned since the last evaluation, unscored, and say where it is and how to go on."""
     training, folder = keeper.training, shlex.quote(str(keeper.folder))
     if between_periods and not training.complete:
@@ -151,7 +156,7 @@ def _interrupted(keeper: Keeper, between_periods: bool) -> str:
 
 @contextmanager
 def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
-    """Turn what the disk refuses into a :class:`Refusal` that names the file and what to do.
+    """Turn what the disk refuses into a :class:`UserError` that names the file and what to do.
 
     ``several``: the folder holds several runs, each with checkpoints of its own.
     """
@@ -162,13 +167,13 @@ def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
     except OSError as error:
         what = f"{error.filename or folder}: cannot be written or read ({error.strerror or error})"
         onward = "its last good checkpoint" if several or RunState(folder).files() else "the beginning"
-        raise Refusal(
+        raise UserError(
             f"{what}; make room, or allow it to be written, then bazaar train --resume {shlex.quote(str(folder))} goes "
             f"on from {onward}"
         ) from None
 
 
-def describe_seats(training: Training) -> str:
+def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
@@ -177,7 +182,7 @@ def describe_seats(training: Training) -> str:
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 
 
-def final_judgement(training: Training, folder: Path, console: Console) -> list[Comparison]:
+def final_judgement(training: TrainingRun, folder: Path, console: Console) -> list[Comparison]:
     """The table of the best policies against fixed competitors on customers never seen."""
     subjects: dict[int, dict[str, Any]] = {
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
@@ -189,7 +194,7 @@ def final_judgement(training: Training, folder: Path, console: Console) -> list[
     return comparisons
 
 
-def record_results(training: Training, tracker: Tracker, comparisons: list[Comparison]) -> None:
+def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Comparison]) -> None:
     """hparams: the run's settings beside the final figures."""
     figures: dict[str, dict[str, float]] = {}
     if training.rehearsal is not None:

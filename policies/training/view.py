@@ -13,12 +13,12 @@ from rich.console import Console
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.config.run import Evaluation
-from policies.evaluation.profit_gain import ENDS, Ends, References
+from policies.evaluation.profit_gain import ENDS, Ends, ProfitGain
 from policies.evaluation.view import gain_text, played, print_table
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class SelfPlaySummary:
     """Mean profit a period and mean posted price of every seat, (N,) each, over ``episodes`` of self-play.
 
     ``ends`` are the references in the same episodes, None where ``references`` say why there are none.
@@ -27,7 +27,7 @@ class Rehearsal:
     profit: Floats
     price: Floats
     episodes: int
-    references: References
+    references: ProfitGain
     ends: Ends | None
 
     @property
@@ -41,7 +41,7 @@ class Rehearsal:
         return np.full(len(self.profit), np.nan) if self.ends is None else self.ends.seat_gains(self.profit)
 
 
-def print_rehearsal(found: Rehearsal, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
+def print_rehearsal(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
     """Every seller's profit and price beside the references, and the market's profit gain; nothing for one seller."""
     if len(spec.sellers) == 1:
         return
@@ -54,19 +54,19 @@ def print_rehearsal(found: Rehearsal, spec: MarketSpec, settings: Evaluation, co
     console.print(_how(found, spec, settings), style="dim", highlight=False)
 
 
-def _seat(found: Rehearsal, seat: int, name: str) -> list[str]:
+def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[str]:
     low_high = ["-", "-"] if found.ends is None else [f"{end[:, seat].mean():.4g}" for end in found.ends.both]
     posted = [f"{found.references.price[end][seat]:.3f}" if found.ends else "-" for end in ENDS]
     gain = gain_text(float(found.seat_gains[seat]))
     return [name, f"{found.profit[seat]:.4g}", *low_high, f"{found.price[seat]:.3f}", *posted, gain]
 
 
-def _market(found: Rehearsal) -> list[str]:
+def _market(found: SelfPlaySummary) -> list[str]:
     ends = ["-", "-"] if found.ends is None else [f"{end.mean(axis=0).sum():.4g}" for end in found.ends.both]
     return ["market", f"{found.profit.sum():.4g}", *ends, "", "", "", gain_text(found.gain)]
 
 
-def _how(found: Rehearsal, spec: MarketSpec, settings: Evaluation) -> str:
+def _how(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> str:
     if found.ends is None:
         about = f"No profit gain: {found.references.problem}."
     else:

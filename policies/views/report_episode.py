@@ -9,13 +9,13 @@ import numpy as np
 
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
-from policies.report.data import Player
+from policies.report.data import ReportedSeller
 from policies.views.charts import Chart, colour, dress, line_style, panels
 
 LONGEST = 400  # periods drawn
 
 
-def episode_chart(spec: MarketSpec, players: Sequence[Player], episode: Record, event: Floats | None) -> Chart:
+def episode_chart(spec: MarketSpec, players: Sequence[ReportedSeller], episode: Record, event: Floats | None) -> Chart:
     """Prices, stock, orders and lost sales of one episode (T, N), one below the other over the same periods.
 
     ``event`` (T, N): 1 while a promotion is on, or None.
@@ -67,7 +67,7 @@ def _episode_rows(spec: MarketSpec) -> list[tuple[str, str, str]]:
     return [price, stock, ("Orders", units, "ordered"), ("Lost sales", units, "lost")]
 
 
-def _draw_promotions(figure: Any, row: int, players: Sequence[Player], event: Floats, periods: Floats) -> None:
+def _draw_promotions(figure: Any, row: int, players: Sequence[ReportedSeller], event: Floats, periods: Floats) -> None:
     import plotly.graph_objects as go
 
     for player in players:

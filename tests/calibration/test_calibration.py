@@ -9,17 +9,17 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.market_file import configuration
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
 from tests.helpers.recorded import NAMES, known_market, record, write
 
 pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
-USUAL = Options()
+USUAL = CalibrationOptions()
 T = 3.5  # standard errors: what one true estimate in two thousand exceeds
 
 
-def calibrated(folder: Path, options: Options = USUAL, markets: int = 8, **changes: object) -> Calibration:
+def calibrated(folder: Path, options: CalibrationOptions = USUAL, markets: int = 8, **changes: object) -> Calibration:
     spec = MarketSpec.parse(known_market(**changes))
     return calibrate(read_sales(write(record(spec, markets), folder)), options)
 
@@ -87,14 +87,16 @@ def test_overdispersed_customers_are_found_as_dispersion_or_as_a_common_shock_ne
     for seller in market["sellers"]:
         seller |= {"event_frequency": 0.0, "xi": 0.1}
     sales = read_sales(write(record(MarketSpec.parse(market), 8), tmp_path))
-    gamma, common = (calibrate(sales, Options(nest=False, gamma=one)).fit.shocks for one in (True, False))
+    gamma, common = (calibrate(sales, CalibrationOptions(nest=False, gamma=one)).fit.shocks for one in (True, False))
     assert gamma.common == 0 and gamma.dispersion == pytest.approx(0.02, rel=0.35)
     assert common.dispersion == 0 and common.common > 0.1
 
 
 def test_a_season_in_utility_is_found_again(tmp_path: Path) -> None:
     season = [0.3 if t < 13 else -0.1 for t in range(52)]
-    found = calibrated(tmp_path, Options(season_length=52, trend=False), horizon=156, season=season, markets=4)
+    found = calibrated(
+        tmp_path, CalibrationOptions(season_length=52, trend=False), horizon=156, season=season, markets=4
+    )
     from market.calibration.market_file import season_cycle
 
     cycle = np.array(season_cycle(found))
@@ -103,7 +105,7 @@ def test_a_season_in_utility_is_found_again(tmp_path: Path) -> None:
 
 
 def test_a_reference_price_is_found_again_and_a_market_without_one_has_none(tmp_path: Path) -> None:
-    options = Options(reference=0.5, nest=False)
+    options = CalibrationOptions(reference=0.5, nest=False)
     found = calibrated(tmp_path, options, nest=0.0, reference_price={"weight": 1.0, "memory": 0.5})
     weight = found.fit.fitted.weight
     assert weight is not None and near(weight, 1.0) and near(found.fit.fitted.alpha, 2.5)
@@ -126,8 +128,8 @@ def test_instruments_find_the_price_sensitivity_that_least_squares_miss(tmp_path
     frame["price"], frame["cost"] = price[periods, seat], cost[periods, seat]
     frame["units"] = chance.poisson(4000 * share)[periods, seat]
     sales = read_sales(write(frame.drop(columns="promo_event"), tmp_path))
-    biased = calibrate(sales, Options(nest=False, form="log")).fit.fitted.alpha
-    found = calibrate(sales, Options(nest=False, form="log", instruments=("cost",))).fit.fitted.alpha
+    biased = calibrate(sales, CalibrationOptions(nest=False, form="log")).fit.fitted.alpha
+    found = calibrate(sales, CalibrationOptions(nest=False, form="log", instruments=("cost",))).fit.fitted.alpha
     assert near(found, 2.5) and found.error < 0.2
     assert biased.value < 2.5 - 5 * biased.error
 
@@ -164,7 +166,7 @@ def test_three_instruments_are_enough_for_the_price_and_the_nest(tmp_path: Path)
     frame = record(MarketSpec.parse(known_market()), 6)
     frame["cost"] = (frame["price"] * np.random.default_rng(1).uniform(0.4, 0.6, len(frame))).round(3)
     sales = read_sales(write(frame, tmp_path))
-    found = calibrate(sales, Options(form="log", instruments=("cost", "rivals", "promotions")))
+    found = calibrate(sales, CalibrationOptions(form="log", instruments=("cost", "rivals", "promotions")))
     one = found.fit.fitted
     assert one.rho is not None and near(one.rho, 0.3) and near(one.alpha, 2.5)
     assert set(one.strength) == {"f", "within"} and min(one.strength.values()) > 10
@@ -172,6 +174,6 @@ def test_three_instruments_are_enough_for_the_price_and_the_nest(tmp_path: Path)
 
 def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
     frame = record(MarketSpec.parse(known_market()), 4).rename(columns={"promo_event": "feature"})
-    found = calibrate(read_sales(write(frame, tmp_path)), Options(nest=False))
+    found = calibrate(read_sales(write(frame, tmp_path)), CalibrationOptions(nest=False))
     (said,) = [one for one in found.warnings if "not used" in one]
     assert said.startswith("columns that are not used: feature (a promotion is used when it is named")

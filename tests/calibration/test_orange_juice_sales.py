@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Validation, poisson_only, shocks_off, validate
 from market.salesfile.table import Sales, columns_option, read_sales
 
@@ -31,7 +31,7 @@ def stores() -> Sales:
 
 @pytest.fixture(scope="module")
 def found(stores: Sales) -> Calibration:
-    return calibrate(stores, Options())
+    return calibrate(stores, CalibrationOptions())
 
 
 @needs_stores
@@ -83,7 +83,7 @@ def test_shocks_are_those_of_the_example_market(found: Calibration) -> None:
 
 @needs_stores
 def test_last_weeks_low_price_lowers_this_weeks_demand(stores: Sales) -> None:
-    weight = calibrate(stores, Options(reference=0.0)).fit.fitted.weight
+    weight = calibrate(stores, CalibrationOptions(reference=0.0)).fit.fitted.weight
     assert weight is not None and 0.40 < weight.value < 0.60 and weight.t > 2
 
 
@@ -110,10 +110,12 @@ def failed(checked: Validation) -> set[str]:
 def test_markets_known_to_be_wrong_fail_on_the_stores(stores: Sales, found: Calibration) -> None:
     assert failed(validate(found, control=poisson_only)) >= {"rows in their 90% intervals", "units in total"}
     assert "rows in their 90% intervals" in failed(validate(found, control=shocks_off))
-    assert "busiest period's units of the market size" in failed(validate(calibrate(stores, Options(size_factor=150))))
+    assert "busiest period's units of the market size" in failed(
+        validate(calibrate(stores, CalibrationOptions(size_factor=150)))
+    )
 
 
-def of_category(category: str, options: Options) -> Calibration:
+def of_category(category: str, options: CalibrationOptions) -> Calibration:
     return calibrate(read_sales(BASKETS, {"period": "week"}, {"category": category}, ("2", "52")), options)
 
 
@@ -121,13 +123,13 @@ def of_category(category: str, options: Options) -> Calibration:
 @pytest.mark.parametrize(
     "category, options",
     [
-        ("FROZEN PIZZA", Options(cost_share=0.7)),
-        ("FROZEN PIZZA", Options(cost_share=0.7, nest=False)),
-        ("COLD CEREAL", Options(nest=False, size_factor=1.25)),
+        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7)),
+        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7, nest=False)),
+        ("COLD CEREAL", CalibrationOptions(nest=False, size_factor=1.25)),
     ],
     ids=["pizza nested", "pizza", "cereal"],
 )
-def test_held_out_weeks_of_one_market_are_sold_again(category: str, options: Options) -> None:
+def test_held_out_weeks_of_one_market_are_sold_again(category: str, options: CalibrationOptions) -> None:
     """51 weeks of one market each."""
     assert failed(validate(of_category(category, options))) == set()
 
@@ -136,7 +138,7 @@ def test_held_out_weeks_of_one_market_are_sold_again(category: str, options: Opt
 @pytest.mark.parametrize("category", ["YOGURT", "SOFT DRINKS"])
 def test_where_units_fall_when_rivals_become_dearer_no_logit_holds_and_the_table_says_so(category: str) -> None:
     """All shares of a logit with a known market size are substitutes; in these two files they seem to be none."""
-    checked = validate(of_category(category, Options(cost_share=0.7, size_factor=3.0)))
+    checked = validate(of_category(category, CalibrationOptions(cost_share=0.7, size_factor=3.0)))
     rivals = next(check for check in checked.checks if check.name == "rivals' mean price, log-log")
     assert rivals.real < 0 < rivals.market and not rivals.passed
     assert "units in total" not in failed(checked)
@@ -145,9 +147,9 @@ def test_where_units_fall_when_rivals_become_dearer_no_logit_holds_and_the_table
 @needs_baskets
 @pytest.mark.parametrize("category", ["SOFT DRINKS", "FROZEN PIZZA"])
 def test_categories_with_inelastic_demand_are_refused_with_what_would_help(category: str) -> None:
-    from market.errors import Refusal
+    from market.errors import UserError
 
     sales = read_sales(BASKETS, {"period": "week"}, {"category": category}, ("2", "52"))
-    with pytest.raises(Refusal, match="that a Bertrand equilibrium implies is .*below 0.*--cost-share"):
-        calibrate(sales, Options())
-    assert calibrate(sales, Options(cost_share=0.7, nest=False)).cost_source.startswith("ASSUMPTION")
+    with pytest.raises(UserError, match="that a Bertrand equilibrium implies is .*below 0.*--cost-share"):
+        calibrate(sales, CalibrationOptions())
+    assert calibrate(sales, CalibrationOptions(cost_share=0.7, nest=False)).cost_source.startswith("ASSUMPTION")

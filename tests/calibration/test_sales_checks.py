@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.findings import Findings, named
 from market.salesfile.table import Sales, read_sales
 from policies.cli.main import main
@@ -558,7 +558,7 @@ def test_findings_are_one_message() -> None:
     found.settle()
     found.doubt("d")
     found.error("e")
-    with pytest.raises(Refusal) as problem:
+    with pytest.raises(UserError) as problem:
         found.settle()
     assert str(problem.value) == f"a.csv: e\na.csv: d{FORCED}\na.csv: note: w"
     forced = Findings("a.csv", force=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Validation, poisson_only, shocks_off, simulate, validate
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
@@ -26,7 +26,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(file: Path) -> Calibration:
-    return calibrate(read_sales(file), Options())
+    return calibrate(read_sales(file), CalibrationOptions())
 
 
 def failed(checked: Validation) -> set[str]:
@@ -49,7 +49,7 @@ def test_shocks_switched_off_fails(found: Calibration) -> None:
 
 
 def test_a_market_a_hundred_times_too_large_fails(file: Path) -> None:
-    large = calibrate(read_sales(file), Options(size_factor=150))
+    large = calibrate(read_sales(file), CalibrationOptions(size_factor=150))
     assert "busiest period's units of the market size" in failed(validate(large))
 
 
@@ -66,7 +66,7 @@ def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
 
     ounces = pd.read_csv(file).assign(units=lambda rows: 64 * rows["units"])
     sales = read_sales(write(ounces, tmp_path))
-    checked = validate(calibrate(sales, Options(force=True)))
+    checked = validate(calibrate(sales, CalibrationOptions(force=True)))
     assert "largest number that divides all units of a seller" in failed(checked)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import RETRIES, Engine, Listener, Say
 
@@ -35,7 +35,7 @@ class Kept(Listener):
 
 
 class Lenient(Kept):
-    def refused(self, task: int, problem: Refusal) -> None:
+    def refused(self, task: int, problem: UserError) -> None:
         self.problems[task] = str(problem)
 
 
@@ -50,7 +50,7 @@ def own_process(shared: None, task: int, say: Say) -> int:
 
 def picky(shared: None, task: int, say: Say) -> int:
     if task == 1:
-        raise Refusal("task 1: must not be 1")
+        raise UserError("task 1: must not be 1")
     return task
 
 
@@ -88,7 +88,7 @@ def test_every_task_is_done_with_what_is_shared_and_hears_whether_to_go_on(engin
 
 
 def test_a_refusal_stops_all_or_is_that_tasks_own_matter(engine: Engine) -> None:
-    with pytest.raises(Refusal, match="task 1: must not be 1"):
+    with pytest.raises(UserError, match="task 1: must not be 1"):
         engine.run(picky, None, [0, 1, 2], Kept())
     kept = Lenient()
     engine.run(picky, None, [0, 1, 2], kept)
@@ -121,7 +121,7 @@ def test_a_task_whose_process_is_killed_is_begun_again(tmp_path: Path) -> None:
 
 
 def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
-    with open_engine(2, 4) as engine, pytest.raises(Refusal, match="ended from outside"):
+    with open_engine(2, 4) as engine, pytest.raises(UserError, match="ended from outside"):
         engine.run(always_dies, tmp_path / "log", [0], Kept())
     assert (tmp_path / "log").read_text().count("tried") == RETRIES + 1
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Say
 from tests.common.test_engine import Kept, Lenient, always_dies, broken, picky, square
@@ -106,7 +106,7 @@ def test_a_worker_killed_in_the_middle_is_made_good_and_nothing_is_lost(engine: 
 
 
 def test_a_task_that_kills_every_worker_is_given_up(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="ended from outside"):
+    with pytest.raises(UserError, match="ended from outside"):
         engine.run(always_dies, tmp_path / "log", [0], Kept())
 
 
@@ -120,7 +120,7 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(builtins, "__import__", missing)
     said = r"--ray: Ray is not installed; pip install 'bazaar-market\[ray\]'"
-    with pytest.raises(Refusal, match=said), open_engine(2, 2, "auto"):
+    with pytest.raises(UserError, match=said), open_engine(2, 2, "auto"):
         pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import read_yaml
 from policies.config.run import load_run, parse_run, set_value
 from tests.helpers.small_run import DUOPOLY
@@ -72,7 +72,7 @@ def test_a_key_that_has_dots_is_one_key() -> None:
     ],
 )
 def test_a_change_that_reaches_nothing_is_refused_at_its_place(change: str, said: str) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         set_value({"market": {"sellers": [{"name": "minute.maid"}]}}, change)
     assert str(refusal.value).startswith(said)
 
@@ -84,7 +84,7 @@ def test_a_list_item_can_be_replaced() -> None:
 
 
 def test_the_file_is_named_once_and_before_the_key() -> None:
-    with pytest.raises(Refusal, match=r"^mine\.yaml: training\.bugdet: unknown key \(did you mean budget\?\)$"):
+    with pytest.raises(UserError, match=r"^mine\.yaml: training\.bugdet: unknown key \(did you mean budget\?\)$"):
         parse_run(read_yaml(DUOPOLY) | {"training": {"bugdet": 1}}, "mine.yaml")
-    with pytest.raises(Refusal, match=r"^mine\.yaml: market\.sellers\.0\.name: this key is required"):
+    with pytest.raises(UserError, match=r"^mine\.yaml: market\.sellers\.0\.name: this key is required"):
         parse_run(read_yaml(DUOPOLY) | {"market": load_run(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")

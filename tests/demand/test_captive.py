@@ -11,11 +11,11 @@ import pytest
 import yaml
 from scipy.stats import poisson
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.main import main
 from policies.config.run import parse_run
-from policies.evaluation.line_ups import STOCKED_PANEL, Judge
+from policies.evaluation.line_ups import STOCKED_PANEL, LineUps
 from policies.sellers.rollout import play
 from policies.sellers.rules.base import Seat
 from policies.sellers.rules.compose import compose, parse_rules
@@ -46,7 +46,7 @@ def test_without_a_best_price_there_is_still_demand_at_a_constant_one() -> None:
     data = a_market({"holding_cost": 0.1}, price_form="log", price_sensitivity=0.5)
     spec = MarketSpec.parse(data)
     compose(parse_rules("constant(price=2)+base_stock"), spec, 0)
-    with pytest.raises(Refusal, match="with a log price no seller has a finite best price"):
+    with pytest.raises(UserError, match="with a log price no seller has a finite best price"):
         compose(parse_rules("nash+base_stock"), spec, 0)
 
 
@@ -79,17 +79,17 @@ def test_zipkins_market_is_judged_without_lists(tmp_path: Path, capsys: pytest.C
 
 def test_usual_lists_leave_out_what_cannot_play_and_lists_that_are_given_do_not() -> None:
     data = {"market": a_market({"holding_cost": 0.1}, {"holding_cost": 0.1}, outside="none", horizon=20)}
-    judge = Judge(parse_run(data, "here"), 0)
+    judge = LineUps(parse_run(data, "here"), 0)
     judge.check()
     assert [one.label for one in judge.line_ups("panel")] == [one for one in STOCKED_PANEL if "collusive" not in one]
     assert all(not one.label.startswith("collusive") for one in judge.competitors())
     listed = data | {"evaluation": {"panel": ["nash+base_stock", "collusive+base_stock"]}}
-    with pytest.raises(Refusal, match=r"evaluation\.panel\.1: collusive\+base_stock cannot play here.*set outside"):
-        Judge(parse_run(listed, "here"), 0).check()
+    with pytest.raises(UserError, match=r"evaluation\.panel\.1: collusive\+base_stock cannot play here.*set outside"):
+        LineUps(parse_run(listed, "here"), 0).check()
 
 
 def test_a_usual_list_of_which_nothing_can_play_is_refused_by_its_first() -> None:
     """Stock that costs nothing has no best level: the one usual line-up cannot play."""
     data = {"market": a_market({}, {}, horizon=20)}
-    with pytest.raises(Refusal, match=r"evaluation\.line_ups\.0: nash\+base_stock\(level=best\) cannot play here"):
-        Judge(parse_run(data, "here"), 0).line_ups(None)
+    with pytest.raises(UserError, match=r"evaluation\.line_ups\.0: nash\+base_stock\(level=best\) cannot play here"):
+        LineUps(parse_run(data, "here"), 0).line_ups(None)

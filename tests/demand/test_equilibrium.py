@@ -26,7 +26,7 @@ from market.demand.equilibrium import (
     shares,
     solve_qualities,
 )
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.best_response import best_response
 
@@ -303,7 +303,7 @@ def test_solving_one_quality_by_hand() -> None:
 @pytest.mark.parametrize(("outside", "target"), [(0.0, [0.5, 0.5]), (0.0, [0.5, 0.0]), (-math.inf, [0.5, 0.4])])
 def test_shares_that_no_quality_gives_are_refused(outside: float, target: list[float]) -> None:
     logit = replace(Logit.of(calvano()), outside=outside)
-    with pytest.raises(Refusal, match="target shares must be positive and sum to"):
+    with pytest.raises(UserError, match="target shares must be positive and sum to"):
         solve_qualities(target, [1.0, 1.0], logit)
 
 
@@ -354,7 +354,7 @@ def test_market_size_is_the_mean_over_the_horizon() -> None:
 )
 def test_markets_without_nash_prices_are_refused(sellers: int, keys: dict[str, Any], rule: str) -> None:
     logit = Logit.of(market([{"quality": 1.0, "unit_cost": 1.0}] * sellers, **keys))
-    with pytest.raises(Refusal, match=rule):
+    with pytest.raises(UserError, match=rule):
         nash_prices(logit)
 
 
@@ -367,17 +367,17 @@ def test_markets_without_nash_prices_are_refused(sellers: int, keys: dict[str, A
 )
 def test_markets_without_joint_prices_are_refused(keys: dict[str, Any], rule: str) -> None:
     logit = Logit.of(market([{"quality": 1.0, "unit_cost": 1.0}] * 2, **keys))
-    with pytest.raises(Refusal, match=rule):
+    with pytest.raises(UserError, match=rule):
         monopoly_prices(logit)
 
 
 def test_infinite_best_responses_are_refused_or_meet_the_bound() -> None:
     flat = Logit.of(market([{"quality": 1.0, "unit_cost": 1.0}] * 2, price_form="log", price_sensitivity=0.9))
-    with pytest.raises(Refusal, match="no finite best response"):
+    with pytest.raises(UserError, match="no finite best response"):
         best_response(flat, [[2.0, 2.0]], 0)
     assert best_response(flat, [[2.0, 2.0]], 0, high=8.0) == pytest.approx([8.0])
     alone = Logit.of(market([{"quality": 1.0, "unit_cost": 1.0}], outside="none"))
-    with pytest.raises(Refusal, match="set outside"):
+    with pytest.raises(UserError, match="set outside"):
         best_response(alone, [[2.0]], 0)
     assert best_response(alone, [[2.0]], 0, high=8.0).tolist() == [8.0]
 
@@ -391,11 +391,11 @@ def test_reward_scale_is_the_nash_profit_unless_given() -> None:
 
 def test_reward_scales_that_must_be_given_are_refused_by_name() -> None:
     tiny = [{"quality": 3.0, "unit_cost": 1.0}, {"quality": -4.0, "unit_cost": 1.0}]
-    with pytest.raises(Refusal, match=r"market.sellers.1 \(s1\).reward_scale: .* below 5 % of the mean"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(s1\).reward_scale: .* below 5 % of the mean"):
         reward_scales(market(tiny))
     flat = [{"quality": 1.0, "unit_cost": 1.0, "reward_scale": 3.0}, {"quality": 1.0, "unit_cost": 1.0}]
     keys = {"price_form": "log", "price_sensitivity": 0.5}
-    with pytest.raises(Refusal, match=r"market.sellers.1 \(s1\).reward_scale: must be given, since with a log price"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(s1\).reward_scale: must be given, since with a log price"):
         reward_scales(market(flat, **keys))
     flat[1]["reward_scale"] = 4.0
     assert reward_scales(market(flat, **keys)).tolist() == [3.0, 4.0]

@@ -18,7 +18,7 @@ from market.demand.equilibrium import (
     reward_scales,
     shares,
 )
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.demand_law import ample_level, demand_law
 from market.theory.newsvendor import demand_quantile, mean_demand
@@ -229,7 +229,7 @@ def test_exact_machinery_refuses_by_name(changes: dict[str, Any], said: str) -> 
         seller = {"order_up_to": [0, 0]} if inventory else {}
         spec = market(seller, seller, **changes, **inventory)
         assert why_not(spec, 0) == said
-        with pytest.raises(Refusal, match=f"no exact optimum: {said}"):
+        with pytest.raises(UserError, match=f"no exact optimum: {said}"):
             solve(spec, 0)
 
 
@@ -242,7 +242,7 @@ def test_one_location_and_a_level_season_have_an_exact_optimum() -> None:
 
 def test_tabular_sellers_refuse_locations() -> None:
     grid = {"order_up_to": [0, 0], "grid": {"prices": 3}}
-    with pytest.raises(Refusal, match="market.locations makes episodes differ.*tabular sellers remember prices"):
+    with pytest.raises(UserError, match="market.locations makes episodes differ.*tabular sellers remember prices"):
         PriceGame.of(market(grid, grid, inventory="make_to_order", locations=PLACES))
 
 
@@ -270,7 +270,7 @@ def test_tabular_sellers_refuse_locations() -> None:
     ],
 )
 def test_seasons_and_locations_that_cannot_be_are_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         market(**changes)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.demand.equilibrium import Logit, nash_prices, profits
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
@@ -23,12 +23,12 @@ from market.theory.optimum import policy_average, solve
 from market.theory.price_game import PriceGame
 from market.theory.upper_bound import hindsight_profit
 from policies.config.run import RunConfig
-from policies.evaluation.run_sellers import FrozenRun
+from policies.evaluation.run_sellers import RunSellers
 from policies.explain.importance import groups
 from policies.explain.policy_map import typical_situation
 from policies.explain.states import views, watch
 from policies.report.sections import market_words
-from policies.sellers.lens import Lens
+from policies.sellers.lens import ObservationAdapter
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import build
 from policies.studies.calvano.tabular_q import TabularSellers
@@ -152,7 +152,7 @@ def test_a_saved_market_goes_on_to_the_same_bits() -> None:
         assert play(batch, price, 2.0).tobytes() == play(other, price, 2.0).tobytes()
         assert batch.observe().tobytes() == other.observe().tobytes()
     del saved["reference"]
-    with pytest.raises(Refusal, match="reference does not fit 4 markets"):
+    with pytest.raises(UserError, match="reference does not fit 4 markets"):
         other.load(saved)
 
 
@@ -208,7 +208,7 @@ def test_what_policies_are_asked_is_what_they_saw() -> None:
 def test_reference_prices_have_groups_of_their_own_and_a_neutral_value() -> None:
     with_term, without = fluid(**ON).spec, fluid().spec
     assert {"own reference price", "reference price of b"} <= set(groups(with_term, 0))
-    lens, names = Lens.between(with_term, 0, without, 0), [f.name for f in feature_list(with_term)]
+    lens, names = ObservationAdapter.between(with_term, 0, without, 0), [f.name for f in feature_list(with_term)]
     seen = lens.see(np.array([[0.3, 0.1, 0.7]], np.float32))[0]
     assert dict(zip(names, seen, strict=True))["own_reference"] == 0
     assert "reference price of weight 2, memory 0.5" in market_words(with_term)
@@ -287,13 +287,13 @@ NOT_MYOPIC = (
     ],
 )
 def test_what_is_exact_without_the_term_refuses_it_by_name(ask: Callable[[], Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         ask()
 
 
 def test_a_deviation_to_the_best_response_says_why_there_is_none() -> None:
-    run = cast(FrozenRun, SimpleNamespace(spec=made_to_order(**ON)))
-    with pytest.raises(Refusal, match="--to best_response: .*needs demand that depends on the period's prices alone"):
+    run = cast(RunSellers, SimpleNamespace(spec=made_to_order(**ON)))
+    with pytest.raises(UserError, match="--to best_response: .*needs demand that depends on the period's prices alone"):
         find_deviation(run, 0, "best_response", 0)
 
 
@@ -308,7 +308,7 @@ def test_a_deviation_to_the_best_response_says_why_there_is_none() -> None:
     ],
 )
 def test_terms_that_cannot_be_are_refused(given_price: dict[str, float], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         MarketSpec.parse(a_market({}, reference_price=given_price))
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.demand.history import NOT_OFFERED, pinned, replay
-from market.errors import Refusal
+from market.errors import UserError
 from market.salesfile.table import Sales, read_sales
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
@@ -322,13 +322,13 @@ def test_whole_numbers_bound_periods_by_value(tmp_path: Path) -> None:
     ],
 )
 def test_parts_that_cannot_be_are_refused(tmp_path: Path, tape: dict[str, Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         MarketBatch(of_chain(tmp_path, **tape))
 
 
 def test_the_horizon_ends_with_the_part(tmp_path: Path) -> None:
     spec = of_chain(tmp_path, where={"kind": "x"}, periods=["1990-06-21", None])
-    with pytest.raises(Refusal, match=r"market.horizon: 3 goes beyond the 2 periods of .*sales.csv"):
+    with pytest.raises(UserError, match=r"market.horizon: 3 goes beyond the 2 periods of .*sales.csv"):
         MarketBatch(spec.model_copy(update={"horizon": 3}))
 
 
@@ -349,7 +349,7 @@ def test_the_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
     replay(spec.model_copy(update={"price_sensitivity": 2.0}))
     assert len(read) == 1
     written(tmp_path, TWO_BY_TWO.replace(",50,", ",500,"))
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         MarketBatch(spec)
     assert len(read) == 2
     assert spec.tape is not None
@@ -377,7 +377,9 @@ def test_a_path_is_relative_to_the_configuration(tmp_path: Path, monkeypatch: py
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     spec = pinned(replayed(written(tmp_path)))
     written(tmp_path, TWO_BY_TWO.replace("x,1,a,2.0", "x,1,a,2.1"))
-    with pytest.raises(Refusal, match=r"market.tape.sha256: .*sales.csv has changed: its SHA-256 is [0-9a-f]{64}, not"):
+    with pytest.raises(
+        UserError, match=r"market.tape.sha256: .*sales.csv has changed: its SHA-256 is [0-9a-f]{64}, not"
+    ):
         MarketBatch(spec)
 
 
@@ -424,7 +426,7 @@ SIZED = "period,seller,price,units,market_size\n1,a,2,50,80\n1,b,2,30,80\n"
 def test_histories_that_cannot_be_replayed_are_refused(
     tmp_path: Path, text: str, changes: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         MarketBatch(replayed(written(tmp_path, text), **changes))
 
 
@@ -439,7 +441,7 @@ def test_histories_that_cannot_be_replayed_are_refused(
     ],
 )
 def test_tapes_that_cannot_be_are_refused(tape: dict[str, Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         MarketBatch(MarketSpec.parse(a_market(tape=tape)))
 
 
@@ -447,5 +449,5 @@ def test_a_refusal_of_the_file_names_the_configuration(tmp_path: Path) -> None:
     written(tmp_path)
     data = {"market": a_market(OWN, OWN, horizon=5, tape={"file": "sales.csv"}, **MADE)}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(data | {"evaluation": {"warm_up": 0}}))
-    with pytest.raises(Refusal, match=r"run.yaml: market.horizon: 5 goes beyond the 2 periods"):
+    with pytest.raises(UserError, match=r"run.yaml: market.horizon: 5 goes beyond the 2 periods"):
         load_run(tmp_path / "run.yaml")

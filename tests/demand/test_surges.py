@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from market.demand.equilibrium import Logit, calendar
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import mean_demand
@@ -90,7 +90,7 @@ def test_the_largest_surge_is_that_of_a_scan(given_surges: list[tuple[int, int, 
     ],
 )
 def test_surges_that_cannot_be_are_refused(surge: dict[str, Any], said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         market(surge)
 
 
@@ -98,5 +98,5 @@ def test_surges_that_only_together_bring_too_many_are_refused() -> None:
     one, other = ({"start": at, "length": 4, "factor": 1e4} for at in (0, 2))
     market(one)
     market(one, other | {"start": 4})
-    with pytest.raises(Refusal, match="more than 1e"):
+    with pytest.raises(UserError, match="more than 1e"):
         market(one, other)

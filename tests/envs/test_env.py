@@ -13,7 +13,7 @@ from gymnasium import spaces
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
 
 from market.envs.parallel import FIELDS, BazaarParallelEnv, env, parallel_env
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec, read_yaml
@@ -258,7 +258,7 @@ def test_refused_actions(actions: Any, given: Any, message: str) -> None:
     environment = parallel_env(DUOPOLY, actions)
     environment.reset(seed=0)
     sound = environment.action_space("seller_0").sample()
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         environment.step({"seller_0": sound, "seller_1": given})
     assert environment.batch.state.period[0] == 0
 
@@ -267,27 +267,27 @@ def test_turn_based_market_refuses_too() -> None:
     market = env(DUOPOLY)
     market.reset(seed=0)
     market.step(np.zeros(2, np.float32))
-    with pytest.raises(Refusal, match=r"action of seller_1 \(right\): NaN"):
+    with pytest.raises(UserError, match=r"action of seller_1 \(right\): NaN"):
         market.step(np.full(2, np.nan, np.float32))
 
 
 def test_every_seller_must_act_and_nobody_else() -> None:
     environment = parallel_env(DUOPOLY)
     environment.reset(seed=0)
-    with pytest.raises(Refusal, match=r"action of seller_1 \(right\): missing"):
+    with pytest.raises(UserError, match=r"action of seller_1 \(right\): missing"):
         environment.step({"seller_0": np.zeros(2)})
-    with pytest.raises(Refusal, match="action of seller_7: no such seller, they are seller_0, seller_1"):
+    with pytest.raises(UserError, match="action of seller_7: no such seller, they are seller_0, seller_1"):
         environment.step({**still(environment), "seller_7": np.zeros(2)})
 
 
 def test_a_finished_episode_is_not_stepped() -> None:
     environment = parallel_env(DUOPOLY)
-    with pytest.raises(Refusal, match="over .or not begun.: call reset first"):
+    with pytest.raises(UserError, match="over .or not begun.: call reset first"):
         environment.step(still(environment))
     environment.reset()
     while environment.agents:
         environment.step(still(environment))
-    with pytest.raises(Refusal, match="over .or not begun.: call reset first"):
+    with pytest.raises(UserError, match="over .or not begun.: call reset first"):
         environment.step(still(environment))
     environment.reset()
     environment.step(still(environment))
@@ -303,15 +303,15 @@ def test_grid_actions_mean_what_decisions_say() -> None:
 
 
 def test_refused_settings() -> None:
-    with pytest.raises(Refusal, match="actions: must be box, grid or seat"):
+    with pytest.raises(UserError, match="actions: must be box, grid or seat"):
         parallel_env(DUOPOLY, "boxes")  # type: ignore[arg-type]
-    with pytest.raises(Refusal, match="render_mode: must be"):
+    with pytest.raises(UserError, match="render_mode: must be"):
         parallel_env(DUOPOLY, render_mode="human")
-    with pytest.raises(Refusal, match="grid: a seat that decides on a grid needs"):
+    with pytest.raises(UserError, match="grid: a seat that decides on a grid needs"):
         data = read_yaml(DUOPOLY)["market"]
         del data["sellers"][1]["grid"]
         parallel_env(MarketSpec.parse(data), "grid")
-    with pytest.raises(Refusal, match="seed: must be a whole number"):
+    with pytest.raises(UserError, match="seed: must be a whole number"):
         parallel_env(DUOPOLY).reset(seed=-1)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from market.demand.equilibrium import Logit, nash_prices
 from market.envs.vector import SeatEnv, SeatVectorEnv, nash_and_base_stock, vector_env
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec, read_yaml
@@ -84,11 +84,11 @@ def test_supersuit_seeding_repeats() -> None:
 
 
 def test_supersuit_refusals() -> None:
-    with pytest.raises(Refusal, match="copies: must be at least 1"):
+    with pytest.raises(UserError, match="copies: must be at least 1"):
         vector_env(DUOPOLY, 0)
     data = read_yaml(DUOPOLY)["market"]
     data["sellers"][1]["actions"] = "grid"
-    with pytest.raises(Refusal, match="SuperSuit needs one action space"):
+    with pytest.raises(UserError, match="SuperSuit needs one action space"):
         vector_env(MarketSpec.parse(data), 1, "seat")
 
 
@@ -123,14 +123,14 @@ def test_without_a_nash_price_rivals_must_be_given() -> None:
     data = read_yaml(DUOPOLY)["market"]
     data |= {"price_form": "log", "price_sensitivity": 0.5, "outside": "none"}
     data["sellers"] = [seller | {"reward_scale": 1.0} for seller in data["sellers"]]
-    with pytest.raises(Refusal, match="rivals: must be given, since "):
+    with pytest.raises(UserError, match="rivals: must be given, since "):
         SeatEnv(MarketSpec.parse(data))
 
 
 def test_rivals_of_the_wrong_shape() -> None:
     env = SeatEnv(DUOPOLY, rivals=lambda batch, observation: (np.ones(2), np.ones(2)))
     env.reset()
-    with pytest.raises(Refusal, match=r"rivals: must decide prices and orders of shape \(1, 2\)"):
+    with pytest.raises(UserError, match=r"rivals: must decide prices and orders of shape \(1, 2\)"):
         env.step(np.zeros(2, np.float32))
 
 
@@ -192,19 +192,19 @@ def test_seat_env_renders_a_table() -> None:
 def test_seat_env_refusals() -> None:
     env = SeatEnv(DUOPOLY)
     env.reset()
-    with pytest.raises(Refusal, match="left: NaN is not a decision"):
+    with pytest.raises(UserError, match="left: NaN is not a decision"):
         env.step(np.array([np.nan, 0]))
-    with pytest.raises(Refusal, match=r"action: must have shape \(2,\), got \(4,\)"):
+    with pytest.raises(UserError, match=r"action: must have shape \(2,\), got \(4,\)"):
         env.step(np.zeros(4))
     for _ in range(100):
         env.step(np.zeros(2))
-    with pytest.raises(Refusal, match="is over"):
+    with pytest.raises(UserError, match="is over"):
         env.step(np.zeros(2))
-    with pytest.raises(Refusal, match="seat: no seller 'middle', they are left, right"):
+    with pytest.raises(UserError, match="seat: no seller 'middle', they are left, right"):
         SeatEnv(DUOPOLY, "middle")
-    with pytest.raises(Refusal, match="seat: must be 0 to 1, got 2"):
+    with pytest.raises(UserError, match="seat: must be 0 to 1, got 2"):
         SeatEnv(DUOPOLY, 2)
-    with pytest.raises(Refusal, match="render_mode: must be ansi"):
+    with pytest.raises(UserError, match="render_mode: must be ansi"):
         SeatEnv(DUOPOLY, render_mode="rgb_array")
 
 
@@ -263,18 +263,18 @@ def test_a_row_that_is_over_may_wait() -> None:
     many.reset()
     for _ in range(2):
         many.step(np.zeros((1, 2)), 0)
-    with pytest.raises(Refusal, match="the episode of a row is over"):
+    with pytest.raises(UserError, match="the episode of a row is over"):
         many.step(np.zeros((1, 2)), 0)
     assert many.step(np.zeros((1, 2)), 1)[3].tolist() == [False]
     assert many.step(np.zeros((1, 2)), 1)[3].tolist() == [True]
-    with pytest.raises(Refusal, match="is over"):
+    with pytest.raises(UserError, match="is over"):
         many.step(np.zeros((2, 2)))
 
 
 def test_a_refused_step_leaves_rows_that_wait_as_they_were() -> None:
     many = SeatVectorEnv(spec_of(horizon=2), 2, actions="box")
     many.reset(0)
-    with pytest.raises(Refusal, match="NaN"):
+    with pytest.raises(UserError, match="NaN"):
         many.step(np.full((1, 2), np.nan), [0])
     assert many.batch.state.period.tolist() == [0, 2]
 
@@ -283,11 +283,11 @@ def test_vector_refusals() -> None:
     many = SeatVectorEnv(DUOPOLY, 3, actions="box")
     many.reset()
     for rows in ([0, 0], [3], [-1]):
-        with pytest.raises(Refusal, match="rows: must be different and from 0 to 2"):
+        with pytest.raises(UserError, match="rows: must be different and from 0 to 2"):
             many.step(np.zeros((len(rows), 2)), rows)
-    with pytest.raises(Refusal, match=r"actions: 3 rows need shape \(3, 2\), got \(2, 2\)"):
+    with pytest.raises(UserError, match=r"actions: 3 rows need shape \(3, 2\), got \(2, 2\)"):
         many.step(np.zeros((2, 2)))
-    with pytest.raises(Refusal, match=r"actions: 3 rows need shape \(3, 2\), got \(3, 4\)"):
+    with pytest.raises(UserError, match=r"actions: 3 rows need shape \(3, 2\), got \(3, 4\)"):
         many.step(np.zeros((3, 4)))
 
 

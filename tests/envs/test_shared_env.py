@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from market.envs.supersuit import SharedVectorEnv
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
@@ -68,5 +68,5 @@ def test_environments_are_the_seats_of_the_batchs_rows() -> None:
 def test_seats_of_a_market_step_together() -> None:
     envs = SharedVectorEnv(MarketSpec.parse(a_market({"stock": 5}, {"stock": 5})), 2)
     envs.reset()
-    with pytest.raises(Refusal, match="all 4 environments step together, in order; got 2"):
+    with pytest.raises(UserError, match="all 4 environments step together, in order; got 2"):
         envs.step(np.zeros((2, 2)), [0, 1])

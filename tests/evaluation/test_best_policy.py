@@ -11,12 +11,12 @@ from market.metrics.summary import episode_profit
 from policies.common.seeding import row_seed
 from policies.config.learners import LearnerOptions
 from policies.config.run import load_run
-from policies.evaluation.line_ups import Judge
-from policies.evaluation.selection import Choice, Shortfalls
+from policies.evaluation.line_ups import LineUps
+from policies.evaluation.selection import ModelSelection, Shortfalls
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import saved_sellers
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 DUOPOLY = Path(__file__).parents[2] / "configs" / "duopoly.yaml"
 LITTLE = ("training.markets=8", "training.evaluation_episodes=16", "training.budget=4000")
@@ -25,7 +25,7 @@ RULES = ("nash+base_stock", "collusive+base_stock", "cost_plus(margin=0.1)+base_
 
 
 def line_up(rules: str) -> list:
-    judge = Judge(CONFIG, 0)
+    judge = LineUps(CONFIG, 0)
     return [judge.fixed(parse_rules(rules, "test", CONFIG.market), seat) for seat in (0, 1)]
 
 
@@ -41,7 +41,7 @@ def earned(seat: int, own: str, rival: str) -> float:
 
 @pytest.mark.parametrize("seat", [0, 1])
 def test_against_one_line_up_the_score_is_the_profit(seat: int) -> None:
-    choice = Choice(CONFIG, 0, line_up(RULES[0]))
+    choice = ModelSelection(CONFIG, 0, line_up(RULES[0]))
     score, profit = choice.judge(seat, line_up(RULES[1])[seat], LearnerOptions())
     assert score == profit == pytest.approx(earned(seat, RULES[1], RULES[0]), rel=1e-12)
 
@@ -49,7 +49,7 @@ def test_against_one_line_up_the_score_is_the_profit(seat: int) -> None:
 @pytest.mark.parametrize("seat", [0, 1])
 @pytest.mark.parametrize("own", ["undercut+base_stock", RULES[1], RULES[2]])
 def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
-    choice = Choice(CONFIG, 0, line_up(RULES[0]), Shortfalls(CONFIG, 0, [line_up(rules) for rules in RULES]))
+    choice = ModelSelection(CONFIG, 0, line_up(RULES[0]), Shortfalls(CONFIG, 0, [line_up(rules) for rules in RULES]))
     score, profit = choice.judge(seat, line_up(own)[seat], LearnerOptions())
     best = np.array([max(earned(seat, other, rival) for other in RULES) for rival in RULES])
     found = np.array([earned(seat, own, rival) for rival in RULES])
@@ -60,17 +60,17 @@ def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
 
 def test_a_league_chooses_by_its_fixed_competitors_and_other_modes_by_the_first_line_up() -> None:
     mode = f"selfplay={{mode: league, competitors: [{', '.join(RULES)}]}}"
-    league = Training(load_run(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
+    league = TrainingRun(load_run(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
     assert league.choice.several is not None
     assert [[seller.rules.label for seller in one] for one in league.choice.several.line_ups] == [[r, r] for r in RULES]
     without = "selfplay={mode: league, current: 0.5, snapshots: 0.5, fixed: 0}"
     for changes in ([], [without]):
-        assert not Training(load_run(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several
+        assert not TrainingRun(load_run(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several
 
 
 def test_the_policy_kept_as_best_is_the_one_with_the_least_shortfall(tmp_path: Path) -> None:
     """Though it earned less than another; the profit that is saved with it is the one that it made."""
-    training = Training(CONFIG, 0, "cpu")
+    training = TrainingRun(CONFIG, 0, "cpu")
     (tmp_path / "checkpoints").mkdir()
     shortfalls = {0: [-0.4, -0.1, -0.2], 1: [-0.2, -0.3, -0.1]}
     done = []

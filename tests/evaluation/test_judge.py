@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.cli.main import main
 from policies.config.run import load_run
-from policies.evaluation.entrants import differences
-from policies.evaluation.evaluate import JudgeOrder, find_subjects
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.entrants import EvaluateOrder, differences, find_subjects
+from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 from tests.helpers.small_run import DUOPOLY, ROOT, small_run, train_small
 
@@ -101,7 +100,7 @@ def test_one_episode_shows_no_interval(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_defaults_suit_every_market() -> None:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        judge = Judge(load_run(path), 0)
+        judge = LineUps(load_run(path), 0)
         assert judge.competitors() and judge.line_ups(None) and judge.line_ups("panel")
 
 
@@ -133,7 +132,7 @@ def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.Captu
 def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
     """A rival that keeps three units sends nearly all its customers on: the best level is then far higher."""
     spec = load_run(DUOPOLY).market
-    judge = Judge(load_run(DUOPOLY), seed=0)
+    judge = LineUps(load_run(DUOPOLY), seed=0)
     best, starved = (
         parse_rules(text, "test", spec) for text in ("nash+base_stock(level=best)", "nash+base_stock(level=3)")
     )
@@ -209,8 +208,8 @@ def test_one_run_is_said_to_be_one_seed(a_run: Path, tmp_path: Path, capsys: pyt
 
 def test_runs_that_do_not_go_together_are_refused(a_run: Path, other_run: Path, tmp_path: Path) -> None:
     def refusal(*subjects: Path) -> str:
-        with pytest.raises(Refusal) as problem:
-            find_subjects(JudgeOrder(subjects))
+        with pytest.raises(UserError) as problem:
+            find_subjects(EvaluateOrder(subjects))
         return str(problem.value)
 
     changed = tmp_path / "changed"
@@ -231,7 +230,7 @@ def test_runs_that_are_no_independent_repetitions_say_so(
     shutil.copytree(a_run, twin)
     text = (twin / "config.yaml").read_text(encoding="utf-8")
     (twin / "config.yaml").write_text(text.replace("budget: 12000", "budget: 13000"), encoding="utf-8")
-    assert find_subjects(JudgeOrder((a_run, twin))).remarks == (
+    assert find_subjects(EvaluateOrder((a_run, twin))).remarks == (
         "run and twin differ in more than the seed: training.budget: 12000 and 13000.",
         "run, twin have the same training seed, 0: they are not independent.",
     )
@@ -305,15 +304,15 @@ def test_files_are_whole_when_the_reader_of_the_output_has_gone(tmp_path: Path) 
 
 
 def test_finished_tables_are_in_the_file_when_it_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, compared = Judge.compare, []
+    whole, compared = LineUps.compare, []
 
-    def stop_at_the_second(self: Judge, *args: Any) -> Any:
+    def stop_at_the_second(self: LineUps, *args: Any) -> Any:
         compared.append(args)
         if len(compared) == 2:
             raise KeyboardInterrupt
         return whole(self, *args)
 
-    monkeypatch.setattr(Judge, "compare", stop_at_the_second)
+    monkeypatch.setattr(LineUps, "compare", stop_at_the_second)
     file = tmp_path / "t.json"
     few = ["--seller", "nash", "--episodes", "4", "--set", FEW, "--json", str(file)]
     assert main(["evaluate", str(DUOPOLY), *few]) == 130

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from policies.evaluation.aggregate import LineUps, share_of_best, training_runs
+from policies.evaluation.aggregate import AcrossLineUps, share_of_best, training_runs
 from policies.evaluation.compare import Comparison, Result
 from policies.evaluation.overall_table import print_runs
 from policies.evaluation.statistics import mean_interval
@@ -31,7 +31,7 @@ TWO = [
 
 
 def test_means_over_line_ups_by_hand() -> None:
-    found = LineUps(TWO)
+    found = AcrossLineUps(TWO)
     assert found.best == "dear" and found.best_mean == (1 + 32) / 2
     by_name = {one.policy: one for one in found.standings}
     assert [one.policy for one in found.standings] == ["dear", "run", "cheap"]
@@ -52,24 +52,24 @@ def test_intervals_over_line_ups_pair_the_same_episodes() -> None:
         comparison("x", run=list(3 + drift), fixed=[0.0] * 100),
         comparison("y", run=list(5 - drift), fixed=[0.0] * 100),
     ]
-    run = next(one for one in LineUps(pair).standings if one.subject)
+    run = next(one for one in AcrossLineUps(pair).standings if one.subject)
     assert run.gap is not None and run.gap.value == pytest.approx(4)
     assert run.gap.half < 1e-9 < mean_interval(3 + drift).half
 
 
 def test_line_ups_that_played_further_than_others() -> None:
     pair = [comparison("x", run=[1, 3], fixed=[0, 0]), comparison("y", run=[5, 6, 7], fixed=[1, 1, 1])]
-    run = next(one for one in LineUps(pair).standings if one.subject)
+    run = next(one for one in AcrossLineUps(pair).standings if one.subject)
     assert run.profit.value == 4 and run.gap is not None and run.gap.value == (2 + 5) / 2
 
 
 def test_rows_are_plain() -> None:
-    rows = LineUps(TWO).rows()
+    rows = AcrossLineUps(TWO).rows()
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert [row["policy"] for row in rows] == ["dear", "run", "cheap"] and {row["table"] for row in rows} == {
         "line_ups"
     }
-    alone = LineUps([comparison("x", run=[1, 2]), comparison("y", run=[1, 2])])
+    alone = AcrossLineUps([comparison("x", run=[1, 2]), comparison("y", run=[1, 2])])
     assert alone.best is None and alone.rows()[0]["difference"] is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from market.metrics.summary import episode_profit
 from policies.config.run import Evaluation, load_run
 from policies.evaluation import profit_gain as module
-from policies.evaluation.profit_gain import Ends, References
+from policies.evaluation.profit_gain import Ends, ProfitGain
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 from tests.helpers.small_run import DUOPOLY, ROOT
@@ -18,9 +18,9 @@ from tests.helpers.small_run import DUOPOLY, ROOT
 CONFIGS = ROOT / "configs"
 
 
-def references(config: str, *changes: str) -> References:
+def references(config: str, *changes: str) -> ProfitGain:
     run = load_run(CONFIGS / config, changes)
-    return References(run.market, run.evaluation)
+    return ProfitGain(run.market, run.evaluation)
 
 
 def test_calvano_by_the_published_prices_and_profits() -> None:
@@ -111,6 +111,6 @@ def test_a_brand_that_joint_prices_hardly_help_has_no_gain_of_its_own() -> None:
 
 def test_long_episodes_are_played_in_small_blocks() -> None:
     spec = load_run(DUOPOLY, ["market.horizon=4000"]).market
-    known = References(spec, Evaluation())
+    known = ProfitGain(spec, Evaluation())
     assert module.rows_at_once(spec, module.BLOCK) == 2**20 // 8000
     assert known.problem == ""

@@ -11,7 +11,7 @@ from rich.console import Console
 from market.metrics.summary import MEASURES
 from policies.config.run import load_run
 from policies.evaluation.compare import Comparison
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.evaluation.risk_table import SECTIONS, best_value, in_order, print_risk
 from policies.sellers.rules.level_search import build
 from policies.views.table import fitting, groups, heading, width
@@ -20,25 +20,25 @@ from tests.helpers.small_run import ROOT
 RULES = ["nash+base_stock", "cost_plus+base_stock(level=21)", "collusive+min_max"]
 
 
-def compared(config_name: str, subject: str, rules: list[str]) -> tuple[Judge, Comparison]:
+def compared(config_name: str, subject: str, rules: list[str]) -> tuple[LineUps, Comparison]:
     changes = ["market.horizon=40", f"evaluation.competitors={rules}".replace("'", '"')]
-    judge = Judge(load_run(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
+    judge = LineUps(load_run(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
     line_up = judge.line_ups(rules[0])[0] if len(judge.spec.sellers) > 1 else judge.line_ups(None)[0]
     return judge, judge.compare(0, {subject: build(subject, judge.spec, 0)}, line_up, 32, lambda text, episodes: None)
 
 
-def printed(judge: Judge, comparison: Comparison, columns: int) -> str:
+def printed(judge: LineUps, comparison: Comparison, columns: int) -> str:
     text = io.StringIO()
     print_risk(comparison, judge.spec, judge.config.evaluation, Console(file=text, width=columns))
     return text.getvalue()
 
 
 @pytest.fixture(name="duopoly", scope="module")
-def _duopoly() -> tuple[Judge, Comparison]:
+def _duopoly() -> tuple[LineUps, Comparison]:
     return compared("duopoly", "nash+forecast", RULES)
 
 
-def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[Judge, Comparison]) -> None:
+def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[LineUps, Comparison]) -> None:
     judge, comparison = duopoly
     text = printed(judge, comparison, 160)
     shown = [name for names in SECTIONS.values() for name in names]
@@ -58,13 +58,13 @@ def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[Judge, Comparison]
     assert "32 episodes of 40 days, the first 10 skipped" in text and "no room" not in text and "…" not in text
 
 
-def test_the_subject_comes_first_and_then_what_it_has_to_beat(duopoly: tuple[Judge, Comparison]) -> None:
+def test_the_subject_comes_first_and_then_what_it_has_to_beat(duopoly: tuple[LineUps, Comparison]) -> None:
     order = in_order(duopoly[1])
     assert order[0].policy == "nash+forecast" and order[0].subject
     assert [result.mean for result in order[1:]] == sorted((r.mean for r in order[1:]), reverse=True)
 
 
-def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[Judge, Comparison]) -> None:
+def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[LineUps, Comparison]) -> None:
     judge, comparison = duopoly
     text = printed(judge, comparison, 75)
     left_out = ", ".join(result.policy for result in in_order(comparison)[2:])
@@ -84,7 +84,7 @@ def test_a_monopoly_names_no_rivals() -> None:
     assert printed(judge, comparison, 130).startswith("shop: risk and service")
 
 
-def test_the_level_is_named(duopoly: tuple[Judge, Comparison]) -> None:
+def test_the_level_is_named(duopoly: tuple[LineUps, Comparison]) -> None:
     judge, comparison = duopoly
     text, settings = io.StringIO(), judge.config.evaluation.model_copy(update={"risk_level": 0.025})
     print_risk(comparison, judge.spec, settings, Console(file=text, width=160))

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.state import Floats
 from policies.cli.main import main
 from policies.common.seeding import row_seed
-from policies.evaluation.evaluate import JudgeOrder, find_subjects, judge
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.entrants import EvaluateOrder, find_subjects
+from policies.evaluation.evaluate import judge
+from policies.evaluation.line_ups import LineUps
 from policies.evaluation.profit_gain import silent as quiet
 from policies.evaluation.run_sellers import SavedMixture, frozen_run, pack, saved_policies, unpack
 from policies.sellers.mixture import MixtureSeller
@@ -66,7 +67,7 @@ def rows(run: Path, checkpoint: str, **order: Any) -> list[dict[str, Any]]:
     """The table of an evaluation of the left seller, with one name for it."""
     path = run / f"{checkpoint}.json"
     path.unlink(missing_ok=True)
-    judge(JudgeOrder((run,), seller="left", episodes=32, checkpoint=checkpoint, json=path, **order))
+    judge(EvaluateOrder((run,), seller="left", episodes=32, checkpoint=checkpoint, json=path, **order))
     names = {"left (dqn mixture)": "left (dqn)"}
     return [row | {"policy": names.get(row["policy"], row["policy"])} for row in json.loads(path.read_text())]
 
@@ -87,8 +88,8 @@ def test_all_weight_on_one_member_is_that_member(how: dict[str, Any], run: Path)
 
 def profits(run: Path, checkpoint: str, episodes: int) -> Floats:
     """Of the left seller against Nash prices, by episode."""
-    found = find_subjects(JudgeOrder((run,), seller="left", checkpoint=checkpoint))
-    judged, sellers = Judge(found.config, 0), {name: cast(Seller, one) for name, one in found.seats[0].items()}
+    found = find_subjects(EvaluateOrder((run,), seller="left", checkpoint=checkpoint))
+    judged, sellers = LineUps(found.config, 0), {name: cast(Seller, one) for name, one in found.seats[0].items()}
     (line_up,) = judged.line_ups("nash+base_stock")
     (own,) = [one for one in judged.compare(0, sellers, line_up, episodes, quiet).results if one.subject]
     return own.profit
@@ -150,7 +151,7 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     assert sorted(path.name for path in (folder / "sellers").iterdir()) == ["1.zip", "2.zip"]
     assert run_tournament(order, silent()) == folder
     weigh(run, "left", 0.4, 0, 0.6)
-    with pytest.raises(Refusal, match="is another tournament.*digest"):
+    with pytest.raises(UserError, match="is another tournament.*digest"):
         run_tournament(TournamentOrder(**(vars(order) | {"name": folder.name})), silent())
 
 
@@ -166,7 +167,7 @@ def test_a_packed_mixture_is_the_same_one(run: Path) -> None:
     both = [play(spec, [one.sit(spec), rival], markets=40)["profit"] for one in (saved, again)]
     assert np.array_equal(*both) and content == pack(saved)
     for harm in (content[:200], b"no zip", content.replace(b"home.pt", b"hume.pt")):
-        with pytest.raises(Refusal):
+        with pytest.raises(UserError):
             unpack(harm, "1.zip")
 
 
@@ -247,5 +248,5 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_a_damaged_mixture_is_refused(harm: str, run: Path) -> None:
     damage, said = REFUSED[harm]
     damage(run)
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         saved_policies(run, "mixture")

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from market.demand.equilibrium import Logit, profits, reward_scales
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -390,5 +390,5 @@ def test_an_interrupted_test_shows_the_shifts_that_are_finished() -> None:
 
 def test_the_market_itself_must_be_playable() -> None:
     config = small("market.price_form=log", "market.price_sensitivity=0.5")
-    with pytest.raises(Refusal, match="reward_scale: must be given"):
+    with pytest.raises(UserError, match="reward_scale: must be given"):
         shifts(config.market, 0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 DUOPOLY = Path(__file__).parents[2] / "configs" / "duopoly.yaml"
 SAMPLES = 16
@@ -56,7 +56,7 @@ def resident() -> int:
 def watch(budget: int, lost: float) -> list[tuple[int, int]]:
     """(seller-periods done, bytes resident) at each sixteenth of the run; ``lost`` bytes a seller-period leak."""
     one_torch_thread()
-    training, hoard, seen = Training(config(), 0, "cpu"), [], []
+    training, hoard, seen = TrainingRun(config(), 0, "cpu"), [], []
     training.play.budget = budget
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "checkpoints").mkdir()

@@ -14,7 +14,7 @@ from market.metrics.risk import conditional_value_at_risk
 from market.metrics.summary import episode_profit
 from market.state import Floats
 from policies.config.run import RunConfig, load_run
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import play
 from tests.helpers.learning import FRESH, train_best
 
@@ -40,7 +40,7 @@ def configuration(learner: str, averse: bool, **changes: object) -> RunConfig:
     return config.model_copy(update={"learners": {learner: options}})
 
 
-def earned(config: RunConfig, seller: TrainedSeller) -> Floats:
+def earned(config: RunConfig, seller: NetworkSeller) -> Floats:
     """Profit a period of each episode (E,), on customers that no run has seen."""
     spec, settings = config.market, config.evaluation
     ledger = play(spec, [seller], markets=EPISODES, seed=FRESH, fields=("profit", "on_hand_left", "on_order"))

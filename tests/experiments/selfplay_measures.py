@@ -16,12 +16,12 @@ from market.metrics.summary import episode_profit
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 from policies.studies.exploit.best_response import ResponseTraining, score
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HELD_OUT = (
@@ -43,10 +43,10 @@ class Panel:
 
     config: RunConfig
     episodes: int = EPISODES
-    judge: Judge = field(init=False)
+    judge: LineUps = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judge = Judge(self.config, 0)
+        self.judge = LineUps(self.config, 0)
 
     def profit(self, seat: int, seller: Seller, line_up: str) -> float:
         """Mean profit a period of a seller in a seat, all rivals following ``line_up``, on customers of no run."""
@@ -81,7 +81,7 @@ class Panel:
 class Trained:
     """What training left: each seat's best policy, its last one, and the run."""
 
-    training: Training
+    training: TrainingRun
     best: dict[int, Seller]
     latest: dict[int, Seller]
 
@@ -89,7 +89,7 @@ class Trained:
 def trained(config: RunConfig, seed: int, evaluations: int = 20) -> Trained:
     """Train on the CPU for the configuration's budget."""
     one_torch_thread()
-    training, budget = Training(config, seed, "cpu"), config.training.budget
+    training, budget = TrainingRun(config, seed, "cpu"), config.training.budget
     best: dict[int, tuple[float, Seller]] = {}
     latest: dict[int, Seller] = {}
     for k in range(1, evaluations + 1):

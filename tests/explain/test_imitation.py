@@ -16,12 +16,12 @@ from sklearn.metrics import r2_score
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.explain.decision_tree import HELD_OUT, Imitation, Sentence, imitate, r_squared
-from policies.explain.features import Feature, natural_features, plain
+from policies.explain.decision_tree import HELD_OUT, DecisionTree, Sentence, imitate, r_squared
+from policies.explain.features import StateFeature, natural_features, plain
 from policies.explain.importance import groups, importances
-from policies.explain.states import Watched, watch
+from policies.explain.states import Rollout, watch
 from policies.networks.architecture import Architecture, build
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View
 from tests.explain.test_policy_map import MADE, MONOPOLY, RICH, STOCK, fixed, network_seller
 from tests.helpers.markets import a_market
@@ -53,13 +53,13 @@ class Threshold:
         return np.where(short, 2.5, 1.5), np.maximum(np.where(short, 45.0, 35.0) - position, 0), memory
 
 
-def watched_with(seller: Any, market: dict[str, Any] = LARGE, episodes: int = 16) -> Watched:
+def watched_with(seller: Any, market: dict[str, Any] = LARGE, episodes: int = 16) -> Rollout:
     spec = MarketSpec.parse(market)
     rivals = fixed(spec, *["nash+base_stock"] * len(spec.sellers))[1:]
     return watch(spec, [seller, *rivals], episodes=episodes, seed=1)
 
 
-def holds(condition: str, features: dict[str, Feature]) -> np.ndarray:
+def holds(condition: str, features: dict[str, StateFeature]) -> np.ndarray:
     """A condition as it is printed, read by a person: which situations it is true of."""
     for feature in features.values():
         if feature.some and condition == feature.some:
@@ -81,7 +81,7 @@ def number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def read(told: Imitation, watched: Watched, seat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(told: DecisionTree, watched: Rollout, seat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the printed sentences say: how many apply to each situation, the price, and the order-up-to level."""
     features = {one.name: one for one in natural_features(watched.spec, watched.situations, seat)}
     size = len(watched.situations)
@@ -220,17 +220,17 @@ def test_words_of_whole_numbers_mean_what_the_tree_does(bounds: tuple[int, int],
     """low < value <= high, with thresholds at halves."""
     low, high = min(bounds) - 0.5, max(bounds) + 0.5
     low, high = (-math.inf if open_end == "l" else low), (math.inf if open_end == "h" else high)
-    feature = Feature("units", np.array([float(value)]), whole=True)
+    feature = StateFeature("units", np.array([float(value)]), whole=True)
     assert holds(feature.words(low, high), {"units": feature})[0] == (low < value <= high)
 
 
 def test_words_of_flags_and_counts() -> None:
-    flag = Feature(
+    flag = StateFeature(
         "rivals with a promotion now", np.array([0.0, 2.0]), True, "a rival's promotion now", "no promotion now"
     )
     assert flag.words(-math.inf, 0.5) == "no promotion now" and flag.words(0.5, math.inf) == "a rival's promotion now"
     assert flag.words(1.5, math.inf) == "rivals with a promotion now ≥ 2"
-    price = Feature("lowest rival price", np.array([1.5]))
+    price = StateFeature("lowest rival price", np.array([1.5]))
     assert price.words(-math.inf, 1.6234) == "lowest rival price < 1.623"
     assert price.words(1.5, 2.0) == "1.500 ≤ lowest rival price < 2.000"
 
@@ -264,7 +264,7 @@ def test_features_are_what_the_seat_is_shown() -> None:
 # ------------------------------------------------------------------------------------------------ importances
 
 
-def linear_seller(spec: MarketSpec, weights: dict[str, tuple[float, float]]) -> TrainedSeller:
+def linear_seller(spec: MarketSpec, weights: dict[str, tuple[float, float]]) -> NetworkSeller:
     """Box action = weights x observation, clipped: (for price, for level) by feature name."""
     features = [feature.name for feature in feature_list(spec)]
     network = build(Architecture(kind="gaussian", observation=len(features), actions=2, hidden=()))
@@ -274,7 +274,7 @@ def linear_seller(spec: MarketSpec, weights: dict[str, tuple[float, float]]) -> 
         matrix = dict(network.named_parameters())["body.layers.0.weight"]
         for name, pair in weights.items():
             matrix[:, features.index(name)] = torch.tensor(pair)
-    return TrainedSeller(network.requires_grad_(False), Decisions(spec, 0))
+    return NetworkSeller(network.requires_grad_(False), Decisions(spec, 0))
 
 
 def test_importance_is_the_mean_move_of_a_decision() -> None:

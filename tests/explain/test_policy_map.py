@@ -27,9 +27,9 @@ from policies.explain.policy_map import (
     policy_map,
     training_maps,
 )
-from policies.explain.states import Watched, ask, level_wanted, typical, views, watch
+from policies.explain.states import Rollout, ask, level_wanted, typical, views, watch
 from policies.networks.architecture import Architecture, build
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rules.level_search import build as build_rules
 from tests.helpers.markets import a_market
@@ -55,7 +55,7 @@ MADE = a_market(
 )
 
 
-def network_seller(spec: MarketSpec, seat: int, seed: int = 0) -> TrainedSeller:
+def network_seller(spec: MarketSpec, seat: int, seed: int = 0) -> NetworkSeller:
     """A seller whose network holds random weights, large enough that what it sees matters."""
     decisions = Decisions(spec, seat)
     shape = Architecture(kind="deterministic", observation=len(feature_list(spec)), actions=decisions.space.shape[0])
@@ -65,14 +65,14 @@ def network_seller(spec: MarketSpec, seat: int, seed: int = 0) -> TrainedSeller:
     with torch.no_grad():
         for weights in network.parameters():
             weights.mul_(2.0)
-    return TrainedSeller(network.requires_grad_(False), decisions)
+    return NetworkSeller(network.requires_grad_(False), decisions)
 
 
 def fixed(spec: MarketSpec, *rules: str) -> list[Seller]:
     return [build_rules(one, spec, seat) for seat, one in enumerate(rules)]
 
 
-def duopoly(*rules: str) -> Watched:
+def duopoly(*rules: str) -> Rollout:
     spec = MarketSpec.parse(DUOPOLY)
     return watch(spec, fixed(spec, *rules), episodes=8, seed=3, warm_up=2)
 

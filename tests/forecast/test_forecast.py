@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.forecast.backtest import (
+    Backtest,
+    BacktestPlan,
     Fold,
-    Forecast,
-    Outlook,
-    Plan,
     Score,
+    UnitForecast,
     best,
     bias,
     coverage,
@@ -64,7 +64,7 @@ def two_sellers(folder: Path, periods: int = 30) -> Path:
 
 def ran(path: Path, horizon: int = 2, **options: Any) -> Forecasts:
     order = ForecastOrder(path, horizon, **options)
-    return forecasts(order, Plan(horizon, order.folds, order.level), Console(file=io.StringIO()))
+    return forecasts(order, BacktestPlan(horizon, order.folds, order.level), Console(file=io.StringIO()))
 
 
 def printed(result: Forecasts, width: int = 120) -> str:
@@ -78,13 +78,13 @@ def a_score(model: str, errors: Sequence[float]) -> Score:
     folds = []
     for k, error in enumerate(errors):
         ahead = np.array([100 + error])
-        folds.append(Fold(k, np.array([100.0]), Forecast(ahead, ahead - 1, ahead + 1), 1.0))
+        folds.append(Fold(k, np.array([100.0]), UnitForecast(ahead, ahead - 1, ahead + 1), 1.0))
     return Score(model, tuple(folds))
 
 
-def of(*scores: Score) -> Outlook:
+def of(*scores: Score) -> Backtest:
     nothing = np.zeros(1)
-    return Outlook(Series("ann", None, 0, nothing), scores, best(scores), Forecast(nothing, nothing, nothing))
+    return Backtest(Series("ann", None, 0, nothing), scores, best(scores), UnitForecast(nothing, nothing, nothing))
 
 
 # ------------------------------------------------------------------------------------------------ accuracy
@@ -121,7 +121,7 @@ def test_mase_does_not_depend_on_the_unit_of_measurement(units: Any, factor: flo
 
 def test_a_score_is_the_mean_of_folds_and_pools_their_periods() -> None:
     near, far = (np.array([10.0, 10.0]) + miss for miss in (1.0, 4.0))
-    folds = [Fold(0, np.full(2, 10.0), Forecast(ahead, ahead - 2, ahead + 2), 2.0) for ahead in (near, far)]
+    folds = [Fold(0, np.full(2, 10.0), UnitForecast(ahead, ahead - 2, ahead + 2), 2.0) for ahead in (near, far)]
     score = Score("Naive", tuple(folds))
     assert score.mase == pytest.approx((0.5 + 2.0) / 2)
     assert score.coverage == 0.5
@@ -133,7 +133,7 @@ def test_a_score_is_the_mean_of_folds_and_pools_their_periods() -> None:
 
 def test_folds_are_the_last_periods_one_after_another_and_naive_forecasts_the_last_unit_before_each() -> None:
     units = numbers(0, 40)
-    folds = list(backtest(units, "Naive", Plan(horizon=3, folds=4)))
+    folds = list(backtest(units, "Naive", BacktestPlan(horizon=3, folds=4)))
     assert [fold.begin for fold in folds] == [28, 31, 34, 37]
     for fold in folds:
         assert fold.actual.tolist() == units[fold.begin : fold.begin + 3].tolist()
@@ -143,7 +143,7 @@ def test_folds_are_the_last_periods_one_after_another_and_naive_forecasts_the_la
 
 @pytest.mark.parametrize("model", ["AutoTheta", "AutoETS", "AutoARIMA"])
 def test_no_fold_looks_ahead(model: str) -> None:
-    plan = Plan(horizon=3, folds=3, season=4)
+    plan = BacktestPlan(horizon=3, folds=3, season=4)
     units = numbers(1, 45)
     changed = units.copy()
     changed[39:] *= 7  # the second fold's own periods, and all that follow
@@ -155,7 +155,7 @@ def test_no_fold_looks_ahead(model: str) -> None:
 
 
 def test_a_fold_forecasts_what_its_history_alone_would() -> None:
-    plan = Plan(horizon=3, folds=3, season=4)
+    plan = BacktestPlan(horizon=3, folds=3, season=4)
     units = numbers(2, 45)
     for fold in backtest(units, "AutoETS", plan):
         alone = forecast(units[: fold.begin], "AutoETS", plan)
@@ -164,7 +164,7 @@ def test_a_fold_forecasts_what_its_history_alone_would() -> None:
 
 def test_a_series_that_repeats_itself_is_forecast_exactly_by_the_seasonal_naive_which_wins() -> None:
     units = np.tile(SEASON, 12)
-    found, failed = outlook(Series("ann", None, 0, units), Plan(horizon=6, folds=3, season=4))
+    found, failed = outlook(Series("ann", None, 0, units), BacktestPlan(horizon=6, folds=3, season=4))
     assert found.chosen.model == "SeasonalNaive" and not failed
     assert found.chosen.mase == 0 and found.chosen.coverage == 1
     assert found.forecast.mean.tolist() == [10, 40, 20, 30, 10, 40]
@@ -174,7 +174,7 @@ def test_a_series_that_repeats_itself_is_forecast_exactly_by_the_seasonal_naive_
 def test_naive_intervals_are_normal_with_the_spread_of_one_step_errors() -> None:
     """Hyndman & Athanasopoulos, Forecasting: principles and practice, section 5.5."""
     units = 500 + numbers(3, 60)
-    ahead = forecast(units, "Naive", Plan(horizon=2, level=0.9))
+    ahead = forecast(units, "Naive", BacktestPlan(horizon=2, level=0.9))
     sigma = np.sqrt(np.mean(np.diff(units) ** 2))
     assert (ahead.high - ahead.mean) == pytest.approx(1.6449 * sigma * np.sqrt([1, 2]), rel=0.02)
     assert (ahead.mean - ahead.low) == pytest.approx(1.6449 * sigma * np.sqrt([1, 2]), rel=0.02)
@@ -183,9 +183,9 @@ def test_naive_intervals_are_normal_with_the_spread_of_one_step_errors() -> None
 def test_the_historic_average_is_the_mean_of_its_training_window_with_its_interval() -> None:
     """Hyndman & Athanasopoulos, section 5.5: the residuals' deviation with T - 1 degrees of freedom, sqrt(1 + 1 / T)."""
     units = 500 + numbers(3, 60)
-    for fold in backtest(units, "HistoricAverage", Plan(horizon=3, folds=2)):
+    for fold in backtest(units, "HistoricAverage", BacktestPlan(horizon=3, folds=2)):
         assert fold.forecast.mean == pytest.approx(units[: fold.begin].mean())
-    ahead = forecast(units, "HistoricAverage", Plan(horizon=2, level=0.9))
+    ahead = forecast(units, "HistoricAverage", BacktestPlan(horizon=2, level=0.9))
     half = 1.6449 * units.std(ddof=1) * np.sqrt(1 + 1 / 60)
     assert ahead.mean == pytest.approx(units.mean()) and ahead.high - ahead.mean == pytest.approx(half, rel=1e-4)
     assert ahead.mean - ahead.low == pytest.approx(half, rel=1e-4)
@@ -195,7 +195,7 @@ def test_sales_that_promotions_throw_about_their_mean_are_forecast_by_the_mean()
     """A promotion every fourth period or so; just after one the naive forecast is far too high, else a little too low."""
     rng = np.random.default_rng(11)
     units = np.where(rng.random(60) < 0.25, 900.0, 100.0) + rng.normal(0, 20, 60)
-    found, _ = outlook(Series("ann", None, 0, units), Plan(horizon=4))
+    found, _ = outlook(Series("ann", None, 0, units), BacktestPlan(horizon=4))
     assert found.chosen.mase <= found.score("HistoricAverage").mase < found.score("Naive").mase  # type: ignore[union-attr]
     assert found.forecast.mean == pytest.approx(units.mean(), rel=0.1)
 
@@ -203,12 +203,12 @@ def test_sales_that_promotions_throw_about_their_mean_are_forecast_by_the_mean()
 def test_nothing_that_is_forecast_lies_below_zero() -> None:
     units = np.maximum(60 - 2.0 * np.arange(40), 0) + numbers(4, 40) / 50
     for model in ("Naive", "HistoricAverage", "AutoETS", "AutoTheta", "AutoARIMA"):
-        ahead = forecast(units, model, Plan(horizon=12))
+        ahead = forecast(units, model, BacktestPlan(horizon=12))
         assert min(ahead.mean.min(), ahead.low.min(), ahead.high.min()) >= 0
 
 
 def test_the_same_series_gives_the_same_bits() -> None:
-    series, plan = Series("ann", None, 0, numbers(5, 40)), Plan(horizon=2, folds=2)
+    series, plan = Series("ann", None, 0, numbers(5, 40)), BacktestPlan(horizon=2, folds=2)
     one, two = (outlook(series, plan)[0] for _ in range(2))
     assert [score.mase for score in one.scores] == [score.mase for score in two.scores]
     for end in ("mean", "low", "high"):
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
         raise NotImplementedError("tiny datasets")
 
     monkeypatch.setitem(BUILD, "AutoETS", broken)
-    found, failed = outlook(Series("ann", None, 0, numbers(6, 30)), Plan(horizon=2, folds=2))
+    found, failed = outlook(Series("ann", None, 0, numbers(6, 30)), BacktestPlan(horizon=2, folds=2))
     assert failed == ["ann: AutoETS could not be fitted (tiny datasets); left out"]
     assert [score.model for score in found.scores] == ["Naive", "HistoricAverage", "AutoTheta", "AutoARIMA"]
 
@@ -228,15 +228,15 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
 def test_the_next_best_model_forecasts_where_the_chosen_one_fails_on_the_whole_series(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def failing(units: Any, model: str, plan: Plan) -> Forecast:
+    def failing(units: Any, model: str, plan: BacktestPlan) -> UnitForecast:
         if model == "SeasonalNaive":
             raise ZeroDivisionError
         return forecast(units, model, plan)
 
     monkeypatch.setattr("market.forecast.models.forecast", failing)
     series = Series("ann", None, 0, np.tile(SEASON, 8) + np.arange(32) % 3)
-    plan = Plan(horizon=4, folds=2, season=4)
-    monkeypatch.setattr(Plan, "models", ["Naive", "SeasonalNaive"])
+    plan = BacktestPlan(horizon=4, folds=2, season=4)
+    monkeypatch.setattr(BacktestPlan, "models", ["Naive", "SeasonalNaive"])
     found, failed = outlook(series, plan)
     assert found.chosen.model == "Naive"
     assert failed == ["ann: SeasonalNaive could not be fitted (ZeroDivisionError); left out"]
@@ -245,12 +245,12 @@ def test_the_next_best_model_forecasts_where_the_chosen_one_fails_on_the_whole_s
 @pytest.mark.parametrize("model", ["AutoETS", "AutoARIMA"])
 def test_long_seasons_are_left_to_theta_and_the_seasonal_naive(model: str) -> None:
     units = np.tile(numbers(8, 25), 4) + numbers(9, 100) / 20
-    long, none = (forecast(units, model, Plan(horizon=3, season=season)) for season in (25, 1))
+    long, none = (forecast(units, model, BacktestPlan(horizon=3, season=season)) for season in (25, 1))
     assert long.mean.tolist() == none.mean.tolist() and long.low.tolist() == none.low.tolist()
 
 
 def test_a_constant_series_is_forecast_by_itself() -> None:
-    found, _ = outlook(Series("ann", None, 0, np.full(30, 7.0)), Plan(horizon=2, folds=2))
+    found, _ = outlook(Series("ann", None, 0, np.full(30, 7.0)), BacktestPlan(horizon=2, folds=2))
     assert found.chosen.model == "Naive" and found.forecast.mean.tolist() == [7, 7]
 
 
@@ -341,23 +341,23 @@ def test_the_usual_season_takes_two_full_cycles_and_room_for_the_folds() -> None
     assert usual_season("day", 14)[0] == 7 and usual_season("day", 13)[0] == 1
     assert usual_season("week", 104)[0] == 52 and usual_season("month", 24)[0] == 12
     assert usual_season("period", 500)[0] == 1
-    plan, why = planned("week", 121, Plan(horizon=8), None)
+    plan, why = planned("week", 121, BacktestPlan(horizon=8), None)
     assert (plan.season, plan.needed, why) == (52, 5 * 8 + 52 + 12, "52 weeks, a year")
-    plan, why = planned("week", 121, Plan(horizon=13), None)
+    plan, why = planned("week", 121, BacktestPlan(horizon=13), None)
     assert plan.season == 1 and why.startswith("none, since 121 periods are fewer than 5 folds x 13 periods + a season")
-    assert planned("week", 121, Plan(horizon=13), 4)[0].season == 4
+    assert planned("week", 121, BacktestPlan(horizon=13), 4)[0].season == 4
 
 
 # ------------------------------------------------------------------------------------------------ refusals
 
 
 def test_a_series_too_short_is_left_out_and_none_long_enough_is_refused_with_the_arithmetic() -> None:
-    plan = Plan(horizon=3, folds=4)
+    plan = BacktestPlan(horizon=3, folds=4)
     assert plan.needed == 4 * 3 + 12
     short, long = Series("ann", None, 0, np.ones(23)), Series("bob", None, 0, np.ones(24))
     kept, said = long_enough([short, long], plan)
     assert kept == [long] and said == ["ann: 23 periods, fewer than 24 that are needed; left out"]
-    with pytest.raises(Refusal, match=r"longest series has 23 periods, fewer than 4 folds x 3 periods \+ 12 .* = 24"):
+    with pytest.raises(UserError, match=r"longest series has 23 periods, fewer than 4 folds x 3 periods \+ 12 .* = 24"):
         long_enough([short], plan)
 
 

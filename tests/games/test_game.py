@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.games import equilibria as nash
 from policies.games.equilibria import (
     coarse_correlated,
@@ -164,7 +164,7 @@ def test_too_many_supports_leave_the_list_incomplete(monkeypatch: pytest.MonkeyP
 def test_one_seat_has_its_best_and_three_are_refused() -> None:
     solved = nash_equilibria(payoffs([[1, 4, 2]]))
     assert [one.strategies[0].tolist() for one in solved.equilibria] == [[0, 1, 0]]
-    with pytest.raises(Refusal, match="one or two seats, this game has 3"):
+    with pytest.raises(UserError, match="one or two seats, this game has 3"):
         nash_equilibria(np.zeros((3, 2, 2, 2)))
 
 

@@ -11,20 +11,20 @@ import torch
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.compare import best_fixed, compare, difference
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EVALUATIONS = 20
 FRESH = 2**40  # row seeds that no stream of a run uses
 
 
-def train_best(config: RunConfig, seed: int) -> dict[int, TrainedSeller]:
+def train_best(config: RunConfig, seed: int) -> dict[int, NetworkSeller]:
     """Train on the CPU for the configuration's budget; every learner at its best periodic evaluation, by seat."""
     one_torch_thread()
-    training = Training(config, seed, "cpu")
+    training = TrainingRun(config, seed, "cpu")
     best: dict[int, tuple[float, dict[str, torch.Tensor]]] = {}
     budget = config.training.budget
     for k in range(1, EVALUATIONS + 1):
@@ -53,13 +53,13 @@ def average_profit(config: RunConfig, seller: Seller) -> tuple[float, float]:
 
 
 def gaps_to_best_fixed(
-    config: RunConfig, sellers: dict[int, TrainedSeller], seed: int
+    config: RunConfig, sellers: dict[int, NetworkSeller], seed: int
 ) -> dict[str, tuple[float, float]]:
     """Each seller's paired difference to the best fixed competitor in its seat, and the 95 % half-width, as shares.
 
     The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.
     """
-    training = Training(config, seed, "cpu")
+    training = TrainingRun(config, seed, "cpu")
     line_up, gaps = training.judge.line_ups(None)[0], {}
     for seat, seller in sellers.items():
         rivals = [training.judge.fixed(line_up, k) for k in range(len(config.market.sellers))]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from policies.learners.optim import Descent, clip_by_norm
+from policies.learners.optim import FusedAdam, clip_by_norm
 from tests.helpers.probes import feed, make, same, weights
 
 
@@ -20,7 +20,7 @@ def pair(norm: float | None) -> tuple[nn.Module, Any, nn.Module, Any]:
     one = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
     other = copy.deepcopy(one)
     adams = [torch.optim.Adam(net.parameters(), lr=1e-2, fused=True) for net in (one, other)]
-    return one, Descent(SimpleNamespace(_optim=adams[0], _max_grad_norm=norm)), other, adams[1]
+    return one, FusedAdam(SimpleNamespace(_optim=adams[0], _max_grad_norm=norm)), other, adams[1]
 
 
 def go(one: nn.Module, ours: Any, other: nn.Module, adam: Any, norm: float | None, steps: range) -> None:

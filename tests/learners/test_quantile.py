@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tianshou.algorithm.modelfree.qrdqn import QRDQN
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import DQNOptions, Risk
 from policies.learners.base import Learner
@@ -198,7 +198,7 @@ def test_a_network_of_too_many_outputs_is_refused_before_memory_is_taken() -> No
     from policies.learners.build import _refuse_large_network
 
     _refuse_large_network((64, 64), 10_000 * 32, "learners.dqn")
-    with pytest.raises(Refusal, match=r"learners.dqn.hidden: .* with its 10,000,000 outputs \(actions x quantiles\)"):
+    with pytest.raises(UserError, match=r"learners.dqn.hidden: .* with its 10,000,000 outputs \(actions x quantiles\)"):
         _refuse_large_network((64, 64), 10_000 * 1000, "learners.dqn")
 
 

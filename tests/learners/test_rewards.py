@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.learners import DQNOptions, Mixture, Risk
 from policies.config.run import parse_run
 from policies.learners.build import after_profit, make_learner
 from policies.learners.rewards import Tally, minus_best_rival, mixed, objective, standing
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from tests.helpers.markets import a_market
 
 PERIOD = np.array([[5.0, 3.0, 8.0], [-2.0, 0.0, -1.0]])  # two rows, three sellers
@@ -56,7 +56,7 @@ def test_only_the_best_of_a_period_is_ahead_of_its_best_rival(profit: Any, shift
 
 @pytest.mark.parametrize("reward", ["best", 0.5, {"own": 1.5}, {"own": -0.1}, {"rivals": 1}, {"own": "x"}])
 def test_rewards_that_are_none_are_refused_in_one_line(reward: Any) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         training({"reward": reward})
     assert str(refused.value).startswith(
         "learners.dqn.reward: must be own, minus_best_rival, or {own: w} with w from 0"
@@ -69,7 +69,7 @@ def test_a_monopolist_has_no_rival_to_beat() -> None:
     for learners, player in (({"dqn": options}, "dqn"), ({}, {"learner": "dqn", **options})):
         config = parse_run({"market": market, "seats": {"a": player}, "learners": learners}, "config")
         place = "learners.dqn" if learners else "seats.a"
-        with pytest.raises(Refusal, match=f"^{place}.reward: minus_best_rival needs a rival"):
+        with pytest.raises(UserError, match=f"^{place}.reward: minus_best_rival needs a rival"):
             make_learner(config, 0, player, "cpu", 0)
 
 
@@ -92,7 +92,7 @@ def test_the_best_policy_is_the_best_by_its_own_objective() -> None:
     assert standing(minded, 0, profit, earned) == 0.25 * conditional_value_at_risk(episodes, 0.5) + 0.75 * 1.0
 
 
-def training(*options: dict[str, Any], seed: int = 0) -> Training:
+def training(*options: dict[str, Any], seed: int = 0) -> TrainingRun:
     config = {
         "market": a_market(
             {}, {"unit_cost": 0.5}, customers={"mode": "expected"}, inventory="make_to_order", horizon=4
@@ -105,7 +105,7 @@ def training(*options: dict[str, Any], seed: int = 0) -> Training:
     for seller in config["market"]["sellers"]:
         seller.pop("order_up_to")
         seller |= {"grid": {"prices": 3}, "reward_scale": 4.0}
-    return Training(parse_run(config, "config"), seed, "cpu")
+    return TrainingRun(parse_run(config, "config"), seed, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def learned_prices(reward: Any, seed: int) -> list[float]:
         },
         "config",
     )
-    run = Training(config, seed, "cpu")
+    run = TrainingRun(config, seed, "cpu")
     while run.play.done < config.training.budget:
         run.play.play_period()
     price = run.rehearse()["price"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics import summary as metrics
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec, read_yaml
@@ -57,7 +57,7 @@ def test_a_dictionary_is_a_ledger_too() -> None:
 )
 def test_episode_profit_refusals(change: dict[str, Any], message: str) -> None:
     spec, ledger = worked_example()
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         metrics.episode_profit(ledger, spec, **change)
 
 
@@ -145,7 +145,7 @@ def test_the_level_of_the_tails_can_be_chosen() -> None:
     assert got["conditional_value_at_risk"] == pytest.approx(per_period[:4].mean(0))
     assert got["period_value_at_risk"] == pytest.approx(periods[239])
     assert got["period_conditional_value_at_risk"] == pytest.approx(periods[:240].mean(0))
-    with pytest.raises(Refusal, match="level: must be above 0"):
+    with pytest.raises(UserError, match="level: must be above 0"):
         metrics.summary(ledger, DUOPOLY, level=0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics import risk
 
 ONE_TO_TEN = [4.0, 10.0, 1.0, 7.0, 3.0, 2.0, 9.0, 5.0, 8.0, 6.0]
@@ -92,7 +92,7 @@ def test_tail_risk_is_ordered_and_coherent(profits: list[int], level: float) -> 
 @pytest.mark.parametrize(("level", "outcomes"), [(0.0, [1.0]), (1.5, [1.0]), (0.05, [])])
 def test_tail_risk_refusals(level: float, outcomes: list[float]) -> None:
     for measure in (risk.value_at_risk, risk.conditional_value_at_risk):
-        with pytest.raises(Refusal, match="level: must be|at least one outcome"):
+        with pytest.raises(UserError, match="level: must be|at least one outcome"):
             measure(outcomes, level)
 
 

@@ -15,7 +15,7 @@ from policies.learners.rewards import ReturnScale
 from policies.networks.architecture import Architecture, build, greedy
 from policies.networks.normalizer import CLIP, Moments, Normalizer
 from policies.sellers.checkpoint import finite, load_seller
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from tests.helpers.learning import monopoly
 from tests.helpers.probes import feed, make, next_batch, same, transitions, weights
 
@@ -97,7 +97,7 @@ def test_only_remembering_moves_the_moments(name: str) -> None:
 def test_a_saved_seller_carries_its_scale(tmp_path: Path) -> None:
     config = monopoly("dqn", 10**5)
     config = config.model_copy(update={"learners": {"dqn": {"normalize_observations": True, "warm_up": 0}}})
-    training = Training(config, 0, "cpu")
+    training = TrainingRun(config, 0, "cpu")
     for _ in range(30):
         training.play.play_period()
     (tmp_path / "checkpoints").mkdir()

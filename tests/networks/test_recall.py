@@ -23,9 +23,9 @@ from policies.explain.policy_map import draw_policy_map, policy_map
 from policies.explain.states import typical_memory, watch
 from policies.learners.registry import BUILDERS, build_learner
 from policies.networks.architecture import Architecture, build, decide, empty_memory, greedy
-from policies.networks.encoders import Cell, Frames, restarted
+from policies.networks.encoders import Frames, RecurrentCell, restarted
 from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View, reset_rows
 from policies.sellers.rollout import play
 from tests.helpers import probes
@@ -57,7 +57,7 @@ def test_a_stack_holds_the_last_observations_and_repeats_the_first_before_them()
 # ----------------------------------------------------------------------------------------------------------- the cells
 
 
-def torch_twin(cell: Cell) -> Any:
+def torch_twin(cell: RecurrentCell) -> Any:
     """torch's layer over sequences with the same weights."""
     layer: Any = (nn.LSTM if len(cell.names) == 2 else nn.GRU)(F, H)
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -81,7 +81,7 @@ def by_hand(layer: Any, obs: torch.Tensor, begins: torch.Tensor, start: tuple[to
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_sequences_are_torchs_own_layer_with_the_state_put_back_where_an_episode_begins(kind: Any) -> None:
     torch.manual_seed(0)
-    cell = Cell(F, kind, H)
+    cell = RecurrentCell(F, kind, H)
     obs, start = torch.randn(T, B, F, requires_grad=True), {name: torch.randn(B, H) for name in cell.names}
     begins = torch.rand(T, B) < 0.3
     begins[0] = torch.tensor([True, False, True, False, False])
@@ -99,7 +99,7 @@ def test_sequences_are_torchs_own_layer_with_the_state_put_back_where_an_episode
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_acting_step_by_step_sees_what_the_sequence_sees(kind: Any) -> None:
     torch.manual_seed(1)
-    cell = Cell(F, kind, H, normalize=True)
+    cell = RecurrentCell(F, kind, H, normalize=True)
     assert cell.normalizer is not None
     cell.normalizer.mean.fill_(0.5)
     obs, begins, state = torch.randn(T, B, F), torch.rand(T, B) < 0.3, cell.start(B)
@@ -133,7 +133,7 @@ def market() -> MarketSpec:
     return MarketSpec.parse(a_market(stocked, stocked, horizon=12))
 
 
-def seller(spec: MarketSpec, seat: int = 0, seed: int = 0, **memory: Any) -> TrainedSeller:
+def seller(spec: MarketSpec, seat: int = 0, seed: int = 0, **memory: Any) -> NetworkSeller:
     shape = Architecture(
         kind="deterministic", observation=len(feature_list(spec)), actions=2, hidden=(8,), cell_size=6, **memory
     )
@@ -142,13 +142,13 @@ def seller(spec: MarketSpec, seat: int = 0, seed: int = 0, **memory: Any) -> Tra
         network = build(shape)
         for name, tensor in network.named_parameters():
             tensor.data.mul_(2.0 if "body" in name else 3.0)  # so that what it remembers moves what it does
-    return TrainedSeller(network.requires_grad_(False), Decisions(spec, seat, "box"))
+    return NetworkSeller(network.requires_grad_(False), Decisions(spec, seat, "box"))
 
 
 class Witness:
     """A seller that keeps what it was shown and what it decided."""
 
-    def __init__(self, inner: TrainedSeller) -> None:
+    def __init__(self, inner: NetworkSeller) -> None:
         self.inner, self.start = inner, inner.start
         self.observations: list[np.ndarray] = []
         self.prices: list[np.ndarray] = []

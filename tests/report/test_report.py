@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.report.analysis import tournaments
 from policies.report.data import Spread, judged_row, read_run, replay
@@ -227,7 +227,7 @@ def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
     made = [report(ReportOrder(run, episodes=8), quiet()) for _ in range(2)]
     assert [path.name for path in made] == ["report.html", "report-2.html"]
     before = made[0].read_bytes()
-    with pytest.raises(Refusal, match=r"report\.html: exists already"):
+    with pytest.raises(UserError, match=r"report\.html: exists already"):
         report(ReportOrder(run, made[0], episodes=8), quiet())
     assert made[0].read_bytes() == before and not list(run.glob(".*part"))
     # What is not there is said, with the command that makes it.
@@ -236,19 +236,19 @@ def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="is not a run"):
+    with pytest.raises(UserError, match="is not a run"):
         report(ReportOrder(tmp_path), quiet())
-    with pytest.raises(Refusal, match="is not a run"):
+    with pytest.raises(UserError, match="is not a run"):
         report(ReportOrder(tmp_path / "nowhere"), quiet())
     run = a_copy(tmp_path)
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(Refusal, match="holds no saved sellers"):
+    with pytest.raises(UserError, match="holds no saved sellers"):
         report(ReportOrder(run, tmp_path / "page.html"), quiet())
     assert not (tmp_path / "page.html").exists()
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         report(ReportOrder(small_run(), tmp_path / "no" / "page.html"), quiet())
 
 

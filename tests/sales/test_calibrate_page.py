@@ -15,7 +15,7 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.logit import Coefficient, elasticities
-from market.calibration.options import Options
+from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Check, Validation
 from market.salesfile.table import read_sales
 from policies.cli.main import main
@@ -70,7 +70,7 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Three sellers in two markets: dates, seasons, promotions, a nest tried, a gap, and a name that HTML would mind."""
     folder = tmp_path_factory.mktemp("rich")
     path = sales_file(folder, ("ann", "bob", "cid"), ("north", "south"), promoted=True, dated=True, name="a<i>&b.csv")
-    found = calibrate(read_sales(path), Options(season_length=4))
+    found = calibrate(read_sales(path), CalibrationOptions(season_length=4))
     return replace(found, warnings=[*found.warnings, "a <b>bold</b> & nasty one", "is it a typing error?"])
 
 
@@ -78,7 +78,7 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Two sellers in one market, linear price, no nest, no promotions, no seasons, no trends."""
     path = sales_file(tmp_path_factory.mktemp("plain"), ("ann", "bob"), ("all",))
-    return calibrate(read_sales(path), Options(form="linear", nest=False, trend=False, size=9000.0))
+    return calibrate(read_sales(path), CalibrationOptions(form="linear", nest=False, trend=False, size=9000.0))
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +86,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Twelve sellers."""
     names = tuple(f"seller.number-{k:02d}" for k in range(12))
     path = sales_file(tmp_path_factory.mktemp("many"), names, ("all",))
-    return calibrate(read_sales(path), Options(nest=False, cost_share=0.6))
+    return calibrate(read_sales(path), CalibrationOptions(nest=False, cost_share=0.6))
 
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Everything that options add: instruments, a reference price, overdispersion, doubts overruled."""
     path = sales_file(tmp_path_factory.mktemp("asked"), ("ann", "bob", "cid"), ("all",), promoted=True)
-    options = Options(
+    options = CalibrationOptions(
         form="log", nest=False, instruments=("rivals", "promotions"), reference=0.5, gamma=True, force=True
     )
     return calibrate(read_sales(path), options)
@@ -423,14 +423,14 @@ def test_a_series_that_does_not_vary_has_no_correlation() -> None:
 
 
 def test_every_option_can_be_told() -> None:
-    other = Options(
+    other = CalibrationOptions(
         form="log", nest=False, instruments=("cost", "rivals"), reference=0.5, size_factor=2.0, size=100.0,
         season_length=4, trend=False, gamma=True, force=True, inventory="make_to_order", lead_time=2, holding=0.1,
         cost_share=0.6, replay=True,
     )  # fmt: skip
     assert set(FLAGS) == set(vars(other))
     assert "--iv cost,rivals" in options_words(other) and "--cost-share 0.6" in options_words(other)
-    assert options_words(Options()).startswith("none")
+    assert options_words(CalibrationOptions()).startswith("none")
 
 
 def test_how_the_file_was_read_is_told_as_typed() -> None:

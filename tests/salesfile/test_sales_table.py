@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.forecast.series import periods_ahead
 from market.salesfile.table import Sales, columns_option, read_sales
 from tests.helpers.sales_files import changed, csv_text, dated, month_end, monthly, sound, weekly, write_sales
@@ -38,7 +38,7 @@ def read(folder: Path, text: str, **options: Any) -> Sales:
 def refused(folder: Path, text: str, **options: Any) -> list[str]:
     """The lines of the message, without the file's path."""
     path = write_sales(folder, text)
-    with pytest.raises(Refusal) as problem:
+    with pytest.raises(UserError) as problem:
         read_sales(path, **options)
     lines = str(problem.value).splitlines()
     assert all(line.startswith(f"{path}: ") for line in lines)
@@ -179,10 +179,12 @@ def test_a_message_about_parquet_names_rows(tmp_path: Path) -> None:
     frame = pd.DataFrame(changed(sound(periods=2), {3: {"units": -1}}))
     frame.loc[4, "price"] = np.nan
     frame.to_parquet(tmp_path / "sales.parquet")
-    with pytest.raises(Refusal, match=r"row 5: price must be a number > 0 \(got missing.*\n.*: row 4: units must be a"):
+    with pytest.raises(
+        UserError, match=r"row 5: price must be a number > 0 \(got missing.*\n.*: row 4: units must be a"
+    ):
         read_sales(tmp_path / "sales.parquet")
     (tmp_path / "other.parquet").write_text(SMALL)
-    with pytest.raises(Refusal, match=r"other.parquet: is not a Parquet file that can be read"):
+    with pytest.raises(UserError, match=r"other.parquet: is not a Parquet file that can be read"):
         read_sales(tmp_path / "other.parquet")
 
 
@@ -259,7 +261,7 @@ def test_periods_ahead_of_month_ends_are_month_ends(tmp_path: Path) -> None:
     ],
 )
 def test_periods_that_cannot_be_are_refused(tmp_path: Path, names: list[Any], said: str) -> None:
-    with pytest.raises(Refusal, match=f"sales.csv: {said}"):
+    with pytest.raises(UserError, match=f"sales.csv: {said}"):
         of_periods(tmp_path, names)
 
 
@@ -424,13 +426,13 @@ def test_files_that_are_no_tables_of_sales_are_refused(tmp_path: Path, text: str
 
 def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
-    with pytest.raises(Refusal, match=r"sales.csv: no such file$"):
+    with pytest.raises(UserError, match=r"sales.csv: no such file$"):
         read_sales(path)
-    with pytest.raises(Refusal, match=r"is a folder, not a file$"):
+    with pytest.raises(UserError, match=r"is a folder, not a file$"):
         read_sales(tmp_path)
     for content in (SMALL.replace("ann", "Zoë").encode("latin-1"), SMALL.encode("utf-16")):
         path.write_bytes(content)
-        with pytest.raises(Refusal, match=r"sales.csv: is not a CSV file in UTF-8 that can be read \('utf-8' codec"):
+        with pytest.raises(UserError, match=r"sales.csv: is not a CSV file in UTF-8 that can be read \('utf-8' codec"):
             read_sales(path)
 
 
@@ -439,10 +441,10 @@ def test_a_workbook_is_refused_by_its_name_or_its_content(tmp_path: Path, name: 
     path = tmp_path / name
     with zipfile.ZipFile(path, "w") as book:
         book.writestr("[Content_Types].xml", "<Types/>")
-    with pytest.raises(Refusal, match=rf"{name}: is an Excel workbook: save it as CSV UTF-8$"):
+    with pytest.raises(UserError, match=rf"{name}: is an Excel workbook: save it as CSV UTF-8$"):
         read_sales(path)
     path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1"))
-    with pytest.raises(Refusal, match=r": is an Excel workbook: save it as CSV UTF-8$"):
+    with pytest.raises(UserError, match=r": is an Excel workbook: save it as CSV UTF-8$"):
         read_sales(path)
     assert read(tmp_path, SMALL.replace("period", "PK", 1), columns={"period": "PK"}).labels == ["1", "2"]
 
@@ -518,6 +520,6 @@ def test_a_year_as_a_bound_of_whole_numbers_is_that_number(tmp_path: Path) -> No
     ],
 )
 def test_a_mapping_that_cannot_be_is_refused(text: str, said: str) -> None:
-    with pytest.raises(Refusal) as problem:
+    with pytest.raises(UserError) as problem:
         columns_option(text)
     assert str(problem.value).startswith(said)

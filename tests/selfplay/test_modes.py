@@ -11,20 +11,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.simulation.decisions import order_quantity
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, parse_run
-from policies.config.selfplay import League as LeagueOptions
+from policies.config.selfplay import LeagueOptions
 from policies.selfplay.league import League
 from policies.selfplay.loop import SelfPlay
 from policies.selfplay.matchmaking import KINDS, DrawnSeat, Ratings, ease, kinds_of_rows, weights
 from policies.selfplay.shared import SharedPlay, without_indicator
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import play as simulate
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from tests.helpers.markets import a_market
 from tests.selfplay.test_selfplay_state import equal
 
@@ -53,7 +53,7 @@ def config(
 
 def play(one: RunConfig, periods: int, seed: int = 0) -> Any:
     one_torch_thread()
-    mode = Training(one, seed, "cpu").play
+    mode = TrainingRun(one, seed, "cpu").play
     for _ in range(periods):
         mode.play_period()
     return mode
@@ -90,7 +90,7 @@ def test_a_mode_is_a_word_or_a_mapping_and_is_dumped_in_full() -> None:
     ],
 )
 def test_a_wrong_mode_is_refused_with_its_key(selfplay: Any, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         config("dqn", "dqn", selfplay=selfplay)
 
 
@@ -109,15 +109,15 @@ def test_a_wrong_mode_is_refused_with_its_key(selfplay: Any, message: str) -> No
     ],
 )
 def test_a_mode_that_the_seats_do_not_allow_is_refused(players: Any, selfplay: Any, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
-        Training(config(*players, selfplay=selfplay), 0, "cpu")
+    with pytest.raises(UserError, match=message):
+        TrainingRun(config(*players, selfplay=selfplay), 0, "cpu")
 
 
 def test_seats_that_share_need_grids_of_one_size() -> None:
     one = config("dqn", "dqn", selfplay="shared").dump()
     one["market"]["sellers"][1]["grid"]["prices"] = 5
-    with pytest.raises(Refusal, match=r"market\.sellers\.1 \(b\)\.grid: has 5 prices x 4 levels, a has 4 x 4"):
-        Training(parse_run(one, "here"), 0, "cpu")
+    with pytest.raises(UserError, match=r"market\.sellers\.1 \(b\)\.grid: has 5 prices x 4 levels, a has 4 x 4"):
+        TrainingRun(parse_run(one, "here"), 0, "cpu")
 
 
 def test_independent_play_is_the_loop_that_it_was() -> None:
@@ -133,7 +133,7 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) ->
     one = config(name, name, "undercut", selfplay={"mode": "shared", "seats": ["b", "a"]})
     shared = play(one, 40)
     assert isinstance(shared, SharedPlay) and shared.learners[0] is shared.learners[1]
-    fresh = Training(one, 0, "cpu").play
+    fresh = TrainingRun(one, 0, "cpu").play
     assert isinstance(fresh, SharedPlay)
     learner, batch, rival = fresh.learners[0], fresh.batch, fresh.seats[2]
     first_cut = np.arange(ROWS) * HORIZON // ROWS
@@ -228,7 +228,7 @@ def test_of_the_usual_competitors_those_that_can_play_are_taken(made: bool) -> N
     labels = {member.label for member in mode.pool.present() if member.kind == "fixed"}
     assert "nash" in {label.partition("+")[0] for label in labels} and len(labels) == 5
     assert not any(label.startswith(("undercut", "trigger")) for label in labels)
-    with pytest.raises(Refusal, match=r"selfplay\.competitors\.0: undercut"):
+    with pytest.raises(UserError, match=r"selfplay\.competitors\.0: undercut"):
         play(config("dqn", "dqn", selfplay={"mode": "league", "competitors": ["undercut"]}, **blind), 0)
 
 
@@ -351,7 +351,7 @@ def test_a_snapshot_stays_as_it_was_and_the_present_learner_does_not() -> None:
     observation = torch.as_tensor(mode.markets[0].batch.observe()[:, 0].copy())
     snapshot = mode.pool.members[mode.pool.of(0, "snapshot")[-1]]
     current = mode.pool.members[mode.pool.of(0, "current")[0]]
-    assert isinstance(snapshot.seller, TrainedSeller) and isinstance(current.seller, TrainedSeller)
+    assert isinstance(snapshot.seller, NetworkSeller) and isinstance(current.seller, NetworkSeller)
     before = snapshot.seller.network.body(observation)  # type: ignore[operator, union-attr]
     for _ in range(10):
         mode.play_period()
@@ -425,7 +425,7 @@ def test_a_mode_goes_on_from_its_state_as_if_it_had_not_stopped(name: str, perio
     one = config(*players, selfplay=selfplay, budget=9_000)
     first = play(one, periods)
     state = through_a_file(first.state_dict())
-    again = Training(one, 0, "cpu").play
+    again = TrainingRun(one, 0, "cpu").play
     again.load_state_dict(state)
     assert equal(again.state_dict(), state)
     for _ in range(45):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.torch_tools import one_torch_thread
@@ -26,7 +26,7 @@ from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from tests.helpers.markets import a_market
 
 # ------------------------------------------------------------------------------------------------ the empirical game
@@ -100,7 +100,7 @@ def duopoly(**selfplay: Any) -> RunConfig:
 
 def trained(config: RunConfig, seed: int = 0) -> PSRO:
     one_torch_thread()
-    mode = Training(config, seed, "cpu").play
+    mode = TrainingRun(config, seed, "cpu").play
     assert isinstance(mode, PSRO)
     while mode.done < mode.budget:
         mode.play_period()
@@ -150,7 +150,7 @@ def test_the_same_seed_is_the_same_run() -> None:
 
 def test_a_warm_response_begins_on_the_last_ones_weights_and_schedules_go_on() -> None:
     config = duopoly(rounds=2)
-    mode = Training(config, 0, "cpu").play
+    mode = TrainingRun(config, 0, "cpu").play
     assert isinstance(mode, PSRO)
     while mode.round == 0:
         mode.play_period()
@@ -158,7 +158,7 @@ def test_a_warm_response_begins_on_the_last_ones_weights_and_schedules_go_on() -
     assert last.saved is not None and learner.stored == 0
     assert all(torch.equal(tensor, last.saved.weights[k]) for k, tensor in learner.network.state_dict().items())
     assert mode.markets[0].fraction == pytest.approx(mode.fraction)
-    cold = Training(duopoly(rounds=2, warm_start=False), 0, "cpu").play
+    cold = TrainingRun(duopoly(rounds=2, warm_start=False), 0, "cpu").play
     assert isinstance(cold, PSRO)
     while cold.round == 0:
         cold.play_period()
@@ -211,7 +211,7 @@ def test_a_runs_folder_gives_its_mixture_back(tmp_path: Path) -> None:
     own = MixtureSeller(*zip(*((one.seller, weight) for one, weight in mode.members(0)), strict=True))
     both = [play(config.market, [one, rival], markets=50)["price"] for one in (loaded, own)]
     assert np.array_equal(*both)
-    with pytest.raises(Refusal, match="holds no mixture of c"):
+    with pytest.raises(UserError, match="holds no mixture of c"):
         load_mixture(tmp_path, replace(home, seller="c"), find)
 
 
@@ -224,7 +224,7 @@ def test_what_a_round_found_is_reported() -> None:
 
 def test_a_round_that_has_just_begun_has_earned_nothing_yet() -> None:
     """An evaluation may fall on the first moment of a round, before its markets have played a period."""
-    mode = Training(duopoly(rounds=2), 0, "cpu").play
+    mode = TrainingRun(duopoly(rounds=2), 0, "cpu").play
     assert isinstance(mode, PSRO) and mode.earned() == {}
     while mode.round == 0:
         mode.play_period()

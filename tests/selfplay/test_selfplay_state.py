@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.selfplay.loop import FixedSeat, LearnerSeat, SelfPlay
 from tests.selfplay.test_selfplay import (
@@ -96,11 +96,11 @@ def test_the_action_to_be_remembered_is_part_of_it() -> None:
 def test_another_markets_state_is_refused() -> None:
     state = play(mixed(), 2).state_dict()
     pair = loop(market(), [learner(market(), 0, "dqn"), rule(market(), 1)])
-    with pytest.raises(Refusal, match="saved loop: 4 seats do not fit the 2 of this market"):
+    with pytest.raises(UserError, match="saved loop: 4 seats do not fit the 2 of this market"):
         pair.load_state_dict(state)
     longer = market(4, horizon=HORIZON + 1)
     other = loop(longer, [learner(longer, 0, "dqn")] + [rule(longer, seat) for seat in (1, 2, 3)])
-    with pytest.raises(Refusal, match="does not fit"):
+    with pytest.raises(UserError, match="does not fit"):
         other.load_state_dict(state)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
@@ -64,12 +64,12 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("changes", DIFFERENT)
 def test_another_market_is_told_apart(changes: tuple[str, ...], saved: SavedSeller) -> None:
-    with pytest.raises(Refusal, match=f"left.best.pt: the policy of left does not fit .*{DIFFERENT[changes]}"):
+    with pytest.raises(UserError, match=f"left.best.pt: the policy of left does not fit .*{DIFFERENT[changes]}"):
         saved.sit(market(*changes))
 
 
 def test_a_seat_that_is_not_there_is_refused(saved: SavedSeller) -> None:
-    with pytest.raises(Refusal, match="seat 2 of 2"):
+    with pytest.raises(UserError, match="seat 2 of 2"):
         saved.sit(saved.market, seat=2)
 
 
@@ -105,10 +105,10 @@ def test_adapting_to_its_own_market_changes_nothing(saved: SavedSeller) -> None:
 
 
 def test_nothing_adapts_to_a_seat_that_is_not_there_or_to_made_to_order(saved: SavedSeller) -> None:
-    with pytest.raises(Refusal, match="seat 2 of 2"):
+    with pytest.raises(UserError, match="seat 2 of 2"):
         saved.sit(saved.market, seat=2, adapt=True)
     made = MarketSpec.load(DUOPOLY.parent / "calvano.yaml")
-    with pytest.raises(Refusal, match="inventory was stocked, here it is make_to_order"):
+    with pytest.raises(UserError, match="inventory was stocked, here it is make_to_order"):
         saved.sit(made, adapt=True)
 
 
@@ -136,7 +136,7 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb()))
     torch.save({"format": 1, "weights": Bomb()}, tmp_path / "torch.pt")
     for name in ("plain.pt", "torch.pt"):
-        with pytest.raises(Refusal, match="is damaged or not a seller saved by bazaar"):
+        with pytest.raises(UserError, match="is damaged or not a seller saved by bazaar"):
             load_seller(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
@@ -148,9 +148,9 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "text.pt").write_text("hello")
     for path in tmp_path.glob("*.pt"):
-        with pytest.raises(Refusal, match=f"{path.name}: is damaged or not a seller saved by bazaar"):
+        with pytest.raises(UserError, match=f"{path.name}: is damaged or not a seller saved by bazaar"):
             load_seller(path)
-    with pytest.raises(Refusal, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load_seller(tmp_path / "nothing.pt")
 
 
@@ -164,7 +164,7 @@ def test_any_damage_is_refused_or_harmless(a_run: Path, saved: SavedSeller, tmp_
         (tmp_path / "broken.pt").write_bytes(bytes(broken))
         try:
             loaded = load_seller(tmp_path / "broken.pt")
-        except Refusal:
+        except UserError:
             refused += 1
             continue
         # What is left are bytes of the container that nobody reads.
@@ -189,14 +189,14 @@ WRONG: dict[str, tuple[Any, str]] = {
 def test_contents_that_contradict_each_other_are_refused(key: str, a_run: Path, tmp_path: Path) -> None:
     value, rule = WRONG[key]
     torch.save(content_of(a_run) | {key: value}, tmp_path / "wrong.pt")
-    with pytest.raises(Refusal, match=rule):
+    with pytest.raises(UserError, match=rule):
         load_seller(tmp_path / "wrong.pt")
 
 
 def test_a_network_too_large_for_any_memory_is_refused_at_once(saved: SavedSeller, tmp_path: Path) -> None:
     architecture = saved.architecture.model_copy(update={"hidden": (10**7, 10**7)})
     save_seller(replace(saved, path=tmp_path / "large.pt", architecture=architecture))
-    with pytest.raises(Refusal, match="its weights do not fit the network that it describes"):
+    with pytest.raises(UserError, match="its weights do not fit the network that it describes"):
         load_seller(tmp_path / "large.pt").sit(market())
 
 
@@ -205,5 +205,5 @@ def test_weights_that_are_not_finite_are_refused(a_run: Path, tmp_path: Path) ->
     first = next(iter(content["weights"].values()))
     first[0, 0] = float("nan")
     torch.save(content, tmp_path / "nan.pt")
-    with pytest.raises(Refusal, match="not all finite"):
+    with pytest.raises(UserError, match="not all finite"):
         load_seller(tmp_path / "nan.pt")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from market.demand.equilibrium import Logit, nash_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
@@ -123,7 +123,7 @@ def test_optimal_works_beside_a_rival_of_longer_lead_time() -> None:
     ],
 )
 def test_what_the_optimum_cannot_do_is_refused_with_its_place(text: str, message: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         build(text, duopoly(DEAR), 0)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
@@ -131,10 +131,10 @@ def test_what_the_optimum_cannot_do_is_refused_with_its_place(text: str, message
 
 def test_a_market_without_exact_optimum_says_why() -> None:
     with pytest.raises(
-        Refusal, match=r"^seats\.left\.pricing\.optimal: market\.sellers\.0 \(left\): no exact optimum: "
+        UserError, match=r"^seats\.left\.pricing\.optimal: market\.sellers\.0 \(left\): no exact optimum: "
     ):
         build("optimal", duopoly({"price_change_cost": 1.0}), 0)
-    with pytest.raises(Refusal, match="means nothing when market.inventory is make_to_order: leave optimal out"):
+    with pytest.raises(UserError, match="means nothing when market.inventory is make_to_order: leave optimal out"):
         build("nash+optimal", made_to_order(), 0)
 
 
@@ -236,7 +236,7 @@ def test_best_response_to_a_level_that_is_ample_by_number() -> None:
     ],
 )
 def test_rivals_whose_play_does_not_fit_are_named_with_the_way_out(rival: str, reason: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         exact_best_response(duopoly(DEAR), 0, [parse_rules("nash"), parse_rules(rival)])
     message = str(refused.value)
     assert message.startswith("seats.right (")
@@ -246,7 +246,7 @@ def test_rivals_whose_play_does_not_fit_are_named_with_the_way_out(rival: str, r
 
 
 def test_rules_for_every_seat_are_needed() -> None:
-    with pytest.raises(Refusal, match="rivals: market has 2 seats, got rules for 1"):
+    with pytest.raises(UserError, match="rivals: market has 2 seats, got rules for 1"):
         exact_best_response(duopoly(DEAR), 0, [parse_rules("nash")])
 
 

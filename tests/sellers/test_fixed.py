@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import mean_demand, newsvendor_level, prices_against_nash
@@ -461,7 +461,7 @@ def test_play_on_a_batch_goes_on_to_its_next_episode() -> None:
 
 def test_play_needs_a_seller_for_every_seat() -> None:
     spec = duopoly()
-    with pytest.raises(Refusal, match="market has 2 seats, got 1 sellers"):
+    with pytest.raises(UserError, match="market has 2 seats, got 1 sellers"):
         play(spec, [build("nash", spec, 0)])
     batch = MarketBatch(spec)
     batch.reset()
@@ -576,7 +576,7 @@ def test_every_option_is_documented() -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(data: object, message: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         parse_rules(data, "seats.left")
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
@@ -587,11 +587,11 @@ HIDDEN = {"visibility": {"rivals_prices": "hidden"}}
 
 @pytest.mark.parametrize("rule", ["match", "undercut", "best_response", "trigger"])
 def test_rules_that_watch_rivals_need_to_see_them(rule: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         build(f"{rule}+base_stock(level=9)", duopoly(**HIDDEN), 1)
     want = f"seats.right.pricing.{rule}: needs the rivals' prices, and market.visibility.rivals_prices is hidden"
     assert str(refused.value) == want
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         build(f"{rule}+base_stock(level=9)", alone(), 0)
     assert str(refused.value) == f"seats.shop.pricing.{rule}: needs a rival, and market has one seller"
 
@@ -639,10 +639,10 @@ def test_rules_that_watch_rivals_need_to_see_them(rule: str) -> None:
     ],
 )
 def test_rules_that_a_market_does_not_allow_are_refused(text: str, spec: MarketSpec, message: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         build(text, spec, 0, where="evaluation.0")
     assert str(refused.value).startswith(message)
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         parse_rules(text).check(spec, 0)
 
 
@@ -652,10 +652,12 @@ def test_check_accepts_what_can_play_without_searching() -> None:
 
 
 def test_best_must_be_searched_before_rules_are_composed() -> None:
-    with pytest.raises(Refusal, match=r"seats\.left\.replenishment\.base_stock: level: best must be searched first"):
+    with pytest.raises(UserError, match=r"seats\.left\.replenishment\.base_stock: level: best must be searched first"):
         compose(parse_rules("nash+base_stock(level=best)"), duopoly(), 0)
 
 
 def test_a_newsvendor_without_holding_cost_is_told_the_way_out() -> None:
-    with pytest.raises(Refusal, match="stock that costs nothing to hold has no best level; or give a level in units$"):
+    with pytest.raises(
+        UserError, match="stock that costs nothing to hold has no best level; or give a level in units$"
+    ):
         build("nash", duopoly({"holding_cost": 0.0}), 0)

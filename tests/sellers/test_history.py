@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from market.demand.history import NOT_OFFERED, replay
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.demand_law import ample_level
@@ -19,8 +19,8 @@ from market.theory.optimum import why_not
 from market.theory.price_game import price_grids
 from policies.cli.main import main
 from policies.config.run import Evaluation, RunConfig
-from policies.evaluation.line_ups import Judge
-from policies.evaluation.profit_gain import References
+from policies.evaluation.line_ups import LineUps
+from policies.evaluation.profit_gain import ProfitGain
 from policies.evaluation.scenarios import REPLAYED, shifts
 from policies.explain.features import natural_features
 from policies.explain.states import views, watch
@@ -99,7 +99,7 @@ def test_the_ample_level_covers_the_busiest_period_of_the_history(tmp_path: Path
 def test_history_needs_a_tape() -> None:
     spec = MarketSpec.parse(a_market({}, {}))
     with pytest.raises(
-        Refusal, match=r"seats.a.pricing.history: needs the prices .* has no market.tape: \{file: ...\}"
+        UserError, match=r"seats.a.pricing.history: needs the prices .* has no market.tape: \{file: ...\}"
     ):
         compose(parse_rules("history"), spec, 0)
 
@@ -117,9 +117,9 @@ def test_a_view_of_some_rows_keeps_their_prices_on_record(tmp_path: Path) -> Non
 def test_exact_machinery_refuses_a_history_by_name(tmp_path: Path) -> None:
     spec = replayed(written(tmp_path), {"grid": {"prices": 3}}, {"grid": {"prices": 3}})
     assert why_not(spec, 0) == "market.tape replays a history, so that every period is another market"
-    with pytest.raises(Refusal, match="market.tape replays a history.*tabular sellers remember prices and nothing"):
+    with pytest.raises(UserError, match="market.tape replays a history.*tabular sellers remember prices and nothing"):
         price_grids(spec)
-    with pytest.raises(Refusal, match="history does not post one price for ever"):
+    with pytest.raises(UserError, match="history does not post one price for ever"):
         constant_price(spec, 0, parse_rules("history"))
 
 
@@ -170,26 +170,26 @@ def test_what_was_done_in_fact_comes_first_where_a_history_is_replayed(
 ) -> None:
     sellers = [changes.pop("sellers", {})] * 2
     config = RunConfig(market=replayed(written(tmp_path), *sellers, **changes), evaluation=Evaluation(warm_up=0))
-    judge = Judge(config, 0)
+    judge = LineUps(config, 0)
     assert [rules.label for rules in judge.line_ups(None)] == line_ups
     assert judge.line_ups("panel")[0].label == line_ups[0]
     assert judge.competitors()[0].label == competitor
-    drawn = Judge(config.model_copy(update={"market": config.market.model_copy(update={"tape": None})}), 0)
+    drawn = LineUps(config.model_copy(update={"market": config.market.model_copy(update={"tape": None})}), 0)
     listed = [*drawn.line_ups(None), *drawn.line_ups("panel"), *drawn.competitors()]
     assert listed and not any("history" in rules.label for rules in listed)
 
 
 def test_line_ups_that_are_given_stay_as_they_are_in_a_history(tmp_path: Path) -> None:
     given = Evaluation(warm_up=0, line_ups=("nash",), panel=("nash",), competitors=("cost_plus",))
-    judge = Judge(RunConfig(market=replayed(written(tmp_path)), evaluation=given), 0)
+    judge = LineUps(RunConfig(market=replayed(written(tmp_path)), evaluation=given), 0)
     listed = judge.line_ups(None), judge.line_ups("panel"), judge.competitors()
     assert [[rules.label for rules in some] for some in listed] == [["nash"], ["nash"], ["cost_plus"]]
 
 
 def test_a_history_has_no_profit_gain(tmp_path: Path) -> None:
-    known = References(replayed(written(tmp_path)), Evaluation(warm_up=0))
+    known = ProfitGain(replayed(written(tmp_path)), Evaluation(warm_up=0))
     assert known.problem.startswith("market.tape replays a history") and known.ends(0, 4) is None
-    drawn = References(known.spec.model_copy(update={"tape": None}), known.settings)
+    drawn = ProfitGain(known.spec.model_copy(update={"tape": None}), known.settings)
     assert drawn.problem == "" and drawn.ends(0, 4) is not None
 
 

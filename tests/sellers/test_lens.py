@@ -10,7 +10,7 @@ import pytest
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.sellers.lens import Lens
+from policies.sellers.lens import ObservationAdapter
 from tests.helpers.markets import a_market, begun
 
 
@@ -24,7 +24,7 @@ def market(*sellers: dict[str, Any], **changes: Any) -> MarketSpec:
 
 def shown(batch: MarketBatch, seat: int, learned: MarketSpec, its_seat: int = 0) -> dict[str, float]:
     """What a policy of ``learned`` sees of the first row of a batch, by name."""
-    lens = Lens.between(learned, its_seat, batch.spec, seat)
+    lens = ObservationAdapter.between(learned, its_seat, batch.spec, seat)
     seen = lens.see(batch.observe()[:, seat])
     return dict(zip(names(learned), seen[0].tolist(), strict=True))
 
@@ -35,7 +35,9 @@ def test_through_a_lens_to_the_same_market_nothing_changes() -> None:
     for seat in range(3):
         batch.step(rng.uniform(1, 3, (6, 3)), rng.uniform(0, 20, (6, 3)))
         observation = batch.observe()[:, seat]
-        assert np.array_equal(Lens.between(batch.spec, seat, batch.spec, seat).see(observation), observation)
+        assert np.array_equal(
+            ObservationAdapter.between(batch.spec, seat, batch.spec, seat).see(observation), observation
+        )
 
 
 def test_what_the_policy_never_saw_is_dropped() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from market.demand.equilibrium import Logit, nash_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import newsvendor_level
@@ -101,7 +101,7 @@ def test_rivals_matter() -> None:
 
 def test_markets_without_nash_prices_are_searched_against_the_middle_price() -> None:
     spec = duopoly(DEAR | {"reward_scale": 5.0}, price_form="log", price_sensitivity=0.9)
-    with pytest.raises(Refusal, match="no seller has a finite best price"):
+    with pytest.raises(UserError, match="no seller has a finite best price"):
         build("nash", spec, 0)
     assert level_of(build("constant+base_stock(level=best)", spec, 0).rules) > 5
 
@@ -116,9 +116,9 @@ def test_opening_stock_and_a_short_horizon_do_not_move_the_level(stock: int, hor
 
 def test_free_stock_and_a_wrong_number_of_rivals_are_refused() -> None:
     rules = parse_rules("nash+base_stock(level=best)")
-    with pytest.raises(Refusal, match=r"^seats\.left\.replenishment\.base_stock: market\.sellers\.0 \(left\)\.h"):
+    with pytest.raises(UserError, match=r"^seats\.left\.replenishment\.base_stock: market\.sellers\.0 \(left\)\.h"):
         best_level(duopoly({"holding_cost": 0.0}), 0, rules)
-    with pytest.raises(Refusal, match="rivals: market has 2 seats, got rules for 1"):
+    with pytest.raises(UserError, match="rivals: market has 2 seats, got rules for 1"):
         best_level(duopoly(), 0, rules, rivals=[rules])
 
 

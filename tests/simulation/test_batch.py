@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import PARALLEL_FROM, MarketBatch
 from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS
@@ -404,21 +404,21 @@ NAN, INF = float("nan"), float("inf")
 def test_decisions_that_are_none_are_refused_and_nothing_happens(price: Any, order: Any, message: str) -> None:
     batch = story()
     before = bits(batch)
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         batch.step(np.array(price), np.array(order))
     assert bits(batch) == before
 
 
 def test_stepping_past_the_end_or_before_the_beginning_is_refused() -> None:
     batch = MarketBatch(MarketSpec.parse(a_market({})), 2)
-    with pytest.raises(Refusal, match="call reset first"):
+    with pytest.raises(UserError, match="call reset first"):
         play(batch)
     batch.reset()
     for _ in range(5):
         assert not batch.truncated.any()
         play(batch)
     assert batch.truncated.all()
-    with pytest.raises(Refusal, match="the episode of 5 periods is over"):
+    with pytest.raises(UserError, match="the episode of 5 periods is over"):
         play(batch)
     batch.reset(rows=batch.truncated)
     play(batch)
@@ -426,7 +426,7 @@ def test_stepping_past_the_end_or_before_the_beginning_is_refused() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "x", 2**64, True, None, [1, 2, 3], [1, -2], [[1, 2]]])
 def test_seeds_that_are_none_are_refused(seed: Any) -> None:
-    with pytest.raises(Refusal, match="seed: "):
+    with pytest.raises(UserError, match="seed: "):
         MarketBatch(MarketSpec.parse(a_market({})), 2, seed)
 
 
@@ -437,23 +437,23 @@ def test_the_largest_seeds_are_seeds() -> None:
 
 @pytest.mark.parametrize("rows", [[2], [-1], [0.5], [True], [0, 0], [[0, 1]], ["a"]])
 def test_rows_that_are_none_are_refused(rows: Any) -> None:
-    with pytest.raises(Refusal, match="rows: must be"):
+    with pytest.raises(UserError, match="rows: must be"):
         begun({}, markets=2).reset(rows=rows)
 
 
 def test_no_markets_are_refused() -> None:
-    with pytest.raises(Refusal, match="markets: must be at least 1, got 0"):
+    with pytest.raises(UserError, match="markets: must be at least 1, got 0"):
         MarketBatch(MarketSpec.parse(a_market({})), 0)
 
 
 def test_a_saved_market_that_does_not_fit_is_refused_and_nothing_is_overwritten() -> None:
     batch, other = story(2), story(3)
     before, saved = bits(batch), batch.save()
-    with pytest.raises(Refusal, match="saved market: seed does not fit 2 markets of market"):
+    with pytest.raises(UserError, match="saved market: seed does not fit 2 markets of market"):
         batch.load(other.save())
-    with pytest.raises(Refusal, match="saved market: xi does not fit"):
+    with pytest.raises(UserError, match="saved market: xi does not fit"):
         batch.load({name: saved[name] for name in saved if name != "xi"})
-    with pytest.raises(Refusal, match="period must lie between 0 and 6"):
+    with pytest.raises(UserError, match="period must lie between 0 and 6"):
         batch.load(saved | {"period": np.array([0, 7])})
     assert bits(batch) == before
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
 from tests.helpers.markets import a_market
@@ -92,14 +92,14 @@ def test_one_action_without_a_batch_is_one_decision() -> None:
     ],
 )
 def test_what_is_no_decision_is_refused_by_the_sellers_name(encoding: str, action: Any, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         seat(encoding, grid={"prices": 3, "levels": 2}).decode(np.array(action))
 
 
 def test_a_seat_without_a_grid_cannot_decide_on_one() -> None:
-    with pytest.raises(Refusal, match=r"market.sellers.1 \(b\).grid: a seat that decides on a grid needs grid: "):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(b\).grid: a seat that decides on a grid needs grid: "):
         seat("grid")
-    with pytest.raises(Refusal, match=r"market.sellers.1 \(b\): actions must be box or grid, got 'wheel'"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(b\): actions must be box or grid, got 'wheel'"):
         seat("wheel")
 
 
@@ -110,5 +110,5 @@ def test_order_up_to_counts_what_is_on_hand_and_on_order() -> None:
 
 def test_a_seat_that_could_never_order_is_refused() -> None:
     spec = MarketSpec.parse(a_market({"order_up_to": [0, 0]}))
-    with pytest.raises(Refusal, match=r"sellers.0 \(a\).order_up_to: must be \[low, high\] with high above 0"):
+    with pytest.raises(UserError, match=r"sellers.0 \(a\).order_up_to: must be \[low, high\] with high above 0"):
         Decisions(spec, 0)

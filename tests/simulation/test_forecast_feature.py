@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.kernel import SMOOTHING
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list, forecast_windows, known_calendar, usual_demand
@@ -20,7 +20,7 @@ from policies.explain.features import natural_features
 from policies.explain.importance import groups
 from policies.explain.policy_map import typical_situation
 from policies.explain.states import views, watch
-from policies.sellers.lens import Lens
+from policies.sellers.lens import ObservationAdapter
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.replenishment import Forecast
 from tests.helpers.markets import a_market, begun, play
@@ -208,7 +208,7 @@ def test_a_saved_market_goes_on_to_the_same_bits() -> None:
         assert play(batch, price, 2.0).tobytes() == play(other, price, 2.0).tobytes()
         assert batch.observe().tobytes() == other.observe().tobytes()
     del saved["smoothed"]
-    with pytest.raises(Refusal, match="smoothed does not fit 4 markets"):
+    with pytest.raises(UserError, match="smoothed does not fit 4 markets"):
         other.load(saved)
 
 
@@ -241,7 +241,7 @@ def test_what_policies_are_asked_is_what_they_saw() -> None:
 def test_it_is_a_group_of_its_own_and_neutral_where_it_is_not_shown() -> None:
     shown, hidden = (MarketSpec.parse(a_market({}, **changes)) for changes in (SEEN, {}))
     assert "forecast of own demand" in groups(shown, 0)
-    lens = Lens.between(shown, 0, hidden, 0)
+    lens = ObservationAdapter.between(shown, 0, hidden, 0)
     seen = lens.see(np.full((1, len(feature_list(hidden))), 0.5, np.float32))[0]
     assert seen[[f.name for f in feature_list(shown)].index("own_demand_forecast")] == 0
 
@@ -255,7 +255,7 @@ def test_it_is_a_group_of_its_own_and_neutral_where_it_is_not_shown() -> None:
     ],
 )
 def test_what_cannot_be_observed_is_refused(observe: Any, said: str) -> None:
-    with pytest.raises(Refusal, match=said):
+    with pytest.raises(UserError, match=said):
         MarketSpec.parse(a_market({}, observe=observe))
 
 

@@ -13,7 +13,7 @@ from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from policies.config.run import load_run
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.learners.build import learner_name
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_the_four_stories_are_there() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_file_builds(path: Path) -> None:
     config = load_run(path)
-    Judge(config, 0).check()
+    LineUps(config, 0).check()
     batch = MarketBatch(config.market, 2)
     batch.reset()
     assert np.isfinite(batch.observe()).all()

@@ -12,7 +12,7 @@ from scipy import stats
 
 from market import kernel
 from market.demand.history import NOT_OFFERED
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from tests.helpers.markets import begun, customers_come, play
@@ -88,10 +88,10 @@ def test_places_are_saved_and_foreign_ones_refused() -> None:
     other.load(saved)
     assert (other.tape.place == batch.tape.place).all()
     assert play(other, order=9.0).tobytes() == play(batch, order=9.0).tobytes()
-    with pytest.raises(Refusal, match="place must lie between 0 and 1"):
+    with pytest.raises(UserError, match="place must lie between 0 and 1"):
         other.load(saved | {"place": saved["place"] + 2})
     del saved["place"]
-    with pytest.raises(Refusal, match="place does not fit"):
+    with pytest.raises(UserError, match="place does not fit"):
         other.load(saved)
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec, read_yaml
 from tests.helpers.markets import a_market
 
@@ -49,7 +49,7 @@ def changed(path: str, value: Any, data: dict[str, Any] = FULL) -> dict[str, Any
 
 
 def message(data: Any) -> str:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         MarketSpec.parse(data)
     return str(refusal.value)
 
@@ -263,22 +263,22 @@ def test_fractions_are_allowed_in_the_fluid_limit() -> None:
 def test_a_file_that_is_no_configuration_is_refused_by_name(text: str | bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(Refusal, match=said) as refusal:
+    with pytest.raises(UserError, match=said) as refusal:
         read_yaml(path)
     assert str(refusal.value).startswith(f"{path}: ") and "\n" not in str(refusal.value)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"none.yaml: cannot be read \(No such file"):
+    with pytest.raises(UserError, match=r"none.yaml: cannot be read \(No such file"):
         MarketSpec.load(tmp_path / "none.yaml")
-    with pytest.raises(Refusal, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory"):
         MarketSpec.load(tmp_path)
 
 
 def test_a_file_names_itself_in_messages(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("market: {horizon: 3, foo: 1}")
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         MarketSpec.load(path)
     assert f"{path}: market.foo: unknown key" in str(refusal.value)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.config.run import load_run
 from policies.storage.run_folder import choose_folder, make_folder, open_run, saved_sellers
 from tests.helpers.small_run import DUOPOLY, small_run
@@ -62,6 +62,6 @@ def test_two_runs_of_one_second_get_different_folders(tmp_path: Path) -> None:
 def test_a_folder_made_in_the_meantime_is_not_written_over(tmp_path: Path) -> None:
     folder = choose_folder(tmp_path, "mine", DUOPOLY, 0)
     folder.mkdir()
-    with pytest.raises(Refusal, match="mine: exists already; a run is never written over"):
+    with pytest.raises(UserError, match="mine: exists already; a run is never written over"):
         make_folder(folder)
     assert not list(folder.iterdir())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import summary
 from market.simulation.batch import MarketBatch
 from policies.cli.main import main
@@ -212,7 +212,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_senseless_times_are_refused(seconds: float, measured: list[str]) -> None:
-    with pytest.raises(Refusal, match="--seconds"):
+    with pytest.raises(UserError, match="--seconds"):
         run_bench(seconds)
     assert not measured
 
@@ -225,7 +225,7 @@ def test_unknown_keys_are_refused_with_those_there_are(measured: list[str], caps
 
 def test_a_file_that_cannot_be_written_is_refused_first(tmp_path: Path, measured: list[str]) -> None:
     for path in (tmp_path, tmp_path / "no" / "such" / "folder.json"):
-        with pytest.raises(Refusal, match="cannot be written"):
+        with pytest.raises(UserError, match="cannot be written"):
             run_bench(1.0, ["batch"], path)
     assert not measured
 

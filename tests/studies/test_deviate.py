@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.main import main
-from policies.evaluation.run_sellers import FrozenRun, frozen_run
+from policies.evaluation.run_sellers import RunSellers, frozen_run
 from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import open_run
 from policies.studies.deviate.impulse import WATCHED, Deviation, Impulse, impulse
-from policies.studies.deviate.run import Response, discount, find_deviation, gains, half_widths, summarise
+from policies.studies.deviate.run import DeviationResponse, discount, find_deviation, gains, half_widths, summarise
 from policies.studies.deviate.view import _reaction, verdict
 from tests.helpers.small_run import ROOT, small_run, train_small
 
@@ -84,7 +84,7 @@ def test_a_price_that_is_misspelt_is_told_how_prices_are_given(a_run: Path, caps
     assert "--to pricee=1.5: must be a price, such as price=1.5, or rules" in capsys.readouterr().err
 
 
-def a_response(*rules: str, to: str, gamma: float = 1.0, periods: int = 8) -> tuple[Response, Impulse]:
+def a_response(*rules: str, to: str, gamma: float = 1.0, periods: int = 8) -> tuple[DeviationResponse, Impulse]:
     """The first of two sellers in the pricing duopoly leaves its rules."""
     sellers = [build(text, CALVANO, seat) for seat, text in enumerate(rules)]
     deviation = Deviation(build(to, CALVANO, 0))
@@ -154,9 +154,9 @@ def test_a_price_needs_no_stock_level(a_run: Path) -> None:
     run = frozen_run(a_run)
     free = tuple(seller.model_copy(update={"holding_cost": 0.0}) for seller in run.spec.sellers)
     spec = run.spec.model_copy(update={"sellers": free})
-    run = FrozenRun(**vars(run) | {"config": run.config.model_copy(update={"market": spec})})
+    run = RunSellers(**vars(run) | {"config": run.config.model_copy(update={"market": spec})})
     assert not find_deviation(run, 0, "best_response", 0).orders
-    with pytest.raises(Refusal, match="--to .*: .*holding_cost must be above 0"):
+    with pytest.raises(UserError, match="--to .*: .*holding_cost must be above 0"):
         find_deviation(run, 0, "best_response+base_stock", 0)
     assert find_deviation(frozen_run(a_run), 0, "nash+base_stock", 0).orders
 
@@ -165,9 +165,9 @@ def test_the_discount_factor_is_the_sellers_own(a_run: Path) -> None:
     run = frozen_run(a_run)
     assert discount(run, 0) == 0.98
     own = run.config.model_copy(update={"seats": run.config.seats | {"left": {"learner": "dqn", "gamma": 0.9}}})
-    assert discount(FrozenRun(**vars(run) | {"config": own}), 0) == 0.9
+    assert discount(RunSellers(**vars(run) | {"config": own}), 0) == 0.9
     named = run.config.model_copy(update={"learners": run.config.learners | {"dqn": {"gamma": 0.8}}})
-    assert discount(FrozenRun(**vars(run) | {"config": named}), 0) == 0.8
+    assert discount(RunSellers(**vars(run) | {"config": named}), 0) == 0.8
 
 
 def test_intervals_are_those_of_a_mean() -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from market.errors import Refusal
-from policies.studies.multi_seed.run import Means, train_seeds
+from market.errors import UserError
+from policies.studies.multi_seed.run import WorkerOptions, train_seeds
 from policies.studies.tournament.run import TournamentOrder, run_tournament
 from policies.studies.tuning.run import tune
 from policies.training.train import TrainOrder
@@ -42,7 +42,7 @@ def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
         part(monkeypatch)
     hears(monkeypatch, 0, 3000, kill)
     order = TrainOrder(DUOPOLY, device="cpu", changes=SMALL, name="seeds", runs=tmp_path, keeping=OFTEN)
-    folder = train_seeds(order, 2, Means(2, "auto"), Console(quiet=True))
+    folder = train_seeds(order, 2, WorkerOptions(2, "auto"), Console(quiet=True))
     assert metrics(folder / "seed-0") == metrics(small_run())
     assert files(folder / "seed-0") == files(small_run())
     steps = resumed(folder / "seed-0")
@@ -73,7 +73,7 @@ def test_a_tournament_on_ray_is_the_tournament_that_it_is_here(tmp_path: Path) -
 
 
 def test_a_ray_that_cannot_be_reached_is_a_message(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"--ray 127\.0\.0\.1:9: cannot be reached"):
+    with pytest.raises(UserError, match=r"--ray 127\.0\.0\.1:9: cannot be reached"):
         tune(tune_order(tmp_path, "t", ray="127.0.0.1:9"), Console(quiet=True))
 
 

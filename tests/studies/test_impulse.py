@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.sellers.protocol import Memory, Seller, View
@@ -112,5 +112,5 @@ def test_demand_does_not_change_where_prices_do_not_matter() -> None:
 
 @pytest.mark.parametrize("at", [-1, 85, 100])
 def test_a_deviation_too_near_the_end_is_refused(at: int) -> None:
-    with pytest.raises(Refusal, match="do not fit an episode"):
+    with pytest.raises(UserError, match="do not fit an episode"):
         respond(CALVANO, "nash", "nash", "collusive", at=at)

@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.models import Grid, MarketSpec
 from market.state import Floats
 from policies.networks.architecture import Architecture, build
-from policies.sellers.network_seller import TrainedSeller
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build as rules
@@ -34,7 +34,7 @@ def calvano(prices: int, **changes: Any) -> MarketSpec:
     return CALVANO.model_copy(update={"sellers": sellers} | changes)
 
 
-def a_policy(spec: MarketSpec, seed: int, seat: int = 1) -> TrainedSeller:
+def a_policy(spec: MarketSpec, seed: int, seat: int = 1) -> NetworkSeller:
     """A network of random weights that decides on the seat's grid and reacts to everything it sees."""
     decisions, features = Decisions(spec, seat, "grid"), len(feature_list(spec))
     with torch.random.fork_rng(devices=[]):
@@ -42,7 +42,7 @@ def a_policy(spec: MarketSpec, seed: int, seat: int = 1) -> TrainedSeller:
         network = build(Architecture(kind="q", observation=features, actions=len(decisions.prices), hidden=(16,)))
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=1.5)
-    return TrainedSeller(network.requires_grad_(False), decisions)
+    return NetworkSeller(network.requires_grad_(False), decisions)
 
 
 class Path:
@@ -113,7 +113,7 @@ def test_a_rival_that_matches_is_led_up() -> None:
 )
 def test_where_last_prices_are_not_all_the_reason_is_given(changes: dict[str, Any], reason: str) -> None:
     spec = calvano(5, **changes)
-    with pytest.raises(Refusal, match=reason):
+    with pytest.raises(UserError, match=reason):
         best_price_cycle(spec, 0, {1: a_policy(spec, 0)})
 
 
@@ -121,13 +121,13 @@ def test_where_last_prices_are_not_all_the_reason_is_given(changes: dict[str, An
     ("rule", "reason"), [("trigger", "second remembers more"), ("random", "second draws its prices at random")]
 )
 def test_rules_with_a_memory_or_dice_are_refused(rule: str, reason: str) -> None:
-    with pytest.raises(Refusal, match=reason):
+    with pytest.raises(UserError, match=reason):
         best_price_cycle(CALVANO, 0, {1: rules(rule, CALVANO, 1)})
 
 
 def test_a_rival_without_a_grid_may_have_too_many_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("policies.studies.exploit.exact.MOST", 10)
-    with pytest.raises(Refusal, match="more than 10 different prices"):
+    with pytest.raises(UserError, match="more than 10 different prices"):
         best_price_cycle(CALVANO, 0, {1: rules("match", CALVANO, 1)})
 
 

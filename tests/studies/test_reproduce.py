@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import Logit, best_response, nash_prices
 from market.theory.price_game import PriceGame
@@ -28,7 +28,7 @@ from policies.studies.calvano.deep import (
     strategy_table,
     train_pair,
 )
-from policies.studies.calvano.findings import Finding, Subject, find, path_figures
+from policies.studies.calvano.findings import Contender, Finding, find, path_figures
 from policies.studies.calvano.run import ReproduceOrder, reproduce
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
@@ -80,10 +80,10 @@ def test_a_rules_table_is_what_the_rule_says() -> None:
 
 @pytest.mark.parametrize("learner", ["dqn", "a2c"])
 def test_a_networks_table_is_what_it_plays_in_the_market(learner: str) -> None:
-    from policies.training.run import Training
+    from policies.training.run import TrainingRun
 
     config = deep_config(load_run(CALVANO, QUICK), learner, 0.9, 3_000)
-    training = Training(config, 1, "cpu")
+    training = TrainingRun(config, 1, "cpu")
     while training.play.done < 3_000:
         training.play.play_period()
     game = PriceGame.of(config.market)
@@ -106,7 +106,7 @@ def test_learners_are_given_the_grid_and_the_discount_factor() -> None:
 
 @pytest.mark.parametrize("change", ["market.customers.weekly=[1, 2]", "market.customers.mode=sampled"])
 def test_networks_that_see_more_than_prices_are_refused(change: str) -> None:
-    with pytest.raises(Refusal, match="--seeds 0"):
+    with pytest.raises(UserError, match="--seeds 0"):
         refuse_more_than_prices(load_run(CALVANO, (change,)).market)
 
 
@@ -192,7 +192,7 @@ def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkey
 )
 def test_mistakes_are_refused_before_a_folder_is_made(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(Refusal, match=message.replace("(", r"\(")):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
         told(an_order(tmp_path, **changes))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
@@ -212,7 +212,7 @@ def a_finding(sessions: int) -> Finding:
     sellers = TabularSellers(calvano(), sessions, TabularOptions(beta=1e-3, stable=200))
     sellers.run(20_000)
     strategies = Strategies(calvano(), sellers.greedy, sellers.tables.state)
-    return find(Subject("x", "some sellers", "session", 0.95, {}), strategies, 0)
+    return find(Contender("x", "some sellers", "session", 0.95, {}), strategies, 0)
 
 
 def test_the_picture_shows_the_mean_prices() -> None:
@@ -248,7 +248,7 @@ def learned(**options: Any) -> Finding:
         sellers.run(20_000)
     assert sellers.converged.all()
     strategies = Strategies(calvano(), sellers.greedy, sellers.tables.state)
-    return find(Subject("x", "x", "session", sellers.options.delta, {}), strategies, 0)
+    return find(Contender("x", "x", "session", sellers.options.delta, {}), strategies, 0)
 
 
 @pytest.mark.slow

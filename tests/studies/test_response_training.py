@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.config.run import RunConfig, load_run
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
@@ -56,5 +56,5 @@ def test_weights_that_are_no_numbers_are_not_kept(monkeypatch: pytest.MonkeyPatc
     training = ResponseTraining(config, 0, "dqn", rivals, 600, 0, "cpu")
     with torch.no_grad():
         next(iter(training.learner.network.parameters())).fill_(float("nan"))
-    with pytest.raises(Refusal, match="seats.first: dqn diverged"):
+    with pytest.raises(UserError, match="seats.first: dqn diverged"):
         training.run()

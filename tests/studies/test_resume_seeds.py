@@ -16,27 +16,29 @@ import pytest
 import torch
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.cli.main import main
 from policies.storage.training_state import RunState, locked
 from policies.studies.multi_seed import run as seeds_course
 from policies.studies.multi_seed.folder import read_folder
-from policies.studies.multi_seed.run import Means, ResumeSeeds, resume_seeds, train_seeds
+from policies.studies.multi_seed.run import ResumeSeeds, WorkerOptions, resume_seeds, train_seeds
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, run_name
-from policies.training import loop as learning
-from policies.training.checkpointing import Keeping
-from policies.training.run import Training
+from policies.training import loop
+from policies.training.checkpointing import CheckpointOptions
+from policies.training.run import TrainingRun
 from policies.training.train import TrainOrder
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners, weights
 from tests.training.test_resume import Killed, killed_at
 
-OFTEN = Keeping(every=0.05)
+OFTEN = CheckpointOptions(every=0.05)
 SLOW = pytest.mark.slow
-HERE = Means(processes=1)
+HERE = WorkerOptions(processes=1)
 SEEDS = (0, 1)
 
 
-def begin_seeds(config: Path, name: str, means: Means = HERE, keeping: Keeping = OFTEN) -> tuple[Path, str]:
+def begin_seeds(
+    config: Path, name: str, means: WorkerOptions = HERE, keeping: CheckpointOptions = OFTEN
+) -> tuple[Path, str]:
     """Train both seeds; the folder and what was printed."""
     said = Console(file=io.StringIO(), width=300)
     order = TrainOrder(config, device="cpu", name=name, runs=config.parent / "runs", keeping=keeping)
@@ -44,7 +46,7 @@ def begin_seeds(config: Path, name: str, means: Means = HERE, keeping: Keeping =
     return folder, said.file.getvalue()  # type: ignore[attr-defined]
 
 
-def go_on(folder: Path, means: Means = HERE, **order: Any) -> str:
+def go_on(folder: Path, means: WorkerOptions = HERE, **order: Any) -> str:
     """Resume; what was printed."""
     said = Console(file=io.StringIO(), width=300)
     assert resume_seeds(ResumeSeeds(folder, **order), means, said) == folder
@@ -80,7 +82,7 @@ def figures_are_the_same(run: Path, other: Path) -> None:
 def no_pictures() -> Iterator[None]:
     """They take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learning, "show", lambda *_: None)
+        patch.setattr(loop, "show", lambda *_: None)
         yield
 
 
@@ -91,7 +93,7 @@ def _config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(config: Path) -> Path:
-    return begin_seeds(config, "whole", keeping=Keeping())[0]
+    return begin_seeds(config, "whole", keeping=CheckpointOptions())[0]
 
 
 def hears(patch: pytest.MonkeyPatch, seed: int, least: int, act: Callable[[Path], None]) -> None:
@@ -168,9 +170,9 @@ def files(run: Path) -> set[str]:
 @SLOW
 def test_what_a_run_that_stopped_elsewhere_leaves_comes_back_too(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part(monkeypatch)
-    with monkeypatch.context() as patch, pytest.raises(Refusal) as stop:
+    with monkeypatch.context() as patch, pytest.raises(UserError) as stop:
         spoil(patch, 0)
-        begin_seeds(config, "nan-apart", keeping=Keeping(every=1e-9))
+        begin_seeds(config, "nan-apart", keeping=CheckpointOptions(every=1e-9))
     run = config.parent / "runs" / "nan-apart" / run_name(0)
     assert f"bazaar train --resume {run} --on-nan rollback" in str(stop.value)
     state = RunState(run).load(Console(quiet=True))
@@ -188,7 +190,7 @@ def test_a_worker_that_is_killed_costs_what_came_after_its_last_checkpoint(
 ) -> None:
     with monkeypatch.context() as patch:
         hears(patch, 0, 3000, kill)
-        folder, _ = begin_seeds(config, "worker", Means(2))
+        folder, _ = begin_seeds(config, "worker", WorkerOptions(2))
     assert_all_the_same(folder, whole, figures_are_the_same)
     steps = resumed(folder / run_name(0))
     assert len(steps) == 1 and 0 < steps[0] < 6000 and not resumed(folder / run_name(1))
@@ -212,24 +214,24 @@ def test_a_worker_that_had_not_said_what_its_run_is_begins_it_again(config: Path
 
 def spoil(patch: pytest.MonkeyPatch, seed: int) -> None:
     """Put NaN into the weights of a seed's first learner in its thirtieth period."""
-    real, count = learning.play_period, [0]
+    real, count = loop.play_period, [0]
 
-    def wrapped(training: Training) -> Any:
+    def wrapped(training: TrainingRun) -> Any:
         count[0] += training.seed == seed
         if count[0] == 30 and training.seed == seed:
             with torch.no_grad():
                 next(iter(training.play.learners[0].algorithm.parameters())).fill_(float("nan"))
         return real(training)
 
-    patch.setattr(learning, "play_period", wrapped)
+    patch.setattr(loop, "play_period", wrapped)
 
 
 def test_a_seed_that_diverges_stops_alone_and_goes_on_when_asked(
     config: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(Refusal) as stop:
+    with monkeypatch.context() as patch, pytest.raises(UserError) as stop:
         spoil(patch, 0)
-        begin_seeds(config, "nan", keeping=Keeping(every=1e-9))
+        begin_seeds(config, "nan", keeping=CheckpointOptions(every=1e-9))
     folder = config.parent / "runs" / "nan"
     first, last = str(stop.value).split("\n")
     assert first.startswith("seed 0 failed: ") and "seats.a" in first
@@ -246,7 +248,7 @@ def test_a_seed_that_diverges_stops_alone_and_goes_on_when_asked(
 def test_rollback_is_every_seeds_and_its_warning_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         spoil(patch, 1)
-        folder, said = begin_seeds(config, "rollback", keeping=Keeping(every=1e-9, on_nan="rollback"))
+        folder, said = begin_seeds(config, "rollback", keeping=CheckpointOptions(every=1e-9, on_nan="rollback"))
     assert "seed 1: warning: " in said and f"back to step {29 * 96} with its learning rate x 0.5" in said
     assert "seed 0: warning" not in said
     abouts = [json.loads((folder / run_name(seed) / "run.json").read_text()) for seed in SEEDS]
@@ -258,18 +260,18 @@ def test_rollback_is_every_seeds_and_its_warning_is_told(config: Path, monkeypat
 
 
 def test_the_folder_knows_what_it_was_begun_with(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeping = Keeping(every=7.5, on_nan="rollback")
+    keeping = CheckpointOptions(every=7.5, on_nan="rollback")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         killed_at(seeds_course, "_train", 1, patch)
-        begin_seeds(config, "options", Means(3), keeping)
-    folder, given = config.parent / "runs" / "options", list[tuple[Keeping, Means]]()
+        begin_seeds(config, "options", WorkerOptions(3), keeping)
+    folder, given = config.parent / "runs" / "options", list[tuple[CheckpointOptions, WorkerOptions]]()
     monkeypatch.setattr(
         "policies.studies.multi_seed.run.carry_out",
         lambda several, keeping, means, console: given.append((keeping, means)),
     )
-    go_on(folder, Means())
-    go_on(folder, Means(2), every=0.0, on_nan="stop")
-    assert given == [(keeping, Means(3)), (Keeping(0.0, "stop"), Means(2))]
+    go_on(folder, WorkerOptions())
+    go_on(folder, WorkerOptions(2), every=0.0, on_nan="stop")
+    assert given == [(keeping, WorkerOptions(3)), (CheckpointOptions(0.0, "stop"), WorkerOptions(2))]
     assert read_folder(folder).plan.seeds == SEEDS
 
 
@@ -283,12 +285,12 @@ def test_what_cannot_go_on_is_refused(whole: Path, tmp_path: Path, capsys: pytes
     about = facts(folder)
     del about["finished"]
     (folder / "seeds.json").write_text(json.dumps(about))
-    with locked(folder, ""), pytest.raises(Refusal, match=rf"another process \(number {os.getpid()}\)"):
+    with locked(folder, ""), pytest.raises(UserError, match=rf"another process \(number {os.getpid()}\)"):
         go_on(folder)
     with open(folder / "settings.yaml", "a", encoding="utf-8") as file:
         file.write("\n# changed\n")
-    with pytest.raises(Refusal, match=r"settings\.yaml: differs from .*seed-0/config\.yaml"):
+    with pytest.raises(UserError, match=r"settings\.yaml: differs from .*seed-0/config\.yaml"):
         go_on(folder)
     (folder / "seeds.json").write_text(json.dumps({"seeds": {"0": "done"}}))
-    with pytest.raises(Refusal, match=r"(?s)does not say what it takes to go on.*--resume .*seed-0"):
+    with pytest.raises(UserError, match=r"(?s)does not say what it takes to go on.*--resume .*seed-0"):
         go_on(folder)

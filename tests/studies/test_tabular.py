@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.price_game import PriceGame, mean_payoffs
@@ -236,10 +236,10 @@ def test_a_saved_session_goes_on_exactly() -> None:
     second.load(first.save())
     second.run(400)
     assert equal(whole, second)
-    with pytest.raises(Refusal, match="does not fit 3 sessions"):
+    with pytest.raises(UserError, match="does not fit 3 sessions"):
         TabularSellers(WILD, 3, FAST).load(first.save())
     other = made([1.5, 2.1], [1.5, 2.0], horizon=7)
-    with pytest.raises(Refusal, match="prices are not those"):
+    with pytest.raises(UserError, match="prices are not those"):
         TabularSellers(other, 2, FAST).load(TabularSellers(TWO, 2, FAST).save())
 
 
@@ -270,7 +270,7 @@ def test_nash_prices_gain_nothing_and_joint_prices_everything() -> None:
 
 
 def refused(*sellers: dict[str, Any], **changes: Any) -> str:
-    with pytest.raises(Refusal) as problem:
+    with pytest.raises(UserError) as problem:
         PriceGame.of(MarketSpec.parse(a_market(*sellers, **changes)))
     return str(problem.value)
 
@@ -288,9 +288,9 @@ def test_markets_where_tables_cannot_play_are_refused() -> None:
 
 
 def test_sessions_that_do_not_fit_and_options_without_sense_are_refused() -> None:
-    with pytest.raises(Refusal, match="sessions: must be at least 1"):
+    with pytest.raises(UserError, match="sessions: must be at least 1"):
         TabularSellers(TWO, 0)
-    with pytest.raises(Refusal, match="do not fit into memory"):
+    with pytest.raises(UserError, match="do not fit into memory"):
         TabularSellers(TWO, 100_000_000)
     for wrong in ({"alpha": 0}, {"delta": 1}, {"beta": -1}, {"initial": "one"}, {"stable": 0}, {"gamma": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from market.demand.equilibrium import Logit, elasticities, monopoly_prices, nash_prices, profits, shares
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
 from policies.config.run import RunConfig, load_run
@@ -96,7 +96,7 @@ def test_one_seat_its_discount_and_its_prices() -> None:
     assert "So few prices miss the best one" in shown(run_of(spec), seat="right", prices=2)[0]
     low, high = best.levels_ordered_to
     assert f"orders up to {low:g} to {high:g} units" in text
-    with pytest.raises(Refusal, match="--seat middle: the market's sellers are left, right"):
+    with pytest.raises(UserError, match="--seat middle: the market's sellers are left, right"):
         shown(run_of(spec), seat="middle")
 
 
@@ -158,7 +158,7 @@ def test_the_command_writes_what_it_prints_and_nothing_over(tmp_path: Path, caps
     theory(CONFIGS / "monopoly.yaml", ("market.sellers.shop.lead_time=0",), prices=5, json=file)
     assert "The exact optimum: profit a day" in capsys.readouterr().out
     assert json.loads(file.read_text())["exact"]["shop"]["prices"] == 5
-    with pytest.raises(Refusal, match="exists already and is not written over"):
+    with pytest.raises(UserError, match="exists already and is not written over"):
         theory(CONFIGS / "monopoly.yaml", json=file)
 
 

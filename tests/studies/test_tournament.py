@@ -21,7 +21,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from policies.common.parallel import local as engine_local
@@ -165,16 +165,16 @@ def test_a_cell_of_other_episodes_counts_for_nothing(tmp_path: Path) -> None:
 def test_the_same_name_with_other_inputs_is_refused(tmp_path: Path) -> None:
     config = a_config(tmp_path, {}, {})
     run_tournament(an_order(config, tmp_path, name="cup"), quiet())
-    with pytest.raises(Refusal, match=r"cup: is another tournament.*episodes: 24 / 25 \(there / here\)"):
+    with pytest.raises(UserError, match=r"cup: is another tournament.*episodes: 24 / 25 \(there / here\)"):
         run_tournament(an_order(config, tmp_path, name="cup", episodes=25), quiet())
     other = a_config(tmp_path, {}, {}, name="other.yaml", price_sensitivity=1.5)
-    with pytest.raises(Refusal, match=r"market.price_sensitivity: 1.0 / 1.5"):
+    with pytest.raises(UserError, match=r"market.price_sensitivity: 1.0 / 1.5"):
         run_tournament(an_order(other, tmp_path, name="cup"), quiet())
     (tmp_path / "mine").mkdir()
-    with pytest.raises(Refusal, match="mine: exists already"):
+    with pytest.raises(UserError, match="mine: exists already"):
         run_tournament(an_order(config, tmp_path, name="mine"), quiet())
     (tmp_path / "cup" / "tournament.json").write_text("{")
-    with pytest.raises(Refusal, match="tournament.json: is damaged"):
+    with pytest.raises(UserError, match="tournament.json: is damaged"):
         run_tournament(an_order(config, tmp_path, name="cup"), quiet())
 
 
@@ -190,7 +190,7 @@ def test_a_run_that_learns_on_makes_another_tournament(tmp_path: Path) -> None:
     order = an_order(None, tmp_path, str(run), "nash+base_stock", episodes=8, name="cup")
     run_tournament(order, quiet())
     shutil.copy(run / "checkpoints" / "left.latest.pt", run / "checkpoints" / "left.best.pt")
-    with pytest.raises(Refusal, match="is another tournament.*policies.first.left .dqn.*digest"):
+    with pytest.raises(UserError, match="is another tournament.*policies.first.left .dqn.*digest"):
         run_tournament(order, quiet())
 
 
@@ -286,14 +286,14 @@ def test_markets_that_differ_are_refused_with_the_first_keys(tmp_path: Path) -> 
     data = yaml.safe_load(path.read_text())
     data["market"]["horizon"], data["market"]["sellers"][1]["unit_cost"] = 50, 1.25
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         run_tournament(an_order(None, tmp_path, str(first), str(second)), quiet())
     assert str(refused.value) == (
         f"{first} and {second}: are of different markets, so their sellers cannot meet: market.horizon: 20 / 50; "
         "market.sellers.1.unit_cost: 1.0 / 1.25"
     )
     assert not list(tmp_path.glob("tournament-*"))
-    with pytest.raises(Refusal, match="are of different markets"):
+    with pytest.raises(UserError, match="are of different markets"):
         run_tournament(an_order(a_config(tmp_path, {}, {}), tmp_path, str(first), "nash"), quiet())
 
 
@@ -314,36 +314,38 @@ ENTRIES = {
 def test_wrong_entries_are_refused(entries: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = a_config(tmp_path, {}, {}, name="market.yaml")
-    with pytest.raises(Refusal, match=ENTRIES[entries]):
+    with pytest.raises(UserError, match=ENTRIES[entries]):
         run_tournament(an_order(config, tmp_path / "runs", *entries), quiet())
     assert not (tmp_path / "runs").exists()
 
 
 def test_rules_alone_need_a_market_and_a_run_needs_sellers(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="rules alone do not say which market: give --config FILE or a run"):
+    with pytest.raises(UserError, match="rules alone do not say which market: give --config FILE or a run"):
         run_tournament(an_order(None, tmp_path), quiet())
-    with pytest.raises(Refusal, match="^runs/missing: is neither a run's folder nor rules such as nash\\+base_stock$"):
+    with pytest.raises(
+        UserError, match="^runs/missing: is neither a run's folder nor rules such as nash\\+base_stock$"
+    ):
         run_tournament(an_order(None, tmp_path, "runs/missing", "nash"), quiet())
     run = two_runs(tmp_path)[0]
-    with pytest.raises(Refusal, match="first: is given twice"):
+    with pytest.raises(UserError, match="first: is given twice"):
         run_tournament(an_order(None, tmp_path, str(run), f"{run}/"), quiet())
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(Refusal, match="first: holds no saved sellers"):
+    with pytest.raises(UserError, match="first: holds no saved sellers"):
         run_tournament(an_order(None, tmp_path, str(run), "nash"), quiet())
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
 def test_a_name_must_be_a_plain_folder_name(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="must be a plain folder name"):
+    with pytest.raises(UserError, match="must be a plain folder name"):
         run_tournament(an_order(a_config(tmp_path, {}, {}), tmp_path, name=name), quiet())
 
 
 def test_a_summary_needs_a_finished_tournament(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="is not a tournament"):
+    with pytest.raises(UserError, match="is not a tournament"):
         tournament_summary(tmp_path)
     folder = run_tournament(an_order(a_config(tmp_path, {}, {}), tmp_path), quiet())
     (folder / "results.json").unlink()
-    with pytest.raises(Refusal, match="is not finished"):
+    with pytest.raises(UserError, match="is not finished"):
         tournament_summary(folder)
 
 
@@ -439,7 +441,7 @@ def test_json_is_a_copy_of_the_results(tmp_path: Path) -> None:
     config = a_config(tmp_path, {}, {})
     folder = run_tournament(an_order(config, tmp_path, json=tmp_path / "copy.json"), quiet())
     assert json.loads((tmp_path / "copy.json").read_text()) == tournament_summary(folder)
-    with pytest.raises(Refusal, match="copy.json: exists already"):
+    with pytest.raises(UserError, match="copy.json: exists already"):
         run_tournament(an_order(config, tmp_path, json=tmp_path / "copy.json"), quiet())
 
 
@@ -512,7 +514,7 @@ def test_a_worker_ended_from_outside_is_a_message_and_finished_cells_stay(
     context = engine_local.get_context("spawn")
     with monkeypatch.context() as patch:
         patch.setattr(type(context.Process(target=print)), "start", start_and_kill)
-        with pytest.raises(Refusal, match="a worker process was ended from outside"):
+        with pytest.raises(UserError, match="a worker process was ended from outside"):
             run_tournament(order, quiet())
     assert len(bits(run_tournament(an_order(order.config, tmp_path), quiet()))) == 9
 
@@ -524,7 +526,7 @@ def test_a_policy_that_fails_in_a_worker_ends_the_tournament(tmp_path: Path) -> 
     cell_path(folder, (0, 0)).unlink()
     cell_path(folder, (0, 1)).unlink()
     (folder / "sellers" / "1.pt").write_bytes(b"nonsense")
-    with pytest.raises(Refusal, match="1.pt: is damaged or not a seller saved by bazaar"):
+    with pytest.raises(UserError, match="1.pt: is damaged or not a seller saved by bazaar"):
         run_tournament(order, quiet())
 
 

@@ -19,17 +19,17 @@ import pytest
 from rich.console import Console
 from scipy.special import stdtrit
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from policies.cli.main import main
 from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
-from policies.evaluation.entrants import JudgeOrder, find_subjects
+from policies.evaluation.entrants import EvaluateOrder, find_subjects
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
 from policies.studies.multi_seed import run as module
 from policies.studies.multi_seed.cross_play import gap
-from policies.studies.multi_seed.run import Means, train_seeds
+from policies.studies.multi_seed.run import WorkerOptions, train_seeds
 from policies.studies.multi_seed.worker import SeedsSetup, run_name
 from policies.training.train import TrainOrder
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
@@ -47,7 +47,7 @@ def metrics(run: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_seeds(order(tmp_path_factory.mktemp("seeds")), 2, Means(2), Console(quiet=True))
+    return train_seeds(order(tmp_path_factory.mktemp("seeds")), 2, WorkerOptions(2), Console(quiet=True))
 
 
 def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> None:
@@ -59,8 +59,8 @@ def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> No
 
 
 def test_the_folder_of_all_is_judged_as_its_runs(two_seeds: Path) -> None:
-    whole = find_subjects(JudgeOrder((two_seeds,)))
-    single = find_subjects(JudgeOrder((two_seeds / "seed-0", two_seeds / "seed-1")))
+    whole = find_subjects(EvaluateOrder((two_seeds,)))
+    single = find_subjects(EvaluateOrder((two_seeds / "seed-0", two_seeds / "seed-1")))
     assert whole.sellers == single.sellers and "left (dqn), seed-1" in whole.sellers
     rows = json.loads((two_seeds / "evaluation.json").read_text())
     assert {row["runs"] for row in rows if row.get("table") == "runs"} == {2}
@@ -78,11 +78,11 @@ def test_commands_that_take_one_run_name_one_of_the_folder(
 
 def test_a_run_that_did_not_finish_is_judged_with_a_remark(tmp_path: Path) -> None:
     run = shutil.copytree(small_run(), tmp_path / "cut")
-    assert not find_subjects(JudgeOrder((run,))).remarks
+    assert not find_subjects(EvaluateOrder((run,))).remarks
     about = json.loads((run / "run.json").read_text())
     del about["finished"]
     (run / "run.json").write_text(json.dumps(about))
-    (remark,) = find_subjects(JudgeOrder((run,))).remarks
+    (remark,) = find_subjects(EvaluateOrder((run,))).remarks
     assert remark == f"{run} did not finish its training: bazaar train --resume {run} goes on."
 
 
@@ -132,20 +132,20 @@ def test_the_interval_covers_a_gap_of_nothing_in_nineteen_of_twenty_cases() -> N
 def one_fails(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
     """Finished runs for all seeds but one."""
     if seed == 1:
-        raise Refusal("seats.left: dqn diverged")
+        raise UserError("seats.left: dqn diverged")
     shutil.copytree(small_run(), Path(setup.folder) / run_name(seed))
     return {}
 
 
 def all_fail(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
-    raise Refusal("seats.left: dqn diverged")
+    raise UserError("seats.left: dqn diverged")
 
 
 def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", one_fails)
     console = Console(record=True, width=150, file=io.StringIO())
-    with pytest.raises(Refusal) as stop:
-        train_seeds(order(tmp_path), 3, Means(1), console)
+    with pytest.raises(UserError) as stop:
+        train_seeds(order(tmp_path), 3, WorkerOptions(1), console)
     folder = tmp_path / "seeds"
     assert str(stop.value) == (
         f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and judged in {folder}; bazaar train --resume "
@@ -162,14 +162,14 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
 
 def test_where_all_seeds_fail_that_is_the_message(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", all_fail)
-    with pytest.raises(Refusal, match=r"seed 0 failed: seats\.left: dqn diverged\nseed 1 failed"):
-        train_seeds(order(tmp_path), 2, Means(1), Console(quiet=True))
+    with pytest.raises(UserError, match=r"seed 0 failed: seats\.left: dqn diverged\nseed 1 failed"):
+        train_seeds(order(tmp_path), 2, WorkerOptions(1), Console(quiet=True))
 
 
 def test_nothing_is_written_for_a_configuration_that_cannot_be_trained(tmp_path: Path) -> None:
     wrong = TrainOrder(DUOPOLY, changes=("learners.dqn.gamma=2",), name="seeds", runs=tmp_path)
-    with pytest.raises(Refusal, match="learners.dqn.gamma"):
-        train_seeds(wrong, 2, Means(2), Console(quiet=True))
+    with pytest.raises(UserError, match="learners.dqn.gamma"):
+        train_seeds(wrong, 2, WorkerOptions(2), Console(quiet=True))
     assert not list(tmp_path.iterdir())
 
 
@@ -201,4 +201,4 @@ def test_ctrl_c_ends_all_processes_and_leaves_what_was_learned(tmp_path: Path) -
         time.sleep(0.05)
     else:
         pytest.fail("a process is left")
-    assert len(find_subjects(JudgeOrder((tmp_path / "seeds",))).sellers) == 4
+    assert len(find_subjects(EvaluateOrder((tmp_path / "seeds",))).sellers) == 4

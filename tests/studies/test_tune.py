@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Listener, Say, Work
 from policies.config.learners import DDPGOptions, DQNOptions
@@ -22,8 +22,8 @@ from policies.studies.tuning import study as tune_study
 from policies.studies.tuning.run import TuneOrder, tune
 from policies.studies.tuning.space import search_space
 from policies.studies.tuning.study import Study, best_of, open_study, outcomes, search
-from policies.studies.tuning.trial import Pair, Setup, summed_up
-from policies.training.run import Training
+from policies.studies.tuning.trial import Pair, TrialSetup, summed_up
+from policies.training.run import TrainingRun
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL
 
 LITTLE = tuple(change for change in SMALL if "budget" not in change and "competitors" not in change)
@@ -95,7 +95,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("change", REFUSED)
 def test_what_cannot_be_searched_is_refused_with_its_place(change: str, tmp_path: Path) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         tune(order(tmp_path, "t", changes=(*LITTLE, change)), quiet())
     assert REFUSED[change] in str(refusal.value) and not (tmp_path / "t").exists()
 
@@ -111,7 +111,7 @@ def test_gains_are_summed_over_seeds_and_then_configurations() -> None:
 def by_hand(seed: int, lr: float, tau: float) -> float:
     """The objective from a training run's own scores and what the line-up's rules earn in the learners' seats."""
     changes = (*LITTLE, "training.budget=6000", f"learners.dqn.lr={lr!r}", f"learners.ddpg.tau={tau!r}")
-    training = Training(load_run(DUOPOLY, changes), seed, "cpu")
+    training = TrainingRun(load_run(DUOPOLY, changes), seed, "cpu")
     best: dict[int, float] = {}
     for until in (2000, 4000, 6000):
         while training.play.done < until:
@@ -147,7 +147,7 @@ def test_the_best_trials_configuration_can_be_trained(straight: Path) -> None:
     config = load_run(straight / "best.yaml")
     assert config.learners["dqn"]["lr"] == float(best["learners.dqn.lr"])
     assert config.learners["ddpg"]["tau"] == float(best["learners.ddpg.tau"])
-    assert Training(config, 0, "cpu").play.learners[0].network is not None
+    assert TrainingRun(config, 0, "cpu").play.learners[0].network is not None
 
 
 def test_hparams_hold_every_trials_options_beside_its_objective(straight: Path) -> None:
@@ -184,7 +184,7 @@ def test_processes_and_interruptions_change_nothing(straight: Path, tmp_path: Pa
     monkeypatch.setattr(module, "record_trial", record)
     tune(wanted, quiet())
     assert rows(tmp_path / "straight") == rows(straight)
-    with pytest.raises(Refusal, match=r"is another study.*configs\.duopoly\.market\.horizon: 100 / 90"):
+    with pytest.raises(UserError, match=r"is another study.*configs\.duopoly\.market\.horizon: 100 / 90"):
         tune(order(tmp_path, "straight", seeds=2, changes=(*LITTLE, *SPACE, "market.horizon=90")), quiet())
 
 
@@ -203,11 +203,11 @@ def test_one_set_of_options_over_two_configurations_each_by_its_own_reference(tm
 # ------------------------------------------------------------------------------------------------ suggestions, pruning
 
 
-def bowl(setup: Setup, task: tuple[int, dict[str, Any]], say: Say) -> dict[str, Any]:
+def bowl(setup: TrialSetup, task: tuple[int, dict[str, Any]], say: Say) -> dict[str, Any]:
     """A trial whose value climbs to -(log10 lr + 3)^2."""
     number, values = task
     if number == 5:
-        raise Refusal("learners.dqn: these options contradict one another")
+        raise UserError("learners.dqn: these options contradict one another")
     height, rungs = -((np.log10(values["learners.dqn.lr"]) + 3) ** 2), list[float]()
     go_on = True
     while go_on and len(rungs) < setup.rungs:
@@ -237,14 +237,14 @@ class _Renumbered(Listener):
     def finished(self, task: int, result: Any) -> None:
         self._listener.finished(self._number, result)
 
-    def refused(self, task: int, problem: Refusal) -> None:
+    def refused(self, task: int, problem: UserError) -> None:
         self._listener.refused(self._number, problem)
 
 
 def studied(seed: int, engine: Any, trials: int = 40) -> Study:
     space = search_space({"duopoly": load_run(DUOPOLY, ("tune.learners.dqn.lr={log: [1e-6, 1]}",))})
     study = open_study("sqlite:///:memory:", "s", space, seed, 8, 4, {"learners.dqn.lr": 0.5})
-    setup = Setup((), (0,), 4, False, False, "cpu")
+    setup = TrialSetup((), (0,), 4, False, False, "cpu")
     search(study, setup, trials, engine, lambda trial, rung: None, lambda trial, outcome: None)
     return study
 
@@ -282,7 +282,7 @@ def test_pruned_are_those_below_the_median_of_trials_finished_in_earlier_batches
 
 def test_a_gain_over_a_reference_that_loses_money_by_hand() -> None:
     """From -4 to -3 is a quarter gained; what loses 10 counts as -1, as what loses 8 does."""
-    pair = Pair(cast(Training, None), [-4.0])
+    pair = Pair(cast(TrainingRun, None), [-4.0])
     pair._take({0: -10.0}, last=False)
     assert pair.gain == {0: -1.0}
     pair._take({0: -3.0}, last=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from market.demand.equilibrium import Logit, nash_prices, nash_profits
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
@@ -136,7 +136,7 @@ def test_a_price_below_cost_sells_nothing_or_must() -> None:
 
 def test_what_cannot_be_bounded_is_refused() -> None:
     spec = duopoly()
-    with pytest.raises(Refusal, match="no episode has begun"):
+    with pytest.raises(UserError, match="no episode has begun"):
         hindsight_profit(MarketBatch(spec, 2, 0), 0)
-    with pytest.raises(Refusal, match="warm_up: must be at least 0 and below the 30 periods"):
+    with pytest.raises(UserError, match="warm_up: must be at least 0 and below the 30 periods"):
         hindsight_profit(begun(spec), 0, warm_up=30)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from market.demand.equilibrium import Logit, nash_prices, profits
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.mdp import StockStates
 from market.theory.optimum import Optimum, policy_average, solve, why_not
@@ -211,7 +211,7 @@ def test_the_best_base_stock_and_the_best_capped_base_stock(lead_time: int, plai
 
 
 def test_a_policy_that_orders_beyond_the_top_is_told_so() -> None:
-    with pytest.raises(Refusal, match="the policy orders up to 50 units; give top=50"):
+    with pytest.raises(UserError, match="the policy orders up to 50 units; give top=50"):
         policy_average(zipkin(4, 1), 0, lambda x, q: (np.full(len(x), 4.0), 50 - x))
 
 
@@ -327,7 +327,7 @@ def changed(**market: Any) -> MarketSpec:
     ],
 )
 def test_where_the_state_does_not_suffice_the_reason_is_given(spec: MarketSpec, reason: str) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(UserError) as refused:
         solve(spec, 1)
     assert str(refused.value).startswith(f"market.sellers.1 (right): no exact optimum: {reason}")
     assert str(why_not(spec, 1)).startswith(reason)
@@ -354,15 +354,17 @@ def test_what_changes_nothing_is_not_refused() -> None:
     ],
 )
 def test_bad_options_are_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(UserError, match=message):
         solve(duopoly(), 0, **given)
 
 
 def test_what_does_not_fit_is_refused_with_its_size() -> None:
-    with pytest.raises(Refusal, match=r"lead time 6 and up to 40 units has 9,366,819 states, more than 4,000,000: low"):
+    with pytest.raises(
+        UserError, match=r"lead time 6 and up to 40 units has 9,366,819 states, more than 4,000,000: low"
+    ):
         solve(zipkin(4, 6), 0)
     wide = duopoly({"order_up_to": [0, 4000]}, customers={"rate": 5000})
-    with pytest.raises(Refusal, match=r"has 4,001 states x 81 prices x 4,001 levels, .* give fewer prices or levels"):
+    with pytest.raises(UserError, match=r"has 4,001 states x 81 prices x 4,001 levels, .* give fewer prices or levels"):
         solve(wide, 0)
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import nbinom, poisson
 
 from market.demand.equilibrium import Logit, nash_prices, shares
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import (
     demand_quantile,
@@ -172,26 +172,26 @@ def test_same_question_same_answer() -> None:
 
 
 def test_free_holding_is_refused_by_name() -> None:
-    with pytest.raises(Refusal, match=r"market.sellers.1 \(b\).holding_cost must be above 0"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(b\).holding_cost must be above 0"):
         newsvendor_level(market(), 1, PRICE)
-    with pytest.raises(Refusal, match="holding_cost must be above 0"):
+    with pytest.raises(UserError, match="holding_cost must be above 0"):
         service_level(3.0, 2.0, 0.0)
 
 
 def test_markets_made_to_order_have_no_level() -> None:
     spec = market({"holding_cost": 0.0}, inventory="make_to_order")
-    with pytest.raises(Refusal, match=r"market.sellers.0 \(a\): a market made to order holds no stock"):
+    with pytest.raises(UserError, match=r"market.sellers.0 \(a\): a market made to order holds no stock"):
         newsvendor_level(spec, 0, PRICE)
 
 
 @pytest.mark.parametrize("q", [-0.1, 1.0, math.nan])
 def test_impossible_quantiles_are_refused(q: float) -> None:
-    with pytest.raises(Refusal, match="0 <= q < 1"):
+    with pytest.raises(UserError, match="0 <= q < 1"):
         demand_quantile(market(), 0, PRICE, 1, q)
 
 
 def test_draws_must_be_a_power_of_two() -> None:
-    with pytest.raises(Refusal, match="power of 2, got 1000"):
+    with pytest.raises(UserError, match="power of 2, got 1000"):
         demand_quantile(market(), 0, PRICE, 1, 0.5, draws=1000)
 
 

@@ -11,23 +11,23 @@ import pytest
 import torch
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.config.run import load_run
 from policies.storage.training_state import RunState, unpack
-from policies.training import loop as learning
-from policies.training.checkpointing import Keeping
+from policies.training import loop
+from policies.training.checkpointing import CheckpointOptions
 from policies.training.divergence import Diverged, play_period, unsound
 from policies.training.resume import ResumeOrder, resume
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from policies.training.train import TrainOrder, train
 from tests.helpers.real_runs import metrics, three_learners, weights
 
 
-def new(folder: Path, **learners: Any) -> Training:
-    return Training(load_run(three_learners(folder, 9_600, **learners)), 0, "cpu")
+def new(folder: Path, **learners: Any) -> TrainingRun:
+    return TrainingRun(load_run(three_learners(folder, 9_600, **learners)), 0, "cpu")
 
 
-def first_weight(training: Training, seat: int) -> torch.Tensor:
+def first_weight(training: TrainingRun, seat: int) -> torch.Tensor:
     return next(iter(training.play.learners[seat].algorithm.parameters()))
 
 
@@ -63,21 +63,21 @@ def test_a_loss_out_of_all_bounds_names_the_seat_and_the_step(tmp_path: Path, mo
 
 def spoil(patch: pytest.MonkeyPatch, calls: list[int], seat: int = 2) -> None:
     """Put NaN into a seat's weights after each of these periods."""
-    real, count = learning.play_period, [0]
+    real, count = loop.play_period, [0]
 
-    def wrapped(training: Training) -> Any:
+    def wrapped(training: TrainingRun) -> Any:
         count[0] += 1
         if count[0] in calls:
             with torch.no_grad():
                 first_weight(training, seat).fill_(float("nan"))
         return real(training)
 
-    patch.setattr(learning, "play_period", wrapped)
+    patch.setattr(loop, "play_period", wrapped)
 
 
 def run_with(tmp_path: Path, on_nan: Any, **learners: Any) -> tuple[Path, str]:
     said = Console(file=io.StringIO(), width=400)
-    keeping = Keeping(every=1e-9, on_nan=on_nan)
+    keeping = CheckpointOptions(every=1e-9, on_nan=on_nan)
     config = three_learners(tmp_path, 9_600, **learners)
     order = TrainOrder(config, device="cpu", name="run", runs=tmp_path / "runs", keeping=keeping)
     return train(order, said), said.file.getvalue()  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def test_a_run_stops_and_names_the_seat_the_step_and_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, [30])
-    with pytest.raises(Refusal) as stop:
+    with pytest.raises(UserError) as stop:
         run_with(tmp_path, "stop")
     run = tmp_path / "runs" / "run"
     said = str(stop.value)
@@ -121,12 +121,12 @@ def test_rollback_goes_back_and_halves_that_learners_rate_for_good(
     rows = metrics(run)
     assert rows[rows["metric"] == "rollbacks"]["value"].tolist() == [1.0, 2.0]
     rates = rows[rows["metric"] == "learning_rate"].groupby("seller")["value"].last()
-    built = Training(load_run(run / "config.yaml"), 0, "cpu").play.learners
+    built = TrainingRun(load_run(run / "config.yaml"), 0, "cpu").play.learners
     assert rates["c"] == 0.25 * built[2].options.lr and rates["a"] == built[0].options.lr
 
 
 def test_after_five_rollbacks_a_run_stops(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"seats\.c: ddpg diverged .*|seller c.*") as stop:
+    with pytest.raises(UserError, match=r"seats\.c: ddpg diverged .*|seller c.*") as stop:
         run_with(tmp_path, "rollback", ddpg={"lr": 1e9, "critic_lr": 1e9})
     assert "after 5 rollbacks" in str(stop.value)
     about = json.loads((tmp_path / "runs" / "run" / "run.json").read_text())

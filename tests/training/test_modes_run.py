@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.evaluation.run_sellers import frozen_run
 from policies.sellers.mixture import MixtureSeller
 from policies.storage.run_folder import saved_sellers
@@ -52,5 +52,5 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
 
 
 def test_a_run_in_another_mode_has_no_mixture() -> None:
-    with pytest.raises(Refusal, match=r"run: has no mixture, its selfplay is independent; a run with selfplay: psro"):
+    with pytest.raises(UserError, match=r"run: has no mixture, its selfplay is independent; a run with selfplay: psro"):
         frozen_run(small_run(), "mixture")

@@ -17,21 +17,19 @@ import torch
 import yaml
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.cli.main import main
 from policies.common.interrupt import Stopped, careful, deferred, install, raise_swallowed
 from policies.storage.run_folder import saved_sellers
 from policies.storage.training_state import RunState, locked, unpack
-from policies.training import checkpointing as keeper
-from policies.training import loop as assess
-from policies.training import loop as learning
+from policies.training import checkpointing, loop
 from policies.training import train as training
-from policies.training.checkpointing import Keeper, Keeping
+from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.resume import ResumeOrder, resume
 from policies.training.train import TrainOrder, train
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners
 
-OFTEN = Keeping(every=1e-9)
+OFTEN = CheckpointOptions(every=1e-9)
 
 
 class Killed(BaseException):
@@ -50,10 +48,10 @@ def _config(folder: Path) -> Path:
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(folder: Path, config: Path) -> Path:
-    return begin(config, "whole", Keeping())[0]
+    return begin(config, "whole", CheckpointOptions())[0]
 
 
-def begin(config: Path, name: str, keeping: Keeping = OFTEN, **more: Any) -> tuple[Path, str]:
+def begin(config: Path, name: str, keeping: CheckpointOptions = OFTEN, **more: Any) -> tuple[Path, str]:
     """Train; the run's folder and what was printed."""
     said = Console(file=io.StringIO(), width=300)
     runs = config.parent / "runs"
@@ -85,12 +83,12 @@ def killed_at(where: Any, name: str, call: int, patch: pytest.MonkeyPatch, after
 
 
 MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
-    "before anything is evaluated": (learning, "assess", 1, False, None),
-    "after the first evaluation, before its checkpoint": (Keeper, "save", 1, False, None),
-    "in a period": (learning, "play_period", 33, False, 3072),
-    "after a period": (learning, "play_period", 25, True, 2304),
-    "after an evaluation, before its checkpoint": (learning, "show", 3, True, 4704),
-    "while policies are saved": (assess.Training, "_save", 22, False, None),
+    "before anything is evaluated": (loop, "assess", 1, False, None),
+    "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
+    "in a period": (loop, "play_period", 33, False, 3072),
+    "after a period": (loop, "play_period", 25, True, 2304),
+    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 4704),
+    "while policies are saved": (loop.TrainingRun, "_save", 22, False, None),
     "before the final table": (training, "final_judgement", 1, False, 9600),
     "after the final table": (training, "record_results", 1, True, 9600),
 }
@@ -117,8 +115,8 @@ def test_a_run_is_cut_off_twice_and_what_it_wrote_in_between_is_not_there_twice(
     run = config.parent / "runs" / "twice"
     for attempt in range(3):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_at(learning, "show", 2, patch) if not attempt else killed_at(learning, "assess", 1, patch, True)
-            go_on(run) if attempt else begin(config, run.name, Keeping(every=1e6))
+            killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "assess", 1, patch, True)
+            go_on(run) if attempt else begin(config, run.name, CheckpointOptions(every=1e6))
     assert len(list(run.glob("events.out.tfevents.*"))) >= 2
     go_on(run)
     assert_the_same(run, whole)
@@ -142,10 +140,10 @@ def test_recurrent_and_averse_learners_go_on_to_the_same_bits(
     data = yaml.safe_load(config.read_text())
     data["seats"] |= {"a": {"learner": "dqn"} | GRU, "c": THIRD[third]}
     config.write_text(yaml.safe_dump(data))
-    whole, run = begin(config, "whole", Keeping())[0], tmp_path / "runs" / "cut"
+    whole, run = begin(config, "whole", CheckpointOptions())[0], tmp_path / "runs" / "cut"
     for again, call in enumerate((34, 6)):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_at(learning, "play_period", call, patch)
+            killed_at(loop, "play_period", call, patch)
             go_on(run) if again else begin(config, "cut")
     assert "goes on from step " in go_on(run)
     assert json.loads((run / "run.json").read_text())["resumed"][0]["step"] == 33 * 96
@@ -161,7 +159,7 @@ def cut_run() -> Path:
 
     folder = Path(tempfile.mkdtemp())
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        killed_at(learning, "play_period", 30, patch)
+        killed_at(loop, "play_period", 30, patch)
         begin(three_learners(folder, budget=9_600), "cut")
     return folder / "runs" / "cut"
 
@@ -205,7 +203,7 @@ def test_a_damaged_state_is_not_counted_as_a_generation(cut: Path) -> None:
 def test_when_both_are_damaged_both_are_named(cut: Path) -> None:
     for path in RunState(cut).files():
         path.write_bytes(b"not a state")
-    with pytest.raises(Refusal, match=r"000\d+\.state is damaged.*000\d+\.state is damaged.*no checkpoint"):
+    with pytest.raises(UserError, match=r"000\d+\.state is damaged.*000\d+\.state is damaged.*no checkpoint"):
         go_on(cut)
 
 
@@ -218,7 +216,7 @@ def test_a_pickle_is_not_run(cut: Path, tmp_path: Path) -> None:
     torch.save({"state": Harm()}, file)
     for path in RunState(cut).files():
         path.write_bytes(file.getvalue())
-    with pytest.raises(Refusal, match="damaged"):
+    with pytest.raises(UserError, match="damaged"):
         go_on(cut)
     assert not (tmp_path / "harm").exists()
 
@@ -275,7 +273,7 @@ REFUSED: dict[Callable[[Path], Any], str] = {
 @pytest.mark.parametrize("harm", REFUSED)
 def test_what_cannot_go_on_is_refused(harm: Callable[[Path], Any], cut: Path) -> None:
     harm(cut)
-    with pytest.raises(Refusal, match=REFUSED[harm]):
+    with pytest.raises(UserError, match=REFUSED[harm]):
         go_on(cut)
 
 
@@ -285,13 +283,13 @@ def test_other_versions_are_named(cut: Path, monkeypatch: pytest.MonkeyPatch) ->
     (cut / "run.json").write_text(json.dumps(about))
     with monkeypatch.context() as patch, pytest.raises(Killed):
         said = Console(file=io.StringIO(), width=300)
-        killed_at(learning, "play_period", 1, patch)
+        killed_at(loop, "play_period", 1, patch)
         resume(ResumeOrder(cut), said)
     assert "warning: not the versions that the run began with (torch 1.0 -> " in said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_one_process_holds_a_run_at_a_time(cut: Path) -> None:
-    with locked(cut), pytest.raises(Refusal, match=rf"another process \(number {os.getpid()}\) is training this run"):
+    with locked(cut), pytest.raises(UserError, match=rf"another process \(number {os.getpid()}\) is training this run"):
         go_on(cut)
 
 
@@ -302,9 +300,9 @@ def test_a_checkpoint_at_an_evaluation_may_cost_a_share_of_the_time(monkeypatch:
 
     kept: list[float] = []
     now = [100.0]
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now[0])
-    one = Keeper(At, None, Path(), Keeping(every=60), None, course=At)  # type: ignore[arg-type]
-    monkeypatch.setattr(Keeper, "save", lambda self: kept.append(now[0]))
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
+    one = Checkpointer(At, None, Path(), CheckpointOptions(every=60), None, course=At)  # type: ignore[arg-type]
+    monkeypatch.setattr(Checkpointer, "save", lambda self: kept.append(now[0]))
     one._written, one._cost = 100.0, 0.1  # 2 % of five seconds
     for now[0] in (104.9, 105.1):
         one.save_at_evaluation()

@@ -11,11 +11,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.cli.main import main
 from policies.common.progress import TrainingBar, progress
 from policies.storage.run_folder import saved_sellers
-from policies.training import loop as learning
+from policies.training import loop
 from tests.helpers.small_run import ROOT, small_run, train_small
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
@@ -89,7 +89,7 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(learning, "assess", stop)
+    monkeypatch.setattr(loop, "assess", stop)
     assert main(["train", str(ROOT / "configs" / "duopoly.yaml"), "--runs", str(tmp_path), "--name", "cut"]) == 130
     assert list(saved_sellers(tmp_path / "cut")) == ["left", "right"]
     said = capsys.readouterr().err
@@ -101,7 +101,7 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
 
 
 def test_a_learner_that_diverged_is_named_and_its_last_good_policy_kept(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"seats\.right: ddpg diverged|action of seller right: NaN"):
+    with pytest.raises(UserError, match=r"seats\.right: ddpg diverged|action of seller right: NaN"):
         train_small(tmp_path, "wild", changes=("learners.ddpg.lr=1e30", "learners.ddpg.critic_lr=1e30"))
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "wild").values())
 

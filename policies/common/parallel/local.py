@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
 from policies.common.parallel.tasks import RETRIES, Listener, Lost, Work
 
@@ -124,7 +124,7 @@ def _end(kind: str, content: Any, number: int, listener: Listener) -> None:
     if kind == "failed":
         raise RuntimeError(f"task {number} failed in its process:\n{content}")
     if kind == "refused":
-        listener.refused(number, Refusal(content))
+        listener.refused(number, UserError(content))
     else:
         listener.finished(number, content)
 
@@ -188,7 +188,7 @@ def _outcome(work: Work, shared: Any, task: Any, line: Connection) -> tuple[str,
         return "done", work(shared, task, say)
     except GONE:
         raise
-    except Refusal as problem:
+    except UserError as problem:
         return "refused", str(problem)
     except Exception:  # noqa: BLE001
         # Whatever it is, the process that asked has to end with it.

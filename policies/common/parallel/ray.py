@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
 from policies.common.parallel.tasks import RETRIES, Engine, Listener, Lost, Work
 
@@ -39,14 +39,14 @@ def open_ray(address: str, processes: int | None) -> Iterator[Engine]:
     Args:
         processes: tasks at a time (default: as many as Ray has cores for); of a Ray started here also its cores.
 
-    Raises :class:`Refusal` where Ray is not installed or cannot be reached.
+    Raises :class:`UserError` where Ray is not installed or cannot be reached.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:
-        raise Refusal("--ray: Ray is not installed; pip install 'bazaar-market[ray]' brings it") from None
+        raise UserError("--ray: Ray is not installed; pip install 'bazaar-market[ray]' brings it") from None
     place = _connect(ray, address, processes)
     try:
         yield OnRay(ray, processes)
@@ -69,7 +69,9 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
             ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as problem:
             reason = str(problem).split("\n")[0]
-            raise Refusal(f"--ray {address}: cannot be reached ({reason}); auto starts a Ray on this machine") from None
+            raise UserError(
+                f"--ray {address}: cannot be reached ({reason}); auto starts a Ray on this machine"
+            ) from None
         return None
     if not any(name.startswith("RAY_AUTH_") for name in os.environ):  # else Ray writes a token into the user's home
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -90,11 +92,11 @@ def _refuse_unreachable(address: str) -> None:
     """Before Ray tries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
-        raise Refusal(f"--ray {address}: must be auto or HOST:PORT")
+        raise UserError(f"--ray {address}: must be auto or HOST:PORT")
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except (OSError, OverflowError) as problem:
-        raise Refusal(f"--ray {address}: cannot be reached ({problem}); auto starts a Ray on this machine") from None
+        raise UserError(f"--ray {address}: cannot be reached ({problem}); auto starts a Ray on this machine") from None
 
 
 class OnRay:
@@ -137,11 +139,11 @@ class OnRay:
             raise Lost from None
         except self._ray.exceptions.RayTaskError as problem:
             said = "its processes cannot do the tasks; is this bazaar installed there?"
-            raise Refusal(f"--ray: {said} ({problem.cause})") from None
+            raise UserError(f"--ray: {said} ({problem.cause})") from None
         if kind == "failed":
             raise RuntimeError(f"task {number} failed in its process:\n{content}")
         if kind == "refused":
-            listener.refused(number, Refusal(content))
+            listener.refused(number, UserError(content))
         else:
             listener.finished(number, content)
 
@@ -191,7 +193,7 @@ def carry_out(desk: Any, number: int, work: Work, shared: Any, task: Any) -> tup
     numba.set_num_threads(1)  # Ray gives it one core
     try:
         return "done", work(shared, task, lambda what: ray.get(desk.tell.remote(number, what)))
-    except Refusal as problem:
+    except UserError as problem:
         return "refused", str(problem)
     except Exception:  # noqa: BLE001
         # Whatever it is, the one who asked has to end with it.

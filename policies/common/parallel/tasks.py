@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from market.errors import Refusal
+from market.errors import UserError
 
 Say = Callable[[Any], Any]
 Work = Callable[[Any, Any, Say], Any]
@@ -34,8 +34,8 @@ class Listener:
     def finished(self, task: int, result: Any) -> None:
         """A task is done."""
 
-    def refused(self, task: int, problem: Refusal) -> None:
-        """A task cannot be done: its work raised :class:`Refusal`. Raises it, so that everything stops."""
+    def refused(self, task: int, problem: UserError) -> None:
+        """A task cannot be done: its work raised :class:`UserError`. Raises it, so that everything stops."""
         raise problem
 
 
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """Carry out all tasks, in whatever order; returns when the last is done.
 
         Raises:
-            Refusal: of the listener, or a task's process was ended from outside more than ``RETRIES`` times.
+            UserError: of the listener, or a task's process was ended from outside more than ``RETRIES`` times.
             RuntimeError: a task's work failed, with its traceback.
         """
 
@@ -65,7 +65,7 @@ class Here:
         for number, task in enumerate(tasks):
             try:
                 result = work(shared, task, lambda what, number=number: listener.said(number, what))  # type: ignore[misc]
-            except Refusal as problem:
+            except UserError as problem:
                 listener.refused(number, problem)
                 continue
             raise_swallowed()
@@ -77,7 +77,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Lost(Refusal):
+class Lost(UserError):
     """A task's process was ended from outside again and again."""
 
     def __init__(self, onward: str = "finished tasks are kept: call it again, perhaps with fewer --processes") -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from market.demand.equilibrium import prices_of
-from market.errors import Refusal
-from market.spec.models import MarketSpec, Seller
+from market.errors import UserError
+from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
 from market.theory.newsvendor import mean_demand
 from policies.sellers.protocol import Memory, View
@@ -50,7 +50,7 @@ class Seat:
     index: int
 
     @property
-    def seller(self) -> Seller:
+    def seller(self) -> SellerSpec:
         """The seat's costs and ranges."""
         return self.spec.sellers[self.index]
 
@@ -93,7 +93,7 @@ class Seat:
         return min(max(price, self.seller.prices[0]), self.seller.prices[1])
 
     def posted(self, price: float) -> Floats:
-        """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`Refusal` where rivals have none."""
+        """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`UserError` where rivals have none."""
         prices = self.nash.copy() if self.rivals else np.zeros(1)
         prices[self.index] = price
         return prices
@@ -106,7 +106,7 @@ class Seat:
         """As :meth:`posted`, with the middle of the rivals' ranges where there are no Nash prices."""
         try:
             return self.posted(price)
-        except Refusal:
+        except UserError:
             prices = np.array([sum(seller.prices) / 2 for seller in self.spec.sellers])
             prices[self.index] = price
             return prices
@@ -116,17 +116,17 @@ class Seat:
         return mean_demand(self.spec, self.index, self.reference(price))
 
     def need_rivals_prices(self) -> None:
-        """Raise :class:`Refusal` when no rival's price can be seen."""
+        """Raise :class:`UserError` when no rival's price can be seen."""
         if len(self.spec.sellers) == 1:
-            raise Refusal(f"needs a rival, and {self.spec.name} has one seller")
+            raise UserError(f"needs a rival, and {self.spec.name} has one seller")
         if self.spec.visibility.rivals_prices == "hidden":
-            raise Refusal("needs the rivals' prices, and market.visibility.rivals_prices is hidden")
+            raise UserError("needs the rivals' prices, and market.visibility.rivals_prices is hidden")
 
     def refuse_free_stock(self) -> None:
-        """Raise :class:`Refusal` when more stock is never worse, so that no level is best."""
+        """Raise :class:`UserError` when more stock is never worse, so that no level is best."""
         if self.seller.holding_cost <= 0:
             where = f"market.sellers.{self.index} ({self.seller.name}).holding_cost"
-            raise Refusal(f"{where} must be above 0: stock that costs nothing to hold has no best level")
+            raise UserError(f"{where} must be above 0: stock that costs nothing to hold has no best level")
 
 
 @contextmanager
@@ -134,8 +134,8 @@ def place(where: str) -> Iterator[None]:
     """Put ``where`` before the message of a refusal that comes from inside."""
     try:
         yield
-    except Refusal as problem:
-        raise Refusal(f"{where}: {problem}") from None
+    except UserError as problem:
+        raise UserError(f"{where}: {problem}") from None
 
 
 def amount_or(*words: str) -> BeforeValidator:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import SerializeAsAny
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec, Model, parse_model
 from market.state import Floats
 from policies.sellers.protocol import Memory, View
@@ -49,7 +49,7 @@ class Rules(Model):
     def completed(self, spec: MarketSpec) -> Rules:
         """With the default replenishment rule where the market holds stock; refuses one where it does not."""
         if not spec.stocked and self.replenishment is not None:
-            raise Refusal(
+            raise UserError(
                 f"replenishment: means nothing when market.inventory is make_to_order: "
                 f"leave {self.replenishment.rule} out"
             )
@@ -63,7 +63,7 @@ class Rules(Model):
         """The optimum decides prices and orders together, from one solution."""
         own = OptimalOrders(gamma=pricing.gamma)
         if self.replenishment not in (None, OptimalOrders(), own):
-            raise Refusal(
+            raise UserError(
                 f"replenishment: optimal decides price and order together: leave {self.replenishment.rule} out, or "
                 "give another pricing rule"
             )
@@ -74,7 +74,7 @@ class Rules(Model):
         return Rules(pricing=self.pricing, replenishment=replenishment)
 
     def check(self, spec: MarketSpec, seat: int) -> None:
-        """Raise :class:`Refusal` when the rules cannot play this seat; levels to be searched are not searched."""
+        """Raise :class:`UserError` when the rules cannot play this seat; levels to be searched are not searched."""
         rules = self.completed(spec)
         if rules.replenishment is not None and rules.searched:
             with place(f"seats.{spec.names[seat]}.replenishment.{rules.replenishment.rule}"):
@@ -98,7 +98,7 @@ def _plain(value: object) -> str:
 def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = None) -> Rules:
     """Read rules from text or a mapping; with ``spec``, complete them for that market.
 
-    Raises :class:`Refusal` that begins with ``where`` and names the key and the rule.
+    Raises :class:`UserError` that begins with ``where`` and names the key and the rule.
     """
     if isinstance(data, Rules):
         rules = data
@@ -107,20 +107,20 @@ def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = No
     elif isinstance(data, Mapping):
         rules = _from_mapping(data, where)
     else:
-        raise Refusal(f"{where}: must be rules such as nash+base_stock, or a mapping with the key pricing")
+        raise UserError(f"{where}: must be rules such as nash+base_stock, or a mapping with the key pricing")
     if spec is None:
         return rules
     try:
         return rules.completed(spec)
-    except Refusal as problem:
-        raise Refusal(f"{where}.{problem}") from None
+    except UserError as problem:
+        raise UserError(f"{where}.{problem}") from None
 
 
 def _from_text(text: str, where: str) -> Rules:
     match = TEXT.fullmatch(text)
     if match is None:
         cut = "; YAML cuts lists at commas, so quote rules that have one" if text.count("(") > text.count(")") else ""
-        raise Refusal(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock{cut}")
+        raise UserError(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock{cut}")
     first, _, _, second, *_ = match.groups()
     pricing = _part(first, PRICING, f"{where}.pricing")
     replenishment = None if second is None else _part(second, REPLENISHMENT, f"{where}.replenishment")
@@ -130,9 +130,9 @@ def _from_text(text: str, where: str) -> Rules:
 def _from_mapping(data: Mapping[Any, Any], where: str) -> Rules:
     for key in data:
         if key not in ("pricing", "replenishment"):
-            raise Refusal(f"{where}.{key}: unknown key; rules have pricing and replenishment")
+            raise UserError(f"{where}.{key}: unknown key; rules have pricing and replenishment")
     if data.get("pricing") is None:
-        raise Refusal(f"{where}.pricing: this key is required")
+        raise UserError(f"{where}.pricing: this key is required")
     pricing = _part(data["pricing"], PRICING, f"{where}.pricing")
     given = data.get("replenishment")
     replenishment = None if given is None else _part(given, REPLENISHMENT, f"{where}.replenishment")
@@ -145,20 +145,20 @@ def _part(data: object, table: Mapping[str, type[Kind]], where: str) -> Kind:
     if isinstance(data, str):
         match = PART.fullmatch(data)
         if match is None:
-            raise Refusal(f"{where}: {data!r} must be a rule such as name or name(option=value)")
+            raise UserError(f"{where}: {data!r} must be a rule such as name or name(option=value)")
         name, inside = match.groups()
         options = _options(inside or "", f"{where}.{name}")
     elif isinstance(data, Mapping) and len(data) == 1:
         ((name, options),) = data.items()
     else:
-        raise Refusal(f"{where}: must be the name of one rule, alone or with its options")
+        raise UserError(f"{where}: must be the name of one rule, alone or with its options")
     if name not in table:
-        raise Refusal(f"{where}: unknown rule {name!r}; the rules are {', '.join(table)}")
+        raise UserError(f"{where}: unknown rule {name!r}; the rules are {', '.join(table)}")
     known = table[name].model_fields
     if isinstance(options, Mapping):
         for key in options:
             if key not in known:
-                raise Refusal(f"{where}.{name}.{key}: unknown key; {name} has {', '.join(known) or 'no options'}")
+                raise UserError(f"{where}.{name}.{key}: unknown key; {name} has {', '.join(known) or 'no options'}")
     return parse_model(table[name], {} if options is None else options, f"{where}.{name}")
 
 
@@ -167,9 +167,9 @@ def _options(text: str, where: str) -> dict[str, str]:
     for item in text.split(",") if text.strip() else []:
         name, equals, value = (part.strip() for part in item.partition("="))
         if not (name and equals and value):
-            raise Refusal(f"{where}: {item.strip()!r} must be option=value")
+            raise UserError(f"{where}: {item.strip()!r} must be option=value")
         if name in options:
-            raise Refusal(f"{where}.{name}: is given twice")
+            raise UserError(f"{where}.{name}: is given twice")
         options[name] = value
     return options
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
@@ -102,7 +102,7 @@ def _opponents(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> l
     seats = range(len(spec.sellers))
     if rivals is not None:
         if len(rivals) != len(seats):
-            raise Refusal(f"rivals: {spec.name} has {len(seats)} seats, got rules for {len(rivals)}")
+            raise UserError(f"rivals: {spec.name} has {len(seats)} seats, got rules for {len(rivals)}")
         return [None if k == seat else compose(rivals[k], spec, k) for k in seats]
     return [None if k == seat else _default_rival(spec, k) for k in seats]
 
@@ -110,7 +110,7 @@ def _opponents(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> l
 def _default_rival(spec: MarketSpec, seat: int) -> Seller:
     try:
         return compose(Rules(pricing=Nash()), spec, seat)
-    except Refusal:
+    except UserError:
         at = Seat(spec, seat)
         level = 2 * at.mean_demand(at.middle) * (at.seller.lead_time + 1)
         return compose(Rules(pricing=Constant(), replenishment=BaseStock(level=level)), spec, seat)

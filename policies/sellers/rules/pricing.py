@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from market.demand.equilibrium import Logit
 from market.demand.script import recorded_prices
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import Model, NonNegative, Positive
 from market.state import Floats
 from market.theory.best_response import best_response
@@ -148,7 +148,7 @@ class BestResponse(PricingRule):
     def bind(self, seat: Seat, target: Target) -> Rule:
         seat.need_rivals_prices()
         if seat.spec.prices_linger:
-            raise Refusal(
+            raise UserError(
                 "needs demand that depends on the period's prices alone, and market.reference_price.weight is above 0"
             )
         logit = Logit.of(seat.spec, limit=RESPONSE_NODES)
@@ -231,7 +231,7 @@ class Clearance(PricingRule):
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         if not seat.spec.stocked:
-            raise Refusal("needs stock, and market.inventory is make_to_order")
+            raise UserError("needs stock, and market.inventory is make_to_order")
         price = self.usual(seat)
         level = np.maximum(target(), 1e-9)
         normal = np.maximum(level - seat.mean_demand(price), 0.0)
@@ -277,7 +277,9 @@ class History(PricingRule):
     def usual(self, seat: Seat) -> float:
         prices = recorded_prices(seat.spec)
         if prices is None:
-            raise Refusal("needs the prices on record of a sales file, and the market has no market.tape: {file: ...}")
+            raise UserError(
+                "needs the prices on record of a sales file, and the market has no market.tape: {file: ...}"
+            )
         return float(prices[:, : seat.spec.horizon, seat.index].mean())
 
     def bind(self, seat: Seat, target: Target) -> Rule:
@@ -314,7 +316,7 @@ def inside(seat: Seat, price: float) -> float:
     """A price that the user asked for by name must be one that the seat can post."""
     low, high = seat.seller.prices
     if not low <= price <= high:
-        raise Refusal(f"price {price:g} lies outside the seat's prices [{low:g}, {high:g}]")
+        raise UserError(f"price {price:g} lies outside the seat's prices [{low:g}, {high:g}]")
     return price
 
 
@@ -327,14 +329,14 @@ def lowest_nash(seat: Seat) -> float:
 def rivals_prices(view: View) -> Floats:
     """The rivals' last prices (M, R), which a rule that asks has been told are visible."""
     if view.rivals_price is None:
-        raise Refusal("the rivals' prices are hidden in this view")
+        raise UserError("the rivals' prices are hidden in this view")
     return view.rivals_price
 
 
 def known(view: View) -> Floats:
     """The prices on record (M,), which a rule that asks has been told are there."""
     if view.recorded is None:
-        raise Refusal("no prices are on record in this view")
+        raise UserError("no prices are on record in this view")
     return view.recorded.copy()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.special import ndtri
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.decisions import order_quantity
 from market.spec.models import Model, NonNegative
 from market.state import Floats
@@ -199,7 +199,7 @@ class OptimalOrders(ReplenishmentRule):
     gamma: Discount | None = Field(default=None, description="discount factor; default the average over periods")
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
-        raise Refusal("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
+        raise UserError("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
 
     def bind(self, seat: Seat, price: Price) -> Rule:
         return order_rule(best_orders(seat, price(), self.gamma))
@@ -208,7 +208,7 @@ class OptimalOrders(ReplenishmentRule):
         if isinstance(pricing, Optimal):
             return order_rule(joint_optimum(seat, pricing.gamma, pricing.prices))
         if not pricing.constant:
-            raise Refusal(
+            raise UserError(
                 f"needs a price that never changes, and {pricing.rule} changes it: give constant, cost_plus, nash or "
                 "collusive, or optimal alone, which decides both"
             )
@@ -219,14 +219,16 @@ def newsvendor(seat: Seat, price: Price) -> float:
     """The newsvendor level at the seller's usual price and the rivals' Nash prices, units."""
     try:
         return seat.units(newsvendor_level(seat.spec, seat.index, seat.posted(price())))
-    except Refusal as problem:
-        raise Refusal(f"{problem}; or give a level in units") from None
+    except UserError as problem:
+        raise UserError(f"{problem}; or give a level in units") from None
 
 
 def economic_order(seat: Seat, price: Price) -> float:
     """``sqrt(2 d K / h)``, units: mean demand 8, order cost 1 and holding cost 0.25 make 8."""
     if seat.seller.holding_cost <= 0:
-        raise Refusal("needs s and S in units, since holding_cost is 0: stock that costs nothing to hold has no bound")
+        raise UserError(
+            "needs s and S in units, since holding_cost is 0: stock that costs nothing to hold has no bound"
+        )
     return math.sqrt(2 * seat.mean_demand(price()) * seat.seller.order_cost / seat.seller.holding_cost)
 
 
@@ -240,7 +242,7 @@ def expected_demand(seat: Seat, price: float) -> tuple[float, float]:
 def found(value: float | str, option: str) -> float:
     """A number, which ``best`` has to be turned into before a rule plays."""
     if isinstance(value, str):
-        raise Refusal(f"{option}: {value} must be searched first (policies.sellers.rules.level_search.best_level)")
+        raise UserError(f"{option}: {value} must be searched first (policies.sellers.rules.level_search.best_level)")
     return value
 
 

@@ -21,8 +21,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.errors import Refusal
-from policies.evaluation.evaluate import terminal
+from market.errors import UserError
+from policies.common.console import terminal
 from policies.storage.run_folder import write_json
 from policies.studies.bench import bench_profile
 from policies.studies.bench import workloads as bench_work
@@ -35,7 +35,7 @@ PACKAGES = ("numpy", "numba", "torch", "tianshou", "pettingzoo", "supersuit")
 
 
 class Figure(NamedTuple):
-    """One line of the table; ``prepare`` may raise :class:`Refusal` where it cannot be measured."""
+    """One line of the table; ``prepare`` may raise :class:`UserError` where it cannot be measured."""
 
     what: str
     wanted: float | None
@@ -81,11 +81,11 @@ def run_bench(
     ``profile``: where the time of training goes, in place of the figures.
 
     Raises:
-        Refusal: an unknown key, no time, or a file that cannot be written, before anything is measured.
+        UserError: an unknown key, no time, or a file that cannot be written, before anything is measured.
     """
     keys = _chosen(only)
     if not (math.isfinite(seconds) and seconds > 0):
-        raise Refusal(f"--seconds {seconds}: must be a time above 0")
+        raise UserError(f"--seconds {seconds}: must be a time above 0")
     if json is not None:
         _refuse_unwritable(json)
     console = terminal()
@@ -114,7 +114,7 @@ def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
     with console.status(progress):
         try:
             result = measure(figure.prepare(), seconds)
-        except Refusal as refusal:
+        except UserError as refusal:
             result = {"seller_periods_per_second": None, "note": f"skipped: {refusal}"}
     return result | {"wanted": figure.wanted}
 
@@ -122,7 +122,7 @@ def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
 def _chosen(only: Sequence[str] | None) -> list[str]:
     for key in only or ():
         if key not in FIGURES:
-            raise Refusal(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
+            raise UserError(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
     return [key for key in FIGURES if not only or key in only]
 
 
@@ -131,7 +131,7 @@ def _refuse_unwritable(path: Path) -> None:
     try:
         path.open("a").close()
     except OSError as error:
-        raise Refusal(f"--json {path}: cannot be written ({error.strerror})") from None
+        raise UserError(f"--json {path}: cannot be written ({error.strerror})") from None
     if new:
         path.unlink()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from market.envs.parallel import parallel_env
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
@@ -94,9 +94,9 @@ def plain(ordered: float, stock: int, whole: bool) -> Work:
 
 
 def orange_juice() -> Work:
-    """That config's market with prices near Nash and orders near mean sales; Refusal where the file is not."""
+    """That config's market with prices near Nash and orders near mean sales; UserError where the file is not."""
     if not ORANGE_JUICE.is_file():
-        raise Refusal(f"{ORANGE_JUICE} is not in this folder: run bazaar bench where it is")
+        raise UserError(f"{ORANGE_JUICE} is not in this folder: run bazaar bench where it is")
     spec = MarketSpec.load(ORANGE_JUICE)
     price = np.array([1.6 * seller.unit_cost for seller in spec.sellers])
     orders = np.full((1, MARKETS, len(price)), 0.06 * spec.customers.rate)
@@ -199,11 +199,11 @@ def _finish() -> None:
 
 
 def on_gpu() -> Work:
-    """The same with everything that learns on a GPU; Refusal where there is none."""
+    """The same with everything that learns on a GPU; UserError where there is none."""
     import torch
 
     if not torch.cuda.is_available():
-        raise Refusal("torch finds no CUDA device")
+        raise UserError("torch finds no CUDA device")
     return training(setup=Trained(device="cuda"))
 
 

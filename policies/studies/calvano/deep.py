@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
@@ -23,16 +23,16 @@ LEARNERS = ("dqn", "a2c")
 
 
 def refuse_more_than_prices(spec: MarketSpec) -> None:
-    """Raise :class:`Refusal` where what a seller sees is more than last period's prices, so that no table says all."""
+    """Raise :class:`UserError` where what a seller sees is more than last period's prices, so that no table says all."""
     known = ("own_price", "own_sold")
     other = [f.name for f in feature_list(spec) if f.name not in known and not f.name.endswith("_price")]
     if other:
-        raise Refusal(
+        raise UserError(
             f"{spec.name}: its sellers see {other[0]}, so their play is no table of last prices; use --seeds 0"
         )
     random = spec.demand_shock.common or spec.customers.shock.sd or any(seller.xi for seller in spec.sellers)
     if random or spec.customers.mode == "sampled" or spec.customers.trend:
-        raise Refusal(f"{spec.name}: units sold are random, so sellers see more than last prices; use --seeds 0")
+        raise UserError(f"{spec.name}: units sold are random, so sellers see more than last prices; use --seeds 0")
 
 
 def strategy_table(seller: Seller, game: PriceGame, seat: int) -> Ints:
@@ -50,7 +50,7 @@ def deep_config(config: RunConfig, learner: str, gamma: float, budget: int | Non
     grids = [seller.model_copy(update={"actions": "grid"}) for seller in config.market.sellers]
     options = {**config.learners.get(learner, {}), "gamma": gamma}
     if options.get("recurrent", "none") != "none" or options.get("stack", 1) != 1:
-        raise Refusal(f"learners.{learner}: sellers that remember have no table of last prices; use --seeds 0")
+        raise UserError(f"learners.{learner}: sellers that remember have no table of last prices; use --seeds 0")
     training = config.training.model_copy(update={"budget": budget or config.training.budget})
     return config.model_copy(
         update={
@@ -67,9 +67,9 @@ def train_pair(config: RunConfig, game: PriceGame, seed: int, advance: Callable[
 
     ``advance`` is told the seller-periods done since it was told last.
     """
-    from policies.training.run import Training  # brings Tianshou, which tabular sellers do without
+    from policies.training.run import TrainingRun  # brings Tianshou, which tabular sellers do without
 
-    training = Training(config, seed, "cpu")
+    training = TrainingRun(config, seed, "cpu")
     while training.play.done < config.training.budget:
         before = training.play.done
         training.play.play_period()

@@ -15,7 +15,7 @@ from market.state import Floats
 from market.theory.price_game import Ints, PriceGame
 from policies.evaluation.compare import interval
 from policies.studies.calvano.strategies import (
-    Impulse,
+    SessionImpulse,
     Strategies,
     impulse_response,
     jackknife,
@@ -25,7 +25,7 @@ from policies.studies.calvano.strategies import (
 
 
 @dataclass(frozen=True)
-class Subject:
+class Contender:
     """Whose strategies are looked at: ``key`` names files, ``unit`` is what an interval is taken over, a session or a seed."""
 
     key: str
@@ -43,7 +43,7 @@ class Finding:
     95 % intervals over sessions, NaN where there are too few. ``rematched`` starts from any state alike,
     ``rematched_last`` from the prices that the sellers posted last."""
 
-    subject: Subject
+    subject: Contender
     gain: Floats
     price: Floats
     profit: Floats
@@ -52,7 +52,7 @@ class Finding:
     rematched: float
     rematched_half: float
     rematched_last: float
-    impulse: Impulse
+    impulse: SessionImpulse
 
     @property
     def sessions(self) -> int:
@@ -65,7 +65,7 @@ class Finding:
         return interval(self.gain)
 
 
-def find(subject: Subject, strategies: Strategies, seed: int) -> Finding:
+def find(subject: Contender, strategies: Strategies, seed: int) -> Finding:
     """Look at strategies in the long run, re-matched, and after a deviation; ``seed`` draws starts of re-matched play."""
     game, own = strategies.game, strategies.together()
     ended = long_run(strategies, own, strategies.state)

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import parse_model
 from market.theory.price_game import Ints, PriceGame
+from policies.common.console import refuse_unwritable, terminal
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.reproduce_bar import PhaseBar
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig, load_run
-from policies.evaluation.evaluate import refuse_unwritable, terminal
 from policies.storage.run_folder import choose_folder, describe, write_json
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
-from policies.studies.calvano.findings import Finding, Subject, find, plain_finding
+from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers, refuse_too_many
 from policies.studies.calvano.view import print_findings, save_impulse
@@ -66,7 +66,7 @@ class _Work:
     bar: PhaseBar
     findings: list[Finding] = field(default_factory=list)
 
-    def take(self, subject: Subject, strategies: Strategies, saved: dict[str, Any]) -> None:
+    def take(self, subject: Contender, strategies: Strategies, saved: dict[str, Any]) -> None:
         """Add a finding and keep it at once, so that an interruption loses nothing that is done."""
         self.findings.append(find(subject, strategies, self.order.seed))
         prices: dict[str, Any] = {f"prices_{i}": grid for i, grid in enumerate(self.game.prices)}
@@ -87,7 +87,7 @@ class _Work:
 def reproduce(order: ReproduceOrder, console: Console | None = None) -> Path:
     """Carry out `bazaar reproduce`: train, look, print the tables; returns the folder with files of everything.
 
-    Raises :class:`Refusal` for an experiment that is not known, or a market that tables cannot play.
+    Raises :class:`UserError` for an experiment that is not known, or a market that tables cannot play.
     """
     console = console or terminal()
     config, options = _read(order)
@@ -113,36 +113,36 @@ def reproduce(order: ReproduceOrder, console: Console | None = None) -> Path:
 def default_config(what: str) -> Path:
     """Where the experiment's configuration lies: below the working directory, or beside the installed code."""
     if what not in KNOWN:
-        raise Refusal(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
+        raise UserError(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
     for root in (Path(), Path(__file__).resolve().parents[3]):
         path = root / "configs" / f"{what}.yaml"
         if path.is_file():
             return path
-    raise Refusal(f"configs/{what}.yaml: is not here; say where it is with --config")
+    raise UserError(f"configs/{what}.yaml: is not here; say where it is with --config")
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
     path = default_config(order.what)
     config = load_run(order.config or path, order.changes)
     if len(config.market.sellers) < 2:
-        raise Refusal(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")
+        raise UserError(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")
     given = {"alpha": order.alpha, "beta": order.beta, "initial": order.initial}
     deltas = DELTAS if order.delta is None else (order.delta,)
     try:
         return config, [parse_model(TabularOptions, given | {"delta": delta}, "-") for delta in deltas]
-    except Refusal as problem:
-        raise Refusal(str(problem).replace("-.", "--")) from None
+    except UserError as problem:
+        raise UserError(str(problem).replace("-.", "--")) from None
 
 
 def _check(order: ReproduceOrder, config: RunConfig, game: PriceGame) -> None:
     """Before a folder is made: what cannot be done is refused now and not after a phase."""
     for name, least in (("seeds", 0), ("budget", 1)):
         if getattr(order, name) < least:
-            raise Refusal(f"--{name} {getattr(order, name)}: must be at least {least}")
+            raise UserError(f"--{name} {getattr(order, name)}: must be at least {least}")
     try:
         refuse_too_many(game, order.sessions)
-    except Refusal as problem:
-        raise Refusal(f"--{problem}") from None
+    except UserError as problem:
+        raise UserError(f"--{problem}") from None
     if order.seeds:
         refuse_more_than_prices(config.market)
 
@@ -151,7 +151,7 @@ def _make(folder: Path, config: RunConfig, order: ReproduceOrder) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise Refusal(f"{folder}: cannot be made ({error.strerror})") from None
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
     describe(folder, config, order.command, {"seed": order.seed, "sessions": order.sessions, "seeds": order.seeds})
     return folder
 
@@ -184,7 +184,7 @@ def _tabular(work: _Work, options: TabularOptions) -> None:
     settings |= {"unconverged": int((~sellers.converged).sum()), "mean_periods": float(sellers.tables.age.mean())}
     tables = sellers.tables
     saved = {"q": tables.q, "greedy": tables.greedy, "state": tables.state, "periods": tables.age}
-    subject = Subject(
+    subject = Contender(
         key, f"tabular, δ {options.delta:g}", "session", options.delta, settings, *_expected(order, options)
     )
     work.take(subject, Strategies(work.game, sellers.greedy, tables.state), saved)
@@ -219,7 +219,7 @@ def _deep(work: _Work, learner: str) -> None:
     settings = {"gamma": delta, "budget": config.training.budget, "seeds": order.seeds}
     strategies = as_strategies(work.game, tables)
     work.take(
-        Subject(learner, f"{learner.upper()}, γ {delta:g}", "seed", delta, settings),
+        Contender(learner, f"{learner.upper()}, γ {delta:g}", "seed", delta, settings),
         strategies,
         {"greedy": strategies.table},
     )

@@ -5,7 +5,7 @@ Q-learning and of neural networks are judged alike. All play is deterministic, o
 
 Dimensions: M sessions (or seeds) of training, N seats, S states, P line-ups.
 
-Impulse response: one seller leaves its strategy for one period; what its rivals do then shows punishment.
+SessionImpulse response: one seller leaves its strategy for one period; what its rivals do then shows punishment.
 
 After Calvano et al. (2020). Dimensions: M sessions, N seats, S states, K periods from the deviation on, C cases:
 a session, a phase of its limit cycle and a seat that deviates.
@@ -129,7 +129,7 @@ FAR = 500  # periods over which a deviation's discounted worth is added up
 
 
 @dataclass(frozen=True, eq=False)
-class Impulse:
+class SessionImpulse:
     """Per session, the mean over the phases of its cycle and over the seats, which deviate in turn.
 
     Prices (M, K + 1), the period before the deviation first: of the deviator and (the mean) of its rivals, each with
@@ -171,7 +171,7 @@ def best_reply(game: PriceGame, seat: Ints, index: Ints) -> Ints:
     return reply
 
 
-def impulse_response(strategies: Strategies, delta: float, periods: int = PERIODS) -> Impulse:
+def impulse_response(strategies: Strategies, delta: float, periods: int = PERIODS) -> SessionImpulse:
     """Force each seat of each session for one period to its static best response, and follow what comes.
 
     ``delta`` discounts the worth of the deviation; ``periods`` K from the deviation on are kept.
@@ -201,7 +201,7 @@ def impulse_response(strategies: Strategies, delta: float, periods: int = PERIOD
         figures["deviator" + name] = own.T
         figures["rivals" + name] = ((price.sum(axis=2) - own) / (price.shape[2] - 1)).T
     means = {name: _by_session(values, cases.session, len(strategies.table)) for name, values in figures.items()}
-    return Impulse(**means)
+    return SessionImpulse(**means)
 
 
 def _cases(strategies: Strategies, ended: LongRun) -> _Cases:
@@ -249,6 +249,6 @@ def _by_session(values: Floats, session: Ints, sessions: int) -> Floats:
     return np.asarray(total / count.reshape(-1, *(1,) * (total.ndim - 1)))
 
 
-def impulse_means(impulse: Impulse) -> dict[str, Floats]:
+def impulse_means(impulse: SessionImpulse) -> dict[str, Floats]:
     """The mean over sessions of every figure: (K + 1,) of a path, () of a share."""
     return {field.name: getattr(impulse, field.name).mean(axis=0) for field in fields(impulse)}

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from market import kernel
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec, Model
 from market.state import Floats
@@ -60,13 +60,13 @@ class Tables(NamedTuple):
 
 
 def refuse_too_many(game: PriceGame, sessions: int) -> None:
-    """Raise :class:`Refusal` for a number of sessions that tables cannot be made for."""
+    """Raise :class:`UserError` for a number of sessions that tables cannot be made for."""
     if sessions < 1:
-        raise Refusal(f"sessions: must be at least 1, got {sessions}")
+        raise UserError(f"sessions: must be at least 1, got {sessions}")
     numbers = game.payoff.size * int(game.counts.max())
     if sessions * numbers > MOST_NUMBERS:
         most = MOST_NUMBERS // numbers
-        raise Refusal(f"sessions: {sessions} tables of {numbers:,} numbers do not fit into memory; {most} do")
+        raise UserError(f"sessions: {sessions} tables of {numbers:,} numbers do not fit into memory; {most} do")
 
 
 class TabularSellers:
@@ -79,7 +79,7 @@ class TabularSellers:
         seed: session m gets row seed + m, or an array of M row seeds; exploration and customers follow from it.
 
     Raises:
-        Refusal: a market where tables cannot play, or tables that do not fit into memory.
+        UserError: a market where tables cannot play, or tables that do not fit into memory.
 
     Example::
 
@@ -136,12 +136,14 @@ class TabularSellers:
         return tables | market | {"posted": self._price.copy()}
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`save` returned; raise :class:`Refusal` when it is another game's."""
+        """Go on from what :meth:`save` returned; raise :class:`UserError` when it is another game's."""
         for name, array in self.tables._asdict().items():
             if name not in saved or saved[name].shape != array.shape:
-                raise Refusal(f"saved tables: {name} does not fit {len(self.greedy)} sessions of {self.game.spec.name}")
+                raise UserError(
+                    f"saved tables: {name} does not fit {len(self.greedy)} sessions of {self.game.spec.name}"
+                )
         if not np.array_equal(saved["price"], self.tables.price, equal_nan=True):
-            raise Refusal(f"saved tables: their prices are not those of {self.game.spec.name}")
+            raise UserError(f"saved tables: their prices are not those of {self.game.spec.name}")
         self._batch.load({name.removeprefix("market_"): a for name, a in saved.items() if name.startswith("market_")})
         for name, array in self.tables._asdict().items():
             array[...] = saved[name]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
@@ -56,7 +56,7 @@ class Impulse:
         return self.change("on_hand_left") + self.change("on_order")
 
 
-class Table:
+class SellersAtPlay:
     """Sellers at one batch: who remembers what. ``forced`` looks on from ``seat``; its ``memory`` is kept apart."""
 
     def __init__(self, batch: MarketBatch, sellers: Sequence[Seller], seat: int, forced: Deviation) -> None:
@@ -64,11 +64,11 @@ class Table:
         self.memories = [seller.start(batch.markets) for seller in sellers]
         self.memory = forced.seller.start(batch.markets)
 
-    def twin(self) -> Table:
+    def twin(self) -> SellersAtPlay:
         """The same moment once more: state, customers to come and memories."""
         other = MarketBatch(self.batch.spec, self.batch.markets)
         other.load(self.batch.save())
-        table = Table(other, self.sellers, self.seat, self.forced)
+        table = SellersAtPlay(other, self.sellers, self.seat, self.forced)
         table.memories = [_copied(memory) for memory in self.memories]
         table.memory = _copied(self.memory)
         return table
@@ -114,15 +114,15 @@ def impulse(
     entry and 0 in all others, its rivals' is 0 throughout.
 
     Raises:
-        Refusal: the episode is too short.
+        UserError: the episode is too short.
     """
     if not 0 <= at < spec.horizon - periods:
-        raise Refusal(
+        raise UserError(
             f"--at {at} and {periods} periods after it do not fit an episode (market.horizon) of {spec.horizon}"
         )
     batch = MarketBatch(spec, markets, seed)
     batch.reset()
-    table = Table(batch, sellers, seat, deviation)
+    table = SellersAtPlay(batch, sellers, seat, deviation)
     for _ in range(at):
         table.play_period()
     twin = table.twin()

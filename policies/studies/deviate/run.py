@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.common.console import refuse_unwritable, terminal
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
 from policies.config.learners import LearnerOptions
 from policies.evaluation.compare import interval
-from policies.evaluation.evaluate import refuse_unwritable, terminal
-from policies.evaluation.run_sellers import FrozenRun, analysis_path, frozen_run, refuse_different_markets
+from policies.evaluation.run_sellers import RunSellers, analysis_path, frozen_run, refuse_different_markets
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
@@ -49,7 +49,7 @@ class DeviateOrder:
 
 
 @dataclass(frozen=True)
-class Response:
+class DeviationResponse:
     """Mean differences to the undeviated twin, K periods afterwards, N sellers.
 
     ``price`` money, ``relative`` a share of the undeviated price, ``sold`` units, ``profit`` money, each (K + 1, N)
@@ -90,10 +90,10 @@ def _finite(values: Floats) -> Any:
     return values.tolist() if np.isfinite(values).all() else None
 
 
-def deviate(order: DeviateOrder, console: Console | None = None) -> Response:
+def deviate(order: DeviateOrder, console: Console | None = None) -> DeviationResponse:
     """Carry out `bazaar deviate`: print the table and the verdict, write the files.
 
-    ``deviate-SELLER-RULE.json`` (keys: :meth:`Response.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
+    ``deviate-SELLER-RULE.json`` (keys: :meth:`DeviationResponse.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
     picture of the same name stand in the ``analysis`` folder of the first run. Nothing is written over.
     """
     from policies.studies.deviate.view import draw_response, print_response, verdict
@@ -127,10 +127,10 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
     seen = [folder.resolve() for folder in folders]
     for folder in folders:
         if seen.count(folder.resolve()) > 1:
-            raise Refusal(f"{folder}: is given twice; every run is one training seed")
+            raise UserError(f"{folder}: is given twice; every run is one training seed")
 
 
-def respond(runs: Sequence[FrozenRun], order: DeviateOrder, console: Console) -> Response:
+def respond(runs: Sequence[RunSellers], order: DeviateOrder, console: Console) -> DeviationResponse:
     """Play every run with and without the deviation."""
     first, spec = runs[0], runs[0].spec
     seat = first.seat(order.seller)
@@ -148,18 +148,18 @@ def respond(runs: Sequence[FrozenRun], order: DeviateOrder, console: Console) ->
     return summarise(spec.names, seat, order.to, at, impulses, discount(first, seat), value)
 
 
-def moment(run: FrozenRun, order: DeviateOrder) -> int:
-    """The period of the deviation; raise :class:`Refusal` when what follows does not fit into an episode."""
+def moment(run: RunSellers, order: DeviateOrder) -> int:
+    """The period of the deviation; raise :class:`UserError` when what follows does not fit into an episode."""
     at = run.config.evaluation.warm_up if order.at is None else order.at
     horizon, last = run.spec.horizon, run.spec.horizon - 1 - order.periods
     if at > last:
         where = f"--at {at}" if order.at is not None else f"--at (by default evaluation.warm_up, {at})"
         room = f"at most {last} leaves" if last >= 0 else "no period leaves"
-        raise Refusal(f"{where}: {room} room for --periods {order.periods} in a market.horizon of {horizon}")
+        raise UserError(f"{where}: {room} room for --periods {order.periods} in a market.horizon of {horizon}")
     return at
 
 
-def discount(run: FrozenRun, seat: int) -> float:
+def discount(run: RunSellers, seat: int) -> float:
     """The discount factor a period by which the seat's learner learned; its default where rules sit."""
     name, entry = run.learners[seat], run.player(seat)
     own = entry if isinstance(entry, dict) and "learner" in entry else {}
@@ -167,11 +167,11 @@ def discount(run: FrozenRun, seat: int) -> float:
     return float(LearnerOptions.model_fields["gamma"].default if given is None else given)
 
 
-def find_deviation(run: FrozenRun, seat: int, text: str, seed: int) -> Deviation:
+def find_deviation(run: RunSellers, seat: int, text: str, seed: int) -> Deviation:
     """What ``--to`` asks for: rules, or a price as ``price=1.5``. Rules without replenishment leave orders alone."""
     price = PRICE.fullmatch(text.strip())
     if not price and "=" in text and "(" not in text:
-        raise Refusal(
+        raise UserError(
             f"--to {text}: must be a price, such as price=1.5, or rules, such as undercut(step=0.05)+base_stock"
         )
     rules = parse_rules(f"constant(price={price.group(1)})" if price else text, "--to")
@@ -199,7 +199,7 @@ def summarise(
     impulses: Sequence[Impulse],
     gamma: float = 1.0,
     unit_value: float = 0.0,
-) -> Response:
+) -> DeviationResponse:
     """Means over samples: runs (training seeds) where there are several, else the episodes of the one.
 
     Args:
@@ -223,7 +223,7 @@ def summarise(
     joined = {name: np.concatenate([samples(one) for one in each], axis=1) for name, each in parts.items()}
     gain = joined.pop("gain")
     over = f"{len(impulses)} training seeds" if several else f"{gain.shape[1]} episodes of one training seed"
-    return Response(
+    return DeviationResponse(
         names=names,
         seat=seat,
         rule=rule,

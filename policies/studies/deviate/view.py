@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from policies.studies.deviate.run import Response
+    from policies.studies.deviate.run import DeviationResponse
 
 BACK = 0.01  # a price within 1 % of the undeviated one is back
 NOTHING = 1e-9  # what rounding leaves of a difference
 
 
-def print_response(spec: MarketSpec, response: Response, console: Console) -> None:
+def print_response(spec: MarketSpec, response: DeviationResponse, console: Console) -> None:
     """One row a period: every seller's price change, and the deviator's sales, profit and gain so far.
 
     Rivals' profits follow where the terminal has room for them.
@@ -54,7 +54,9 @@ def print_response(spec: MarketSpec, response: Response, console: Console) -> No
     console.print(_how(spec, response), style="dim", highlight=False, markup=False)
 
 
-def _column(response: Response, name: str, k: int, form: str = "{:+.4g}", half_form: str = "{:.2g}") -> list[str]:
+def _column(
+    response: DeviationResponse, name: str, k: int, form: str = "{:+.4g}", half_form: str = "{:.2g}"
+) -> list[str]:
     mean, half = response.mean[name][:, k], response.half[name][:, k]
     return [_amount(m, h, form, half_form) for m, h in zip(mean, half, strict=True)]
 
@@ -65,7 +67,7 @@ def _amount(mean: float, half: float, form: str = "{:+.4g}", half_form: str = "{
     return form.format(mean) + (f" ± {half_form.format(half)}" if half > 0 else "")
 
 
-def _how(spec: MarketSpec, response: Response) -> str:
+def _how(spec: MarketSpec, response: DeviationResponse) -> str:
     stock = " and its stock valued as evaluation does" if spec.stocked else ""
     return (
         "Differences to the undeviated twin on the same customers; prices in % of the twin's, profit in money; 95 % "
@@ -73,7 +75,7 @@ def _how(spec: MarketSpec, response: Response) -> str:
     )
 
 
-def verdict(spec: MarketSpec, response: Response) -> list[str]:
+def verdict(spec: MarketSpec, response: DeviationResponse) -> list[str]:
     """What was measured, in sentences: the rivals' reaction, how long it lasts, whether the deviation paid."""
     name, relative, half = response.names[response.seat], response.mean["relative"], response.half["relative"]
     lines = [
@@ -121,7 +123,7 @@ def _move(mean: float, half: float, beyond: bool, most: str = "") -> str:
     return f"{'cuts' if mean < 0 else 'raises'} its price {most}by {_amount(abs(mean), half, '{:.2%}', '{:.2%}')}"
 
 
-def draw_response(spec: MarketSpec, response: Response) -> Figure:
+def draw_response(spec: MarketSpec, response: DeviationResponse) -> Figure:
     """Price paths (% of undeviated) and the deviator's profit with 95 % bands; belongs to no window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -25,9 +25,9 @@ from market.state import Floats
 from policies.common.parallel.tasks import Engine, Listener
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
-from policies.evaluation.run_sellers import FrozenRun, frozen_run
+from policies.evaluation.run_sellers import RunSellers, frozen_run
 from policies.evaluation.statistics import Interval
-from policies.studies.tournament.play import Learned, Setup, play_cell
+from policies.studies.tournament.play import CellSetup, Learned, play_cell
 from policies.studies.tournament.schedule import LineUp
 
 EPISODES = 512
@@ -86,7 +86,7 @@ def _self_less_cross(matrix: Floats) -> float:
     return float(matrix[own].mean() - matrix[~own].mean())
 
 
-def learning_seats(run: FrozenRun) -> list[int]:
+def learning_seats(run: RunSellers) -> list[int]:
     """The seats of learners; strangers are met only where there are two or more."""
     return [seat for seat, learner in enumerate(run.learners) if learner is not None]
 
@@ -132,7 +132,7 @@ def _line_up(seat: int, own: int, others: int, seats: int) -> LineUp:
     return tuple((own if k == seat else others) * seats + k for k in range(seats))
 
 
-def _setup(runs: Sequence[FrozenRun]) -> Setup:
+def _setup(runs: Sequence[RunSellers]) -> CellSetup:
     first, settings = runs[0], runs[0].config.evaluation
     policies: list[dict[int, str] | Learned] = []
     for run in runs:
@@ -140,7 +140,7 @@ def _setup(runs: Sequence[FrozenRun]) -> Setup:
             path = run.folder / "checkpoints" / f"{run.spec.names[seat]}.latest.pt"
             policies.append(Learned.read(path) if rules is None else {seat: rules.label})
     episodes = min(settings.episodes, EPISODES)
-    return Setup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
+    return CellSetup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
 
 
 def _gain(earned: Floats, ends: Ends | None) -> float:

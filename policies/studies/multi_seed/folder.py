@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.config.run import RunConfig, load_run
 from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
 from policies.studies.multi_seed.worker import PROOF, run_name
-from policies.training.checkpointing import Keeping
+from policies.training.checkpointing import CheckpointOptions
 
 SETTINGS = "settings.yaml"
 DONE, OPEN = "done", "not finished"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SeedsPlan:
     """What was asked for. ``path``: the file that ``config`` was read from, before it was changed."""
 
     config: RunConfig
@@ -32,7 +32,7 @@ class Plan:
     seeds: tuple[int, ...]
     device: str
     command: str
-    keeping: Keeping
+    keeping: CheckpointOptions
     processes: int | None
 
 
@@ -41,7 +41,7 @@ class SeedsFolder:
     """Where several seeds are trained; ``states``: how each ended; ``finished``: when all of it was done."""
 
     folder: Path
-    plan: Plan
+    plan: SeedsPlan
     proof: str = field(default_factory=lambda: secrets.token_hex(8))
     states: dict[int, str] = field(default_factory=dict)
     resumed: list[dict[str, Any]] = field(default_factory=list)
@@ -87,13 +87,13 @@ class SeedsFolder:
 def read_folder(folder: Path) -> SeedsFolder:
     """The folder as it stands.
 
-    Raises :class:`Refusal` where it does not say what it takes to go on, or a seed was begun with other settings.
+    Raises :class:`UserError` where it does not say what it takes to go on, or a seed was begun with other settings.
     """
     several = _read(folder)
     for seed in several.plan.seeds:
         config = several.run(seed) / "config.yaml"
         if config.is_file() and config.read_bytes() != (folder / SETTINGS).read_bytes():
-            raise Refusal(f"{folder / SETTINGS}: differs from {config}; one of them was changed since, put it back")
+            raise UserError(f"{folder / SETTINGS}: differs from {config}; one of them was changed since, put it back")
     return several
 
 
@@ -102,20 +102,20 @@ def _read(folder: Path) -> SeedsFolder:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
-        plan = Plan(
+        plan = SeedsPlan(
             load_run(folder / SETTINGS),
             said["config"],
             tuple(seeds),
             said["device"],
             said["command"],
-            Keeping(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"),
+            CheckpointOptions(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"),
             said["processes"],
         )
         return SeedsFolder(folder, plan, said[PROOF], seeds, said["resumed"], said.get("finished"))
     except OSError as error:
-        raise Refusal(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as problem:
-        raise Refusal(
+        raise UserError(
             f"{path}: does not say what it takes to go on ({type(problem).__name__}: {problem}); each seed's run can "
             f"go on by itself: bazaar train --resume {shlex.quote(str(folder / run_name(0)))}, and so on"
         ) from None

@@ -15,28 +15,30 @@ from typing import Any
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import terminal
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Lost
 from policies.common.seeds_bar import SeedsBar
 from policies.common.tournament_bar import CellsBar
 from policies.config.run import load_run
-from policies.evaluation.evaluate import JudgeOrder, judge, terminal
+from policies.evaluation.entrants import EvaluateOrder
+from policies.evaluation.evaluate import judge
 from policies.storage.run_folder import choose_folder, seed_folders, write_json
 from policies.storage.training_state import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
-from policies.studies.multi_seed.folder import DONE, Plan, SeedsFolder, read_folder
+from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
-from policies.training.checkpointing import Keeping, OnNan
-from policies.training.run import Training
+from policies.training.checkpointing import CheckpointOptions, OnNan
+from policies.training.run import TrainingRun
 from policies.training.train import TrainOrder, disk_errors, pick_device
 
 RESULTS = EVALUATION, CROSS_PLAY = "evaluation.json", "cross_play.json"
 
 
 @dataclass(frozen=True)
-class Means:
+class WorkerOptions:
     """How runs are carried out: ``processes`` (default: cores), or on the Ray at an address or ``auto``."""
 
     processes: int | None = None
@@ -69,7 +71,7 @@ class _Runs(Listener):
         write_files(self.several.run(self.seeds[task]), result)
         self._end(task, DONE)
 
-    def refused(self, task: int, problem: Refusal) -> None:
+    def refused(self, task: int, problem: UserError) -> None:
         """A run that cannot go on says so; the others go on."""
         self._end(task, f"failed: {problem}")
 
@@ -79,10 +81,10 @@ class _Runs(Listener):
         self.bar.ended(self.seeds[task], how)
 
 
-def carry_out(several: SeedsFolder, keeping: Keeping, means: Means, console: Console) -> None:
+def carry_out(several: SeedsFolder, keeping: CheckpointOptions, means: WorkerOptions, console: Console) -> None:
     """Train the seeds that are not done, then judge all that are, and have them meet.
 
-    Raises :class:`Refusal`, after all that, when a seed could not be finished.
+    Raises :class:`UserError`, after all that, when a seed could not be finished.
     """
     done = several.done
     several.states = dict.fromkeys(done, DONE)
@@ -102,7 +104,9 @@ def carry_out(several: SeedsFolder, keeping: Keeping, means: Means, console: Con
     say(console, f"runs: {several.folder}   judge again: bazaar evaluate {place}   charts: bazaar board {place}")
 
 
-def _train(seeds: list[int], several: SeedsFolder, keeping: Keeping, engine: Engine, console: Console) -> None:
+def _train(
+    seeds: list[int], several: SeedsFolder, keeping: CheckpointOptions, engine: Engine, console: Console
+) -> None:
     if not seeds:
         return
     plan, folder = several.plan, several.folder
@@ -112,12 +116,12 @@ def _train(seeds: list[int], several: SeedsFolder, keeping: Keeping, engine: Eng
         engine.run(work, setup, seeds, _Runs(several, seeds, bar, console))
 
 
-def _failure(several: SeedsFolder, failed: dict[int, str]) -> Refusal:
+def _failure(several: SeedsFolder, failed: dict[int, str]) -> UserError:
     lines = [f"seed {seed} {how}" for seed, how in failed.items()]
     whole = [str(seed) for seed, how in several.states.items() if how == DONE]
     rest = f"seeds {', '.join(sorted(whole, key=int))} are whole and judged in {several.folder}; " if whole else ""
     lines.append(f"{rest}{several.resume_command()} goes on with what is not, perhaps with --on-nan rollback")
-    return Refusal("\n".join(lines))
+    return UserError("\n".join(lines))
 
 
 def _judge(several: SeedsFolder, engine: Engine, console: Console) -> None:
@@ -125,7 +129,7 @@ def _judge(several: SeedsFolder, engine: Engine, console: Console) -> None:
     folders = [several.run(seed) for seed in done]
     for name in RESULTS:  # of an earlier time, perhaps of fewer seeds
         (several.folder / name).unlink(missing_ok=True)
-    judge(JudgeOrder(tuple(folders), json=several.folder / EVALUATION))
+    judge(EvaluateOrder(tuple(folders), json=several.folder / EVALUATION))
     _meet(folders, done, several, engine, console)
 
 
@@ -144,11 +148,11 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def train_seeds(order: TrainOrder, seeds: int, means: Means, console: Console | None = None) -> Path:
+def train_seeds(order: TrainOrder, seeds: int, means: WorkerOptions, console: Console | None = None) -> Path:
     """Train with seeds ``order.seed`` and following; returns the folder of all, with a run's folder for each.
 
     Raises:
-        Refusal: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
+        UserError: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
             those that are whole have been judged.
         KeyboardInterrupt: on Ctrl-C, with what is there: each run as of its last evaluation.
     """
@@ -159,8 +163,8 @@ def train_seeds(order: TrainOrder, seeds: int, means: Means, console: Console | 
     found = pick_device(order.device)
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")
-    Training(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    plan = Plan(config, str(order.config), numbers, device, order.command, order.keeping, means.processes)
+    TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
+    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, order.keeping, means.processes)
     several = SeedsFolder(folder, plan)
     with _kept(several):
         several.make()
@@ -178,10 +182,10 @@ class ResumeSeeds:
     on_nan: OnNan | None = None
 
 
-def resume_seeds(order: ResumeSeeds, means: Means, console: Console | None = None) -> Path:
+def resume_seeds(order: ResumeSeeds, means: WorkerOptions, console: Console | None = None) -> Path:
     """Go on with all seeds that are not finished, then judge all; returns the folder of all.
 
-    Raises :class:`Refusal` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
+    Raises :class:`UserError` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
     process is at it.
     """
     console, folder = console or terminal(), order.folder
@@ -190,7 +194,7 @@ def resume_seeds(order: ResumeSeeds, means: Means, console: Console | None = Non
         say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
         return folder
     begun = several.plan.keeping
-    keeping = Keeping(begun.every if order.every is None else order.every, order.on_nan or begun.on_nan)
+    keeping = CheckpointOptions(begun.every if order.every is None else order.every, order.on_nan or begun.on_nan)
     means = replace(means, processes=means.processes or several.plan.processes)
     with _kept(several), locked(folder, ""):
         say(console, f"{folder}: {_standing(several)}")

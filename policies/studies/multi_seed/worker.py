@@ -22,13 +22,13 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common import files as disk
 from policies.common.parallel.tasks import Say
 from policies.config.run import parse_run
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
 from policies.storage.training_state import wait_until_free
-from policies.training.checkpointing import SELLERS, Keeping
+from policies.training.checkpointing import SELLERS, CheckpointOptions
 
 Files = dict[str, bytes | None]  # by path in the run's folder; None: is no longer there
 PROOF = "proof"
@@ -121,7 +121,7 @@ class SeedsSetup:
     command: str
     folder: str
     proof: str
-    keeping: Keeping
+    keeping: CheckpointOptions
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,9 @@ def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
         messenger = Messenger(say, _Sends(changed, setup.keeping.every))
         try:
             _train(setup, seed, Path(place), messenger)
-        except Refusal as problem:  # what the run leaves is there to go on from
+        except UserError as problem:  # what the run leaves is there to go on from
             messenger.tell("stopped", changed())
-            raise Refusal(str(problem).replace(place, setup.folder)) from None
+            raise UserError(str(problem).replace(place, setup.folder)) from None
         return changed()
 
 

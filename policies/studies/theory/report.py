@@ -19,7 +19,7 @@ from market.demand.equilibrium import (
     nash_prices,
     shares,
 )
-from market.errors import Refusal
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import mean_demand, newsvendor_level, profits, service_level
@@ -62,7 +62,7 @@ def theory_report(
 def _prices(logit: Logit, find: Callable[[Logit], Floats]) -> Floats | str:
     try:
         return find(logit)
-    except Refusal as problem:
+    except UserError as problem:
         return str(problem)
 
 
@@ -97,7 +97,7 @@ def _newsvendor(spec: MarketSpec, seat: int, price: Floats) -> dict[str, Any]:
     seller = spec.sellers[seat]
     try:
         level = newsvendor_level(spec, seat, price)
-    except Refusal as problem:
+    except UserError as problem:
         return {"why": str(problem)}
     costs = (float(price[seat]), seller.unit_cost, seller.holding_cost, seller.stockout_cost)
     return {
@@ -116,7 +116,7 @@ def _exact(config: RunConfig, seat: int, gamma: float | None, prices: int | None
     if reason is None:
         try:
             found = _solutions(spec, seat, gamma, prices, say)
-        except Refusal as problem:
+        except UserError as problem:
             reason = str(problem).removeprefix(f"market.sellers.{seat} ({name}): ")
     if reason is not None:
         found = {"why": reason}
@@ -144,13 +144,13 @@ def _finest(spec: MarketSpec, seat: int, prices: int | None) -> tuple[Optimum, t
     """The optimum on the prices asked for and every whole level, or on the finest grid that fits."""
     try:
         return solve(spec, seat, prices=prices), (prices, None)
-    except Refusal as problem:
+    except UserError as problem:
         refused = problem
     for count, levels in COARSER:
         if count <= (prices or PRICES):
             try:
                 return solve(spec, seat, prices=count, levels=levels), (count, levels)
-            except Refusal:
+            except UserError:
                 continue
     raise refused
 
@@ -173,6 +173,6 @@ def _hindsight(config: RunConfig, seat: int) -> dict[str, Any]:
         batch = MarketBatch(spec, EPISODES, row_seed(0, "evaluate"))
         batch.reset()
         bound = hindsight_profit(batch, seat, warm_up=skipped) / (spec.horizon - skipped)
-    except Refusal as problem:
+    except UserError as problem:
         return {"why": str(problem)}
     return {"profit": float(bound.mean()), "half_width": interval(bound), "episodes": EPISODES}

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
 from policies.common.console import refuse_unwritable
@@ -52,11 +52,11 @@ def show_theory(
         prices: how many prices the exact optimum chooses from; None: 81.
 
     Raises:
-        Refusal: no such seat. What the market itself does not have is printed with its reason.
+        UserError: no such seat. What the market itself does not have is printed with its reason.
     """
     spec = config.market
     if seat is not None and seat not in spec.names:
-        raise Refusal(f"--seat {seat}: the market's sellers are {', '.join(spec.names)}")
+        raise UserError(f"--seat {seat}: the market's sellers are {', '.join(spec.names)}")
     seats = range(len(spec.sellers)) if seat is None else [spec.names.index(seat)]
     with working(console, f"solving {spec.name}") as say:
         report = theory_report(config, seats, gamma, prices, say)

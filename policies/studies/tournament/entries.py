@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
@@ -67,16 +67,16 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
     """The market and its policies, in the order given.
 
     Raises:
-        Refusal: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
+        UserError: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
     """
     for entry in entries:
         if ("/" in entry or "\\" in entry) and not Path(entry).is_dir():
-            raise Refusal(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
+            raise UserError(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
     folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
     _refuse_twice(str(folder.resolve()) for folder in folders)
     markets = [*([(config, load_run(config))] if config else []), *((folder, open_run(folder)) for folder in folders)]
     if not markets:
-        raise Refusal("tournament: rules alone do not say which market: give --config FILE or a run")
+        raise UserError("tournament: rules alone do not say which market: give --config FILE or a run")
     first, settings = markets[0]
     for path, other in markets[1:]:
         refuse_other_market(first, settings.market, path, other.market)
@@ -96,11 +96,11 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
 
 
 def refuse_other_market(path: Path, market: MarketSpec, other_path: Path, other: MarketSpec) -> None:
-    """Raise :class:`Refusal` that names the first settings in which two markets differ."""
+    """Raise :class:`UserError` that names the first settings in which two markets differ."""
     found = list(differences(market_matters(market), market_matters(other), "market"))
     if found:
         shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
-        raise Refusal(f"{path} and {other_path}: are of different markets, so their sellers cannot meet: {shown}")
+        raise UserError(f"{path} and {other_path}: are of different markets, so their sellers cannot meet: {shown}")
 
 
 def market_matters(market: MarketSpec) -> dict[str, Any]:
@@ -133,13 +133,13 @@ def _short(value: Any) -> str:
 def _of_rules(text: str, number: int, market: MarketSpec) -> Policy:
     try:
         rules = parse_rules(text, f"entry {number}", market)
-    except Refusal as problem:
-        raise Refusal(f"{problem} (and there is no folder {text})") from None
+    except UserError as problem:
+        raise UserError(f"{problem} (and there is no folder {text})") from None
     for seat, name in enumerate(market.names):
         try:
             rules.check(market, seat)
-        except Refusal as problem:
-            raise Refusal(f"entry {number}: {rules.label} cannot play the seat of {name}: {problem}") from None
+        except UserError as problem:
+            raise UserError(f"entry {number}: {rules.label} cannot play the seat of {name}: {problem}") from None
     return Policy(rules.label, tuple(range(len(market.sellers))), rules=rules)
 
 
@@ -164,7 +164,7 @@ def _label(player: Any, where: str, market: MarketSpec) -> str:
     """Rules as their label; a learner that left no checkpoint matches nobody."""
     try:
         return parse_rules(player, where, market).label
-    except Refusal:
+    except UserError:
         return str(player)
 
 
@@ -174,7 +174,7 @@ def _fitting(saved: SavedSeller | SavedMixture, market: MarketSpec) -> tuple[int
     for seat in range(len(market.sellers)):
         try:
             seat_of(saved, market, seat)
-        except Refusal:
+        except UserError:
             if seat == saved.seat:
                 raise
             continue
@@ -193,7 +193,7 @@ def _told_apart(policies: list[Policy]) -> list[Policy]:
 
 def _refuse_twice(names: Iterable[str]) -> None:
     if again := [name for name, times in Counter(names).items() if times > 1]:
-        raise Refusal(f"{again[0]}: is given twice")
+        raise UserError(f"{again[0]}: is given twice")
 
 
 def _by_path(policy: Policy) -> Policy:
@@ -209,7 +209,7 @@ def _by_path(policy: Policy) -> Policy:
 
 def _refuse_too_few(policies: Sequence[Policy], market: MarketSpec) -> None:
     if len(policies) < 2:
-        raise Refusal("tournament: needs at least two policies; add runs, or rules such as nash+base_stock")
+        raise UserError("tournament: needs at least two policies; add runs, or rules such as nash+base_stock")
     for seat, name in enumerate(market.names):
         if not any(seat in policy.seats for policy in policies):
-            raise Refusal(f"tournament: no policy fits the seat of {name}; add rules such as nash+base_stock")
+            raise UserError(f"tournament: no policy fits the seat of {name}; add rules such as nash+base_stock")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +31,10 @@ from market.state import Floats
 from policies.common.parallel.tasks import Engine, Listener, Say
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
-from policies.games import ranking
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play, rows_at_once
 from policies.sellers.rules.compose import compose, parse_rules
-from policies.studies.tournament.entries import Policy
-from policies.studies.tournament.schedule import LineUp, Plan
+from policies.studies.tournament.schedule import LineUp
 
 if TYPE_CHECKING:
     from policies.evaluation.run_sellers import SavedMixture
@@ -75,7 +73,7 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Setup:
+class CellSetup:
     """What all cells share. ``policies``: rules' texts by seat with their levels found, or a saved seller."""
 
     spec: MarketSpec
@@ -96,10 +94,10 @@ def seat_of(saved: SavedSeller | SavedMixture, spec: MarketSpec, seat: int) -> S
     return saved.sit(spec.model_copy(update={"sellers": sellers}), seat)
 
 
-class Player:
+class CellPlayer:
     """Plays cells; sellers and markets are made once and used again."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: CellSetup) -> None:
         self.setup = setup
         self._sellers: dict[tuple[int, int], Seller] = {}
         self._saved: dict[int, SavedSeller | SavedMixture] = {}
@@ -141,13 +139,13 @@ class Player:
 class _Known:
     """The player of the last tournament that this process played in."""
 
-    player: Player | None = None
+    player: CellPlayer | None = None
 
 
-def play_cell(setup: Setup, line_up: LineUp, say: Say) -> Floats:
+def play_cell(setup: CellSetup, line_up: LineUp, say: Say) -> Floats:
     """The work of one cell: profit per period of each episode, (E, N)."""
     if _Known.player is None or _Known.player.setup != setup:
-        _Known.player = Player(setup)
+        _Known.player = CellPlayer(setup)
     return _Known.player.profit(line_up)
 
 
@@ -185,55 +183,10 @@ def read_cell(folder: Path, line_up: Sequence[int], episodes: int) -> Floats | N
     return profit if fits else None
 
 
-RESAMPLES = 400
-RESAMPLING = 5  # key of the resampling's generator
-
-
-@dataclass(frozen=True)
-class Played:
-    """Everything that was played: ``profits`` are those per period of each episode, (E, N) a cell."""
-
-    spec: MarketSpec
-    policies: Sequence[Policy]
-    plan: Plan
-    profits: Mapping[LineUp, Floats]
-    episodes: int
-    seed: int
-
-    @property
-    def labels(self) -> list[str]:
-        """Who takes part."""
-        return [policy.label for policy in self.policies]
-
-    def seat(self, seat: int) -> Floats:
-        """Profit of each candidate of a seat against each set of rivals, (A, K, E)."""
-        plan = self.plan
-        return np.array(
-            [[self.profits[one][:, seat] for one in plan.line_ups(seat, own)] for own in plan.candidates[seat]]
-        )
-
-    def weights(self) -> Floats | None:
-        """Bootstrap resamples of the episodes, (B, E); None of one episode."""
-        if self.episodes < 2:
-            return None
-        return ranking.resampling(self.episodes, RESAMPLES, np.random.default_rng((self.seed, RESAMPLING)))
-
-
-def plain(value: Any) -> Any:
-    """Numbers as Python's own; what is not known (NaN) becomes None."""
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
-
-
 Told = Callable[[LineUp], None]
 
 
-def play_all(setup: Setup, folder: Path, cells: Sequence[LineUp], engine: Engine, told: Told) -> None:
+def play_all(setup: CellSetup, folder: Path, cells: Sequence[LineUp], engine: Engine, told: Told) -> None:
     """Play the cells and keep them in their files; ``told`` hears of each that is finished.
 
     Raises:

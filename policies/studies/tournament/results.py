@@ -1,27 +1,66 @@
 """What a tournament found, from the profits of its cells: payoffs, ranking, cross-play, equilibria, as plain data.
 
 Dimensions: N sellers, A candidates for a seat, K sets of rivals, E episodes, B bootstrap resamples.
-
-Cross-play: what learned policies earn with those they were trained with, and with others.
-
-The equilibria of a tournament's empirical game as plain data.
-
-Dimensions: N sellers, A_i candidates for seat i, B bootstrap resamples of the episodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.games import equilibria, ranking
 from policies.studies.tournament.entries import Policy
-from policies.studies.tournament.play import Played, plain
-from policies.studies.tournament.schedule import LineUp, put
+from policies.studies.tournament.schedule import LineUp, Schedule, put
+
+RESAMPLES = 400
+RESAMPLING = 5  # key of the resampling's generator
+
+
+@dataclass(frozen=True)
+class Played:
+    """Everything that was played: ``profits`` are those per period of each episode, (E, N) a cell."""
+
+    spec: MarketSpec
+    policies: Sequence[Policy]
+    plan: Schedule
+    profits: Mapping[LineUp, Floats]
+    episodes: int
+    seed: int
+
+    @property
+    def labels(self) -> list[str]:
+        """Who takes part."""
+        return [policy.label for policy in self.policies]
+
+    def seat(self, seat: int) -> Floats:
+        """Profit of each candidate of a seat against each set of rivals, (A, K, E)."""
+        plan = self.plan
+        return np.array(
+            [[self.profits[one][:, seat] for one in plan.line_ups(seat, own)] for own in plan.candidates[seat]]
+        )
+
+    def weights(self) -> Floats | None:
+        """Bootstrap resamples of the episodes, (B, E); None of one episode."""
+        if self.episodes < 2:
+            return None
+        return ranking.resampling(self.episodes, RESAMPLES, np.random.default_rng((self.seed, RESAMPLING)))
+
+
+def plain(value: Any) -> Any:
+    """Numbers as Python's own; what is not known (NaN) becomes None."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
 
 DROP = 0.05  # of profit: what makes a policy one that does well only with its training partners
 

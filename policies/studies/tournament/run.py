@@ -20,19 +20,19 @@ from typing import Any
 
 from rich.console import Console
 
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import refuse_unwritable, terminal
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
 from policies.common.tournament_bar import CellsBar
 from policies.config.run import RunConfig
-from policies.evaluation.evaluate import refuse_unwritable, terminal
-from policies.evaluation.line_ups import Judge
+from policies.evaluation.line_ups import LineUps
 from policies.storage.run_folder import choose_folder, write_json
 from policies.studies.tournament.entries import Policy, differences, gather
-from policies.studies.tournament.play import Learned, Played, Setup, play_all, read_cell
-from policies.studies.tournament.results import cell_rows, home_line_ups, results
-from policies.studies.tournament.schedule import Plan, plan
+from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell
+from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
+from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
 
 FORMAT = 1
@@ -62,7 +62,7 @@ class TournamentOrder:
 
 
 def what_is_played(
-    order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], line_ups: Plan
+    order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], line_ups: Schedule
 ) -> dict[str, Any]:
     """Everything that decides what the cells hold, as plain data."""
     names, settings = config.market.names, config.evaluation
@@ -82,20 +82,20 @@ def what_is_played(
 
 
 def find_folder(order: TournamentOrder, inputs: dict[str, Any]) -> Path:
-    """The tournament's folder, which may hold part of it already; raises :class:`Refusal` when it holds another."""
+    """The tournament's folder, which may hold part of it already; raises :class:`UserError` when it holds another."""
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:8]
     market = re.sub(r"[^\w.-]+", "_", inputs["market"]["name"])[:40]
     name = order.name if order.name is not None else f"tournament-{market}-{digest}"
     folder = order.runs / name
     try:
         return choose_folder(order.runs, name, folder, order.seed)
-    except Refusal:
+    except UserError:
         if Path(name).name != name or not (folder / ABOUT).is_file():
             raise
     found = list(differences(_listed(about(folder)["inputs"]), _listed(inputs), ""))
     if found:
         shown = "; ".join(one.removeprefix(".") for one in found[:3])
-        raise Refusal(f"{folder}: is another tournament, choose another --name. It differs in {shown} (there / here)")
+        raise UserError(f"{folder}: is another tournament, choose another --name. It differs in {shown} (there / here)")
     return folder
 
 
@@ -113,12 +113,12 @@ def about(folder: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         return about | {"inputs": about["inputs"], "levels": about["levels"]}
     except (ValueError, KeyError, TypeError):
-        raise Refusal(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
+        raise UserError(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
 
 
 def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, console: Console) -> list[Any]:
     """For every policy of rules its text by seat, levels searched where they are ``best``; None for learned ones."""
-    judge, names = Judge(config, seed), config.market.names
+    judge, names = LineUps(config, seed), config.market.names
     with progress(console, "setting up the tournament") as tick:
         return [
             policy.rules and {names[seat]: judge.fixed(policy.rules, seat, tick).label for seat in policy.seats}
@@ -137,7 +137,7 @@ def begin(folder: Path, inputs: dict[str, Any], levels: list[Any], policies: Seq
             if policy.saved is not None:
                 content = policy.content
                 if hashlib.sha256(content).hexdigest() != said["digest"]:
-                    raise Refusal(f"{policy.run}: changed while it was read; call the tournament again")
+                    raise UserError(f"{policy.run}: changed while it was read; call the tournament again")
                 (aside / "sellers" / f"{number}{policy.suffix}").write_bytes(content)
         write_json(aside / ABOUT, {"inputs": inputs, "levels": levels})
         aside.chmod(0o755)
@@ -147,7 +147,7 @@ def begin(folder: Path, inputs: dict[str, Any], levels: list[Any], policies: Seq
         raise
 
 
-def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], folder: Path) -> Setup:
+def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], folder: Path) -> CellSetup:
     settings, names = config.evaluation, config.market.names
     levels = about(folder)["levels"]
     entries = tuple(
@@ -156,7 +156,7 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
         else {seat: levels[number - 1][names[seat]] for seat in policy.seats}
         for number, policy in enumerate(policies, 1)
     )
-    return Setup(config.market, entries, order.episodes, order.seed, settings.warm_up, settings.salvage)
+    return CellSetup(config.market, entries, order.episodes, order.seed, settings.warm_up, settings.salvage)
 
 
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
@@ -166,7 +166,7 @@ def run_tournament(order: TournamentOrder, console: Console | None = None) -> Pa
     """Carry out `bazaar tournament`; returns its folder. What was played before under the same name is kept.
 
     Raises:
-        Refusal: entries that cannot meet (see :func:`policies.studies.tournament.entries.gather`), a folder with another
+        UserError: entries that cannot meet (see :func:`policies.studies.tournament.entries.gather`), a folder with another
             tournament, or a file that cannot be written.
         KeyboardInterrupt: on Ctrl-C, with what is finished and how to go on.
     """
@@ -187,7 +187,7 @@ def _carry_out(
     order: TournamentOrder,
     config: RunConfig,
     policies: Sequence[Policy],
-    line_ups: Plan,
+    line_ups: Schedule,
     inputs: dict[str, Any],
     folder: Path,
     console: Console,
@@ -199,7 +199,7 @@ def _carry_out(
     profits = {line_up: read_cell(folder, line_up, order.episodes) for line_up in line_ups.cells}
     missing = [line_up for line_up, profit in profits.items() if profit is None]
     if missing:
-        raise Refusal(f"{folder}: {len(missing)} cells vanished while it was played; call it again")
+        raise UserError(f"{folder}: {len(missing)} cells vanished while it was played; call it again")
     known = {line_up: profit for line_up, profit in profits.items() if profit is not None}
     played = Played(config.market, policies, line_ups, known, order.episodes, order.seed)
     facts = _header(order, config) | results(played)
@@ -233,20 +233,20 @@ def tournament_summary(folder: Path) -> dict[str, Any]:
       candidates make an equilibrium), and ``strategies[seat][policy]`` or ``line_ups`` (``line_up``, ``probability``).
 
     Raises:
-        Refusal: the folder is not a tournament's, or it is not finished.
+        UserError: the folder is not a tournament's, or it is not finished.
     """
     if not (folder / ABOUT).is_file():
-        raise Refusal(f"{folder}: is not a tournament (it has no {ABOUT})")
+        raise UserError(f"{folder}: is not a tournament (it has no {ABOUT})")
     if not (folder / RESULTS).is_file():
-        raise Refusal(f"{folder}: is not finished; bazaar tournament with the same entries goes on with it")
+        raise UserError(f"{folder}: is not finished; bazaar tournament with the same entries goes on with it")
     try:
         facts: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     except ValueError:
-        raise Refusal(f"{folder / RESULTS}: is damaged; call bazaar tournament again, its cells are kept") from None
+        raise UserError(f"{folder / RESULTS}: is damaged; call bazaar tournament again, its cells are kept") from None
     return facts
 
 
-def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]) -> Plan:
+def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]) -> Schedule:
     seats = range(len(config.market.sellers))
     candidates = [[k for k, policy in enumerate(policies) if seat in policy.seats] for seat in seats]
     return plan(candidates, order.most_cells, order.seed, home_line_ups(policies, candidates))
@@ -255,7 +255,7 @@ def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy])
 # ------------------------------------------------------------------------------------------------ playing and writing
 
 
-def _play(setup: Setup, folder: Path, line_ups: Plan, order: TournamentOrder, console: Console) -> None:
+def _play(setup: CellSetup, folder: Path, line_ups: Schedule, order: TournamentOrder, console: Console) -> None:
     todo = [one for one in line_ups.cells if read_cell(folder, one, setup.episodes) is None]
     whole = len(line_ups.cells)
     if len(todo) < whole:
@@ -271,7 +271,7 @@ def _play(setup: Setup, folder: Path, line_ups: Plan, order: TournamentOrder, co
         play_all(setup, folder, todo, engine, bar.finished)
 
 
-def _interrupted(folder: Path, line_ups: Plan) -> str:
+def _interrupted(folder: Path, line_ups: Schedule) -> str:
     if not folder.exists():
         return "interrupted: nothing was played yet"
     there = len(list((folder / "cells").glob("*.npz")))

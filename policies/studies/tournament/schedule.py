@@ -17,7 +17,7 @@ LineUp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """``candidates`` and ``rivals`` by seat; rivals are line-ups whose own seat holds -1. ``cells`` are all played."""
 
     candidates: tuple[tuple[int, ...], ...]
@@ -35,7 +35,7 @@ def put(line_up: LineUp, seat: int, policy: int) -> LineUp:
     return (*line_up[:seat], policy, *line_up[seat + 1 :])
 
 
-def plan(candidates: Sequence[Sequence[int]], most_cells: int, seed: int, wanted: Iterable[LineUp] = ()) -> Plan:
+def plan(candidates: Sequence[Sequence[int]], most_cells: int, seed: int, wanted: Iterable[LineUp] = ()) -> Schedule:
     """Every line-up of one or two seats, and of more while there are at most ``most_cells``; else a sample.
 
     A sample holds K sets of rivals a seat, as many as fit: each rival's seat runs through its candidates in random
@@ -48,12 +48,12 @@ def plan(candidates: Sequence[Sequence[int]], most_cells: int, seed: int, wanted
     seats = tuple(tuple(one) for one in candidates)
     if len(seats) <= 2 or prod(map(len, seats)) <= most_cells:
         rivals = tuple(tuple(product(*_without(seats, seat))) for seat in range(len(seats)))
-        return Plan(seats, rivals, False, tuple(product(*seats)))
+        return Schedule(seats, rivals, False, tuple(product(*seats)))
     rng = np.random.default_rng((seed, len(seats)))
     count = _sets_of_rivals(seats, most_cells)
     rivals = tuple(tuple(_sample(_without(seats, seat), count, rng)) for seat in range(len(seats)))
     cells = [put(others, seat, own) for seat, sets in enumerate(rivals) for others in sets for own in seats[seat]]
-    return Plan(seats, rivals, True, tuple(dict.fromkeys([*cells, *wanted])))
+    return Schedule(seats, rivals, True, tuple(dict.fromkeys([*cells, *wanted])))
 
 
 def _without(seats: tuple[tuple[int, ...], ...], seat: int) -> list[tuple[int, ...]]:

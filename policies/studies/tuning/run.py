@@ -21,22 +21,22 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import URL
 
-from market.errors import Refusal
+from market.errors import UserError
+from policies.common.console import terminal
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
 from policies.common.tune_bar import TrialsBar
 from policies.config.run import RunConfig, load_run
-from policies.evaluation.evaluate import terminal
-from policies.evaluation.line_ups import STOCKED_LINE_UPS, Judge
+from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import choose_folder, write_json
 from policies.studies.tournament.entries import differences
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
-from policies.studies.tuning.trial import Case, Setup, reference_profit
+from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
 from policies.studies.tuning.view import TRIALS, print_results, record_trial, write_best, write_trials
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 from policies.training.train import pick_device
 
 FORMAT = 1
@@ -74,12 +74,12 @@ class TuneOrder:
 
 
 def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
-    """The configurations by name, changed as asked; raises :class:`Refusal` for two of one name."""
+    """The configurations by name, changed as asked; raises :class:`UserError` for two of one name."""
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     found: dict[str, RunConfig] = {}
     for path in order.configs:
         if path.stem in found:
-            raise Refusal(f"{path}: two configurations are called {path.stem}")
+            raise UserError(f"{path}: two configurations are called {path.stem}")
         config = load_run(path, changes)
         found[path.stem] = everywhere(config, order.learner) if order.learner else config
     return found
@@ -101,34 +101,34 @@ def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict
 
 
 def find_folder(order: TuneOrder, inputs: dict[str, Any]) -> Path:
-    """The study's folder, which may hold part of it already; raises :class:`Refusal` when it holds another."""
+    """The study's folder, which may hold part of it already; raises :class:`UserError` when it holds another."""
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:8]
     name = order.name if order.name is not None else f"tune-{'-'.join(inputs['configs'])[:60]}-{digest}"
     folder = order.runs / name
     try:
         return choose_folder(order.runs, name, folder, order.seed)
-    except Refusal:
+    except UserError:
         if Path(name).name != name or not (folder / ABOUT).is_file():
             raise
     found = list(differences(about(folder)["inputs"], inputs, ""))
     if found:
         shown = "; ".join(one.removeprefix(".") for one in found[:3])
-        raise Refusal(f"{folder}: is another study, choose another --name. It differs in {shown} (there / here)")
+        raise UserError(f"{folder}: is another study, choose another --name. It differs in {shown} (there / here)")
     return folder
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What ``tune.json`` says; raises :class:`Refusal` where it cannot be read."""
+    """What ``tune.json`` says; raises :class:`UserError` where it cannot be read."""
     try:
         facts: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         return facts | {"inputs": facts["inputs"], "references": facts["references"]}
     except (OSError, ValueError, KeyError, TypeError):
-        raise Refusal(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
+        raise UserError(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
 
 
 def set_up(
     order: TuneOrder, configs: Mapping[str, RunConfig], inputs: dict[str, Any], folder: Path, console: Console
-) -> Setup:
+) -> TrialSetup:
     """What trials share. The first call searches the references' stock levels and makes the folder."""
     if not folder.exists():
         with progress(console, f"setting up {', '.join(configs)}"):
@@ -137,7 +137,7 @@ def set_up(
         write_json(folder / ABOUT, {"command": order.command, "inputs": inputs, "references": references})
     levels = about(folder)["references"]
     cases = tuple(Case(name, config.dump(), tuple(levels[name])) for name, config in configs.items())
-    setup = Setup(
+    setup = TrialSetup(
         cases, tuple(inputs["seeds"]), inputs["rungs"], order.over_seeds == "worst", order.score == "last", order.device
     )
     for case in cases:
@@ -149,13 +149,13 @@ def references_of(config: RunConfig, name: str, seed: int) -> list[str]:
     """The first line-up's rules in every seat, stock levels searched; in a monopoly those it is given, or the best
     base stock level at the price that is best for one seller.
 
-    Raises :class:`Refusal` for a configuration that cannot be trained.
+    Raises :class:`UserError` for a configuration that cannot be trained.
     """
     try:
-        Training(config, seed, "cpu")
-    except Refusal as problem:
-        raise Refusal(f"{name}: {problem}") from None
-    judge = Judge(config, seed)
+        TrainingRun(config, seed, "cpu")
+    except UserError as problem:
+        raise UserError(f"{name}: {problem}") from None
+    judge = LineUps(config, seed)
     rules = judge.line_ups(None)[0]
     if len(config.market.sellers) == 1:
         listed = config.evaluation.line_ups or (STOCKED_LINE_UPS if config.market.stocked else ("nash",))
@@ -163,14 +163,14 @@ def references_of(config: RunConfig, name: str, seed: int) -> list[str]:
     return [judge.fixed(rules, seat).label for seat in range(len(config.market.sellers))]
 
 
-def _refuse_nothing_earned(case: Case, setup: Setup) -> None:
+def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
     config = case.parsed()
     for seed in setup.seeds:
         for seller, profit in zip(
             config.market.names, reference_profit(config, case.sellers(config), seed), strict=True
         ):
             if not profit:
-                raise Refusal(
+                raise UserError(
                     f"{case.name}: {case.references[0]} earns exactly 0 in the seat of {seller}, so nothing "
                     "is measured by it; choose other evaluation.line_ups"
                 )
@@ -180,7 +180,7 @@ def tune(order: TuneOrder, console: Console | None = None) -> Path:
     """Carry out `bazaar tune`; returns its folder. Trials of earlier calls of the same search are kept.
 
     Raises:
-        Refusal: a configuration without ``tune:``, an option or value that does not exist, another search's folder.
+        UserError: a configuration without ``tune:``, an option or value that does not exist, another search's folder.
         KeyboardInterrupt: on Ctrl-C, with what is there and how to go on.
     """
     console = console or terminal()
@@ -202,7 +202,7 @@ def tune(order: TuneOrder, console: Console | None = None) -> Path:
     return folder
 
 
-def _carry_out(order: TuneOrder, study: Study, setup: Setup, folder: Path, console: Console) -> None:
+def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
     before = outcomes(study)
     best = best_of(before)
     if before:
@@ -225,7 +225,7 @@ def _carry_out(order: TuneOrder, study: Study, setup: Setup, folder: Path, conso
         _report(order, study, setup, folder, console)
 
 
-def _report(order: TuneOrder, study: Study, setup: Setup, folder: Path, console: Console) -> None:
+def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
     found = outcomes(study)
     print_results(found, setup, importances(study), console)
     best = best_of(found)

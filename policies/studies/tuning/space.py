@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from market.errors import Refusal
+from market.errors import UserError
 from market.spec.models import parse_model
 from policies.config.run import RunConfig, Training, parse_run
 from policies.config.search_space import Dimension
@@ -32,7 +32,7 @@ def search_space(configs: Mapping[str, RunConfig], learner: str | None = None) -
         learner: only options of this learner, which sits in every learning seat.
 
     Raises:
-        Refusal: a path that is no option, values that the option does not take, two different declarations.
+        UserError: a path that is no option, values that the option does not take, two different declarations.
     """
     found: dict[str, tuple[str, Dimension]] = {}
     for name, config in configs.items():
@@ -40,13 +40,13 @@ def search_space(configs: Mapping[str, RunConfig], learner: str | None = None) -
             where = f"{name}: tune.{path}"
             if learner is None or path.split(".")[:2] == ["learners", learner] or path.startswith("training."):
                 if found.get(path, (name, dimension))[1] != dimension:
-                    raise Refusal(f"{where}: is declared otherwise in {found[path][0]}")
+                    raise UserError(f"{where}: is declared otherwise in {found[path][0]}")
                 found.setdefault(path, (name, dimension))
             option_of(config, path, where)
     if not found:
         of = f" of {learner}" if learner else ""
         example = "{learners.dqn.lr: {log: [1e-4, 1e-2]}}"
-        raise Refusal(f"{', '.join(configs)}: tune: declares no option{of} to search, such as {example}")
+        raise UserError(f"{', '.join(configs)}: tune: declares no option{of} to search, such as {example}")
     for path, (name, _) in found.items():
         _refuse_idle(configs, path, f"{name}: tune.{path}")
     return {
@@ -55,12 +55,12 @@ def search_space(configs: Mapping[str, RunConfig], learner: str | None = None) -
 
 
 def _refuse_idle(configs: Mapping[str, RunConfig], path: str, where: str) -> None:
-    """Raise :class:`Refusal` for an option of a learner that sits nowhere: all trials would be the same."""
+    """Raise :class:`UserError` for an option of a learner that sits nowhere: all trials would be the same."""
     top, name, *_ = path.split(".")
     players = [player for config in configs.values() for player in config.seats.values()]
     playing = {one for player in players if (one := learner_name(player, where)) is not None}
     if top == "learners" and playing and name not in playing:
-        raise Refusal(
+        raise UserError(
             f"{where}: no seat has {name}, so nothing depends on it (the learners are {', '.join(sorted(playing))}; "
             f"--learner {name} puts it in every learning seat)"
         )
@@ -73,15 +73,15 @@ def option_of(config: RunConfig, path: str, where: str) -> FieldInfo:
         return Training.model_fields["markets"]
     if top == "learners" and len(keys) > 1:
         if keys[0] not in BUILDERS:
-            raise Refusal(f"{where}: unknown learner {keys[0]!r}; the learners are {', '.join(BUILDERS)}")
+            raise UserError(f"{where}: unknown learner {keys[0]!r}; the learners are {', '.join(BUILDERS)}")
         return _field(BUILDERS[keys[0]].options, keys[1:], where)
     if top == "seats" and len(keys) > 1:
         player = config.seats.get(keys[0])
         chosen = learner_name(player, where) if player is not None else None
         if chosen is None or not isinstance(player, dict):
-            raise Refusal(f"{where}: seats.{keys[0]} has no learner with options of its own ({{learner: dqn, ...}})")
+            raise UserError(f"{where}: seats.{keys[0]} has no learner with options of its own ({{learner: dqn, ...}})")
         return _field(BUILDERS[chosen].options, keys[1:], where)
-    raise Refusal(f"{where}: must be learners.NAME.OPTION, seats.SELLER.OPTION or training.markets")
+    raise UserError(f"{where}: must be learners.NAME.OPTION, seats.SELLER.OPTION or training.markets")
 
 
 def _field(model: type[BaseModel], keys: Sequence[str], where: str) -> FieldInfo:
@@ -89,13 +89,13 @@ def _field(model: type[BaseModel], keys: Sequence[str], where: str) -> FieldInfo
     if first not in model.model_fields:
         close = difflib.get_close_matches(first, model.model_fields, 1)
         said = f"did you mean {close[0]}?" if close else f"known: {', '.join(model.model_fields)}"
-        raise Refusal(f"{where}: unknown option {first!r} ({said})")
+        raise UserError(f"{where}: unknown option {first!r} ({said})")
     field = model.model_fields[first]
     if not rest:
         return field
     within = _model_within(field.annotation)
     if within is None:
-        raise Refusal(f"{where}: {first} has no keys")
+        raise UserError(f"{where}: {first} has no keys")
     return _field(within, rest, where)
 
 
@@ -114,7 +114,7 @@ def _distribution(config: RunConfig, path: str, dimension: Dimension, where: str
         return CategoricalDistribution([_coded(value) for value in dimension.choice or ()])
     whole = all(isinstance(value, int) and not isinstance(value, bool) for value in taken)
     if not whole and any(not isinstance(value, float) for value in taken):
-        raise Refusal(f"{where}: takes no numbers, so it needs choice")
+        raise UserError(f"{where}: takes no numbers, so it needs choice")
     low, high = taken
     log, step = dimension.log is not None, dimension.step
     if whole:
@@ -130,7 +130,7 @@ def _taken(field: FieldInfo, value: Any, where: str) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         rule = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        raise Refusal(f"{where}: {rule} (got {value!r})") from None
+        raise UserError(f"{where}: {rule} (got {value!r})") from None
 
 
 # ------------------------------------------------------------------------------------------------ values of a trial
@@ -193,7 +193,7 @@ def _holds(one: BaseDistribution, value: Any) -> bool:
 
 
 def with_values(config: RunConfig, values: Values, where: str) -> RunConfig:
-    """The configuration with these options; raises :class:`Refusal` where they contradict one another."""
+    """The configuration with these options; raises :class:`UserError` where they contradict one another."""
     data = config.dump()
     for path, value in values.items():
         *parents, last = path.split(".")
@@ -208,7 +208,7 @@ def with_values(config: RunConfig, values: Values, where: str) -> RunConfig:
 def everywhere(config: RunConfig, learner: str) -> RunConfig:
     """The configuration with this learner in every seat that has one, all with the options of ``learners.NAME``."""
     if learner not in BUILDERS:
-        raise Refusal(f"--learner {learner}: unknown learner; the learners are {', '.join(BUILDERS)}")
+        raise UserError(f"--learner {learner}: unknown learner; the learners are {', '.join(BUILDERS)}")
     seats = {
         name: learner if learner_name(player, f"seats.{name}") is not None else player
         for name, player in config.seats.items()

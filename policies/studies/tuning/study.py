@@ -16,10 +16,10 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from market.errors import Refusal
+from market.errors import UserError
 from policies.common.parallel.tasks import Engine, Listener
 from policies.studies.tuning.space import Space, Values, decoded, suggest
-from policies.studies.tuning.trial import Setup, work
+from policies.studies.tuning.trial import TrialSetup, work
 
 OUTCOME, VALUES = "outcome", "values"
 UNPRUNED = 0.25  # of the rungs, before which nothing is pruned
@@ -76,7 +76,7 @@ def open_study(url: str, name: str, space: Space, seed: int, batch: int, rungs: 
                 storage=url, study_name=name, direction="maximize", load_if_exists=True, pruner=pruner
             )
         except (optuna.exceptions.OptunaError, ImportError, ValueError) as error:
-            raise Refusal(f"{url}: cannot be used as a store of trials ({str(error).splitlines()[0]})") from None
+            raise UserError(f"{url}: cannot be used as a store of trials ({str(error).splitlines()[0]})") from None
     if not study.get_trials(deepcopy=False) and first:
         study.enqueue_trial(first)
     return Study(study, space, seed, batch)
@@ -92,7 +92,7 @@ class _Hears(Listener):
     """Keeps what the trials of a batch say, and prunes them."""
 
     study: Study
-    setup: Setup
+    setup: TrialSetup
     trials: Sequence[optuna.Trial]
     moved: Moved
     told: Told
@@ -110,7 +110,7 @@ class _Hears(Listener):
         """See :class:`policies.common.parallel.tasks.Listener`."""
         self._end(task, result)
 
-    def refused(self, task: int, problem: Refusal) -> None:
+    def refused(self, task: int, problem: UserError) -> None:
         """Options that contradict one another make a trial that is worth nothing, no end of the search."""
         self._end(task, {"refused": str(problem), "rungs": [], "gains": [], "pruned": True})
 
@@ -120,7 +120,7 @@ class _Hears(Listener):
         self.told(trial.number, outcome)
 
 
-def search(study: Study, setup: Setup, trials: int, engine: Engine, moved: Moved, told: Told) -> None:
+def search(study: Study, setup: TrialSetup, trials: int, engine: Engine, moved: Moved, told: Told) -> None:
     """Carry out what is left of ``trials``; ``moved`` hears (trial, rung), ``told`` of a trial that is done."""
     while batch := study.next_batch(trials):
         open_ones = [(trial, values) for trial, values in batch if OUTCOME not in trial.user_attrs]

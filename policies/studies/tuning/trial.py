@@ -1,6 +1,6 @@
 """One tuning trial: every configuration trained with every seed side by side, scored at even distances.
 
-The seats' score is what :meth:`policies.training.run.Training.scores` gives, relative to a reference in the same episodes.
+The seats' score is what :meth:`policies.training.run.TrainingRun.scores` gives, relative to a reference in the same episodes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from policies.common.interrupt import raise_swallowed
 from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig, parse_run
-from policies.evaluation.selection import Choice
+from policies.evaluation.selection import ModelSelection
 from policies.sellers.checkpoint import finite
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.tuning.space import Values, with_values
-from policies.training.run import Training
+from policies.training.run import TrainingRun
 
 NOTHING_EARNED = -1.0
 
@@ -46,7 +46,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Setup:
+class TrialSetup:
     """What all trials of a study share. ``rungs``: evaluations at even distances; ``worst`` of seeds, else the mean."""
 
     cases: tuple[Case, ...]
@@ -70,7 +70,7 @@ def reference_profit(config: RunConfig, sellers: Sequence[Seller], seed: int) ->
 class Pair:
     """One configuration with one seed in training; ``gain`` of a seat: score less reference, over its size."""
 
-    training: Training
+    training: TrainingRun
     reference: list[float]
     gain: dict[int, float] = field(default_factory=dict)
     diverged: bool = False
@@ -100,9 +100,9 @@ class Pair:
 def make_pair(case: Case, values: Values, seed: int, device: str) -> Pair:
     """The training of one configuration with a trial's values."""
     config = with_values(case.parsed(), values, case.name)
-    training = Training(config, seed, device)
+    training = TrainingRun(config, seed, device)
     sellers = case.sellers(config)
-    training.choice = Choice(config, seed, sellers)  # all trials against the same
+    training.choice = ModelSelection(config, seed, sellers)  # all trials against the same
     return Pair(training, reference_profit(config, sellers, seed))
 
 
@@ -115,7 +115,7 @@ def summed_up(gains: Sequence[Sequence[float]], worst: bool) -> float:
     return float((table.min(axis=1) if worst else table.mean(axis=1)).mean())
 
 
-def work(setup: Setup, task: tuple[int, Values], say: Say) -> dict[str, Any]:
+def work(setup: TrialSetup, task: tuple[int, Values], say: Say) -> dict[str, Any]:
     """Train a trial until it is done or pruned; what it says at each rung is (rung, objective).
 
     Returns ``gains`` (configurations x seeds) at the last rung reached, ``rungs`` (the objective at each) and whether

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from policies.studies.tuning.space import with_values
 from policies.studies.tuning.study import Outcome, best_of
-from policies.studies.tuning.trial import Setup
+from policies.studies.tuning.trial import TrialSetup
 
 TRIALS, SHOWN = "trials.csv", 10
 
@@ -32,7 +32,7 @@ def text_of(value: Any) -> str:
 # ------------------------------------------------------------------------------------------------ files
 
 
-def write_trials(folder: Path, found: Sequence[Outcome], setup: Setup) -> None:
+def write_trials(folder: Path, found: Sequence[Outcome], setup: TrialSetup) -> None:
     """One row a trial: state, objective, rungs reached, the gain of each configuration and seed, the options."""
     pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in _seeds(setup)]
     rows = []
@@ -50,11 +50,11 @@ def write_trials(folder: Path, found: Sequence[Outcome], setup: Setup) -> None:
     os.replace(aside, folder / TRIALS)
 
 
-def _seeds(setup: Setup) -> list[tuple[int, int]]:
+def _seeds(setup: TrialSetup) -> list[tuple[int, int]]:
     return list(enumerate(setup.seeds))
 
 
-def write_best(folder: Path, best: Outcome, setup: Setup, command: str) -> list[Path]:
+def write_best(folder: Path, best: Outcome, setup: TrialSetup, command: str) -> list[Path]:
     """Every configuration with the best trial's options, for `bazaar train`."""
     paths = []
     for case in setup.cases:
@@ -91,7 +91,7 @@ def record_trial(folder: Path, outcome: Outcome) -> None:
 # ------------------------------------------------------------------------------------------------ terminal
 
 
-def print_results(found: Sequence[Outcome], setup: Setup, shares: Mapping[str, float], console: Console) -> None:
+def print_results(found: Sequence[Outcome], setup: TrialSetup, shares: Mapping[str, float], console: Console) -> None:
     """The best trials and how much each option matters."""
     done = sorted((one for one in found if one.value is not None), key=lambda one: (-(one.value or 0), one.number))
     pruned = sum(one.state == "pruned" for one in found)
@@ -114,14 +114,14 @@ def print_results(found: Sequence[Outcome], setup: Setup, shares: Mapping[str, f
         )
 
 
-def _title(setup: Setup) -> str:
+def _title(setup: TrialSetup) -> str:
     how = "worst" if setup.worst else "mean"
     which = "last" if setup.last else "best"
     of = f"{how} of {len(setup.seeds)} seeds" if len(setup.seeds) > 1 else f"seed {setup.seeds[0]}"
     return f"profit above the first line-up's own rules in the same seats, {which} evaluation, {of}"
 
 
-def _table(best: Sequence[Outcome], setup: Setup) -> Table:
+def _table(best: Sequence[Outcome], setup: TrialSetup) -> Table:
     table = Table(box=None, header_style="")
     for name in ("trial", "objective"):
         table.add_column(name, justify="right")

@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 from tensorboard.compat.tensorflow_stub.io import gfile
 
-from market.errors import Refusal
-from policies.common import files as disk
+from market.errors import UserError
+from policies.common import files
 from policies.storage.training_state import RunState, unpack
-from policies.training import loop as learning
-from policies.training.checkpointing import Keeping
+from policies.training import loop
+from policies.training.checkpointing import CheckpointOptions
 from policies.training.resume import ResumeOrder, resume
 from policies.training.train import TrainOrder, train
 from tests.helpers.real_runs import assert_the_same, three_learners
@@ -26,12 +26,12 @@ from tests.helpers.real_runs import assert_the_same, three_learners
 
 def begin(folder: Path, name: str, every: float = 1e-9) -> Path:
     config = three_learners(folder, 4_800)
-    order = TrainOrder(config, device="cpu", name=name, runs=folder / "runs", keeping=Keeping(every))
+    order = TrainOrder(config, device="cpu", name=name, runs=folder / "runs", keeping=CheckpointOptions(every))
     return train(order, Console(file=io.StringIO()))
 
 
 def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
-    real, count = learning.play_period, [0]
+    real, count = loop.play_period, [0]
 
     def wrapped(training: Any) -> Any:
         count[0] += 1
@@ -39,11 +39,11 @@ def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
             then()
         return real(training)
 
-    patch.setattr(learning, "play_period", wrapped)
+    patch.setattr(loop, "play_period", wrapped)
 
 
 class Full:
-    """A file on a full disk."""
+    """A file on a full files."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -71,7 +71,7 @@ def fill(patch: pytest.MonkeyPatch, part: str) -> None:
 
         return opened
 
-    patch.setattr(disk, "open", full(open), raising=False)
+    patch.setattr(files, "open", full(open), raising=False)
     patch.setattr(gfile, "open", full(open), raising=False)
     patch.setattr(gfile.io, "open", full(open))
 
@@ -82,7 +82,7 @@ def test_a_full_disk_names_the_file_and_the_run_goes_on_once_there_is_room(
 ) -> None:
     with monkeypatch.context() as patch:
         after_periods(patch, 20, lambda: fill(patch, part))
-        with pytest.raises(Refusal) as stop:
+        with pytest.raises(UserError) as stop:
             begin(tmp_path, "run")
     run, said = tmp_path / "runs" / "run", str(stop.value)
     assert part in said and "No space left on device" in said and "\n" not in said
@@ -105,7 +105,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_a_limit_of_the_system_stops_the_run_with_a_message(tmp_path: Path) -> None:
-    with largest_file(200_000), pytest.raises(Refusal, match=r"runs/run/.*File too large.*bazaar train --resume"):
+    with largest_file(200_000), pytest.raises(UserError, match=r"runs/run/.*File too large.*bazaar train --resume"):
         begin(tmp_path, "run")
     resume(ResumeOrder(tmp_path / "runs" / "run"), Console(file=io.StringIO()))
 
@@ -118,15 +118,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
         (tmp_path / "runs" / "run" / "state").write_text("")
 
     after_periods(monkeypatch, 5, a_file_in_its_place)
-    with pytest.raises(Refusal, match=r"run/state/000\d+\.state.*Not a directory"):
+    with pytest.raises(UserError, match=r"run/state/000\d+\.state.*Not a directory"):
         begin(tmp_path, "run")
 
 
 def test_what_was_there_stays_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    disk.replace(path, b"old")
-    monkeypatch.setattr(disk.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+    files.replace(path, b"old")
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(OSError, match="Input/output error") as stop:
-        disk.replace(path, b"new")
+        files.replace(path, b"new")
     assert stop.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
