@@ -18,7 +18,7 @@ from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.config.learners import LearnerOptions
 from policies.config.run import RunConfig
-from policies.learners.rewards import standing
+from policies.evaluation.objective import standing
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 
@@ -28,7 +28,7 @@ LEAST = 0.1  # of the largest par: what a shortfall is divided by at least
 def played(
     config: RunConfig, seed: int, seat: int, seller: Seller, line_up: Sequence[Seller], options: LearnerOptions
 ) -> tuple[float, float]:
-    """Standing (:func:`policies.learners.rewards.standing`) and mean profit of a seller in a seat, both money a period."""
+    """Standing (:func:`policies.evaluation.objective.standing`) and mean profit of a seller in a seat, both money a period."""
     settings, spec = config.evaluation, config.market
     seats = [seller if k == seat else rival for k, rival in enumerate(line_up)]
     episodes = config.training.evaluation_episodes

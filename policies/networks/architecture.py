@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from policies.networks.encoders import CellKind, make_recall
 from policies.networks.normalizer import Normalizer
-from policies.sellers.protocol import Memory
 
+Arrays = dict[str, NDArray[Any]]  # what a seller remembers, over M rows
 LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
@@ -333,7 +333,7 @@ def build(architecture: Architecture) -> Actor:
 
 
 @torch.no_grad()
-def decide(network: nn.Module, obs: NDArray[np.float32], memory: Memory) -> tuple[NDArray[Any], Memory]:
+def decide(network: nn.Module, obs: NDArray[np.float32], memory: Arrays) -> tuple[NDArray[Any], Arrays]:
     """The actions without exploration for observations (M, F), and what to remember, arrays over M.
 
     Actions are int64 (M,), or float32 (M, A) in [-1, 1]. ``memory`` is as :func:`empty_memory` makes it.
@@ -345,7 +345,7 @@ def decide(network: nn.Module, obs: NDArray[np.float32], memory: Memory) -> tupl
     return action, {name: tensor.cpu().numpy() for name, tensor in state.items()}
 
 
-def empty_memory(network: nn.Module, rows: int) -> Memory:
+def empty_memory(network: nn.Module, rows: int) -> Arrays:
     """What a network remembers when an episode begins, arrays over M = ``rows``."""
     return {name: tensor.numpy() for name, tensor in _actor(network).recall.start(rows).items()}
 

@@ -11,6 +11,8 @@ from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
 from policies.networks.architecture import Actor
 
+MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
+
 
 class Mode(ABC):
     """Learners at play, one period at a time.

@@ -23,8 +23,9 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
+from policies.evaluation.objective import objective
 from policies.learners.base import Learner
-from policies.learners.rewards import Tally, objective
+from policies.learners.rewards import Tally
 from policies.selfplay.base import Mode
 from policies.sellers.protocol import Memory, Seller, look, reset_rows
 

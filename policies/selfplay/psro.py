@@ -29,14 +29,13 @@ from policies.games.empirical_game import EmpiricalGame, LineUp
 from policies.learners.base import Learner
 from policies.learners.numpy_memory import generator_state, restore_generator
 from policies.networks.architecture import Actor
-from policies.selfplay.base import Mode
+from policies.selfplay.base import MARKET, Mode
 from policies.selfplay.matchmaking import DrawnMarket, Members
 from policies.selfplay.population import Member, Population
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.storage.run_folder import POOL, write_json
-from policies.training.tracking import MARKET
 
 
 class MixtureMatchmaker:

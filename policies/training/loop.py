@@ -16,10 +16,11 @@ from policies.common.files import writing
 from policies.common.interrupt import deferred, raise_swallowed
 from policies.common.progress import RunBar
 from policies.explain.policy_map import training_maps
+from policies.selfplay.base import MARKET
 from policies.training.checkpointing import Checkpointer
 from policies.training.divergence import Diverged, check_learners, play_period
 from policies.training.run import TrainingRun
-from policies.training.tracking import MARKET, Tracker
+from policies.training.tracking import Tracker
 
 
 def assess(training: TrainingRun, folder: Path, tracker: Tracker) -> None:

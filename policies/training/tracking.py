@@ -96,7 +96,6 @@ def muted_writer_threads() -> Iterator[None]:
         threading.excepthook = before
 
 
-MARKET = "(market)"  # no seller can have this name
 CHARTS = {
     "Result": [
         "profit",

@@ -24,6 +24,7 @@ from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import default_player
 from policies.evaluation.view import comparison_rows
+from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
 from policies.storage.training_state import RunState, locked
@@ -31,7 +32,7 @@ from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
 from policies.training.loop import learn
 from policies.training.run import TrainingRun
-from policies.training.tracking import MARKET, Tracker, muted_writer_threads
+from policies.training.tracking import Tracker, muted_writer_threads
 from policies.training.view import print_rehearsal
 
 

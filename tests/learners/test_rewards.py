@@ -17,8 +17,9 @@ from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.learners import DQNOptions, Mixture, Risk
 from policies.config.run import parse_run
+from policies.evaluation.objective import minus_best_rival, mixed, objective, standing
 from policies.learners.build import after_profit, make_learner
-from policies.learners.rewards import Tally, minus_best_rival, mixed, objective, standing
+from policies.learners.rewards import Tally
 from policies.training.run import TrainingRun
 from tests.helpers.markets import a_market
 

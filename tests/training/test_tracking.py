@@ -10,7 +10,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from policies.training.tracking import MARKET, layout
+from policies.selfplay.base import MARKET
+from policies.training.tracking import layout
 from tests.helpers.small_run import small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
