@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
+from policies.learners.numpy_memory import LockstepBuffer
 from pydantic import ValidationError
 from tianshou.algorithm.modelfree.a2c import A2C
 from tianshou.algorithm.modelfree.ddpg import DDPG
@@ -18,9 +19,10 @@ from tianshou.data import VectorReplayBuffer
 from tianshou.utils.torch_utils import policy_within_training_step
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
-from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
+from policies.learners.a2c import LeanA2C
 from policies.learners.base import Learner
-from policies.learners.numpy_memory import LockstepBuffer
+from policies.learners.ddpg import LeanDDPG
+from policies.learners.dqn import LeanDQN
 from policies.learners.registry import BUILDERS, build_learner
 from policies.networks.architecture import Architecture, build, greedy
 

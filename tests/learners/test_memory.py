@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policies.learners.numpy_memory import LockstepBuffer, generator_state, restore_generator
 from tianshou.algorithm.algorithm_base import Algorithm
 from tianshou.data import Batch, VectorReplayBuffer
-
-from policies.learners.numpy_memory import LockstepBuffer, generator_state, restore_generator
 
 F = 3
 

@@ -18,9 +18,10 @@ from market.errors import UserError
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import DQNOptions, Risk
 from policies.learners.base import Learner
-from policies.learners.quantile import LeanQRDQN, quantile_huber_loss
+from policies.learners.dqn import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner
-from policies.networks.architecture import Architecture, QuantileNetwork, build, greedy, tail_emphasis
+from policies.networks.architecture import Architecture, build, greedy, tail_emphasis
+from policies.networks.heads import QuantileNetwork
 from tests.learners.test_learners import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policies.learners.numpy_memory import LockstepBuffer
 from tianshou.algorithm.algorithm_base import _gae
 
 from policies.learners.memory import TensorMemory
-from policies.learners.numpy_memory import LockstepBuffer
-from policies.learners.returns import advantages, n_step_return
+from policies.learners.updates import advantages, n_step_return
 from tests.helpers.probes import feed, make, next_batch, same, transitions, weights
 
 F = 3
