@@ -26,7 +26,13 @@ ROOMS = [  # each may import what stands above it
     *("policies.selfplay", "policies.training", "policies.studies", "policies.sales", "policies.report"),
     "policies.cli",
 ]
-WITHOUT_TIANSHOU = ["policies.networks", "policies.sellers", "policies.evaluation", "policies.games", "policies.explain"]
+WITHOUT_TIANSHOU = [
+    "policies.networks",
+    "policies.sellers",
+    "policies.evaluation",
+    "policies.games",
+    "policies.explain",
+]
 WITHOUT_TIANSHOU += [f"policies.{name}" for name in ("views", "common", "storage", "report", "studies.deviate")]
 WITHOUT_TIANSHOU += [f"policies.studies.{name}" for name in ("tournament", "theory", "calvano.strategies")]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
