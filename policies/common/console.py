@@ -5,6 +5,7 @@ Options that say how a sales file is read, as they stand on the command line.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,11 @@ class _Undisturbed(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def silent() -> Console:
+    """Where nothing is shown."""
+    return Console(file=io.StringIO(), quiet=True)
 
 
 def terminal(undisturbed: bool = False) -> Console:

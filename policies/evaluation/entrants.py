@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from market.errors import UserError
 from market.spec.models import MarketSpec
+from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.run_sellers import saved_policies
 from policies.sellers.protocol import Seller
@@ -18,25 +21,6 @@ from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
 
 MOST_NAMED = 5
-
-
-@dataclass(frozen=True)
-class EvaluateOrder:
-    """What `bazaar evaluate` was asked. ``subjects``: folders of runs of one market, or one configuration."""
-
-    subjects: tuple[Path, ...]
-    seller: str | None = None
-    seat: str | None = None
-    against: str | None = None
-    episodes: int | None = None
-    seed: int = 0
-    checkpoint: str = "best"
-    json: Path | None = None
-    csv: Path | None = None
-    changes: tuple[str, ...] = ()
-    risk: bool = False
-    risk_level: float | None = None
-    stress: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +44,7 @@ class Entrants:
 
 def find_subjects(order: EvaluateOrder) -> Entrants:
     """Who is judged, in which seats of which market; raises :class:`UserError` where they do not go together."""
-    order = replace(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
+    order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
         raise UserError(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")

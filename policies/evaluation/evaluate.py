@@ -10,12 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import refuse_unwritable, silent
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
+from policies.config.orders import EvaluateOrder
 from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
-from policies.evaluation.entrants import EvaluateOrder, find_subjects
+from policies.evaluation.entrants import find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.overall_table import print_line_ups, print_runs
 from policies.evaluation.view import comparison_rows, print_comparison
@@ -47,14 +49,15 @@ class Files:
                 writer.writerows(self.rows)
 
 
-def judge(order: EvaluateOrder) -> None:
+@ordered_by(EvaluateOrder)
+def evaluate(order: EvaluateOrder) -> None:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
     one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)
     found = find_subjects(order)
     files = Files(order.json, order.csv)
-    console = terminal(undisturbed=bool(order.json or order.csv))
+    console = order.console or silent()
     judge = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)

@@ -21,8 +21,10 @@ from market.forecast.models import outlook, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
 from market.salesfile.table import Sales, columns_option, read_sales
 from policies.common import files
-from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
+from policies.common.console import periods_option, refuse_unwritable, silent, where_option
 from policies.common.progress import progress
+from policies.config.command import ordered_by
+from policies.config.orders import ForecastOrder
 from policies.sales.forecast_view import print_forecasts
 
 DECIMALS = 3  # of units in the CSV: a person reads it
@@ -101,25 +103,6 @@ PICTURES = (".png", ".html")
 
 
 @dataclass(frozen=True)
-class ForecastOrder:
-    """What was asked for; ``columns``, ``where`` and ``periods`` as on the command line."""
-
-    sales: Path
-    horizon: int
-    columns: str | None = None
-    where: tuple[str, ...] = ()
-    periods: str | None = None
-    by_market: bool = False
-    season: int | None = None
-    folds: int = 5
-    level: float = 0.9
-    json: Path | None = None
-    csv: Path | None = None
-    plot: Path | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True)
 class Forecasts:
     """All outlooks of a file: ``ahead`` (H,) labels the periods forecast, ``season`` says which and why in words."""
 
@@ -141,7 +124,8 @@ class Forecasts:
         return self.step if self.plan.horizon == 1 else f"{self.step}s"
 
 
-def forecast(order: ForecastOrder) -> None:
+@ordered_by(ForecastOrder)
+def forecast(order: ForecastOrder) -> Forecasts:
     """Carry out `bazaar forecast`.
 
     Raises :class:`UserError` before any work for files that cannot be written, statsforecast that is not installed, a
@@ -150,7 +134,7 @@ def forecast(order: ForecastOrder) -> None:
     _refuse_outputs(order)
     plan = BacktestPlan(order.horizon, order.folds, order.level)
     require_statsforecast()
-    console = terminal(undisturbed=bool(order.json or order.csv or order.plot))
+    console = order.console or silent()
     result = forecasts(order, plan, console)
     print_forecasts(result, console)
     if order.json:
@@ -159,6 +143,7 @@ def forecast(order: ForecastOrder) -> None:
         write_csv(result, order.csv)
     if order.plot:
         _picture(result, order.plot)
+    return result
 
 
 def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> Forecasts:

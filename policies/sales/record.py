@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -14,7 +12,9 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.state import Record
 from policies.common import files
-from policies.common.console import refuse_unwritable
+from policies.common.console import refuse_unwritable, silent
+from policies.config.command import ordered_by
+from policies.config.orders import RecordOrder
 from policies.config.run import load_run
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
@@ -22,20 +22,7 @@ from policies.sellers.rules.level_search import build
 HEAD = ["period", "market", "seller", "price", "units", "cost"]
 
 
-@dataclass(frozen=True)
-class RecordOrder:
-    """What was asked for: every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all)."""
-
-    config: Path
-    output: Path
-    rules: str
-    markets: int = 4
-    periods: int | None = None
-    seed: int = 0
-    changes: tuple[str, ...] = ()
-    force: bool = False
-
-
+@ordered_by(RecordOrder)
 def record(order: RecordOrder) -> None:
     """Play one episode and write a row for each period, market and seller; units are what was sold.
 
@@ -54,7 +41,7 @@ def record(order: RecordOrder) -> None:
     writer.writerow(head)
     writer.writerows(_rows(batch, ledger))
     files.replace(order.output, text.getvalue().encode())
-    _say(order, ledger, Console())
+    _say(order, ledger, order.console or silent())
 
 
 def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:

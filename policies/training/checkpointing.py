@@ -9,7 +9,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common import files
+from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
 from policies.training.divergence import Diverged, check_learners
@@ -26,8 +27,6 @@ from policies.training.tracking import Tracker
 SHARE = 0.02  # of the time that checkpoints at evaluations may take
 ROLLBACKS = 5
 SELLERS = "checkpoints"
-
-OnNan = Literal["stop", "rollback"]
 
 
 @dataclass(frozen=True)

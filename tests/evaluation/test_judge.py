@@ -14,8 +14,9 @@ import pytest
 
 from market.errors import UserError
 from policies.cli.main import main
+from policies.config.orders import EvaluateOrder
 from policies.config.run import load_run
-from policies.evaluation.entrants import EvaluateOrder, differences, find_subjects
+from policies.evaluation.entrants import differences, find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 from tests.helpers.small_run import DUOPOLY, ROOT, small_run, train_small
@@ -286,7 +287,7 @@ def test_files_are_whole_when_the_reader_of_the_output_has_gone(tmp_path: Path) 
     command = [
         sys.executable,
         "-m",
-        "policies.cli.main",
+        "policies.cli",
         "evaluate",
         str(DUOPOLY),
         *few,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from rich.console import Console
@@ -17,6 +18,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import Logit, best_response, nash_prices
 from market.theory.price_game import PriceGame
+from policies.config.orders import ReproduceOrder
 from policies.config.run import load_run
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
@@ -29,10 +31,11 @@ from policies.studies.calvano.deep import (
     train_pair,
 )
 from policies.studies.calvano.findings import Contender, Finding, find, path_figures
-from policies.studies.calvano.run import ReproduceOrder, reproduce
+from policies.studies.calvano.run import reproduce
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
 from policies.studies.calvano.view import draw_impulse, sparkline, with_interval
+from tests.helpers.orders import carry_out
 
 ROOT = Path(__file__).parents[2]
 CALVANO = ROOT / "configs" / "calvano.yaml"
@@ -44,14 +47,14 @@ def told(order: ReproduceOrder, width: int = 140) -> tuple[Path, str]:
     """Carry an order out; the folder and what was printed."""
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     try:
-        return reproduce(order, console), console.export_text()
+        return carry_out(reproduce, order, console), console.export_text()
     finally:
         console.file.close()
 
 
 def an_order(runs: Path, **changes: Any) -> ReproduceOrder:
-    quick = ReproduceOrder(sessions=3, seeds=2, budget=2_000, beta=2e-3, changes=QUICK, runs=runs, command="typed")
-    return replace(quick, **changes)
+    quick = ReproduceOrder("calvano", sessions=3, seeds=2, budget=2_000, beta=2e-3, changes=QUICK, runs=runs)
+    return attrs.evolve(quick, command="typed", **changes)
 
 
 @cache
@@ -166,7 +169,7 @@ def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkey
     monkeypatch.setattr(module, "train_pair", stop)
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file, pytest.raises(KeyboardInterrupt, match="cut: tabular, δ 0.9$"):
-        reproduce(an_order(tmp_path, name="cut", delta=0.9), console)
+        carry_out(reproduce, an_order(tmp_path, name="cut", delta=0.9), console)
     assert "tabular, δ 0.9" in console.export_text()
     results = json.loads((tmp_path / "cut" / "results.json").read_text())
     assert [row["sellers"] for row in results["findings"]] == ["tabular-0.9"]
@@ -176,12 +179,12 @@ def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkey
     ("changes", "message"),
     [
         ({"what": "klein"}, "klein: unknown experiment; known: calvano"),
-        ({"delta": 1.0}, "--delta: must be less than 1"),
-        ({"alpha": 0.0}, "--alpha: must be greater than 0"),
-        ({"initial": "one"}, "--initial: must be 'payoff' or 'zero'"),
+        ({"delta": 1.0}, "--delta: must be a number from 0 to below 1"),
+        ({"alpha": 0.0}, "--alpha: must be a number between 0 and 1"),
+        ({"initial": "one"}, "--initial: must be payoff or zero"),
         ({"sessions": 0}, "--sessions: must be at least 1, got 0"),
-        ({"seeds": -1}, "--seeds -1: must be at least 0"),
-        ({"budget": 0}, "--budget 0: must be at least 1"),
+        ({"seeds": -1}, "--seeds: must be a whole number >= 0"),
+        ({"budget": 0}, "--budget: must be at least 1"),
         ({"sessions": 10**9}, "--sessions: 1000000000 tables of 128 numbers do not fit"),
         ({"config": ROOT / "configs" / "monopoly.yaml", "changes": ()}, "needs two or more"),
         ({"config": ROOT / "configs" / "duopoly.yaml", "changes": ()}, "inventory: make_to_order"),
@@ -198,10 +201,10 @@ def test_mistakes_are_refused_before_a_folder_is_made(tmp_path: Path, changes: d
 
 
 def test_the_papers_experiment_alone_has_figures_to_compare_with() -> None:
-    assert module._expected(ReproduceOrder(), TabularOptions()) == ("0.86 ± .02", "0.13 ± .02")
-    assert module._expected(ReproduceOrder(alpha=0.2), TabularOptions(alpha=0.2)) == ("", "")
-    assert module._expected(ReproduceOrder(changes=SMALL), TabularOptions()) == ("", "")
-    assert module._expected(ReproduceOrder(), TabularOptions(delta=0.5)) == ("", "")
+    assert module._expected(ReproduceOrder("calvano"), TabularOptions()) == ("0.86 ± .02", "0.13 ± .02")
+    assert module._expected(ReproduceOrder("calvano", alpha=0.2), TabularOptions(alpha=0.2)) == ("", "")
+    assert module._expected(ReproduceOrder("calvano", changes=SMALL), TabularOptions()) == ("", "")
+    assert module._expected(ReproduceOrder("calvano"), TabularOptions(delta=0.5)) == ("", "")
 
 
 # ------------------------------------------------------------------------------------ what is shown

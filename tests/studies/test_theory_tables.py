@@ -17,8 +17,10 @@ from market.demand.equilibrium import Logit, elasticities, monopoly_prices, nash
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
+from policies.cli.main import main
 from policies.config.run import RunConfig, load_run
-from policies.studies.theory.view import show_theory, theory
+from policies.studies.theory.run import theory
+from policies.studies.theory.view import show_theory
 from tests.sellers.test_fixed import duopoly
 from tests.theory.test_optimum import zipkin
 
@@ -155,7 +157,8 @@ def test_a_price_outside_the_range_is_marked() -> None:
 
 def test_the_command_writes_what_it_prints_and_nothing_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "theory.json"
-    theory(CONFIGS / "monopoly.yaml", ("market.sellers.shop.lead_time=0",), prices=5, json=file)
+    given = ["--set", "market.sellers.shop.lead_time=0", "--prices", "5", "--json", str(file)]
+    assert main(["theory", str(CONFIGS / "monopoly.yaml"), *given]) == 0
     assert "The exact optimum: profit a day" in capsys.readouterr().out
     assert json.loads(file.read_text())["exact"]["shop"]["prices"] == 5
     with pytest.raises(UserError, match="exists already and is not written over"):

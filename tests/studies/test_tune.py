@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import numpy as np
 import pytest
 import yaml
@@ -16,14 +17,16 @@ from market.errors import UserError
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Listener, Say, Work
 from policies.config.learners import DDPGOptions, DQNOptions
+from policies.config.orders import TuneOrder
 from policies.config.run import load_run, parse_run
 from policies.config.search_space import flatten
 from policies.studies.tuning import study as tune_study
-from policies.studies.tuning.run import TuneOrder, tune
+from policies.studies.tuning.run import tune as tune_command
 from policies.studies.tuning.space import search_space
 from policies.studies.tuning.study import Study, best_of, open_study, outcomes, search
 from policies.studies.tuning.trial import Pair, TrialSetup, summed_up
 from policies.training.run import TrainingRun
+from tests.helpers.orders import carry_out
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL
 
 LITTLE = tuple(change for change in SMALL if "budget" not in change and "competitors" not in change)
@@ -35,6 +38,10 @@ def order(runs: Path, name: str, **options: Any) -> TuneOrder:
     given: dict[str, Any] = {"trials": 3, "batch": 2, "budget": 6000, "processes": 1, "device": "cpu"}
     changes = options.pop("changes", LITTLE + SPACE)
     return TuneOrder((DUOPOLY,), name=name, runs=runs, changes=changes, **given | options)
+
+
+def tune(order: TuneOrder, console: Console) -> Path:
+    return Path(carry_out(tune_command, order, console))
 
 
 def quiet() -> Console:
@@ -192,7 +199,7 @@ def test_one_set_of_options_over_two_configurations_each_by_its_own_reference(tm
     changes = (*LITTLE, "tune.learners.ddpg.lr={choice: [1e-3, 1e-2]}", "tune.learners.dqn.lr={choice: [1e-3, 1e-2]}")
     changes = tuple(change for change in changes if "line_ups" not in change)
     wanted = order(tmp_path, "both", trials=1, learner="ddpg", over_seeds="worst", changes=changes)
-    folder = tune(TuneOrder(**{**vars(wanted), "configs": (DUOPOLY, MONOPOLY)}), quiet())
+    folder = tune(attrs.evolve(wanted, configs=(DUOPOLY, MONOPOLY)), quiet())
     (row,) = rows(folder)
     gains = [float(row["duopoly/seed0"]), float(row["monopoly/seed0"])]
     assert float(row["objective"]) == pytest.approx(np.mean(gains)) and "learners.dqn.lr" not in row

@@ -6,14 +6,12 @@ second or less; other programs on the machine make it too low, so the load avera
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -22,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import refuse_unwritable, silent
+from policies.config.command import ordered_by
+from policies.config.orders import BenchOrder
 from policies.storage.run_folder import write_json
-from policies.studies.bench import bench_profile
 from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.workloads import COPIES, PLENTY, Work
 
@@ -73,36 +72,24 @@ def measure(work: Work, seconds: float) -> dict[str, Any]:
     return result | {"repeats": len(speeds), "note": work.note()}
 
 
-def run_bench(
-    seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None, profile: bool = False
-) -> dict[str, Any]:
+@ordered_by(BenchOrder)
+def bench(order: BenchOrder) -> dict[str, Any]:
     """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
 
-    ``profile``: where the time of training goes, in place of the figures.
-
     Raises:
-        UserError: an unknown key, no time, or a file that cannot be written, before anything is measured.
+        UserError: an unknown key, or a file that cannot be written, before anything is measured.
     """
-    keys = _chosen(only)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise UserError(f"--seconds {seconds}: must be a time above 0")
-    if json is not None:
-        _refuse_unwritable(json)
-    console = terminal()
+    keys = _chosen(order.only)
+    refuse_unwritable(order.json)
+    console = order.console or silent()
     report: dict[str, Any] = {"machine": machine()}
-    if profile:
-        report["profile"] = bench_profile.measure(seconds)
-        report["machine"]["load_average_after"] = _load()
-        bench_profile.show(report["profile"], console)
-        show_machine(report["machine"], console)
-    else:
-        for key in keys:
-            report[key] = _measure_one(key, seconds, console)
-        report["machine"]["load_average_after"] = _load()
-        report["ratios"] = ratios(report)
-        show(report, console)
-    if json is not None:
-        write_json(json, report)
+    for key in keys:
+        report[key] = _measure_one(key, order.seconds, console)
+    report["machine"]["load_average_after"] = _load()
+    report["ratios"] = ratios(report)
+    show(report, console)
+    if order.json is not None:
+        write_json(order.json, report)
     return report
 
 
@@ -119,21 +106,11 @@ def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
     return result | {"wanted": figure.wanted}
 
 
-def _chosen(only: Sequence[str] | None) -> list[str]:
-    for key in only or ():
+def _chosen(only: Sequence[str]) -> list[str]:
+    for key in only:
         if key not in FIGURES:
             raise UserError(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
     return [key for key in FIGURES if not only or key in only]
-
-
-def _refuse_unwritable(path: Path) -> None:
-    new = not path.exists()
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot be written ({error.strerror})") from None
-    if new:
-        path.unlink()
 
 
 def machine() -> dict[str, Any]:

@@ -14,11 +14,13 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import refuse_unwritable, silent
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
+from policies.config.orders import DeviateOrder
 from policies.evaluation.compare import interval
 from policies.evaluation.run_sellers import RunSellers, analysis_path, frozen_run, refuse_different_markets
 from policies.sellers.rules.base import Seat, place
@@ -30,22 +32,6 @@ from policies.storage.run_folder import write_json
 from policies.studies.deviate.impulse import Deviation, Impulse, impulse
 
 PRICE = re.compile(r"price\s*=\s*(.+)")
-
-
-@dataclass(frozen=True)
-class DeviateOrder:
-    """What `bazaar deviate` was asked."""
-
-    runs: tuple[Path, ...]
-    seller: str
-    to: str = "best_response"
-    periods: int = 15
-    at: int | None = None
-    episodes: int = 512
-    seed: int = 0
-    checkpoint: str = "best"
-    json: Path | None = None
-    png: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +76,8 @@ def _finite(values: Floats) -> Any:
     return values.tolist() if np.isfinite(values).all() else None
 
 
-def deviate(order: DeviateOrder, console: Console | None = None) -> DeviationResponse:
+@ordered_by(DeviateOrder)
+def deviate(order: DeviateOrder) -> DeviationResponse:
     """Carry out `bazaar deviate`: print the table and the verdict, write the files.
 
     ``deviate-SELLER-RULE.json`` (keys: :meth:`DeviationResponse.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
@@ -99,7 +86,7 @@ def deviate(order: DeviateOrder, console: Console | None = None) -> DeviationRes
     from policies.studies.deviate.view import draw_response, print_response, verdict
 
     one_torch_thread()
-    console = console or terminal()
+    console = order.console or silent()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
     runs = [frozen_run(folder, order.checkpoint) for folder in order.runs]

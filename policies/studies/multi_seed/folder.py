@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
+from policies.config.orders import DeviceName
 from policies.config.run import RunConfig, load_run
 from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
 from policies.studies.multi_seed.worker import PROOF, run_name
@@ -30,7 +31,7 @@ class SeedsPlan:
     config: RunConfig
     path: str
     seeds: tuple[int, ...]
-    device: str
+    device: DeviceName
     command: str
     keeping: CheckpointOptions
     processes: int | None

@@ -25,6 +25,7 @@ from rich.console import Console
 from market.errors import UserError
 from policies.common import files as disk
 from policies.common.parallel.tasks import Say
+from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
 from policies.config.run import parse_run
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
 from policies.storage.training_state import wait_until_free
@@ -117,7 +118,7 @@ class SeedsSetup:
 
     path: str
     config: dict[str, Any]
-    device: str
+    device: DeviceName
     command: str
     folder: str
     proof: str
@@ -156,13 +157,15 @@ def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
 
 
 def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> None:
-    from policies.training.resume import ResumeOrder, resume
-    from policies.training.train import TrainOrder, train
+    from policies.training.resume import resume_run
+    from policies.training.train import train_run
 
+    keeping = setup.keeping
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
-        resume(ResumeOrder(run, setup.keeping.every, setup.keeping.on_nan), console, lambda *_: messenger)
+        going_on = ResumeOrder(run, checkpoint_every=keeping.every, on_nan=keeping.on_nan)
+        resume_run(going_on, console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
     order = TrainOrder(
@@ -172,10 +175,10 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
         name=run.name,
         runs=runs,
         command=setup.command,
-        keeping=setup.keeping,
-        given=parse_run(setup.config, setup.path),
+        checkpoint_every=keeping.every,
+        on_nan=keeping.on_nan,
     )
-    train(order, console, lambda *_: messenger)
+    train_run(order, console, lambda *_: messenger, parse_run(setup.config, setup.path))
 
 
 def _begun(run: Path) -> bool:

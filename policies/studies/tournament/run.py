@@ -14,18 +14,19 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import refuse_unwritable, silent
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
 from policies.common.tournament_bar import CellsBar
+from policies.config.command import ordered_by
+from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.storage.run_folder import choose_folder, write_json
@@ -36,29 +37,7 @@ from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
 
 FORMAT = 1
-MOST_CELLS = 1024
 ABOUT = "tournament.json"
-
-
-@dataclass(frozen=True)
-class TournamentOrder:
-    """What `bazaar tournament` was asked. An entry that is a folder is a run, any other is rules.
-
-    ``config`` is needed where only rules are given; ``name`` defaults to one made of what is played; ``processes`` to
-    the cores; ``ray``: the address of a Ray, or auto; ``most_cells`` bounds line-ups of three and more seats.
-    """
-
-    entries: tuple[str, ...]
-    config: Path | None = None
-    episodes: int = 1000
-    seed: int = 0
-    checkpoint: str = "best"
-    name: str | None = None
-    runs: Path = Path("runs")
-    processes: int | None = None
-    ray: str | None = None
-    most_cells: int = MOST_CELLS
-    json: Path | None = None
 
 
 def what_is_played(
@@ -162,7 +141,8 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
-def run_tournament(order: TournamentOrder, console: Console | None = None) -> Path:
+@ordered_by(TournamentOrder)
+def tournament(order: TournamentOrder) -> Path:
     """Carry out `bazaar tournament`; returns its folder. What was played before under the same name is kept.
 
     Raises:
@@ -170,7 +150,7 @@ def run_tournament(order: TournamentOrder, console: Console | None = None) -> Pa
             tournament, or a file that cannot be written.
         KeyboardInterrupt: on Ctrl-C, with what is finished and how to go on.
     """
-    console = console or terminal()
+    console = order.console or silent()
     refuse_unwritable(order.json)
     config, policies = gather(order.entries, order.config, order.checkpoint)
     line_ups = _plan(order, config, policies)

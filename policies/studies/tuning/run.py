@@ -14,7 +14,6 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,13 @@ from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import silent
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
 from policies.common.tune_bar import TrialsBar
+from policies.config.command import ordered_by
+from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
@@ -41,36 +42,6 @@ from policies.training.train import pick_device
 
 FORMAT = 1
 ABOUT, STORE = "tune.json", "study.db"
-BATCH = 8
-
-
-@dataclass(frozen=True)
-class TuneOrder:
-    """What `bazaar tune` was asked.
-
-    ``trials`` are all of the study, those of earlier calls among them; each is trained with ``seeds`` seeds and counts
-    their mean, or the ``worst``; of a training run the ``best`` evaluation counts, or the ``last``. ``learner`` sits in
-    every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store;
-    ``ray``: the address of a Ray, or auto.
-    """
-
-    configs: tuple[Path, ...]
-    trials: int
-    seeds: int = 1
-    seed: int = 0
-    over_seeds: str = "mean"
-    score: str = "best"
-    learner: str | None = None
-    batch: int = BATCH
-    budget: int | None = None
-    processes: int | None = None
-    ray: str | None = None
-    device: str = "auto"
-    changes: tuple[str, ...] = ()
-    name: str | None = None
-    runs: Path = Path("runs")
-    storage: str | None = None
-    command: str = ""
 
 
 def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
@@ -176,14 +147,15 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
                 )
 
 
-def tune(order: TuneOrder, console: Console | None = None) -> Path:
+@ordered_by(TuneOrder)
+def tune(order: TuneOrder) -> Path:
     """Carry out `bazaar tune`; returns its folder. Trials of earlier calls of the same search are kept.
 
     Raises:
         UserError: a configuration without ``tune:``, an option or value that does not exist, another search's folder.
         KeyboardInterrupt: on Ctrl-C, with what is there and how to go on.
     """
-    console = console or terminal()
+    console = order.console or silent()
     configs = read_configs(order)
     space = search_space(configs, order.learner)
     pick_device(order.device)

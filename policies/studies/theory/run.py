@@ -1,0 +1,23 @@
+"""`bazaar theory`: equilibrium prices, slopes of demand and exact optima of a market."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policies.common.console import refuse_unwritable, silent
+from policies.config.command import ordered_by
+from policies.config.orders import TheoryOrder
+from policies.config.run import load_run
+from policies.storage.run_folder import write_json
+from policies.studies.theory.view import show_theory
+
+
+@ordered_by(TheoryOrder)
+def theory(order: TheoryOrder) -> dict[str, Any]:
+    """Carry out `bazaar theory`: print the tables of a configuration, and write all figures to ``json``."""
+    refuse_unwritable(order.json)
+    config = load_run(order.config, order.changes)
+    report = show_theory(config, order.seat, order.gamma, order.prices, order.console or silent())
+    if order.json is not None:
+        write_json(order.json, report)
+    return report
