@@ -479,15 +479,12 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     _json(bench, "the figures")
     bench.add_argument("--seconds", type=seconds, default=3.0, help="time for each figure (default 3)")
     bench.add_argument("--only", action="append", metavar="KEY", help="measure only this figure")
-    bench.add_argument(
-        "--profile", action="store_true", help="where the time of training goes, in place of the figures"
-    )
 
 
 def _bench(args: argparse.Namespace) -> None:
     from policies.studies.bench.run import run_bench
 
-    run_bench(args.seconds, args.only, args.json, args.profile)
+    run_bench(args.seconds, args.only, args.json)
 
 
 COMMANDS: dict[str, tuple[Add, str]] = {

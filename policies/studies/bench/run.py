@@ -23,8 +23,7 @@ from rich.table import Table
 
 from market.errors import UserError
 from policies.common.console import terminal
-from policies.storage.run_folder import write_json
-from policies.studies.bench import bench_profile
+from policies.common.files import refuse_unwritable, write_json
 from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.workloads import COPIES, PLENTY, Work
 
@@ -73,12 +72,8 @@ def measure(work: Work, seconds: float) -> dict[str, Any]:
     return result | {"repeats": len(speeds), "note": work.note()}
 
 
-def run_bench(
-    seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None, profile: bool = False
-) -> dict[str, Any]:
+def run_bench(seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None) -> dict[str, Any]:
     """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
-
-    ``profile``: where the time of training goes, in place of the figures.
 
     Raises:
         UserError: an unknown key, no time, or a file that cannot be written, before anything is measured.
@@ -86,21 +81,14 @@ def run_bench(
     keys = _chosen(only)
     if not (math.isfinite(seconds) and seconds > 0):
         raise UserError(f"--seconds {seconds}: must be a time above 0")
-    if json is not None:
-        _refuse_unwritable(json)
+    refuse_unwritable(json)
     console = terminal()
     report: dict[str, Any] = {"machine": machine()}
-    if profile:
-        report["profile"] = bench_profile.measure(seconds)
-        report["machine"]["load_average_after"] = _load()
-        bench_profile.show(report["profile"], console)
-        show_machine(report["machine"], console)
-    else:
-        for key in keys:
-            report[key] = _measure_one(key, seconds, console)
-        report["machine"]["load_average_after"] = _load()
-        report["ratios"] = ratios(report)
-        show(report, console)
+    for key in keys:
+        report[key] = _measure_one(key, seconds, console)
+    report["machine"]["load_average_after"] = _load()
+    report["ratios"] = ratios(report)
+    show(report, console)
     if json is not None:
         write_json(json, report)
     return report
@@ -124,16 +112,6 @@ def _chosen(only: Sequence[str] | None) -> list[str]:
         if key not in FIGURES:
             raise UserError(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
     return [key for key in FIGURES if not only or key in only]
-
-
-def _refuse_unwritable(path: Path) -> None:
-    new = not path.exists()
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot be written ({error.strerror})") from None
-    if new:
-        path.unlink()
 
 
 def machine() -> dict[str, Any]:
@@ -181,10 +159,10 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
         console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
-    show_machine(report["machine"], console)
+    _show_machine(report["machine"], console)
 
 
-def show_machine(about: dict[str, Any], console: Console) -> None:
+def _show_machine(about: dict[str, Any], console: Console) -> None:
     """What it was measured on."""
     console.print(
         f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "

@@ -14,7 +14,7 @@ from rich.table import Table
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
-from policies.common.console import refuse_unwritable
+from policies.common.files import refuse_unwritable, write_json
 from policies.config.run import RunConfig, load_run
 from policies.studies.theory.report import Say, theory_report
 
@@ -36,8 +36,6 @@ def theory(
     console = console if console.is_terminal else Console(width=max(console.width, WIDTH))
     report = show_theory(load_run(path, changes), seat, gamma, prices, console)
     if json is not None:
-        from policies.storage.run_folder import write_json
-
         write_json(json, report)
 
 
