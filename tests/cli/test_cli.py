@@ -244,7 +244,7 @@ def heed_ctrl_c() -> None:
 @pytest.mark.parametrize("moment", WAIT_FOR)
 def test_ctrl_c_leaves_a_run_that_can_be_judged(moment: str, tmp_path: Path) -> None:
     budget = "40000" if moment == "final table" else "4000000"
-    command = [sys.executable, "-m", "policies.cli.main", "train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
+    command = [sys.executable, "-m", "policies.cli", "train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
     output, errors = tmp_path / "output", tmp_path / "errors"
     with open(output, "w") as out, open(errors, "w") as err:
         given = [*command, *QUICK, "--budget", budget]

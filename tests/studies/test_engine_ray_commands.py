@@ -107,7 +107,7 @@ def _address(tmp_path: Path) -> Iterator[str]:
 def test_seeds_on_a_ray_that_runs_already_are_the_runs_that_they_are_alone(address: str, tmp_path: Path) -> None:
     """In a process of its own: Ray reads its token once."""
     words = ["train", DUOPOLY, "--seeds", 2, "--device", "cpu", "--runs", tmp_path, "--name", "seeds", "--ray", address]
-    command = [sys.executable, "-m", "policies.cli.main", *map(str, words)]
+    command = [sys.executable, "-m", "policies.cli", *map(str, words)]
     for change in SMALL:
         command += ["--set", change]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -179,7 +179,7 @@ def heed_ctrl_c() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_leaves_what_was_learned(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "policies.cli.main", "train", str(DUOPOLY), "--seeds", "2", "--processes", "2"]
+    command = [sys.executable, "-m", "policies.cli", "train", str(DUOPOLY), "--seeds", "2", "--processes", "2"]
     command += ["--runs", str(tmp_path), "--name", "seeds", *(word for change in SMALL for word in ("--set", change))]
     command += ["--budget", "50000000", "--set", "training.evaluations=2000"]
     with open(tmp_path / "errors", "w") as errors:
