@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from policies.evaluation.run_sellers import saved_policies
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
+from policies.storage.run_folder import is_finished, is_run, open_run, read_about, seed_folders
 
 MOST_NAMED = 5
 
@@ -169,9 +168,5 @@ def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[Ru
 
 def training_seed(folder: Path) -> int | None:
     """The seed that a run says it was trained with, None where it does not say."""
-    try:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    seed = about.get("seed") if isinstance(about, dict) else None
+    seed = read_about(folder).get("seed")
     return seed if isinstance(seed, int) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
@@ -23,7 +23,6 @@ from policies.evaluation.overall_table import print_line_ups, print_runs
 from policies.evaluation.view import comparison_rows, print_comparison
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
-from policies.storage.run_folder import write_json
 
 Row = dict[str, Any]
 Keep = Callable[[Sequence[Row]], None]
@@ -43,10 +42,7 @@ class Files:
         if self.json:
             write_json(self.json, self.rows)
         if self.csv:
-            with open(self.csv, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
-                writer.writeheader()
-                writer.writerows(self.rows)
+            write_csv(self.csv, self.rows)
 
 
 @ordered_by(EvaluateOrder)

@@ -280,8 +280,8 @@ def _rules(run: RunSellers, seat: int) -> Rules:
 def run_seed(folder: Path) -> int:
     """The seed that a run was trained with (``run.json``); 0 where the file does not tell."""
     try:
-        return int(json.loads((folder / "run.json").read_text(encoding="utf-8"))["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(read_about(folder)["seed"])
+    except (ValueError, KeyError, TypeError):
         return 0
 
 

@@ -7,13 +7,13 @@ Exploitability and impulse responses stand in :mod:`policies.report.analysis`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from policies.common.files import read_json
 from policies.report.data import Run
 from policies.report.policies import payoff_chart
 from policies.storage.run_folder import ANALYSIS
@@ -45,11 +45,7 @@ def analysis_section(page: Page, run: Run) -> None:
 def _files(run: Run, kind: str) -> list[tuple[Path, dict[str, Any]]]:
     found = []
     for file in sorted((run.folder / ANALYSIS).glob(f"{kind}-*.json")):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict):
+        if content := read_json(file, dict):
             found.append((file, content))
     return found
 
@@ -171,12 +167,9 @@ def tournaments(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    facts = read_json(file, dict)
     parts = {"policies": list, "payoffs": dict, "ranking": list}
-    whole = isinstance(facts, dict) and all(isinstance(facts.get(key), kind) for key, kind in parts.items())
+    whole = all(isinstance(facts.get(key), kind) for key, kind in parts.items())
     return facts if whole else {}
 
 

@@ -6,7 +6,6 @@ Dimensions: E episodes, T periods, N sellers.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from market.errors import UserError
 from market.metrics.summary import episode_profit, summary
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
+from policies.common.files import read_json
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
@@ -101,7 +101,7 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
         score = one.score if one is not None and np.isfinite(one.score) else None
         players.append(ReportedSeller(seat, name, kind, frozen.sellers[seat], one.trained if one else None, score))
     about, rows, metrics = (
-        _json(folder / "run.json", dict),
+        read_json(folder / "run.json", dict),
         _rows(folder / "evaluation.json"),
         _metrics(folder / "metrics.csv"),
     )
@@ -111,18 +111,9 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
     return Run(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
 
 
-def _json(path: Path, kind: type[Any]) -> Any:
-    """The content of a JSON file, or an empty ``kind`` where there is no such file or another thing in it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return kind()
-    return content if isinstance(content, kind) else kind()
-
-
 def _rows(path: Path) -> list[dict[str, Any]]:
     """evaluation.json as it is read here: a list of rows, or an object that holds it."""
-    content = _json(path, object) if path.is_file() else []
+    content: Any = read_json(path, object)
     if isinstance(content, dict):
         content = next((value for value in content.values() if _is_table(value)), [])
     known = [row for row in content if {"seat", "policy", "profit"} <= row.keys()] if _is_table(content) else []

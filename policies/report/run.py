@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_file
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
@@ -45,7 +45,7 @@ def write_report(order: ReportOrder) -> Path:
     with progress(console, f"report on {order.run}") as tick:
         page = compose(order, lambda text: tick(text, 0))
         tick("writing", 0)
-        write(out, page.text())
+        write_file(out, page.text())
     size, spent = out.stat().st_size / 2**20, time.monotonic() - begun
     console.print(f"report: {out} ({size:.1f} MiB, {spent:.0f} s)", highlight=False, markup=False, soft_wrap=True)
     return out
@@ -90,13 +90,3 @@ def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
 def _lead(run: Run) -> str:
     learners = ", ".join(player.label for player in run.learners)
     return f"Learned sellers {learners} in the market {run.spec.name}. {market_words(run.spec)}"
-
-
-def write(path: Path, text: str) -> None:
-    """Write the page aside and move it into place: Ctrl-C leaves no half of it."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import yaml
@@ -16,8 +15,8 @@ from market.calibration.summary import summary
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
 from market.salesfile.table import columns_option, read_sales
-from policies.common import files
-from policies.common.console import periods_option, refuse_unwritable, silent, where_option
+from policies.common.console import periods_option, silent, where_option
+from policies.common.files import refuse_unwritable, write_file, write_json
 from policies.common.progress import phases
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
@@ -94,10 +93,10 @@ def _write(
 
         text_of_page = page(found, checked, order.output.name, reading).text()
     if order.json is not None:
-        files.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+        write_json(order.json, data, indent=1)
     if order.report is not None and text_of_page is not None:
-        files.replace(order.report, text_of_page.encode())
-    files.replace(order.output, text.encode())
+        write_file(order.report, text_of_page)
+    write_file(order.output, text)
 
 
 def _say_written(order: CalibrateOrder, checked: Validation | None, console: Console) -> None:

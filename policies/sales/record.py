@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Console
 
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.state import Record
-from policies.common import files
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv
 from policies.config.command import ordered_by
 from policies.config.orders import RecordOrder
 from policies.config.run import load_run
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
-
-HEAD = ["period", "market", "seller", "price", "units", "cost"]
 
 
 @ordered_by(RecordOrder)
@@ -35,16 +31,11 @@ def record(order: RecordOrder) -> None:
     batch = MarketBatch(spec, order.markets, order.seed)
     sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
-    head = [*HEAD, *(["promo_event"] if spec.events else [])]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(_rows(batch, ledger))
-    files.replace(order.output, text.getvalue().encode())
+    write_csv(order.output, _rows(batch, ledger), "\n")
     _say(order, ledger, order.console or silent())
 
 
-def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
+def _rows(batch: MarketBatch, ledger: Record) -> Iterator[dict[str, object]]:
     cost = [seller.unit_cost for seller in batch.spec.sellers]
     names, events = batch.spec.names, batch.tape.event if batch.spec.events else None
     for t, period in enumerate(ledger):
@@ -52,8 +43,9 @@ def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
             for seat, name in enumerate(names):
                 sold = row["sold"][seat]
                 units = int(sold) if float(sold).is_integer() else round(float(sold), 6)
-                found: list[object] = [t, f"m{m}", name, round(float(row["price"][seat]), 4), units, cost[seat]]
-                yield found if events is None else [*found, int(events[m, t, seat])]
+                found: dict[str, object] = {"period": t, "market": f"m{m}", "seller": name}
+                found |= {"price": round(float(row["price"][seat]), 4), "units": units, "cost": cost[seat]}
+                yield found if events is None else found | {"promo_event": int(events[m, t, seat])}
 
 
 def _say(order: RecordOrder, ledger: Record, console: Console) -> None:

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common import files
+from policies.common.files import write_file
 from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
@@ -98,7 +98,7 @@ class Checkpointer:
                 f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
             ) from None
         for name, content in state["sellers"].items():
-            files.replace(self.folder / SELLERS / name, content.numpy().tobytes())
+            write_file(self.folder / SELLERS / name, content.numpy().tobytes())
         self.step = state["step"]
 
     def recover(self, problem: Diverged) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
 from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.torch_tools import one_torch_thread
@@ -27,7 +28,7 @@ from policies.evaluation.run_sellers import default_player
 from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
+from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState, locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged

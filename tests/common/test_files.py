@@ -39,7 +39,7 @@ def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
 
 
 class Full:
-    """A file on a full files."""
+    """A file on a full disk."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -120,9 +120,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
 
 def test_what_was_there_stays_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    files.replace(path, b"old")
+    files.write_file(path, b"old")
     monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(OSError, match="Input/output error") as stop:
-        files.replace(path, b"new")
+        files.write_file(path, b"new")
     assert stop.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

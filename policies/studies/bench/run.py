@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.config.command import ordered_by
 from policies.config.orders import BenchOrder
-from policies.storage.run_folder import write_json
 from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.workloads import COPIES, PLENTY, Work
 
@@ -158,10 +158,10 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
         console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
-    show_machine(report["machine"], console)
+    _show_machine(report["machine"], console)
 
 
-def show_machine(about: dict[str, Any], console: Console) -> None:
+def _show_machine(about: dict[str, Any], console: Console) -> None:
     """What it was measured on."""
     console.print(
         f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "

@@ -14,14 +14,15 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.models import parse_model
 from market.theory.price_game import Ints, PriceGame
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.reproduce_bar import PhaseBar
 from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
 from policies.config.orders import ReproduceOrder
 from policies.config.run import RunConfig, load_run
-from policies.storage.run_folder import choose_folder, describe, write_json
+from policies.storage.run_folder import choose_folder, describe
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
 from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
 from policies.studies.calvano.strategies import Strategies

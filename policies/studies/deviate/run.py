@@ -14,7 +14,8 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
@@ -28,7 +29,6 @@ from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import Optimal
 from policies.sellers.rules.replenishment import BaseStock
-from policies.storage.run_folder import write_json
 from policies.studies.deviate.impulse import Deviation, Impulse, impulse
 
 PRICE = re.compile(r"price\s*=\s*(.+)")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
+from policies.common.files import write_json
 from policies.config.orders import DeviceName
 from policies.config.run import RunConfig, load_run
-from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
+from policies.storage.run_folder import SEEDS, read_about, write_config
 from policies.studies.multi_seed.worker import PROOF, run_name
 from policies.training.checkpointing import CheckpointOptions
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Lost
@@ -26,7 +27,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import ResumeSeedsOrder, TrainOrder, TrainSeedsOrder
 from policies.config.run import load_run
 from policies.evaluation.evaluate import evaluate
-from policies.storage.run_folder import choose_folder, seed_folders, write_json
+from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.training_state import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder

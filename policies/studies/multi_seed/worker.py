@@ -9,7 +9,6 @@ it. The order in which files are written makes it so at every moment: a state ne
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common import files as disk
+from policies.common.files import ASIDE, read_json, write_file
 from policies.common.parallel.tasks import Say
 from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
 from policies.config.run import parse_run
@@ -42,11 +41,7 @@ def run_name(seed: int) -> str:
 
 def sees(folder: Path, proof: str) -> bool:
     """Whether the folder of several seeds at this path is the one in which ``proof`` was written, and can be used."""
-    try:
-        said = json.loads((folder / SEEDS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(said, dict) and said.get(PROOF) == proof and os.access(folder, os.W_OK)
+    return read_json(folder / SEEDS, dict).get(PROOF) == proof and os.access(folder, os.W_OK)
 
 
 def read_files(folder: Path) -> Files:
@@ -59,7 +54,7 @@ def write_files(folder: Path, files: Files) -> None:
     for name, content in sorted(files.items(), key=lambda item: (_is_state(item[0]), item[0])):
         if content is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            disk.replace(folder / name, content)
+            write_file(folder / name, content)
     for name in (name for name, content in files.items() if content is None):
         (folder / name).unlink(missing_ok=True)
 
@@ -90,7 +85,7 @@ class Changed:
 
 
 def _present(folder: Path) -> dict[str, Path]:
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".part")
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ASIDE)
     return {path.relative_to(folder).as_posix(): path for path in found}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.config.command import ordered_by
 from policies.config.orders import TheoryOrder
 from policies.config.run import load_run
-from policies.storage.run_folder import write_json
 from policies.studies.theory.view import show_theory
 
 

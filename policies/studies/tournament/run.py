@@ -5,10 +5,8 @@ A tournament's folder: what is played in it, so that a second call goes on with 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import os
 import re
 import shlex
 import shutil
@@ -20,7 +18,8 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, silent
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
@@ -29,7 +28,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.storage.run_folder import choose_folder, write_json
+from policies.storage.run_folder import choose_folder
 from policies.studies.tournament.entries import Policy, differences, gather
 from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
@@ -276,15 +275,7 @@ def _header(order: TournamentOrder, config: RunConfig) -> dict[str, Any]:
 
 
 def _write(folder: Path, copy: Path | None, facts: dict[str, Any], played: Played) -> None:
-    aside = folder / f"{RESULTS}.part"
-    write_json(aside, facts)
-    os.replace(aside, folder / RESULTS)
-    rows = list(cell_rows(played))
-    aside = folder / f"{PAYOFFS}.part"
-    with open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, folder / PAYOFFS)
+    write_json(folder / RESULTS, facts)
+    write_csv(folder / PAYOFFS, cell_rows(played))
     if copy:
         write_json(copy, facts)

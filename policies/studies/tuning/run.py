@@ -22,6 +22,7 @@ from sqlalchemy import URL
 
 from market.errors import UserError
 from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
@@ -31,7 +32,7 @@ from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, load_run
 from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import choose_folder, write_json
+from policies.storage.run_folder import choose_folder
 from policies.studies.tournament.entries import differences
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
