@@ -91,6 +91,9 @@ COMMANDS = {
         "policies.sales.forecast:forecast",
     ),
     "reproduce": _one("repeat a published result", orders.ReproduceOrder, "policies.studies.calvano.run:reproduce"),
+    "configs": _one(
+        "name the built-in configurations, or copy one", orders.ConfigsOrder, "policies.cli.configs:configs"
+    ),
     "board": _one("open TensorBoard on the runs", orders.BoardOrder, "policies.cli.board:serve"),
     "bench": _one("measure speed on this machine", orders.BenchOrder, "policies.studies.bench.run:bench"),
 }

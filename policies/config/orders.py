@@ -419,6 +419,18 @@ class RecordOrder(Order):
 
 
 @frozen(kw_only=True)
+class ConfigsOrder(Order):
+    """Which built-in configuration; None: all of them, named."""
+
+    name: Annotated[
+        str | None, Argument("one of them, whose text is shown (default: all, with their stories)", "NAME")
+    ] = field(default=None, kw_only=False)
+    output: Annotated[Path | None, Option("copy it to this file", "FILE.yaml", short="-o")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
 class BoardOrder(Order):
     """Where TensorBoard is served."""
 

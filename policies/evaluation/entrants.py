@@ -12,7 +12,7 @@ import attrs
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.run_sellers import saved_policies
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
@@ -58,7 +58,7 @@ def _at_level(found: Entrants, level: float) -> Entrants:
 
 
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
-    config = load_run(path, order.changes)
+    config = read_config(path, order.changes)
     if order.seller is None:
         raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
     if order.seller in config.market.names:
@@ -78,7 +78,7 @@ def _of_runs(order: EvaluateOrder) -> Entrants:
     trained = [open_run(folder) for folder in folders]
     _refuse_twice(folders)
     _refuse_other_markets(folders, trained)
-    config = load_run(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
+    config = read_config(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
     moved = config.market != trained[0].market
     changed = tuple(change for change in order.changes if change.startswith("market.")) if moved else ()
     names = run_names(folders)

@@ -13,7 +13,7 @@ from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv
 from policies.config.command import ordered_by
 from policies.config.orders import RecordOrder
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 
@@ -25,7 +25,7 @@ def record(order: RecordOrder) -> None:
     Raises :class:`UserError` for a file that would be written over, and rules that cannot play.
     """
     refuse_unwritable(order.output, order.force)
-    spec = load_run(order.config, order.changes).market
+    spec = read_config(order.config, order.changes).market
     if order.periods is not None and order.periods > spec.horizon:
         raise UserError(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
     batch = MarketBatch(spec, order.markets, order.seed)

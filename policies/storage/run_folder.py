@@ -14,7 +14,7 @@ import yaml
 
 from market.errors import UserError
 from policies.common.files import read_json, write_file, write_json
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
 
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
@@ -72,7 +72,7 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write a configuration that :func:`policies.config.run.load_run` reads back."""
+    """Write a configuration that :func:`policies.config.run.read_config` reads back."""
     write_file(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True))
 
 
@@ -123,7 +123,7 @@ def open_run(folder: Path) -> RunConfig:
         if seeds := seed_folders(folder):
             raise UserError(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
         raise UserError(f"{folder}: is not a run (it has no config.yaml)")
-    return load_run(folder / "config.yaml")
+    return read_config(folder / "config.yaml")
 
 
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:

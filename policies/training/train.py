@@ -21,7 +21,7 @@ from policies.common.progress import MakeBar, TrainingBar
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import TrainOrder
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import default_player
@@ -63,7 +63,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     """The same. ``bar`` shows the progress; ``config``: the configuration, where it has been read already."""
     folder = choose_folder(order.runs, order.name, order.config, order.seed)
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
-    config = config or load_run(order.config, changes)
+    config = config or read_config(order.config, changes)
     device = pick_device(order.device)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)

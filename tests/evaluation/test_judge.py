@@ -15,7 +15,7 @@ import pytest
 from market.errors import UserError
 from policies.cli.main import main
 from policies.config.orders import EvaluateOrder
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.evaluation.entrants import differences, find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
@@ -101,7 +101,7 @@ def test_one_episode_shows_no_interval(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_defaults_suit_every_market() -> None:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        judge = LineUps(load_run(path), 0)
+        judge = LineUps(read_config(path), 0)
         assert judge.competitors() and judge.line_ups(None) and judge.line_ups("panel")
 
 
@@ -132,8 +132,8 @@ def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.Captu
 
 def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
     """A rival that keeps three units sends nearly all its customers on: the best level is then far higher."""
-    spec = load_run(DUOPOLY).market
-    judge = LineUps(load_run(DUOPOLY), seed=0)
+    spec = read_config(DUOPOLY).market
+    judge = LineUps(read_config(DUOPOLY), seed=0)
     best, starved = (
         parse_rules(text, "test", spec) for text in ("nash+base_stock(level=best)", "nash+base_stock(level=3)")
     )

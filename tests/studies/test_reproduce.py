@@ -19,7 +19,7 @@ from market.spec.models import MarketSpec
 from market.theory.newsvendor import Logit, best_response, nash_prices
 from market.theory.price_game import PriceGame
 from policies.config.orders import ReproduceOrder
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.calvano import run as module
@@ -85,7 +85,7 @@ def test_a_rules_table_is_what_the_rule_says() -> None:
 def test_a_networks_table_is_what_it_plays_in_the_market(learner: str) -> None:
     from policies.training.run import TrainingRun
 
-    config = deep_config(load_run(CALVANO, QUICK), learner, 0.9, 3_000)
+    config = deep_config(read_config(CALVANO, QUICK), learner, 0.9, 3_000)
     training = TrainingRun(config, 1, "cpu")
     while training.play.done < 3_000:
         training.play.play_period()
@@ -101,7 +101,9 @@ def test_a_networks_table_is_what_it_plays_in_the_market(learner: str) -> None:
 
 
 def test_learners_are_given_the_grid_and_the_discount_factor() -> None:
-    config = deep_config(load_run(CALVANO, ("market.sellers.0.actions=box", "learners.a2c.lr=0.01")), "a2c", 0.35, 777)
+    config = deep_config(
+        read_config(CALVANO, ("market.sellers.0.actions=box", "learners.a2c.lr=0.01")), "a2c", 0.35, 777
+    )
     assert [seller.actions for seller in config.market.sellers] == ["grid", "grid"]
     assert config.seats == {"first": "a2c", "second": "a2c"} and config.training.budget == 777
     assert config.learners == {"a2c": {"lr": 0.01, "gamma": 0.35}}
@@ -110,7 +112,7 @@ def test_learners_are_given_the_grid_and_the_discount_factor() -> None:
 @pytest.mark.parametrize("change", ["market.customers.weekly=[1, 2]", "market.customers.mode=sampled"])
 def test_networks_that_see_more_than_prices_are_refused(change: str) -> None:
     with pytest.raises(UserError, match="--seeds 0"):
-        refuse_more_than_prices(load_run(CALVANO, (change,)).market)
+        refuse_more_than_prices(read_config(CALVANO, (change,)).market)
 
 
 # ------------------------------------------------------------------------------------ the command

@@ -18,7 +18,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
 from policies.cli.main import main
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.studies.theory.run import theory
 from policies.studies.theory.view import show_theory
 from tests.sellers.test_fixed import duopoly
@@ -41,7 +41,7 @@ def run_of(spec: MarketSpec) -> RunConfig:
 
 @pytest.mark.parametrize("name", ["calvano", "monopoly", "duopoly", "orange_juice"])
 def test_every_configuration_is_shown_within_100_columns(name: str) -> None:
-    config = load_run(CONFIGS / f"{name}.yaml")
+    config = read_config(CONFIGS / f"{name}.yaml")
     text, report = shown(config)
     assert max(len(line) for line in text.splitlines()) <= 100
     assert all(seller in text for seller in config.market.names)
@@ -51,7 +51,7 @@ def test_every_configuration_is_shown_within_100_columns(name: str) -> None:
 
 
 def test_calvanos_figures() -> None:
-    text, report = shown(load_run(CONFIGS / "calvano.yaml"))
+    text, report = shown(read_config(CONFIGS / "calvano.yaml"))
     assert report["nash"]["price"] == pytest.approx([1.4729, 1.4729], abs=1e-4)
     assert report["joint"]["price"] == pytest.approx([1.9250, 1.9250], abs=1e-4)
     assert "1.4729" in text and "1.9250" in text
@@ -121,7 +121,7 @@ def test_without_nash_prices_the_rest_is_still_shown() -> None:
 
 
 def test_what_no_exact_solution_covers_says_why_and_what_to_do() -> None:
-    config = load_run(CONFIGS / "orange_juice.yaml")
+    config = read_config(CONFIGS / "orange_juice.yaml")
     text, report = shown(config, seat="tropicana")
     flat = " ".join(text.split())
     assert "tropicana: no exact optimum, since events (market.sellers.*.event_frequency) are seen and last" in flat

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.storage.training_state import RunState, unpack
 from policies.training import loop
 from policies.training.divergence import Diverged, play_period, unsound
@@ -23,7 +23,7 @@ from tests.helpers.real_runs import metrics, three_learners, weights
 
 
 def new(folder: Path, **learners: Any) -> TrainingRun:
-    return TrainingRun(load_run(three_learners(folder, 9_600, **learners)), 0, "cpu")
+    return TrainingRun(read_config(three_learners(folder, 9_600, **learners)), 0, "cpu")
 
 
 def first_weight(training: TrainingRun, seat: int) -> torch.Tensor:
@@ -119,7 +119,7 @@ def test_rollback_goes_back_and_halves_that_learners_rate_for_good(
     rows = metrics(run)
     assert rows[rows["metric"] == "rollbacks"]["value"].tolist() == [1.0, 2.0]
     rates = rows[rows["metric"] == "learning_rate"].groupby("seller")["value"].last()
-    built = TrainingRun(load_run(run / "config.yaml"), 0, "cpu").play.learners
+    built = TrainingRun(read_config(run / "config.yaml"), 0, "cpu").play.learners
     assert rates["c"] == 0.25 * built[2].options.lr and rates["a"] == built[0].options.lr
 
 

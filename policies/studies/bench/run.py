@@ -47,7 +47,7 @@ FIGURES: dict[str, Figure] = {
         "step, one first choice in five sold out", 12e6, lambda: bench_work.plain(3.6, 4, whole=False)
     ),
     "batch_full": Figure("step, observe, reset", 5e6, lambda: bench_work.plain(4.0, PLENTY, whole=True)),
-    "orange_juice": Figure("step, observe, reset of configs/orange_juice.yaml", 2e6, bench_work.orange_juice),
+    "orange_juice": Figure("step, observe, reset of the built-in orange_juice", 2e6, bench_work.orange_juice),
     "parallel_env": Figure("one PettingZoo market of 2 sellers", 50e3, bench_work.parallel_market),
     "supersuit": Figure(f"the same, {COPIES} copies through concat_vec_envs_v1", None, bench_work.supersuit),
     "training": Figure("DQN, A2C and DDPG learn at once", 120e3, bench_work.training),

@@ -21,7 +21,7 @@ from policies.common.reproduce_bar import PhaseBar
 from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
 from policies.config.orders import ReproduceOrder
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.storage.run_folder import choose_folder, describe
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
 from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
@@ -92,20 +92,10 @@ def reproduce(order: ReproduceOrder) -> Path:
     return folder
 
 
-def default_config(what: str) -> Path:
-    """Where the experiment's configuration lies: below the working directory, or beside the installed code."""
-    if what not in KNOWN:
-        raise UserError(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
-    for root in (Path(), Path(__file__).resolve().parents[3]):
-        path = root / "configs" / f"{what}.yaml"
-        if path.is_file():
-            return path
-    raise UserError(f"configs/{what}.yaml: is not here; say where it is with --config")
-
-
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
-    path = default_config(order.what)
-    config = load_run(order.config or path, order.changes)
+    if order.what not in KNOWN:
+        raise UserError(f"{order.what}: unknown experiment; known: {', '.join(KNOWN)}")
+    config = read_config(order.config or order.what, order.changes)
     if len(config.market.sellers) < 2:
         raise UserError(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")
     given = {"alpha": order.alpha, "beta": order.beta, "initial": order.initial}

@@ -16,7 +16,7 @@ from typing import Any
 from market.errors import UserError
 from policies.common.files import write_json
 from policies.config.orders import DeviceName
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.storage.run_folder import SEEDS, read_about, write_config
 from policies.studies.multi_seed.worker import PROOF, run_name
 from policies.training.checkpointing import CheckpointOptions
@@ -105,7 +105,7 @@ def _read(folder: Path) -> SeedsFolder:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
         plan = SeedsPlan(
-            load_run(folder / SETTINGS),
+            read_config(folder / SETTINGS),
             said["config"],
             tuple(seeds),
             said["device"],

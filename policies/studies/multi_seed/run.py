@@ -25,7 +25,7 @@ from policies.common.seeds_bar import SeedsBar
 from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import ResumeSeedsOrder, TrainOrder, TrainSeedsOrder
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.evaluation.evaluate import evaluate
 from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.training_state import locked
@@ -163,7 +163,7 @@ def train_seeds(order: TrainSeedsOrder) -> Path:
     numbers = tuple(order.seed + k for k in range(order.seeds))
     keeping = CheckpointOptions(order.checkpoint_every, order.on_nan)
     folder = choose_folder(order.runs, order.name or _name(order, numbers), order.config, order.seed)
-    config = load_run(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
+    config = read_config(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
     found = pick_device(order.device)
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")

@@ -8,7 +8,7 @@ from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.config.command import ordered_by
 from policies.config.orders import TheoryOrder
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.studies.theory.view import show_theory
 
 
@@ -16,7 +16,7 @@ from policies.studies.theory.view import show_theory
 def theory(order: TheoryOrder) -> dict[str, Any]:
     """Carry out `bazaar theory`: print the tables of a configuration, and write all figures to ``json``."""
     refuse_unwritable(order.json)
-    config = load_run(order.config, order.changes)
+    config = read_config(order.config, order.changes)
     report = show_theory(config, order.seat, order.gamma, order.prices, order.console or silent())
     if order.json is not None:
         write_json(order.json, report)

@@ -29,7 +29,7 @@ from policies.common.progress import progress
 from policies.common.tune_bar import TrialsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import choose_folder
@@ -52,7 +52,7 @@ def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
     for path in order.configs:
         if path.stem in found:
             raise UserError(f"{path}: two configurations are called {path.stem}")
-        config = load_run(path, changes)
+        config = read_config(path, changes)
         found[path.stem] = everywhere(config, order.learner) if order.learner else config
     return found
 
