@@ -26,7 +26,7 @@ def _place(package: str) -> Path | None:
     spec = find_spec(package)
     if spec is None:
         return None
-    places = list(spec.submodule_search_locations or [spec.origin])
+    places = [*(spec.submodule_search_locations or []), spec.origin]
     return Path(str(places[0])).resolve()
 
 
