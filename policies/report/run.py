@@ -15,7 +15,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ReportOrder
 from policies.report.analysis import found_sections
-from policies.report.data import Run, play_together, read_run, replay
+from policies.report.data import ReportedRun, play_together, read_run, replay
 from policies.report.policies import minds_section, read_minds
 from policies.report.sections import (
     episode_section,
@@ -38,6 +38,12 @@ def write_report(order: ReportOrder) -> Path:
 
     Raises:
         UserError: not a run's folder, no saved sellers, or a file that exists or cannot be written.
+
+    Example::
+
+        from policies import write_report
+
+        print(write_report("runs/first", episodes=16))
     """
     one_torch_thread()
     console, begun = order.console or silent(), time.monotonic()
@@ -87,6 +93,6 @@ def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
     return page
 
 
-def _lead(run: Run) -> str:
+def _lead(run: ReportedRun) -> str:
     learners = ", ".join(player.label for player in run.learners)
     return f"Learned sellers {learners} in the market {run.spec.name}. {market_words(run.spec)}"
