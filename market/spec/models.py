@@ -28,6 +28,7 @@ from pydantic import (
 from market.errors import UserError
 from market.salesfile.files import PARQUET
 from market.salesfile.table import no_column
+from market.spec.builtin import find, hint
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
 MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
@@ -417,10 +418,11 @@ class MarketSpec(Model):
 
     @classmethod
     def load(cls, path: str | Path) -> MarketSpec:
-        """Read a YAML file: its ``market:`` part, or the whole file when it has none."""
+        """Read a YAML file, or a built-in one by name: its ``market:`` part, or the whole file when it has none."""
+        path = find(path)
         data = read_yaml(path)
         market = data.get("market", data)
-        find_tape(market, Path(path))
+        find_tape(market, path)
         return cls.parse(market, f"{path}: market")
 
     def dump(self) -> dict[str, Any]:
@@ -505,7 +507,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}){hint(path)}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
     try:

@@ -7,21 +7,21 @@ Exploitability and impulse responses stand in :mod:`policies.report.analysis`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from policies.report.data import Run
+from policies.common.files import read_json
+from policies.report.data import ReportedRun
 from policies.report.policies import payoff_chart
 from policies.storage.run_folder import ANALYSIS
 from policies.views.format import DASH, column_form, number, plus_minus
 from policies.views.page import Page
 
 
-def analysis_section(page: Page, run: Run) -> None:
+def analysis_section(page: Page, run: ReportedRun) -> None:
     """Exploitability and impulse responses, or how to get them."""
     exploited, deviated = _files(run, "exploit"), _files(run, "deviate")
     if exploited:
@@ -42,14 +42,10 @@ def analysis_section(page: Page, run: Run) -> None:
         page.paragraph(f"Not measured yet: {'; '.join(todo)}.", "note")
 
 
-def _files(run: Run, kind: str) -> list[tuple[Path, dict[str, Any]]]:
+def _files(run: ReportedRun, kind: str) -> list[tuple[Path, dict[str, Any]]]:
     found = []
     for file in sorted((run.folder / ANALYSIS).glob(f"{kind}-*.json")):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict):
+        if content := read_json(file, dict):
             found.append((file, content))
     return found
 
@@ -57,7 +53,7 @@ def _files(run: Run, kind: str) -> list[tuple[Path, dict[str, Any]]]:
 # ------------------------------------------------------------------------------------------------ exploitability
 
 
-def _exploit(page: Page, run: Run, files: list[tuple[Path, dict[str, Any]]]) -> None:
+def _exploit(page: Page, run: ReportedRun, files: list[tuple[Path, dict[str, Any]]]) -> None:
     """One row a file; over all seats, the sum of what is known."""
     known = [content for _, content in files if _is_regret(content)]
     for file in (file for file, content in files if not _is_regret(content)):
@@ -82,7 +78,7 @@ def _is_regret(content: dict[str, Any]) -> bool:
     return numbers and isinstance(content.get("seller"), str)
 
 
-def _nash_conv(run: Run, known: list[dict[str, Any]]) -> str:
+def _nash_conv(run: ReportedRun, known: list[dict[str, Any]]) -> str:
     """The sum of regrets where every seat has one: of several measurements of a seat the largest bound."""
     largest = {name: max((o["regret"] for o in known if o["seller"] == name), default=None) for name in run.spec.names}
     text = "A trained response is one among many, so what it earns more is a lower bound on regret."
@@ -96,7 +92,7 @@ def _nash_conv(run: Run, known: list[dict[str, Any]]) -> str:
 # ------------------------------------------------------------------------------------------------ impulse responses
 
 
-def _deviate(page: Page, run: Run, file: Path, content: dict[str, Any]) -> None:
+def _deviate(page: Page, run: ReportedRun, file: Path, content: dict[str, Any]) -> None:
     """The picture that ``bazaar deviate`` drew, and its figures as a table."""
     try:
         seller, rule, period = str(content["seller"]), str(content["to"]), run.spec.period
@@ -144,7 +140,7 @@ MOST_SHOWN = 3  # tournaments, the latest
 MOST_EQUILIBRIA = 5
 
 
-def found_sections(page: Page, run: Run) -> None:
+def found_sections(page: Page, run: ReportedRun) -> None:
     """Tournaments, exploitability and impulse responses; what is not there is said, with the command that makes it."""
     page.section("tournament", "How do they fare against others?")
     found = list(tournaments(run.folder))
@@ -171,12 +167,9 @@ def tournaments(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    facts = read_json(file, dict)
     parts = {"policies": list, "payoffs": dict, "ranking": list}
-    whole = isinstance(facts, dict) and all(isinstance(facts.get(key), kind) for key, kind in parts.items())
+    whole = all(isinstance(facts.get(key), kind) for key, kind in parts.items())
     return facts if whole else {}
 
 

@@ -23,7 +23,7 @@ from policies.explain.decision_tree import DEPTH, DecisionTree, imitate
 from policies.explain.importance import Importance, importances
 from policies.explain.policy_map import COLOURS, PolicyMap, colour_range, policy_map
 from policies.explain.states import Rollout, watch
-from policies.report.data import ReportedSeller, Run
+from policies.report.data import ReportedRun, ReportedSeller
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
@@ -195,7 +195,7 @@ def reference_seller(spec: MarketSpec, seat: int) -> tuple[str, Seller] | None:
     return None
 
 
-def read_minds(run: Run, seed: int, say: Callable[[str], None]) -> list[Mind]:
+def read_minds(run: ReportedRun, seed: int, say: Callable[[str], None]) -> list[Mind]:
     """Watch the run's sellers play each other and ask each learned one what it does, and why."""
     say("watching them play")
     sellers = [player.seller for player in run.players]
@@ -218,7 +218,7 @@ def _mind(spec: MarketSpec, player: ReportedSeller, watched: Rollout, seed: int)
     return Mind(player, chart, reference, told, deeper, reasons)
 
 
-def minds_section(page: Page, run: Run, minds: list[Mind]) -> None:
+def minds_section(page: Page, run: ReportedRun, minds: list[Mind]) -> None:
     """Every learned seller's policy: map, words, importances."""
     page.section("policies", "What have they learned to do?")
     page.paragraph(

@@ -18,7 +18,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation.compare import interval
-from policies.report.data import ReportedSeller, Run, Spread, Together, best_fixed_row, judged_row
+from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, judged_row
 from policies.views.charts import learning_chart, spread_chart, varies
 from policies.views.format import (
     DASH,
@@ -38,7 +38,7 @@ from policies.views.report_episode import episode_chart
 VERDICTS = {1: " more", 0: "", -1: " less"}
 
 
-def headline_section(page: Page, run: Run, spreads: Sequence[Spread]) -> None:
+def headline_section(page: Page, run: ReportedRun, spreads: Sequence[Spread]) -> None:
     """One card and sentence for each learned seller, then the tables of evaluation.json."""
     page.section("results", "How good are they?")
     found = {spread.player.name: float(spread.profits[spread.player.label].mean()) for spread in spreads}
@@ -62,7 +62,7 @@ def _card(one: Headline) -> str:
     )
 
 
-def missing_paragraphs(page: Page, run: Run) -> None:
+def missing_paragraphs(page: Page, run: ReportedRun) -> None:
     """What the run's folder lacks, and how to get it."""
     meant = {
         "evaluation.json": (
@@ -84,7 +84,7 @@ def _tables(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(found.values())
 
 
-def _table(page: Page, run: Run, rows: list[dict[str, Any]]) -> None:
+def _table(page: Page, run: ReportedRun, rows: list[dict[str, Any]]) -> None:
     columns, form = columns_of(rows), column_form(row["profit"] for row in rows)
     ranked = sorted(rows, key=lambda row: -float(row["profit"]))
     best = max((row for row in rows if not row.get("judged")), key=lambda row: float(row["profit"]), default=None)
@@ -100,7 +100,7 @@ def _table(page: Page, run: Run, rows: list[dict[str, Any]]) -> None:
     page.table(heads, cells, caption, judged)
 
 
-def _how(run: Run) -> str:
+def _how(run: ReportedRun) -> str:
     settings, spec, episodes = run.config.evaluation, run.spec, {row.get("episodes") for row in run.rows}
     played = " to ".join(f"{n:,}" for n in sorted({min(e), max(e)})) if (e := [n for n in episodes if n]) else "some"
     valued = f" Stock left is valued at {settings.salvage:g} × unit cost." if spec.stocked else ""
@@ -110,7 +110,7 @@ def _how(run: Run) -> str:
     )
 
 
-def spread_section(page: Page, run: Run, spreads: Sequence[Spread]) -> None:
+def spread_section(page: Page, run: ReportedRun, spreads: Sequence[Spread]) -> None:
     """Distributions of episode profit."""
     page.section("spread", "How sure is the profit?")
     chart = spread_chart(run.spec, spreads)
@@ -125,7 +125,7 @@ def spread_section(page: Page, run: Run, spreads: Sequence[Spread]) -> None:
             )
 
 
-def episode_section(page: Page, run: Run, together: Together, seed: int) -> None:
+def episode_section(page: Page, run: ReportedRun, together: Together, seed: int) -> None:
     """The run's sellers against each other: figures beside theory's prices, and one episode."""
     spec = run.spec
     page.section("episode", "What happens when they meet?" if len(spec.sellers) > 1 else "What happens in an episode?")
@@ -133,7 +133,7 @@ def episode_section(page: Page, run: Run, together: Together, seed: int) -> None
     page.chart(episode_chart(spec, run.players, together.episode, promotions(spec, seed)))
 
 
-def _together_table(page: Page, run: Run, together: Together) -> None:
+def _together_table(page: Page, run: ReportedRun, together: Together) -> None:
     spec = run.spec
     theory = {"Nash price": _theory(spec, nash_prices), "joint-profit price": _theory(spec, monopoly_prices)}
     form = column_form(together.profits.mean(axis=0).tolist())
@@ -178,7 +178,7 @@ def promotions(spec: MarketSpec, seed: int) -> Floats | None:
     return shown
 
 
-def learning_section(page: Page, run: Run) -> None:
+def learning_section(page: Page, run: ReportedRun) -> None:
     """Curves of metrics.csv."""
     page.section("learning", "How did they learn?")
     chart = learning_chart(run)
@@ -199,7 +199,7 @@ EXPLAINED = (
 SYSTEM = {"python": "Python ", "platform": ""}
 
 
-def facts_section(page: Page, run: Run) -> None:
+def facts_section(page: Page, run: ReportedRun) -> None:
     """Market, budget, seed, command, versions."""
     page.section("run", "The run")
     about, training, spec = run.about, run.config.training, run.spec
@@ -220,7 +220,7 @@ def _dictionary(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _checkpoint(run: Run, player: ReportedSeller) -> str:
+def _checkpoint(run: ReportedRun, player: ReportedSeller) -> str:
     scored = f", {number(player.score)} a {run.spec.period} then" if player.score is not None else ""
     return f"{player.name} after {player.trained:,} seller-periods{scored}"
 
@@ -272,7 +272,7 @@ def _seller_table(page: Page, spec: MarketSpec) -> None:
     page.table(heads, rows)
 
 
-def words_section(page: Page, run: Run) -> None:
+def words_section(page: Page, run: ReportedRun) -> None:
     """How to read the page, with definitions."""
     page.section("reading", "How to read this")
     page.paragraph(
@@ -286,7 +286,7 @@ def words_section(page: Page, run: Run) -> None:
     page.definitions(_terms(run))
 
 
-def _terms(run: Run) -> dict[str, str]:
+def _terms(run: ReportedRun) -> dict[str, str]:
     terms = {
         "±": "half the width of the 95 % confidence interval of a mean over episodes",
         "to best fixed": "profit less that of the best fixed competitor in the same seat, as a share of the latter; the "
@@ -311,7 +311,7 @@ def _terms(run: Run) -> dict[str, str]:
     return terms
 
 
-def run_measures(run: Run) -> set[str]:
+def run_measures(run: ReportedRun) -> set[str]:
     """The measures that mean something in the run's market."""
     return set(MEASURES) - (set() if run.spec.stocked else {"fill_rate", "stockout_rate"})
 

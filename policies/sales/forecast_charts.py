@@ -16,7 +16,7 @@ import numpy as np
 from market.forecast.backtest import Backtest
 from market.simulation.render import COLOURS, DOTS_PER_INCH, FRAME, INK
 from market.state import Floats
-from policies.common import files
+from policies.common.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +148,7 @@ def write_png(result: Forecasts, path: Path) -> None:
     """Write the picture."""
     content = io.BytesIO()
     draw(result).savefig(content, format="png")
-    files.replace(path, content.getvalue())
+    write_file(path, content.getvalue())
 
 
 def percent(level: float) -> str:

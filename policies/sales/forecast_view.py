@@ -17,7 +17,7 @@ from rich.table import Table
 from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, Score
 from market.forecast.series import driven
 from market.simulation.render import INK
-from policies.common import files
+from policies.common.files import write_file
 from policies.sales.forecast_charts import HUES, KEY, Panel, heading, panels_of, percent
 from policies.views.charts import Chart, colour, dress, faint, panels
 from policies.views.page import Page
@@ -198,7 +198,7 @@ FEW = 6  # series beside one another in a table
 
 def write_page(result: Forecasts, path: Path) -> None:
     """Write the page; nothing in it needs the network."""
-    files.replace(path, page(result).text().encode())
+    write_file(path, page(result).text())
 
 
 def page(result: Forecasts) -> Page:

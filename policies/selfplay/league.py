@@ -20,6 +20,7 @@ import numpy as np
 
 from market.simulation.decisions import Decisions
 from market.state import Floats
+from policies.common.files import write_json
 from policies.common.seeding import rival_draws
 from policies.common.torch_tools import generator_state, restore_generator
 from policies.config.learners import LearnerOptions
@@ -34,7 +35,6 @@ from policies.selfplay.population import Population
 from policies.selfplay.seating import Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rules.compose import Rules
-from policies.storage.run_folder import write_json
 
 STOCKED = (
     "nash+base_stock",

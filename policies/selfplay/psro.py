@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from market.metrics.summary import episode_profit
 from market.simulation.decisions import Decisions
 from market.state import Floats
+from policies.common.files import write_json
 from policies.common.seeding import rival_draws, row_seed
 from policies.common.torch_tools import generator_state, restore_generator
 from policies.config.selfplay import PSROOptions
@@ -34,7 +35,7 @@ from policies.selfplay.population import Member, Population
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.storage.run_folder import POOL, write_json
+from policies.storage.run_folder import POOL
 
 
 class MixtureMatchmaker:

@@ -14,7 +14,7 @@ import numpy as np
 from market.simulation.render import COLOURS, FRAME, INK
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.report.data import Run, Spread, best_fixed_row, curve
+from policies.report.data import ReportedRun, Spread, best_fixed_row, curve
 
 MARKET = "(market)"  # as policies.training.tracking names it, which needs TensorBoard
 
@@ -149,7 +149,7 @@ class _Curve:
     log: bool = False
 
 
-def learning_chart(run: Run) -> Chart | None:
+def learning_chart(run: ReportedRun) -> Chart | None:
     """How profit and losses went while learning: one panel a measure, one line a seller."""
     import plotly.graph_objects as go
 
@@ -192,7 +192,7 @@ def learning_chart(run: Run) -> Chart | None:
     )
 
 
-def _leave_out_the_start(figure: Any, run: Run, names: Iterable[str], at: dict[str, int]) -> None:
+def _leave_out_the_start(figure: Any, run: ReportedRun, names: Iterable[str], at: dict[str, int]) -> None:
     """Sellers who know nothing yet may lose many times what Nash and joint profit are apart."""
     values = np.concatenate([curve(run, "evaluation", "profit_gain", name)[1] for name in names])
     if values.min() < LEAST_GAIN:
@@ -211,13 +211,13 @@ def _profit_curves(spec: MarketSpec) -> list[_Curve]:
     ]
 
 
-def _wide(run: Run, one: _Curve, names: Iterable[str]) -> bool:
+def _wide(run: ReportedRun, one: _Curve, names: Iterable[str]) -> bool:
     """Whether values are positive and differ by more than a factor that a linear axis shows."""
     values = np.concatenate([curve(run, one.phase, one.metric, name)[1] for name in names])
     return bool((values > 0).all() and values.max() > WIDE * values.min())
 
 
-def _best_fixed_lines(figure: Any, run: Run, found: list[_Curve]) -> None:
+def _best_fixed_lines(figure: Any, run: ReportedRun, found: list[_Curve]) -> None:
     for k, one in enumerate(found):
         if one.metric == "profit_against_fixed":
             for player in run.learners:
@@ -227,7 +227,7 @@ def _best_fixed_lines(figure: Any, run: Run, found: list[_Curve]) -> None:
                     figure.add_hline(y=best["profit"], line=line, row=k // 2 + 1, col=k % 2 + 1)
 
 
-def _learning_title(run: Run) -> str:
+def _learning_title(run: ReportedRun) -> str:
     parts = []
     for player in run.learners:
         found = (curve(run, "evaluation", metric, player.name) for metric in CHOSEN_BY)
@@ -239,7 +239,7 @@ def _learning_title(run: Run) -> str:
     return "; ".join(parts) or "How learning went"
 
 
-def _learning_note(run: Run, found: list[_Curve]) -> str:
+def _learning_note(run: ReportedRun, found: list[_Curve]) -> str:
     kinds = {one.metric for one in found}
     lines = []
     if "profit_against_fixed" in kinds:

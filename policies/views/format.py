@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from market.spec.models import MarketSpec
 
 Row = Mapping[str, Any]
-DASH = "–"
+Form = str | Callable[[float], str]  # how a number is written: a format, or what writes it
+ABSENT = "-"  # on the terminal
+DASH = "–"  # in a page
 MINUS = "−"
 
 AMOUNT = "amount"  # a column's own format, see column_form
@@ -28,12 +31,37 @@ COLUMNS = {
 }
 
 
-def number(value: object, form: str = "{:.4g}") -> str:
-    """A number with a proper minus sign and thin grouping; a dash for what is not there. -1234.5: −1,234 (4 digits)."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+def amount(value: float | None, form: Form = "{:.4g}", half: float | None = None) -> str:
+    """A number as the terminal shows it, and half the width of its interval where it has one; a dash for none.
+
+    The half-width has two digits where the number has digits, and no sign: 4.7312, 0.0431: 4.731 ± 0.043.
+    """
+    if not _known(value):
+        return ABSENT
+    text = _written(value, form)
+    return f"{text} ± {_written(half, _half_form(form))}" if _known(half) else text
+
+
+def number(value: object, form: Form = "{:.4g}", half: float | None = None) -> str:
+    """The same as a page shows it, with a proper minus sign and thin grouping. -1234.5: −1,234 (4 digits)."""
+    if not _known(value):
         return DASH
-    text = f"{value:,.0f}" if form == "{:.4g}" and 1e4 <= abs(value) < 1e15 else form.format(value)
-    return text.replace("-", MINUS).replace("%", " %")
+    form = "{:,.0f}" if form == "{:.4g}" and 1e4 <= abs(value) < 1e15 else form
+    return amount(value, form, half).replace("-", MINUS).replace("%", " %")
+
+
+def _known(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _written(value: float, form: Form) -> str:
+    return form.format(value) if isinstance(form, str) else form(value)
+
+
+def _half_form(form: Form) -> Form:
+    if not isinstance(form, str):
+        return form
+    return "{:.2g}" if form.endswith("g}") else re.sub(r":\+?\d*", ":", form)
 
 
 def column_form(values: Iterable[object]) -> str:

@@ -16,9 +16,10 @@ from rich.console import Console
 
 from market.errors import UserError
 from market.spec.models import MarketSpec
+from policies.config.orders import ReportOrder
 from policies.report.analysis import tournaments
 from policies.report.data import Spread, judged_row, read_run, replay
-from policies.report.run import ReportOrder, compose, report
+from policies.report.run import compose, write_report
 from policies.storage.run_folder import ANALYSIS
 from policies.views.charts import Chart, dress, panels, spread_chart
 from policies.views.format import bounds, column_form, headline, number, plus_minus, small, to_best
@@ -58,8 +59,8 @@ def quiet() -> Console:
     return Console(file=StringIO(), width=130)
 
 
-def write_report(run: Path, out: Path, **options: Any) -> str:
-    return report(ReportOrder(run, out, episodes=EPISODES, **options), quiet()).read_text(encoding="utf-8")
+def written(run: Path, out: Path, **options: Any) -> str:
+    return write_report(run, out=out, episodes=EPISODES, **options).read_text(encoding="utf-8")
 
 
 def a_copy(folder: Path, name: str = "run") -> Path:
@@ -76,7 +77,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_tournament(run)
     add_analysis(run)
     out = run.parent / "page.html"
-    write_report(run, out)
+    written(run, out)
     return out
 
 
@@ -184,7 +185,7 @@ def test_a_run_that_was_interrupted_still_has_a_report(tmp_path: Path) -> None:
     (run / "evaluation.json").unlink()
     lines = (run / "metrics.csv").read_text().splitlines()
     (run / "metrics.csv").write_text("\n".join(lines[: len(lines) // 2]) + "\n3000,evalu")  # cut off in a line
-    found = Text(write_report(run, tmp_path / "page.html")).whole
+    found = Text(written(run, out=tmp_path / "page.html")).whole
     assert "There is no final table (evaluation.json)" in found and "bazaar evaluate" in found
     assert "left (dqn) was not judged before the run ended." in found
     assert "In the episodes played for this report it earns" in found
@@ -200,7 +201,7 @@ def test_a_run_without_curves_and_facts_still_has_a_report(tmp_path: Path) -> No
     run = a_copy(tmp_path)
     for name in ("metrics.csv", "run.json"):
         (run / name).write_text("{")
-    found = Text(write_report(run, tmp_path / "page.html")).whole
+    found = Text(written(run, out=tmp_path / "page.html")).whole
     assert "There are no learning curves" in found and "run.json is missing or unreadable" in found
 
 
@@ -224,11 +225,11 @@ def test_the_page_is_whole_in_itself(page: Path) -> None:
 
 def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
     run = a_copy(tmp_path)
-    made = [report(ReportOrder(run, episodes=8), quiet()) for _ in range(2)]
+    made = [write_report(run, episodes=8) for _ in range(2)]
     assert [path.name for path in made] == ["report.html", "report-2.html"]
     before = made[0].read_bytes()
     with pytest.raises(UserError, match=r"report\.html: exists already"):
-        report(ReportOrder(run, made[0], episodes=8), quiet())
+        write_report(run, out=made[0], episodes=8)
     assert made[0].read_bytes() == before and not list(run.glob(".*part"))
     # What is not there is said, with the command that makes it.
     for command in ("bazaar tournament", "bazaar exploit", "bazaar deviate"):
@@ -237,19 +238,19 @@ def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run"):
-        report(ReportOrder(tmp_path), quiet())
+        write_report(tmp_path)
     with pytest.raises(UserError, match="is not a run"):
-        report(ReportOrder(tmp_path / "nowhere"), quiet())
+        write_report(tmp_path / "nowhere")
     run = a_copy(tmp_path)
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserError, match="holds no saved sellers"):
-        report(ReportOrder(run, tmp_path / "page.html"), quiet())
+        write_report(run, out=tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        report(ReportOrder(small_run(), tmp_path / "no" / "page.html"), quiet())
+        write_report(small_run(), out=tmp_path / "no" / "page.html")
 
 
 def test_ctrl_c_leaves_no_half_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +259,7 @@ def test_ctrl_c_leaves_no_half_of_a_page(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Page, "text", stop)
     with pytest.raises(KeyboardInterrupt):
-        report(ReportOrder(small_run(), tmp_path / "page.html", episodes=8), quiet())
+        write_report(small_run(), out=tmp_path / "page.html", episodes=8)
     assert list(tmp_path.iterdir()) == []
 
 
