@@ -10,7 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.metrics.summary import MEASURES
 from market.simulation.batch import MarketBatch
