@@ -80,11 +80,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Spread:
-    """Profit a period of each episode (E,) of candidates in one seat against one line-up, judged one first."""
+    """Profit a period of each episode (E,) of candidates in one seat against one line-up, the learned one first."""
 
     player: ReportedSeller
     line_up: str
     profits: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> bool:
+        """Whether episodes differ at all; they do not where nothing is random."""
+        return any(np.ptp(one) > 1e-9 * max(1.0, float(np.abs(one).max())) for one in self.profits.values())
 
 
 def read_run(folder: Path, say: Say = lambda text: None) -> Run:

@@ -15,15 +15,19 @@ import pytest
 from rich.console import Console
 
 from market.errors import UserError
+from market.forecast.backtest import BacktestPlan
 from market.spec.models import MarketSpec
 from policies.config.orders import ReportOrder
 from policies.report.analysis import tournaments
+from policies.report.charts import spread_chart
 from policies.report.data import Spread, judged_row, read_run, replay
 from policies.report.run import compose, write_report
+from policies.report.sections import Headline, bounds, half_width, to_best
 from policies.storage.run_folder import ANALYSIS
-from policies.views.charts import Chart, dress, panels, spread_chart
-from policies.views.format import bounds, column_form, headline, number, plus_minus, small, to_best
+from policies.views.charts import dress, panels
+from policies.views.format import column_form, number, small
 from policies.views.page import Page
+from policies.views.table import Cell, Column, Table
 from tests.helpers.browser import browser, visit
 from tests.helpers.small_run import small_run
 
@@ -274,19 +278,26 @@ def test_foreign_results_are_left_alone(tmp_path: Path, content: str) -> None:
 def test_a_tournament_of_other_runs_is_not_this_runs(tmp_path: Path) -> None:
     run = a_copy(tmp_path)
     add_tournament(run)
-    assert [folder.name for folder, _ in tournaments(run)] == ["cup"]
+    assert [one.folder.name for one in tournaments(run)] == ["cup"]
     assert list(tournaments(a_copy(tmp_path, "another"))) == []
 
 
+def small_page(**values: Any) -> Page:
+    """A forecast's page, since it shows few values."""
+    usual: dict[str, Any] = dict.fromkeys(("file", "last", "unit", "unknown", "heading", "key"), "")
+    usual |= dict.fromkeys(("ahead", "warnings", "verdicts", "how"), ()) | {"figure": None, "warnings_left": 0}
+    usual |= {"series": 1, "plan": BacktestPlan(1), "backtest": Table("", [Column("")], [])}
+    return Page("forecast.html", **(usual | values))
+
+
 def test_names_are_not_html() -> None:
-    page = Page("<i>run</i>", "a & b")
-    page.section("x", "<script>alert(1)</script>")
-    page.table(["<b>"], [["a+<u>"]], "<caption>")
-    page.paragraph("<p>")
-    page.definitions({"<dt>": "<dd>"})
+    table = Table("<caption>", [Column("<b>")], [["a+<u>"]])
+    page = small_page(
+        file="<i>run</i>", last="a & b", heading="<script>alert(1)</script>", ahead=[table], verdicts=["<p>"]
+    )
     body = page.text().split("<body>")[1]
     assert "<i>" not in body and "alert(1)</script>" not in body and "<u>" not in body and "<b>" not in body
-    assert "&lt;i&gt;run" in body and "a<wbr>+&lt;u&gt;" in body and "a &amp; b" in body
+    assert "&lt;i&gt;run" in body and "a<wbr>+&lt;u&gt;" in body and "a &amp; b" in body and "&lt;p&gt;" in body
 
 
 # ------------------------------------------------------------------------------------------------ words and numbers
@@ -306,7 +317,7 @@ BEST = {"policy": "nash+base_stock", "profit": 5.0}
 def test_the_headline_follows_the_interval(low: float, high: float, verdict: int, words: str) -> None:
     gap = (low + high) / 2 if verdict == 0 else 0.2 * verdict
     row = {"policy": "left (dqn)", "profit": 5.2, "profit_half_width": 0.04, "difference": gap, "line_up": "nash"}
-    said = headline(SPEC, "left (dqn)", row | {"difference_low": low, "difference_high": high}, BEST)
+    said = Headline(SPEC, "left (dqn)", row | {"difference_low": low, "difference_high": high}, BEST)
     assert said.verdict == verdict and words in said.sentence
     assert said.sentence.startswith("left (dqn) earns 5.200 ± 0.040 a day, against nash in the other seat: ")
 
@@ -322,13 +333,18 @@ def test_rows_of_either_form_have_intervals() -> None:
         bounds({"profit": 5.0}, "profit") is None
         and bounds({"profit": None, "profit_half_width": None}, "profit") is None
     )
-    assert plus_minus({"profit": 5.0}, "profit") == "5"
+    assert half_width({"profit": 5.0, "profit_low": 4.0, "profit_high": 5.5}, "profit") == 0.75
 
 
 def test_differences_are_shares_of_the_best_profit() -> None:
     row = {"policy": "x", "profit": 4.5, "difference": -0.5, "difference_half_width": 0.05}
-    assert to_best(row, BEST) == "−10.00 % ± 1.00 %"
-    assert to_best(row, {"policy": "y", "profit": 0.0}) == "−0.5 ± 0.05" and to_best(row, None) == "–"
+    assert shown(to_best(row, BEST)) == "−10.00 % ± 1.00 %"
+    assert shown(to_best(row, {"policy": "y", "profit": 0.0})) == "−0.5 ± 0.05" and to_best(row, None) == "–"
+
+
+def shown(cell: Cell | str) -> str:
+    assert isinstance(cell, Cell) and cell.form is not None
+    return number(cell.value, cell.form, cell.half)
 
 
 def test_numbers() -> None:
@@ -344,7 +360,7 @@ def test_profits_that_never_vary_are_not_drawn() -> None:
     player = run.learners[0]
     assert spread_chart(run.spec, [Spread(player, "nash", {"left (dqn)": np.full(9, 0.1 + 0.2)})]) is None
     drawn = spread_chart(run.spec, [Spread(player, "nash", {"left (dqn)": np.linspace(0, 1, 9)})])
-    assert drawn is not None and len(drawn.figure.data) == 1
+    assert drawn is not None and len(drawn.data) == 1
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
@@ -384,11 +400,9 @@ def test_the_browser_check_catches_a_request(tmp_path: Path) -> None:
 def test_the_browser_check_counts_only_charts_that_were_drawn(tmp_path: Path) -> None:
     import plotly.graph_objects as go
 
-    page = Page("charts", "")
     figure = panels(1, 1)
     figure.add_trace(go.Scatter(x=[1, 2], y=[1, 2]))
-    page.chart(Chart("drawn", dress(figure, 200)))
-    page.html('<div class="plotly-graph-div" id="empty"></div>')
+    empty = '<div class="plotly-graph-div" id="empty"></div></main>'
     file = tmp_path / "page.html"
-    file.write_text(page.text(), encoding="utf-8")
+    file.write_text(small_page(figure=dress(figure, 200)).text().replace("</main>", empty), encoding="utf-8")
     assert visit(file).charts == 1
