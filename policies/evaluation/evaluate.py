@@ -12,6 +12,7 @@ from rich.console import Console
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import EvaluateOrder
@@ -45,9 +46,31 @@ class Files:
             write_csv(self.csv, self.rows)
 
 
+@dataclass(frozen=True)
+class EvaluationResult(Records):
+    """What `bazaar evaluate` found: ``rows`` are those of its JSON, ``table`` says of what kind each is."""
+
+    comparisons: list[Comparison]
+    rows: list[Row]
+
+    def records(self) -> list[Row]:
+        """A row a candidate and line-up, then those over line-ups and over training runs, and those under stress."""
+        return self.rows
+
+
 @ordered_by(EvaluateOrder)
-def evaluate(order: EvaluateOrder) -> None:
-    """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
+def evaluate(order: EvaluateOrder) -> EvaluationResult:
+    """Carry out `bazaar evaluate`: print the tables, write the files asked for.
+
+    Raises :class:`UserError` for subjects that do not go together, and files that cannot be written.
+
+    Example::
+
+        from policies import evaluate
+
+        found = evaluate("duopoly", seller="nash+base_stock", against="cost_plus+base_stock", episodes=32)
+        print(found.to_frame()[["seat", "policy", "profit", "difference"]])
+    """
     one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)
@@ -62,6 +85,7 @@ def evaluate(order: EvaluateOrder) -> None:
     if order.stress:
         best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
         stress_all(judge, found.seats, *given, files.add, best)
+    return EvaluationResult(comparisons, files.rows)
 
 
 def judge_all(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from policies.common.files import read_json
 from policies.report.charts import payoff_chart
-from policies.report.data import Run
+from policies.report.data import ReportedRun
 from policies.report.sections import half_width
 from policies.storage.run_folder import ANALYSIS
 from policies.views.format import column_form, number
@@ -28,7 +28,7 @@ MOST_LINE_UPS = 6
 Facts = dict[str, Any]  # of a JSON file
 
 
-def _files(run: Run, kind: str) -> dict[Path, Facts]:
+def _files(run: ReportedRun, kind: str) -> dict[Path, Facts]:
     files = sorted((run.folder / ANALYSIS).glob(f"{kind}-*.json"))
     return {file: content for file in files if (content := read_json(file, dict))}
 
@@ -50,7 +50,7 @@ class Exploits:
     exact: bool
 
 
-def exploits(run: Run) -> Exploits:
+def exploits(run: ReportedRun) -> Exploits:
     """What `bazaar exploit` left in the run's folder; of several measurements of a seat the largest bound counts."""
     files = _files(run, "exploit")
     known = [one for one in files.values() if _is_regret(one)]
@@ -107,7 +107,7 @@ class Deviations:
     known: list[Deviation]
 
 
-def deviations(run: Run) -> Deviations:
+def deviations(run: ReportedRun) -> Deviations:
     """What `bazaar deviate` left in the run's folder."""
     files, known, foreign = _files(run, "deviate"), [], []
     for file, one in files.items():

@@ -15,7 +15,7 @@ import numpy as np
 from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
-from policies.report.data import ReportedSeller, Run, Spread, best_fixed_row, curve
+from policies.report.data import ReportedRun, ReportedSeller, Spread, best_fixed_row, curve
 from policies.views.charts import GREY, broken, colour, dress, faint, line_style, panels
 from policies.views.format import column_form, number
 
@@ -84,7 +84,7 @@ class LearningChart:
         return not self.metrics.isdisjoint(LOSSES)
 
 
-def learning_chart(run: Run) -> LearningChart | None:
+def learning_chart(run: ReportedRun) -> LearningChart | None:
     """One panel a measure, one line a seller; None where nothing was written."""
     losses = (_Curve(name.replace("_", " "), "", "training", name, True) for name in LOSSES)
     names = [*run.spec.names, MARKET]
@@ -120,7 +120,7 @@ def _profit_curves(spec: MarketSpec) -> list[_Curve]:
     ]
 
 
-def _draw_curves(figure: Any, run: Run, one: _Curve, names: Sequence[str], at: dict[str, int]) -> None:
+def _draw_curves(figure: Any, run: ReportedRun, one: _Curve, names: Sequence[str], at: dict[str, int]) -> None:
     import plotly.graph_objects as go
 
     for seat, name in enumerate(names):
@@ -133,27 +133,27 @@ def _draw_curves(figure: Any, run: Run, one: _Curve, names: Sequence[str], at: d
             figure.add_trace(go.Scatter(x=steps, y=values, line=style, showlegend=first, **options), **at)
 
 
-def _leave_out_the_start(figure: Any, run: Run, names: Iterable[str], at: dict[str, int]) -> None:
+def _leave_out_the_start(figure: Any, run: ReportedRun, names: Iterable[str], at: dict[str, int]) -> None:
     """Sellers who know nothing yet may lose many times what Nash and joint profit are apart."""
     values = np.concatenate([curve(run, "evaluation", "profit_gain", name)[1] for name in names])
     if values.min() < LEAST_GAIN:
         figure.update_yaxes(range=[LEAST_GAIN, max(float(values.max()), 1.0) + 0.2], **at)
 
 
-def _wide(run: Run, one: _Curve, names: Iterable[str]) -> bool:
+def _wide(run: ReportedRun, one: _Curve, names: Iterable[str]) -> bool:
     """Whether values are positive and differ by more than a factor that a linear axis shows."""
     values = np.concatenate([curve(run, one.phase, one.metric, name)[1] for name in names])
     return bool((values > 0).all() and values.max() > WIDE * values.min())
 
 
-def _best_fixed_lines(figure: Any, run: Run, at: dict[str, int]) -> None:
+def _best_fixed_lines(figure: Any, run: ReportedRun, at: dict[str, int]) -> None:
     for player in run.learners:
         best = best_fixed_row(run, player)
         if best is not None:
             figure.add_hline(y=best["profit"], line={"color": colour(player.seat), "dash": "dot", "width": 1.2}, **at)
 
 
-def _learning_title(run: Run) -> str:
+def _learning_title(run: ReportedRun) -> str:
     parts = []
     for player in run.learners:
         found = (curve(run, "evaluation", metric, player.name) for metric in CHOSEN_BY)

@@ -54,7 +54,7 @@ class ReportedSeller:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run's folder as it was read; ``rows`` of evaluation.json and ``metrics`` of metrics.csv may be empty."""
 
     folder: Path
@@ -92,7 +92,7 @@ class Spread:
         return any(np.ptp(one) > 1e-9 * max(1.0, float(np.abs(one).max())) for one in self.profits.values())
 
 
-def read_run(folder: Path, say: Say = lambda text: None) -> Run:
+def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
     """Everything that a run's folder holds, and its sellers in their seats.
 
     Raises :class:`UserError` when the folder is not a run's, or holds no saved sellers.
@@ -113,7 +113,7 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
     files = {"evaluation.json": rows, "metrics.csv": metrics, "run.json": about}
     missing = tuple(file for file, there in files.items() if not there)
     judge = LineUps(frozen.config, frozen.seed)
-    return Run(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
+    return ReportedRun(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def _metrics(path: Path) -> list[dict[str, str]]:
     return [row for row in rows if None not in row.values() and None not in row]
 
 
-def curve(run: Run, phase: str, metric: str, seller: str) -> tuple[Floats, Floats]:
+def curve(run: ReportedRun, phase: str, metric: str, seller: str) -> tuple[Floats, Floats]:
     """One scalar of metrics.csv: steps (seller-periods) and values, in the order written."""
     points = [
         (float(row["step"]), float(row["value"]))
@@ -150,24 +150,24 @@ def curve(run: Run, phase: str, metric: str, seller: str) -> tuple[Floats, Float
     return np.array(steps), np.array(values)
 
 
-def main_rows(run: Run, name: str) -> list[dict[str, Any]]:
+def main_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
     """The rows of evaluation.json of one seat against its first line-up, in the order written (best first)."""
     mine = [row for row in run.rows if row["seat"] == name]
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
-def judged_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
+def judged_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
 
-def best_fixed_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
+def best_fixed_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the fixed competitor that earns most in the player's seat against its first line-up."""
     fixed = [row for row in main_rows(run, player.name) if not row.get("judged")]
     return max(fixed, key=lambda row: float(row["profit"]), default=None)
 
 
-def replay(run: Run, episodes: int, seed: int, say: Say) -> list[Spread]:
+def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]:
     """The evaluation's episodes once more: each learner and the best fixed competitor in its seat, same customers."""
     line_up = _line_up(run)
     spreads = []
@@ -189,7 +189,7 @@ def replay(run: Run, episodes: int, seed: int, say: Say) -> list[Spread]:
     return spreads
 
 
-def _line_up(run: Run) -> Rules:
+def _line_up(run: ReportedRun) -> Rules:
     """What rivals play in the first table of evaluation.json, or by the configuration."""
     usual = run.judge.line_ups(None)[0]
     if len(run.spec.sellers) == 1 or not run.rows:
@@ -200,7 +200,7 @@ def _line_up(run: Run) -> Rules:
         return usual
 
 
-def profit_a_period(run: Run, ledger: Record) -> Floats:
+def profit_a_period(run: ReportedRun, ledger: Record) -> Floats:
     """Mean profit a period of each episode and seller, as evaluation counts it: (E, N) of a ledger (T, E, N)."""
     settings = run.config.evaluation
     profit = episode_profit(ledger, run.spec, settings.warm_up, settings.salvage)
@@ -216,7 +216,7 @@ class Together:
     episode: Record
 
 
-def play_together(run: Run, episodes: int, seed: int) -> Together:
+def play_together(run: ReportedRun, episodes: int, seed: int) -> Together:
     """Play the run's sellers against each other on the evaluation's customers."""
     sellers: Sequence[Seller] = [player.seller for player in run.players]
     ledger = play(run.spec, sellers, markets=episodes, seed=row_seed(seed, "evaluate"))

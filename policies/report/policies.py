@@ -18,7 +18,7 @@ from policies.explain.decision_tree import DEPTH, DecisionTree, grow_tree
 from policies.explain.importance import Importance, importances
 from policies.explain.policy_map import COLOURS, PolicyMap, colour_range, policy_map
 from policies.explain.states import Rollout, greedy_rollout
-from policies.report.data import ReportedSeller, Run
+from policies.report.data import ReportedRun, ReportedSeller
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
@@ -58,7 +58,7 @@ class LearnedPolicy:
         return max(self.importances, key=lambda one: one.price).group
 
 
-def learned_policies(run: Run, seed: int, say: Callable[[str], None]) -> list[LearnedPolicy]:
+def learned_policies(run: ReportedRun, seed: int, say: Callable[[str], None]) -> list[LearnedPolicy]:
     """Let the run's sellers play each other and ask each learned one what it does, and why."""
     say("watching them play")
     sellers = [player.seller for player in run.players]

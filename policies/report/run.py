@@ -41,6 +41,12 @@ def write_report(order: ReportOrder) -> Path:
 
     Raises:
         UserError: not a run's folder, no saved sellers, or a file that exists or cannot be written.
+
+    Example::
+
+        from policies import write_report
+
+        print(write_report("runs/first", episodes=16))
     """
     one_torch_thread()
     console, begun = order.console or silent(), time.monotonic()

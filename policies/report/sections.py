@@ -15,7 +15,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation.compare import interval
-from policies.report.data import ReportedSeller, Run, Spread, Together, best_fixed_row, judged_row
+from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, judged_row
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
 from policies.views.table import Cell, Column, Row, Table
@@ -90,7 +90,7 @@ class Headline:
         return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half)
 
 
-def headlines(run: Run, spreads: Sequence[Spread]) -> list[Headline]:
+def headlines(run: ReportedRun, spreads: Sequence[Spread]) -> list[Headline]:
     """One for each learned seller."""
     found = {spread.player.name: float(spread.profits[spread.player.label].mean()) for spread in spreads}
     return [
@@ -129,7 +129,7 @@ def to_best(row: Judged, best: Judged | None) -> Cell | str:
 # ------------------------------------------------------------------------------------------------ tables
 
 
-def comparisons(run: Run) -> list[Table]:
+def comparisons(run: ReportedRun) -> list[Table]:
     """The tables of evaluation.json: the rows of one seat against one line-up together, in the order written."""
     found: dict[tuple[Any, ...], list[Judged]] = {}
     for row in run.rows:
@@ -156,13 +156,13 @@ def _amounts(heading: str, rows: Sequence[Judged], key: str) -> Column:
     return Column(heading, column_form(row.get(key) for row in rows))
 
 
-def evaluated(run: Run) -> str:
+def evaluated(run: ReportedRun) -> str:
     """How many episodes stand behind the rows of evaluation.json: a number, or the least and the most."""
     known = {row["episodes"] for row in run.rows if row.get("episodes")}
     return " to ".join(f"{n:,}" for n in sorted({min(known), max(known)})) if known else "some"
 
 
-def together_table(run: Run, together: Together) -> Table:
+def together_table(run: ReportedRun, together: Together) -> Table:
     """What the run's sellers earn and post against each other, beside theory's prices."""
     spec, figures = run.spec, together.figures
     theory = {"Nash price": _theory(spec, nash_prices), "joint-profit price": _theory(spec, monopoly_prices)}
@@ -226,7 +226,7 @@ def market_words(spec: MarketSpec) -> str:
     return sentences("market.html", spec=spec, replayed=replayed, promoted=_promoted(spec))
 
 
-def facts(run: Run) -> dict[str, str | None]:
+def facts(run: ReportedRun) -> dict[str, str | None]:
     """Command, seed, budget, versions; empty where they are not known."""
     about, training = run.about, run.config.training
     versions = about.get("versions")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,18 +20,44 @@ from market.salesfile.table import columns_option, read_sales
 from policies.common.console import periods_option, silent, where_option
 from policies.common.files import refuse_unwritable, write_file, write_json
 from policies.common.progress import phases
+from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import print_calibration
 
 
+@dataclass(frozen=True)
+class CalibrationResult(Records):
+    """A market fitted to a sales file: ``output`` is its configuration, ``validation`` None where it was not checked."""
+
+    output: Path
+    calibration: Calibration
+    validation: Validation | None
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a coefficient of the demand: its estimate and standard error."""
+        found = self.summary()["demand"]["coefficients"]
+        return [{"coefficient": name} | figures for name, figures in found.items()]
+
+    def summary(self) -> dict[str, Any]:
+        """Everything found, as its JSON has it."""
+        return summary(self.calibration, self.validation)
+
+
 @ordered_by(CalibrateOrder)
-def calibrate(order: CalibrateOrder) -> None:
-    """Calibrate, check that the configuration can be used, and only then write.
+def calibrate(order: CalibrateOrder) -> CalibrationResult:
+    """Carry out `bazaar calibrate`: fit, check that the configuration can be used, and only then write.
 
     Raises :class:`UserError` for files that would be written over, and for whatever reading, checking, estimating and
     validating refuse; nothing is written then.
+
+    Example::
+
+        from policies import calibrate, record
+
+        record("duopoly", output="shop.csv", rules="random+base_stock(level=ample)")
+        print(calibrate("shop.csv", output="shop.yaml", nest=False).to_frame())
     """
     _refuse_outputs(order)
     console = order.console or silent()
@@ -47,6 +75,7 @@ def calibrate(order: CalibrateOrder) -> None:
         _write(order, text, reading, found, checked)
     print_calibration(found, checked, console)
     _say_written(order, checked, console)
+    return CalibrationResult(order.output, found, checked)
 
 
 def _options(order: CalibrateOrder) -> CalibrationOptions:

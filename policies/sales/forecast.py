@@ -20,6 +20,7 @@ from market.salesfile.table import Sales, columns_option, read_sales
 from policies.common.console import periods_option, silent, where_option
 from policies.common.files import jsonable, refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import ForecastOrder
 from policies.sales.forecast_view import print_forecasts
@@ -88,7 +89,7 @@ PICTURES = (".png", ".html")
 
 
 @dataclass(frozen=True)
-class Forecasts:
+class Forecasts(Records):
     """All outlooks of a file: ``ahead`` (H,) labels the periods forecast, ``season`` says which and why in words."""
 
     sales: Sales
@@ -97,6 +98,10 @@ class Forecasts:
     outlooks: tuple[Backtest, ...]
     ahead: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period and series, as the CSV has them."""
+        return list(csv_rows(self))
 
     @property
     def step(self) -> str:
@@ -115,6 +120,13 @@ def forecast(order: ForecastOrder) -> Forecasts:
 
     Raises :class:`UserError` before any work for files that cannot be written, statsforecast that is not installed, a
     sales file that cannot be read, and series too short for the backtest; nothing is written then.
+
+    Example::
+
+        from policies import forecast, record
+
+        record("duopoly", output="units.csv", rules="nash+base_stock(level=ample)", markets=1)
+        print(forecast("units.csv", horizon=2, folds=2).to_frame())
     """
     _refuse_outputs(order)
     plan = BacktestPlan(order.horizon, order.folds, order.level)

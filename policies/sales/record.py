@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -11,18 +14,45 @@ from market.simulation.batch import MarketBatch
 from market.state import Record
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv
+from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import RecordOrder
 from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class RecordedSales(Records):
+    """A sales file that was written."""
+
+    path: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period, market and seller."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as the file has them."""
+        from pandas import read_csv
+
+        return read_csv(self.path)
+
 
 @ordered_by(RecordOrder)
-def record(order: RecordOrder) -> None:
-    """Play one episode and write a row for each period, market and seller; units are what was sold.
+def record(order: RecordOrder) -> RecordedSales:
+    """Carry out `bazaar record`: play one episode and write a row for each period, market and seller; units are what was sold.
 
     Raises :class:`UserError` for a file that would be written over, and rules that cannot play.
+
+    Example::
+
+        from policies import record
+
+        print(record("orange_juice", output="sales.csv", markets=1).to_frame().head())
     """
     refuse_unwritable(order.output, order.force)
     spec = read_config(order.config, order.changes).market
@@ -33,6 +63,7 @@ def record(order: RecordOrder) -> None:
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
     write_csv(order.output, _rows(batch, ledger), "\n")
     _say(order, ledger, order.console or silent())
+    return RecordedSales(order.output)
 
 
 def _rows(batch: MarketBatch, ledger: Record) -> Iterator[dict[str, object]]:

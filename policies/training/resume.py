@@ -15,6 +15,7 @@ from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.config.command import ordered_by
 from policies.config.orders import OnNan, ResumeOrder
+from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
 from policies.storage.training_state import RunState, locked
 from policies.training.checkpointing import CheckpointOptions, config_digest
@@ -23,17 +24,24 @@ from policies.training.train import carry_on, disk_errors, pick_device
 
 
 @ordered_by(ResumeOrder)
-def resume(order: ResumeOrder) -> Path:
-    """Carry out `bazaar train --resume`; returns the run's folder.
+def resume(order: ResumeOrder) -> Run:
+    """Carry out `bazaar train --resume` on a single run.
 
     Raises :class:`UserError` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
     or is being trained by another process.
+
+    Example::
+
+        from policies import resume
+
+        run = resume("runs/first")  # which was finished: there is nothing left to train
+        print(run.metrics())
     """
-    return resume_run(order, order.console or silent())
+    return Run(resume_run(order, order.console or silent()))
 
 
 def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar) -> Path:
-    """The same. ``bar`` shows the progress."""
+    """The same; returns the folder. ``bar`` shows the progress."""
     folder = order.run
     about = _about(folder)
     if "finished" in about:

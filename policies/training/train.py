@@ -24,7 +24,7 @@ from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
-from policies.evaluation.run_sellers import default_player
+from policies.evaluation.run_sellers import Run, default_player
 from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
@@ -54,13 +54,26 @@ def device_name(device: str) -> str:
 
 
 @ordered_by(TrainOrder)
-def train(order: TrainOrder) -> Path:
-    """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable."""
-    return train_run(order, order.console or silent())
+def train(order: TrainOrder) -> Run:
+    """Carry out `bazaar train`: play and learn, evaluate as it goes, judge at the end.
+
+    Raises:
+        UserError: a configuration that cannot be trained, a folder that exists, or a disk that is full.
+        KeyboardInterrupt: on Ctrl-C, which leaves a folder that can be read and gone on with.
+
+    Example::
+
+        from policies import train
+
+        less = ["training.evaluations=2", "evaluation.episodes=32", "evaluation.line_ups=[nash+base_stock]"]
+        run = train("duopoly", budget=20_000, name="first", device="cpu", changes=less)
+        print(run.folder, run.to_frame()[["seat", "policy", "profit"]])
+    """
+    return Run(train_run(order, order.console or silent()))
 
 
 def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, config: RunConfig | None = None) -> Path:
-    """The same. ``bar`` shows the progress; ``config``: the configuration, where it has been read already."""
+    """The same; returns the folder. ``bar`` shows the progress; ``config``: the configuration, where it has been read already."""
     folder = choose_folder(order.runs, order.name, order.config, order.seed)
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     config = config or read_config(order.config, changes)

@@ -23,7 +23,7 @@ from tests.helpers.real_runs import assert_the_same, three_learners
 
 def begin(folder: Path, name: str, every: float = 1e-9) -> Path:
     config = three_learners(folder, 4_800)
-    return train(config, device="cpu", name=name, runs=folder / "runs", checkpoint_every=every)
+    return train(config, device="cpu", name=name, runs=folder / "runs", checkpoint_every=every).folder
 
 
 def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:

@@ -139,7 +139,7 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     """Against rules it earns there what evaluation says; the folder keeps all that it needs."""
     weigh(run, "left", 0.3, 0, 0.7)
     entries, given = (str(run), "nash+base_stock"), {"episodes": 64, "checkpoint": "mixture", "processes": 1}
-    folder = tournament(entries, runs=run.parent, **given)
+    folder = tournament(entries, runs=run.parent, **given).folder
     facts = tournament_summary(folder)
     learned = [one for one in facts["policies"] if one["kind"] == "learned"]
     assert [one["label"] for one in learned] == ["psro/left (dqn mixture)", "psro/right (ddpg mixture)"]
@@ -148,7 +148,7 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     at = payoffs["policies"].index("psro/left (dqn mixture)"), payoffs["rivals"].index("nash+base_stock")
     assert payoffs["mean"][at[0]][at[1]] == pytest.approx(profits(run, "mixture", 64).mean(), rel=1e-12)
     assert sorted(path.name for path in (folder / "sellers").iterdir()) == ["1.zip", "2.zip"]
-    assert tournament(entries, runs=run.parent, **given) == folder
+    assert tournament(entries, runs=run.parent, **given).folder == folder
     weigh(run, "left", 0.4, 0, 0.6)
     with pytest.raises(UserError, match="is another tournament.*digest"):
         tournament(entries, runs=run.parent, name=folder.name, **given)

@@ -35,7 +35,7 @@ def train_small(runs: Path, name: str, seed: int = 0, config: Path = DUOPOLY, ch
     with open(runs / f"{name}.txt", "w", encoding="utf-8") as output:
         console = Console(file=output, width=130)
         given = SMALL + changes
-        return train(config, seed=seed, device="cpu", changes=given, name=name, runs=runs, console=console)
+        return train(config, seed=seed, device="cpu", changes=given, name=name, runs=runs, console=console).folder
 
 
 @cache

@@ -124,7 +124,7 @@ def test_large_rounds_have_as_many_markets_as_transitions_in_a_batch(monkeypatch
 
 def test_the_gpu_figure_is_skipped_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    report = bench.bench(seconds=0.01, only="training_gpu")["training_gpu"]
+    report = bench.bench(seconds=0.01, only="training_gpu").report["training_gpu"]
     assert report["seller_periods_per_second"] is None and "torch finds no CUDA device" in report["note"]
 
 
@@ -197,7 +197,7 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_only_measures_what_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "speeds.json"
-    report = bench.bench(seconds=0.01, only="parallel_env", json=path)
+    report = bench.bench(seconds=0.01, only="parallel_env", json=path).report
     assert set(report) == {"machine", "parallel_env", "ratios"} and json.loads(path.read_text()) == report
     one = report["parallel_env"]
     assert 0 < one["min"] <= one["seller_periods_per_second"] <= one["max"] and one["repeats"] >= 5

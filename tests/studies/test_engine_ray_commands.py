@@ -41,7 +41,7 @@ def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
         part(monkeypatch)
     hears(monkeypatch, 0, 3000, kill)
     given = {"device": "cpu", "changes": SMALL, "checkpoint_every": OFTEN.every, "processes": 2, "ray": "auto"}
-    folder = train_seeds(DUOPOLY, seeds=2, name="seeds", runs=tmp_path, **given)
+    folder = train_seeds(DUOPOLY, seeds=2, name="seeds", runs=tmp_path, **given).folder
     assert metrics(folder / "seed-0") == metrics(small_run())
     assert files(folder / "seed-0") == files(small_run())
     steps = resumed(folder / "seed-0")
@@ -54,15 +54,15 @@ def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
 
 def test_a_search_on_ray_is_the_search_that_it_is_here(tmp_path: Path) -> None:
     wanted = tune_order(tmp_path, "here", trials=3)
-    here = carry_out(tune, wanted)
-    there = carry_out(tune, attrs.evolve(wanted, name="there", processes=2, ray="auto"))
+    here = carry_out(tune, wanted).folder
+    there = carry_out(tune, attrs.evolve(wanted, name="there", processes=2, ray="auto")).folder
     assert rows(there) == rows(here)
 
 
 def test_a_tournament_on_ray_is_the_tournament_that_it_is_here(tmp_path: Path) -> None:
     entries = (str(small_run()), "nash+base_stock", "cost_plus+base_stock")
-    here = tournament(entries, episodes=32, runs=tmp_path, name="here", processes=1)
-    there = tournament(entries, episodes=32, runs=tmp_path, name="there", processes=2, ray="auto")
+    here = tournament(entries, episodes=32, runs=tmp_path, name="here", processes=1).folder
+    there = tournament(entries, episodes=32, runs=tmp_path, name="there", processes=2, ray="auto").folder
     cells = sorted(path.name for path in (here / "cells").iterdir())
     assert sorted(path.name for path in (there / "cells").iterdir()) == cells
     for name in cells:

@@ -47,7 +47,7 @@ def told(order: ReproduceOrder, width: int = 140) -> tuple[Path, str]:
     """Carry an order out; the folder and what was printed."""
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     try:
-        return carry_out(reproduce, order, console), console.export_text()
+        return carry_out(reproduce, order, console).folder, console.export_text()
     finally:
         console.file.close()
 

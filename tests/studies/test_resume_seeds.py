@@ -42,14 +42,14 @@ def begin_seeds(
     said = Console(file=io.StringIO(), width=300)
     given: dict[str, Any] = {"device": "cpu", "name": name, "runs": config.parent / "runs", "console": said}
     given |= {"checkpoint_every": keeping.every, "on_nan": keeping.on_nan}
-    folder = train_seeds(config, seeds=len(SEEDS), **given, **vars(means))
+    folder = train_seeds(config, seeds=len(SEEDS), **given, **vars(means)).folder
     return folder, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def go_on(folder: Path, means: WorkerOptions = HERE, **order: Any) -> str:
     """Resume; what was printed."""
     said = Console(file=io.StringIO(), width=300)
-    assert resume_seeds(folder, console=said, **order, **vars(means)) == folder
+    assert resume_seeds(folder, console=said, **order, **vars(means)).folder == folder
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 

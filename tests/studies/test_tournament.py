@@ -75,7 +75,7 @@ def an_order(config: Path | None, runs: Path, *entries: str, **changes: Any) -> 
 
 
 def run_tournament(order: TournamentOrder, console: Console) -> Path:
-    return Path(carry_out(tournament, order, console))
+    return Path(carry_out(tournament, order, console).folder)
 
 
 def bits(folder: Path) -> dict[str, bytes]:

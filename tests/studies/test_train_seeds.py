@@ -37,7 +37,7 @@ from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 
 def train_some(runs: Path, seeds: int, processes: int, **options: Any) -> Path:
     given: dict[str, Any] = {"device": "cpu", "changes": SMALL, "name": "seeds", "runs": runs}
-    return train_seeds(DUOPOLY, seeds=seeds, processes=processes, **given | options)
+    return train_seeds(DUOPOLY, seeds=seeds, processes=processes, **given | options).folder
 
 
 def metrics(run: Path) -> list[list[str]]:

@@ -41,7 +41,7 @@ def order(runs: Path, name: str, **options: Any) -> TuneOrder:
 
 
 def tune(order: TuneOrder, console: Console) -> Path:
-    return Path(carry_out(tune_command, order, console))
+    return Path(carry_out(tune_command, order, console).folder)
 
 
 def quiet() -> Console:

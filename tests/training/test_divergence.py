@@ -78,7 +78,7 @@ def run_with(tmp_path: Path, on_nan: Any, **learners: Any) -> tuple[Path, str]:
     said = Console(file=io.StringIO(), width=400)
     config = three_learners(tmp_path, 9_600, **learners)
     given = {"checkpoint_every": 1e-9, "on_nan": on_nan, "console": said}
-    return train(config, device="cpu", name="run", runs=tmp_path / "runs", **given), said.file.getvalue()  # type: ignore[attr-defined]
+    return train(config, device="cpu", name="run", runs=tmp_path / "runs", **given).folder, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_run_stops_and_names_the_seat_the_step_and_the_last_good_checkpoint(

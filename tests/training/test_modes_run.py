@@ -44,7 +44,7 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
         assert len(rounds) == 2 and conv.item() == rounds[-1]["nash_conv"]
         mixed = frozen_run(folder, "mixture")
         assert all(isinstance(seller, MixtureSeller) for seller in mixed.sellers)
-        found = exploit(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture")
+        found = exploit(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture").regrets
         assert [one.seller for one in found] == ["left", "right"] and all(one.bound.value >= 0 for one in found)
 
 

@@ -56,14 +56,14 @@ def begin(config: Path, name: str, keeping: CheckpointOptions = OFTEN, **more: A
     said = Console(file=io.StringIO(), width=300)
     runs = config.parent / "runs"
     more |= {"checkpoint_every": keeping.every, "on_nan": keeping.on_nan}
-    run = train(config, device="cpu", name=name, runs=runs, console=said, **more)
+    run = train(config, device="cpu", name=name, runs=runs, console=said, **more).folder
     return run, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def go_on(run: Path, **order: Any) -> str:
     """Resume; what was printed."""
     said = Console(file=io.StringIO(), width=300)
-    assert resume(run, console=said, **order) == run
+    assert resume(run, console=said, **order).folder == run
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 

@@ -11,6 +11,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from rich.table import Table
 from market.errors import UserError
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
+from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import BenchOrder
 from policies.studies.bench import workloads as bench_work
@@ -72,12 +74,29 @@ def measure(work: Work, seconds: float) -> dict[str, Any]:
     return result | {"repeats": len(speeds), "note": work.note()}
 
 
+@dataclass(frozen=True)
+class BenchResult(Records):
+    """How fast it is here; ``report`` is what its JSON has, with the machine and the ratios."""
+
+    report: dict[str, Any]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a figure: the median, seller-periods a second, and what it lies between."""
+        return [{"figure": key} | self.report[key] for key in FIGURES if key in self.report]
+
+
 @ordered_by(BenchOrder)
-def bench(order: BenchOrder) -> dict[str, Any]:
-    """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
+def bench(order: BenchOrder) -> BenchResult:
+    """Carry out `bazaar bench`: measure, print the table, write JSON.
 
     Raises:
         UserError: an unknown key, or a file that cannot be written, before anything is measured.
+
+    Example::
+
+        from policies import bench
+
+        print(bench(only="batch", seconds=0.1).to_frame()[["figure", "seller_periods_per_second"]])
     """
     keys = _chosen(order.only)
     refuse_unwritable(order.json)
@@ -90,7 +109,7 @@ def bench(order: BenchOrder) -> dict[str, Any]:
     show(report, console)
     if order.json is not None:
         write_json(order.json, report)
-    return report
+    return BenchResult(report)
 
 
 def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.reproduce_bar import PhaseBar
+from policies.common.results import Records, scalars
 from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
 from policies.config.orders import ReproduceOrder
@@ -65,11 +66,30 @@ class _Work:
         return {"what": self.order.what, **references, "findings": [plain_finding(one) for one in self.findings]}
 
 
+@dataclass(frozen=True)
+class ReproductionResult(Records):
+    """What was found of each kind of sellers; the ``folder`` has files of everything."""
+
+    folder: Path
+    findings: list[Finding]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a kind of sellers: profit gain, the same re-matched."""
+        return [scalars(plain_finding(one)) for one in self.findings]
+
+
 @ordered_by(ReproduceOrder)
-def reproduce(order: ReproduceOrder) -> Path:
-    """Carry out `bazaar reproduce`: train, look, print the tables; returns the folder with files of everything.
+def reproduce(order: ReproduceOrder) -> ReproductionResult:
+    """Carry out `bazaar reproduce`: train, look, print the tables.
 
     Raises :class:`UserError` for an experiment that is not known, or a market that tables cannot play.
+
+    Example::
+
+        from policies import reproduce
+
+        found = reproduce("calvano", sessions=2, seeds=0, beta=1e-3)
+        print(found.to_frame()[["sellers", "profit_gain"]])
     """
     console = order.console or silent()
     config, options = _read(order)
@@ -89,7 +109,7 @@ def reproduce(order: ReproduceOrder) -> Path:
     if order.json:
         write_json(order.json, work.results())
     console.print(f"all figures, strategy tables and the picture are in {folder}", highlight=False, soft_wrap=True)
-    return folder
+    return ReproductionResult(folder, work.findings)
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:

@@ -17,6 +17,7 @@ from market.state import Floats
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
@@ -35,7 +36,7 @@ PRICE = re.compile(r"price\s*=\s*(.+)")
 
 
 @dataclass(frozen=True)
-class DeviationResponse:
+class DeviationResponse(Records):
     """Mean differences to the undeviated twin, K periods afterwards, N sellers.
 
     ``price`` money, ``relative`` a share of the undeviated price, ``sold`` units, ``profit`` money, each (K + 1, N)
@@ -55,6 +56,16 @@ class DeviationResponse:
     gain: Floats
     gain_half: Floats
     gamma: float = 1.0
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period and seller: the mean differences to the twin, each with its half-width."""
+        return [
+            {"period": self.at + k, "seller": name}
+            | {key: float(values[k, seat]) for key, values in self.mean.items()}
+            | {f"{key}_half_width": float(values[k, seat]) for key, values in self.half.items()}
+            for k in range(len(self.gain))
+            for seat, name in enumerate(self.names)
+        ]
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
@@ -82,6 +93,13 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
 
     ``deviate-SELLER-RULE.json`` (keys: :meth:`DeviationResponse.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
     picture of the same name stand in the ``analysis`` folder of the first run. Nothing is written over.
+
+    Example::
+
+        from policies import deviate
+
+        response = deviate("runs/first", seller="left", to="price=1.5", periods=5, episodes=16)
+        print(response.to_frame().pivot(index="period", columns="seller", values="price"))
     """
     from policies.studies.deviate.view import draw_response, print_response, verdict
 

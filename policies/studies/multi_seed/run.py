@@ -5,6 +5,7 @@ What `bazaar train --seeds` does from wherever it stands: train what is open, ju
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,14 @@ from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Lost
+from policies.common.results import Records
 from policies.common.seeds_bar import SeedsBar
 from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import ResumeSeedsOrder, TrainOrder, TrainSeedsOrder
 from policies.config.run import read_config
 from policies.evaluation.evaluate import evaluate
+from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.training_state import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
@@ -150,14 +153,39 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+@dataclass(frozen=True)
+class SeedRuns(Records):
+    """A folder with a run for each of several seeds."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, by seed."""
+        return [Run(folder) for folder in seed_folders(self.folder)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the evaluation of all of them together."""
+        rows: list[dict[str, Any]] = json.loads((self.folder / EVALUATION).read_text(encoding="utf-8"))
+        return rows
+
+
 @ordered_by(TrainSeedsOrder)
-def train_seeds(order: TrainSeedsOrder) -> Path:
-    """Train with ``seeds`` seeds, from ``seed`` on; returns the folder of all, with a run's folder for each.
+def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
+    """Carry out `bazaar train --seeds`: train with ``seeds`` seeds, from ``seed`` on, each in a folder of its own.
 
     Raises:
         UserError: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
             those that are whole have been judged.
         KeyboardInterrupt: on Ctrl-C, with what is there: each run as of its last evaluation.
+
+    Example::
+
+        from policies import train_seeds
+
+        less = ["training.evaluations=2", "evaluation.episodes=32", "evaluation.line_ups=[nash+base_stock]"]
+        both = train_seeds("duopoly", seeds=2, budget=6_000, name="two", device="cpu", changes=less, processes=1)
+        print(both.to_frame()["table"].unique())
     """
     console, means = order.console or silent(), WorkerOptions(order.processes, order.ray)
     numbers = tuple(order.seed + k for k in range(order.seeds))
@@ -174,21 +202,27 @@ def train_seeds(order: TrainSeedsOrder) -> Path:
         several.make()
         with locked(folder, ""):
             carry_out(several, keeping, means, console)
-    return folder
+    return SeedRuns(folder)
 
 
 @ordered_by(ResumeSeedsOrder)
-def resume_seeds(order: ResumeSeedsOrder) -> Path:
-    """Go on with all seeds that are not finished, then judge all; returns the folder of all.
+def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
+    """Carry out `bazaar train --resume` on several seeds: go on with all that are not finished, then judge all.
 
     Raises :class:`UserError` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
     process is at it.
+
+    Example::
+
+        from policies import resume_seeds
+
+        print(len(resume_seeds("runs/two").runs))
     """
     console, folder = order.console or silent(), order.run
     several = read_folder(folder)
     if several.finished is not None:
         say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
-        return folder
+        return SeedRuns(folder)
     begun = several.plan.keeping
     keeping = CheckpointOptions(order.checkpoint_every or begun.every, order.on_nan or begun.on_nan)
     means = WorkerOptions(order.processes or several.plan.processes, order.ray)
@@ -198,7 +232,7 @@ def resume_seeds(order: ResumeSeedsOrder) -> Path:
         left = [seed for seed in several.plan.seeds if seed not in done]
         several.resumed.append({"at": datetime.now().astimezone().isoformat(timespec="seconds"), "seeds": left})
         carry_out(several, keeping, means, console)
-    return folder
+    return SeedRuns(folder)
 
 
 def _standing(several: SeedsFolder) -> str:

@@ -12,8 +12,10 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -23,6 +25,7 @@ from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
@@ -34,6 +37,9 @@ from policies.studies.tournament.play import CellSetup, Learned, play_all, read_
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -140,14 +146,43 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
+@dataclass(frozen=True)
+class TournamentResult(Records):
+    """A tournament's folder; ``summary``: payoffs, ranking, cross-play and equilibria (:func:`tournament_summary`)."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """All figures, as ``results.json`` holds them."""
+        return tournament_summary(self.folder)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a line-up: who sat where, and what each seat earned."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as ``payoffs.csv`` has them."""
+        from pandas import read_csv
+
+        return read_csv(self.folder / PAYOFFS)
+
+
 @ordered_by(TournamentOrder)
-def tournament(order: TournamentOrder) -> Path:
-    """Carry out `bazaar tournament`; returns its folder. What was played before under the same name is kept.
+def tournament(order: TournamentOrder) -> TournamentResult:
+    """Carry out `bazaar tournament`. What was played before under the same name is kept.
 
     Raises:
         UserError: entries that cannot meet (see :func:`policies.studies.tournament.entries.gather`), a folder with another
             tournament, or a file that cannot be written.
         KeyboardInterrupt: on Ctrl-C, with what is finished and how to go on.
+
+    Example::
+
+        from policies import tournament
+
+        played = tournament(["nash+base_stock", "cost_plus+base_stock"], config="duopoly", episodes=16, processes=1)
+        print(played.to_frame(), played.summary["ranking"][0]["policy"])
     """
     console = order.console or silent()
     refuse_unwritable(order.json)
@@ -157,7 +192,7 @@ def tournament(order: TournamentOrder) -> Path:
     folder = find_folder(order, inputs)
     try:
         with careful():
-            return _carry_out(order, config, policies, line_ups, inputs, folder, console)
+            return TournamentResult(_carry_out(order, config, policies, line_ups, inputs, folder, console))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(folder, line_ups)) from None
 

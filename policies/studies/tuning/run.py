@@ -14,8 +14,9 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from sqlalchemy import URL
@@ -26,6 +27,7 @@ from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.tune_bar import TrialsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
@@ -40,6 +42,9 @@ from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
 from policies.studies.tuning.view import TRIALS, print_results, record_trial, write_best, write_trials
 from policies.training.run import TrainingRun
 from policies.training.train import pick_device
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT, STORE = "tune.json", "study.db"
@@ -148,13 +153,39 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
                 )
 
 
+@dataclass(frozen=True)
+class TuningResult(Records):
+    """A search's folder, with all its trials."""
+
+    folder: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a trial: state, objective, the gain of each configuration and seed, the options."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as ``trials.csv`` has them."""
+        from pandas import read_csv
+
+        return read_csv(self.folder / TRIALS)
+
+
 @ordered_by(TuneOrder)
-def tune(order: TuneOrder) -> Path:
-    """Carry out `bazaar tune`; returns its folder. Trials of earlier calls of the same search are kept.
+def tune(order: TuneOrder) -> TuningResult:
+    """Carry out `bazaar tune`. Trials of earlier calls of the same search are kept.
 
     Raises:
         UserError: a configuration without ``tune:``, an option or value that does not exist, another search's folder.
         KeyboardInterrupt: on Ctrl-C, with what is there and how to go on.
+
+    Example::
+
+        from policies import tune
+
+        less = ["training.evaluations=2", "evaluation.line_ups=[nash+base_stock]"]
+        searched = ["tune.learners.dqn.lr={log: [1e-4, 1e-2]}", *less]
+        found = tune("duopoly", trials=2, budget=6_000, device="cpu", processes=1, changes=searched)
+        print(found.to_frame()[["trial", "objective", "learners.dqn.lr"]])
     """
     console = order.console or silent()
     configs = read_configs(order)
@@ -172,7 +203,7 @@ def tune(order: TuneOrder) -> Path:
     except KeyboardInterrupt:
         again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
         raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
-    return folder
+    return TuningResult(folder)
 
 
 def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
