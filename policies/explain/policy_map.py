@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market.simulation.render import FRAME, INK
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.explain.states import Rollout, RolloutStates, ask, greedy_rollout, typical, typical_memory
 from policies.sellers.protocol import Memory, Seller
+from policies.views.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -229,14 +231,8 @@ def training_maps(
 
 def draw_policy_map(policy: PolicyMap) -> Figure:
     """Draw price and order-up-to level side by side; dots are states met. The figure belongs to no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from market.simulation.render import DOTS_PER_INCH, INK
-
     panels = policy.panels
-    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1 + 5 * len(panels), 4.2, layout="none")
     figure.subplots_adjust(left=0.13 / len(panels), right=1 - 0.13 / len(panels), bottom=0.14, top=0.83, wspace=0.24)
     words = f" ({policy.memory})" if policy.memory else ""
     figure.suptitle(f"Policy of {policy.policy}{words}", x=0.02, ha="left", color=INK, fontweight="bold")
@@ -249,8 +245,6 @@ def draw_policy_map(policy: PolicyMap) -> Figure:
 
 
 def _draw_panel(axes_: Axes, policy: PolicyMap, title: str, values: Floats, width: float) -> None:
-    from market.simulation.render import FRAME, INK
-
     axes_.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axes_.set_xlabel(policy.across.label, color=INK)
     axes_.tick_params(colors=INK)
