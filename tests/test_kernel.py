@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from conftest import EVERYBODY_BUYS, begun, customers_come, play, serve_in_stage
 from scipy import stats
 
 from market.kernel import randomness
+from market.layout import LEDGER, MARKET, SELLER
 
 LEVEL = 0.001  # of significance of every statistical test; the seeds are fixed
 
@@ -327,3 +330,19 @@ def test_streams_differ_in_every_part_of_their_key() -> None:
     parts = [(s, e, t, p) for s in (0, 1, 7) for e in range(20) for t in range(50) for p in (1, 2)]
     keys = {randomness.key(np.uint64(s), e, t, np.uint64(p)) for s, e, t, p in parts}
     assert len(keys) == len(parts)
+
+
+# ------------------------------------------------------------------------------------ records
+
+
+def test_records_are_aligned_and_a_market_saved_without_goes_on_to_the_bit(tmp_path: Path) -> None:
+    """numpy files do not keep alignment: what they hold is what was saved before records had it."""
+    assert all(record.isalignedstruct for record in (MARKET, SELLER, LEDGER))
+    batch, other = (begun({"stock": 5}, {"xi": 0.3}, seed=3) for _ in range(2))
+    play(batch, price=1.5, order=9)
+    np.savez(tmp_path / "saved.npz", **batch.save())
+    with np.load(tmp_path / "saved.npz") as saved:
+        assert not saved["ledger"].dtype.isalignedstruct and saved["ledger"].dtype == LEDGER
+        other.load(saved)
+    assert other.ledger.tobytes() == batch.ledger.tobytes() and other.ledger.dtype.isalignedstruct
+    assert play(other, order=4).tobytes() == play(batch, order=4).tobytes()
