@@ -17,10 +17,9 @@ from market.kernel.randomness import SUBSTITUTE, beta, binomial, hypergeometric,
 
 @compiled()
 def serve_in_stages(market, state, scratch, m, n, customers, stream):
-    """The same process in at most n + 1 stages, each lasting until the next seller runs out.
+    """Serve all customers of the period in at most n + 1 stages.
 
-    Exact in distribution in sampled mode, and the fluid limit in expected mode. First choices are counted
-    directly; between two stockouts all streams are thinned by the moment of the next one.
+    First choices are counted directly; between two stockouts all streams are thinned by the moment of the next one.
     """
     spread(market, scratch, m, n, customers, scratch.first, scratch.wanting, stream, 1)
     turned_away = 0.0
