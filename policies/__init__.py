@@ -1,1 +1,94 @@
-"""The sellers: fixed competitors and learners, self-play training, and judging a seller against competitors."""
+"""The sellers, and what is done with them: training, evaluation, studies, sales files; what the command `bazaar` does.
+
+Every command is a function here, of the same name and with the same options, which returns what it found and prints
+only where it is given a ``console`` (of rich): ``evaluate("runs/first", seller="left").to_frame()``. Options that can
+be given several times, such as ``--set`` (``changes``), take one value or several; a path may be text. `bazaar report`
+is :func:`write_report`, `bazaar train` also :func:`train_seeds`, :func:`resume` and :func:`resume_seeds`. Beside them
+stand what builds and plays sellers, and what adds rules and learners of one's own. A name is imported when it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from policies.evaluation.evaluate import evaluate
+    from policies.evaluation.run_sellers import Run, load_run
+    from policies.learners.registry import register_learner
+    from policies.report.run import write_report
+    from policies.sales.calibrate import calibrate
+    from policies.sales.forecast import forecast
+    from policies.sales.record import record
+    from policies.sellers.rollout import play as rollout
+    from policies.sellers.rules.compose import register_rule
+    from policies.sellers.rules.level_search import build as build_rule
+    from policies.studies.bench.run import bench
+    from policies.studies.calvano.run import reproduce
+    from policies.studies.deviate.run import deviate
+    from policies.studies.exploit.run import exploit
+    from policies.studies.multi_seed.run import resume_seeds, train_seeds
+    from policies.studies.theory.run import theory
+    from policies.studies.tournament.run import tournament
+    from policies.studies.tuning.run import tune
+    from policies.training.resume import resume
+    from policies.training.train import train
+
+_PLACES = {
+    "train": "policies.training.train:train",
+    "resume": "policies.training.resume:resume",
+    "train_seeds": "policies.studies.multi_seed.run:train_seeds",
+    "resume_seeds": "policies.studies.multi_seed.run:resume_seeds",
+    "Run": "policies.evaluation.run_sellers:Run",
+    "load_run": "policies.evaluation.run_sellers:load_run",
+    "evaluate": "policies.evaluation.evaluate:evaluate",
+    "write_report": "policies.report.run:write_report",
+    "tournament": "policies.studies.tournament.run:tournament",
+    "exploit": "policies.studies.exploit.run:exploit",
+    "deviate": "policies.studies.deviate.run:deviate",
+    "theory": "policies.studies.theory.run:theory",
+    "tune": "policies.studies.tuning.run:tune",
+    "record": "policies.sales.record:record",
+    "calibrate": "policies.sales.calibrate:calibrate",
+    "forecast": "policies.sales.forecast:forecast",
+    "reproduce": "policies.studies.calvano.run:reproduce",
+    "bench": "policies.studies.bench.run:bench",
+    "build_rule": "policies.sellers.rules.level_search:build",
+    "rollout": "policies.sellers.rollout:play",
+    "register_rule": "policies.sellers.rules.compose:register_rule",
+    "register_learner": "policies.learners.registry:register_learner",
+}
+__all__ = [
+    "Run",
+    "bench",
+    "build_rule",
+    "calibrate",
+    "deviate",
+    "evaluate",
+    "exploit",
+    "forecast",
+    "load_run",
+    "record",
+    "register_learner",
+    "register_rule",
+    "reproduce",
+    "resume",
+    "resume_seeds",
+    "rollout",
+    "theory",
+    "tournament",
+    "train",
+    "train_seeds",
+    "tune",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    found = globals()[name] = getattr(import_module(module), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

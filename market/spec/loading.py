@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from market.errors import UserError
 from market.salesfile.files import ENDINGS
+from market.spec.builtin import hint
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -94,7 +95,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}){hint(path)}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
     try:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from market.salesfile.table import no_column
+from market.spec.builtin import find
 from market.spec.loading import find_tape, parse_model, read_yaml, refuse_booleans
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
@@ -412,10 +413,11 @@ class MarketSpec(Model):
 
     @classmethod
     def load(cls, path: str | Path) -> MarketSpec:
-        """Read a YAML file: its ``market:`` part, or the whole file when it has none."""
+        """Read a YAML file, or a built-in one by name: its ``market:`` part, or the whole file when it has none."""
+        path = find(path)
         data = read_yaml(path)
         market = data.get("market", data)
-        find_tape(market, Path(path))
+        find_tape(market, path)
         return cls.parse(market, f"{path}: market")
 
     def dump(self) -> dict[str, Any]:

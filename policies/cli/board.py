@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from market.errors import UserError
 from policies.common.interrupt import careful
+from policies.config.command import ordered_by
+from policies.config.orders import BoardOrder
 
 
-def serve(runs: Path, host: str, port: int) -> None:
-    """Start TensorBoard and wait for it; Ctrl-C ends it."""
+@ordered_by(BoardOrder)
+def serve(order: BoardOrder) -> None:
+    """Carry out `bazaar board`: start TensorBoard and wait for it; Ctrl-C ends it."""
+    runs, host, port = order.runs, order.host, order.port
     if not runs.is_dir():
         raise UserError(f"{runs}: there is no such folder; bazaar train makes it")
     if not any(runs.rglob("events.out.tfevents.*")):

@@ -8,41 +8,52 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+import attrs
+
 from market.errors import UserError
-from policies.cli.commands import parser
+from policies.cli.commands import COMMANDS, function, read
 from policies.common import interrupt
 
 MISTAKE = 2
+FILES = ("output", "json", "csv", "report", "plot", "png")  # options that name a file to write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         interrupt.install()
     _print_anything()
-    args = parser().parse_args(given)
-    args.typed = shlex.join(["bazaar", *given])
     try:
-        args.work(args)
+        _carry_out(words)
     except UserError as refusal:
-        return _mistake(args.command, str(refusal))
+        return _mistake(words, str(refusal))
     except MemoryError as error:
-        return _mistake(args.command, f"not enough memory ({error}): lower training.markets, the grid or the horizon")
+        return _mistake(words, f"not enough memory ({error}): lower training.markets, the grid or the horizon")
     except BrokenPipeError:
         # Whoever read the output has gone (as with `| head`): what Python would still flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MISTAKE
     except OSError as error:
-        return _mistake(args.command, f"{error.filename or 'file'}: {error.strerror or error}")
+        return _mistake(words, f"{error.filename or 'file'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         return interrupt.STATUS
     return 0
 
 
-def _mistake(command: str, message: str) -> int:
-    print(f"bazaar {command}: {message}", file=sys.stderr)
+def _carry_out(words: Sequence[str]) -> None:
+    order, work = read(words)
+    carry_out = function(work)
+    from policies.common.console import terminal
+
+    console = terminal(undisturbed=any(getattr(order, name, None) for name in FILES))
+    carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
+
+
+def _mistake(words: Sequence[str], message: str) -> int:
+    command = next((f" {word}" for word in words[:1] if word in COMMANDS), "")
+    print(f"bazaar{command}: {message}", file=sys.stderr)
     return MISTAKE
 
 

@@ -1,13 +1,10 @@
-"""Where a command's results go: tables to the terminal, and files, which are refused before the work, not after it.
-
-Options that say how a sales file is read, as they stand on the command line.
-"""
+"""The console that a command prints to, and options that say how a sales file is read, as typed."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -24,31 +21,16 @@ class _Undisturbed(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def silent() -> Console:
+    """Where nothing is shown."""
+    return Console(file=io.StringIO(), quiet=True)
+
+
 def terminal(undisturbed: bool = False) -> Console:
     """Where tables go: the terminal, or wide lines into a file; ``undisturbed`` by a reader that has gone."""
     kind = _Undisturbed if undisturbed else Console
     console = kind()
     return console if console.is_terminal else kind(width=max(console.width, WIDE))
-
-
-def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
-    """Raise :class:`UserError` now for a file that could not be written after minutes of work.
-
-    Args:
-        path: None where no file is asked for.
-        force: whether a file that is there is written over; None: the command has no such option to name.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, not a file to write to")
-    if path.exists() and not force:
-        way = "choose another name" if force is None else "choose another name, or --force"
-        raise UserError(f"{path}: exists already and is not written over; {way}")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path}: cannot be written (permission denied)")
 
 
 def where_option(items: tuple[str, ...]) -> dict[str, str]:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from market.errors import UserError
+from market.spec.builtin import find
 from market.spec.loading import find_tape, parse_model, read_yaml
 from market.spec.models import MarketSpec, Model
 from policies.config.fields import Count, Periods, Rows, number
@@ -99,10 +100,11 @@ def parse_run(data: object, where: str) -> RunConfig:
         raise UserError("\n".join(lines)) from None
 
 
-def load_run(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
-    """Read a YAML file and apply ``key.path=value`` changes before anything is checked."""
+def read_config(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML file, or a built-in one by name, and apply ``key.path=value`` changes before anything is checked."""
+    path = find(path)
     data = read_yaml(path)
-    find_tape(data.get("market"), Path(path))
+    find_tape(data.get("market"), path)
     for change in changes:
         set_value(data, change)
     return _with_history(parse_run(data, str(path)), str(path))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from market.state import Floats
+from policies.common.files import jsonable
 from policies.evaluation.compare import Comparison, Result
 from policies.evaluation.statistics import (
     Interval,
@@ -21,7 +22,7 @@ from policies.evaluation.statistics import (
     interquartile_mean,
     stratified,
 )
-from policies.evaluation.view import interval_cells, plain
+from policies.evaluation.view import interval_cells
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class AcrossLineUps:
         """Plain rows for JSON and CSV, best first; ``table`` is ``line_ups``."""
         about = {"table": "line_ups", "seat": self.seat, "line_up": f"mean of {len(self.comparisons)} line-ups"}
         return [
-            plain(
+            jsonable(
                 about
                 | {"policy": one.policy, "judged": one.subject}
                 | interval_cells("profit", one.profit)
@@ -169,7 +170,7 @@ class AcrossRuns:
         about |= {"policy": self.seller, "judged": True, "runs": len(self.policies)}
         chance = interval_cells("probability_of_improvement", self.improvement)
         middle = interval_cells("interquartile_mean", self.middle)
-        return plain(about | middle | chance | {"lowest_run": low, "highest_run": high})
+        return jsonable(about | middle | chance | {"lowest_run": low, "highest_run": high})
 
 
 def training_runs(comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> list[AcrossRuns]:

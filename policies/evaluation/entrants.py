@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from policies.config.run import RunConfig, load_run
+from policies.config.orders import EvaluateOrder
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.run_sellers import saved_policies
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
+from policies.storage.run_folder import is_finished, is_run, open_run, read_about, seed_folders
 
 MOST_NAMED = 5
-
-
-@dataclass(frozen=True)
-class EvaluateOrder:
-    """What `bazaar evaluate` was asked. ``subjects``: folders of runs of one market, or one configuration."""
-
-    subjects: tuple[Path, ...]
-    seller: str | None = None
-    seat: str | None = None
-    against: str | None = None
-    episodes: int | None = None
-    seed: int = 0
-    checkpoint: str = "best"
-    json: Path | None = None
-    csv: Path | None = None
-    changes: tuple[str, ...] = ()
-    risk: bool = False
-    risk_level: float | None = None
-    stress: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,7 @@ class Entrants:
 
 def find_subjects(order: EvaluateOrder) -> Entrants:
     """Who is judged, in which seats of which market; raises :class:`UserError` where they do not go together."""
-    order = replace(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
+    order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
         raise UserError(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
@@ -75,7 +58,7 @@ def _at_level(found: Entrants, level: float) -> Entrants:
 
 
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
-    config = load_run(path, order.changes)
+    config = read_config(path, order.changes)
     if order.seller is None:
         raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
     if order.seller in config.market.names:
@@ -95,7 +78,7 @@ def _of_runs(order: EvaluateOrder) -> Entrants:
     trained = [open_run(folder) for folder in folders]
     _refuse_twice(folders)
     _refuse_other_markets(folders, trained)
-    config = load_run(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
+    config = read_config(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
     moved = config.market != trained[0].market
     changed = tuple(change for change in order.changes if change.startswith("market.")) if moved else ()
     names = run_names(folders)
@@ -185,9 +168,5 @@ def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[Ru
 
 def training_seed(folder: Path) -> int | None:
     """The seed that a run says it was trained with, None where it does not say."""
-    try:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    seed = about.get("seed") if isinstance(about, dict) else None
+    seed = read_about(folder).get("seed")
     return seed if isinstance(seed, int) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,18 +9,21 @@ from typing import Any
 
 from rich.console import Console
 
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
+from policies.config.orders import EvaluateOrder
 from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
-from policies.evaluation.entrants import EvaluateOrder, find_subjects
+from policies.evaluation.entrants import find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.overall_table import print_line_ups, print_runs
 from policies.evaluation.view import comparison_rows, print_comparison
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
-from policies.storage.run_folder import write_json
 
 Row = dict[str, Any]
 Keep = Callable[[Sequence[Row]], None]
@@ -41,20 +43,40 @@ class Files:
         if self.json:
             write_json(self.json, self.rows)
         if self.csv:
-            with open(self.csv, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in self.rows for key in row)))
-                writer.writeheader()
-                writer.writerows(self.rows)
+            write_csv(self.csv, self.rows)
 
 
-def judge(order: EvaluateOrder) -> None:
-    """Carry out `bazaar evaluate`: print the tables, write the files asked for."""
+@dataclass(frozen=True)
+class EvaluationResult(Records):
+    """What `bazaar evaluate` found: ``rows`` are those of its JSON, ``table`` says of what kind each is."""
+
+    comparisons: list[Comparison]
+    rows: list[Row]
+
+    def records(self) -> list[Row]:
+        """A row a candidate and line-up, then those over line-ups and over training runs, and those under stress."""
+        return self.rows
+
+
+@ordered_by(EvaluateOrder)
+def evaluate(order: EvaluateOrder) -> EvaluationResult:
+    """Carry out `bazaar evaluate`: print the tables, write the files asked for.
+
+    Raises :class:`UserError` for subjects that do not go together, and files that cannot be written.
+
+    Example::
+
+        from policies import evaluate
+
+        found = evaluate("duopoly", seller="nash+base_stock", against="cost_plus+base_stock", episodes=32)
+        print(found.to_frame()[["seat", "policy", "profit", "difference"]])
+    """
     one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)
     found = find_subjects(order)
     files = Files(order.json, order.csv)
-    console = terminal(undisturbed=bool(order.json or order.csv))
+    console = order.console or silent()
     judge = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)
@@ -63,6 +85,7 @@ def judge(order: EvaluateOrder) -> None:
     if order.stress:
         best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
         stress_all(judge, found.seats, *given, files.add, best)
+    return EvaluationResult(comparisons, files.rows)
 
 
 def judge_all(

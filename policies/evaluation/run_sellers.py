@@ -9,10 +9,11 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from pydantic import Field, NonNegativeFloat, model_validator
@@ -20,6 +21,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from market.errors import UserError
 from market.spec.loading import parse_model
 from market.spec.models import MarketSpec, Model
+from policies.common.results import Records
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.checkpoint import SavedSeller, load_seller
@@ -28,6 +30,9 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
 from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FILE = "psro.json"
 HOME = "home.pt"
@@ -278,11 +283,69 @@ def _rules(run: RunSellers, seat: int) -> Rules:
         raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
 
 
+@dataclass(frozen=True)
+class Run(Records):
+    """A run's folder: what was trained in it, and what it wrote. ``checkpoint``: which of its sellers play."""
+
+    folder: Path
+    checkpoint: str = "best"
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The configuration that the run was trained with."""
+        return open_run(self.folder)
+
+    @property
+    def spec(self) -> MarketSpec:
+        """The market."""
+        return self.config.market
+
+    @property
+    def seed(self) -> int:
+        """The seed that the run was trained with."""
+        return run_seed(self.folder)
+
+    @cached_property
+    def sellers(self) -> list[Seller]:
+        """Everybody of the run, in seat order, as they play once training is over."""
+        return frozen_run(self.folder, self.checkpoint).sellers
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the final evaluation: a row a candidate and line-up; none where the run was cut short."""
+        path = self.folder / "evaluation.json"
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return found
+
+    def metrics(self) -> DataFrame:
+        """What training measured, at each evaluation and between: a row a figure, as ``metrics.csv`` has them."""
+        from pandas import read_csv
+
+        return read_csv(self.folder / "metrics.csv")
+
+
+def load_run(path: str | Path, checkpoint: str = "best") -> Run:
+    """A run that was trained before. ``checkpoint``: best, latest, or the mixture that a ``psro`` run ends with.
+
+    Raises :class:`UserError` for a folder that is not a run's.
+
+    Example::
+
+        from policies import load_run, rollout
+
+        run = load_run("runs/first")
+        ledger = rollout(run.spec, run.sellers, markets=16)
+        print(ledger["profit"].mean(axis=(0, 1)))
+    """
+    run = Run(Path(path), checkpoint)
+    run.config  # noqa: B018  # refused now rather than later
+    return run
+
+
 def run_seed(folder: Path) -> int:
     """The seed that a run was trained with (``run.json``); 0 where the file does not tell."""
     try:
-        return int(json.loads((folder / "run.json").read_text(encoding="utf-8"))["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(read_about(folder)["seed"])
+    except (ValueError, KeyError, TypeError):
         return 0
 
 

@@ -20,6 +20,7 @@ from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.common.files import jsonable
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
@@ -132,7 +133,7 @@ def figures(profit: Floats | None, unchanged: Floats | None) -> dict[str, float 
     ± t(2) x 0.045 / sqrt(3) = 11.2 % (t(2) = 4.303).
     """
     names = ("profit", "profit_half_width", "difference", "difference_half_width", "kept", "kept_half_width")
-    row: dict[str, float | None] = dict.fromkeys(names)
+    row: dict[str, Any] = dict.fromkeys(names)
     if profit is None:
         return row
     row |= {"profit": float(profit.mean()), "profit_half_width": interval(profit)}
@@ -142,7 +143,7 @@ def figures(profit: Floats | None, unchanged: Floats | None) -> dict[str, float 
         if base > 0 and not interval(unchanged) >= base:  # one episode has no interval, and NaN is not >= anything
             kept = float(profit.mean()) / base
             row |= {"kept": kept, "kept_half_width": _ratio_interval(profit, unchanged, kept)}
-    return {name: None if value is not None and np.isnan(value) else value for name, value in row.items()}
+    return jsonable(row)
 
 
 def _ratio_interval(profit: Floats, unchanged: Floats, kept: float) -> float:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from market.spec.models import MarketSpec
+from policies.common.files import jsonable
 from policies.config.run import Evaluation
 from policies.evaluation.compare import Comparison, Result, Standing, precise
 from policies.evaluation.statistics import Interval
@@ -41,7 +42,7 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
             row["profit_gain"] = standing.gain
         if comparison.changed:
             row["changed"] = "; ".join(comparison.changed)
-        rows.append(plain(row | result.summary()))
+        rows.append(jsonable(row | result.summary()))
     return rows
 
 
@@ -50,11 +51,6 @@ def interval_cells(name: str, interval: Interval | None) -> dict[str, float]:
     known = interval or Interval(np.nan, np.nan, np.nan)
     ends = {f"{name}_half_width": known.half, f"{name}_low": known.low, f"{name}_high": known.high}
     return {name: known.value} | ends
-
-
-def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as JSON takes it: no NaN, no infinity."""
-    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
 
 
 def print_comparison(comparison: Comparison, spec: MarketSpec, settings: Evaluation, console: Console) -> None:

@@ -15,6 +15,7 @@ from tianshou.data import ReplayBuffer
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
+from market.errors import UserError
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
 from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
 from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, LearnerSetup
@@ -150,6 +151,40 @@ BUILDERS: dict[str, Builder] = {
     "a2c": Builder(A2COptions, _build_a2c, ("box", "grid")),
     "ddpg": Builder(DDPGOptions, _build_ddpg, ("box",)),
 }
+
+
+def register_learner(
+    name: str, options: type[LearnerOptions], build: Callable[[LearnerSetup], Learner], encodings: tuple[str, ...]
+) -> None:
+    """Let configurations name a learner of your own.
+
+    It is known in this process, not in those that train several seeds or search options.
+
+    Args:
+        options: what ``learners.NAME`` may say.
+        build: makes the learner; see :class:`policies.learners.base.Learner`.
+        encodings: of decisions that it can use, ``grid`` or ``box``, the first where the seat asks for another.
+
+    Raises :class:`UserError` for a name that is taken.
+
+    Example::
+
+        from policies import register_learner, train
+        from policies.config.learners import DQNOptions
+        from policies.learners.registry import BUILDERS
+
+        class Hasty(DQNOptions):
+            gamma: float = 0.5
+
+        register_learner("hasty", Hasty, BUILDERS["dqn"].build, ("grid",))
+        less = ["seats.left=hasty", "training.evaluations=2", "evaluation.episodes=32"]
+        print(train("duopoly", budget=6_000, name="hasty", device="cpu", changes=less).config.seats)
+    """
+    if name in BUILDERS or not name.isidentifier():
+        raise UserError(
+            f"{name}: " + ("there is a learner of that name" if name in BUILDERS else "must be a plain name")
+        )
+    BUILDERS[name] = Builder(options, build, encodings)
 
 
 def build_learner(

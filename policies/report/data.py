@@ -6,7 +6,6 @@ Dimensions: E episodes, T periods, N sellers.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from market.errors import UserError
 from market.metrics.summary import episode_profit, summary
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
+from policies.common.files import read_json
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
@@ -54,7 +54,7 @@ class ReportedSeller:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run's folder as it was read; ``rows`` of evaluation.json and ``metrics`` of metrics.csv may be empty."""
 
     folder: Path
@@ -80,14 +80,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Spread:
-    """Profit a period of each episode (E,) of candidates in one seat against one line-up, judged one first."""
+    """Profit a period of each episode (E,) of candidates in one seat against one line-up, the learned one first."""
 
     player: ReportedSeller
     line_up: str
     profits: dict[str, Floats] = field(default_factory=dict)
 
+    @property
+    def varies(self) -> bool:
+        """Whether episodes differ at all; they do not where nothing is random."""
+        return any(np.ptp(one) > 1e-9 * max(1.0, float(np.abs(one).max())) for one in self.profits.values())
 
-def read_run(folder: Path, say: Say = lambda text: None) -> Run:
+
+def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
     """Everything that a run's folder holds, and its sellers in their seats.
 
     Raises :class:`UserError` when the folder is not a run's, or holds no saved sellers.
@@ -101,28 +106,19 @@ def read_run(folder: Path, say: Say = lambda text: None) -> Run:
         score = one.score if one is not None and np.isfinite(one.score) else None
         players.append(ReportedSeller(seat, name, kind, frozen.sellers[seat], one.trained if one else None, score))
     about, rows, metrics = (
-        _json(folder / "run.json", dict),
+        read_json(folder / "run.json", dict),
         _rows(folder / "evaluation.json"),
         _metrics(folder / "metrics.csv"),
     )
     files = {"evaluation.json": rows, "metrics.csv": metrics, "run.json": about}
     missing = tuple(file for file, there in files.items() if not there)
     judge = LineUps(frozen.config, frozen.seed)
-    return Run(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
-
-
-def _json(path: Path, kind: type[Any]) -> Any:
-    """The content of a JSON file, or an empty ``kind`` where there is no such file or another thing in it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return kind()
-    return content if isinstance(content, kind) else kind()
+    return ReportedRun(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """evaluation.json as it is read here: a list of rows, or an object that holds it."""
-    content = _json(path, object) if path.is_file() else []
+    content: Any = read_json(path, object)
     if isinstance(content, dict):
         content = next((value for value in content.values() if _is_table(value)), [])
     known = [row for row in content if {"seat", "policy", "profit"} <= row.keys()] if _is_table(content) else []
@@ -143,7 +139,7 @@ def _metrics(path: Path) -> list[dict[str, str]]:
     return [row for row in rows if None not in row.values() and None not in row]
 
 
-def curve(run: Run, phase: str, metric: str, seller: str) -> tuple[Floats, Floats]:
+def curve(run: ReportedRun, phase: str, metric: str, seller: str) -> tuple[Floats, Floats]:
     """One scalar of metrics.csv: steps (seller-periods) and values, in the order written."""
     points = [
         (float(row["step"]), float(row["value"]))
@@ -154,24 +150,24 @@ def curve(run: Run, phase: str, metric: str, seller: str) -> tuple[Floats, Float
     return np.array(steps), np.array(values)
 
 
-def main_rows(run: Run, name: str) -> list[dict[str, Any]]:
+def main_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
     """The rows of evaluation.json of one seat against its first line-up, in the order written (best first)."""
     mine = [row for row in run.rows if row["seat"] == name]
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
-def judged_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
+def judged_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
 
-def best_fixed_row(run: Run, player: ReportedSeller) -> dict[str, Any] | None:
+def best_fixed_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the fixed competitor that earns most in the player's seat against its first line-up."""
     fixed = [row for row in main_rows(run, player.name) if not row.get("judged")]
     return max(fixed, key=lambda row: float(row["profit"]), default=None)
 
 
-def replay(run: Run, episodes: int, seed: int, say: Say) -> list[Spread]:
+def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]:
     """The evaluation's episodes once more: each learner and the best fixed competitor in its seat, same customers."""
     line_up = _line_up(run)
     spreads = []
@@ -193,7 +189,7 @@ def replay(run: Run, episodes: int, seed: int, say: Say) -> list[Spread]:
     return spreads
 
 
-def _line_up(run: Run) -> Rules:
+def _line_up(run: ReportedRun) -> Rules:
     """What rivals play in the first table of evaluation.json, or by the configuration."""
     usual = run.judge.line_ups(None)[0]
     if len(run.spec.sellers) == 1 or not run.rows:
@@ -204,7 +200,7 @@ def _line_up(run: Run) -> Rules:
         return usual
 
 
-def profit_a_period(run: Run, ledger: Record) -> Floats:
+def profit_a_period(run: ReportedRun, ledger: Record) -> Floats:
     """Mean profit a period of each episode and seller, as evaluation counts it: (E, N) of a ledger (T, E, N)."""
     settings = run.config.evaluation
     profit = episode_profit(ledger, run.spec, settings.warm_up, settings.salvage)
@@ -220,7 +216,7 @@ class Together:
     episode: Record
 
 
-def play_together(run: Run, episodes: int, seed: int) -> Together:
+def play_together(run: ReportedRun, episodes: int, seed: int) -> Together:
     """Play the run's sellers against each other on the evaluation's customers."""
     sellers: Sequence[Seller] = [player.seller for player in run.players]
     ledger = play(run.spec, sellers, markets=episodes, seed=row_seed(seed, "evaluate"))

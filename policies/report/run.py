@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from rich.console import Console
-
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_file
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
-from policies.report.analysis import found_sections
-from policies.report.data import Run, play_together, read_run, replay
-from policies.report.policies import minds_section, read_minds
+from policies.config.command import ordered_by
+from policies.config.orders import ReportOrder
+from policies.report.analysis import MOST_SHOWN, deviations, exploits, tournaments
+from policies.report.charts import LONGEST, episode_chart, learning_chart, spread_chart
+from policies.report.data import play_together, read_run, replay
+from policies.report.policies import learned_policies
 from policies.report.sections import (
-    episode_section,
-    facts_section,
-    headline_section,
-    learning_section,
+    comparisons,
+    evaluated,
+    facts,
+    headlines,
     market_words,
-    spread_section,
-    words_section,
+    measures,
+    promotions,
+    seller_table,
+    together_table,
 )
 from policies.sellers.rollout import rows_at_once
 from policies.views.page import Page
 
-EPISODES = 256
 DEFAULT = "report.html"
 
 
-@dataclass(frozen=True)
-class ReportOrder:
-    """What `bazaar report` was asked.
-
-    ``out``: default ``report.html`` in the run's folder, or the first of ``report-2.html``, ``report-3.html`` ... that
-    does not exist. ``seed`` of the customers: default the run's own, so that episodes are those of its evaluation.
-    """
-
-    run: Path
-    out: Path | None = None
-    seed: int | None = None
-    episodes: int = EPISODES
-
-
-def report(order: ReportOrder, console: Console | None = None) -> Path:
+@ordered_by(ReportOrder)
+def write_report(order: ReportOrder) -> Path:
     """Carry out `bazaar report`; returns the file, which is there as a whole or not at all.
 
     Raises:
         UserError: not a run's folder, no saved sellers, or a file that exists or cannot be written.
+
+    Example::
+
+        from policies import write_report
+
+        print(write_report("runs/first", episodes=16))
     """
     one_torch_thread()
-    console, begun = console or terminal(), time.monotonic()
+    console, begun = order.console or silent(), time.monotonic()
     out = choose_file(order)
     with progress(console, f"report on {order.run}") as tick:
         page = compose(order, lambda text: tick(text, 0))
         tick("writing", 0)
-        write(out, page.text())
+        write_file(out, page.text())
     size, spent = out.stat().st_size / 2**20, time.monotonic() - begun
     console.print(f"report: {out} ({size:.1f} MiB, {spent:.0f} s)", highlight=False, markup=False, soft_wrap=True)
     return out
@@ -81,37 +75,37 @@ def choose_file(order: ReportOrder) -> Path:
 
 
 def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
-    """The page, section by section, headline first."""
+    """The page of a run, with everything that its text refers to."""
     run = read_run(order.run, say)
-    seed = run.seed if order.seed is None else order.seed
-    episodes = rows_at_once(run.spec, order.episodes)
-    page = Page(f"{run.folder.resolve().name}", _lead(run))
+    spec, seed = run.spec, run.seed if order.seed is None else order.seed
+    episodes = rows_at_once(spec, order.episodes)
     spreads = replay(run, episodes, seed, say)
     say("playing them together")
     together = play_together(run, episodes, seed)
-    minds = read_minds(run, seed, say)
+    policies = learned_policies(run, seed, say)
     say("drawing")
-    headline_section(page, run, spreads)
-    spread_section(page, run, spreads)
-    episode_section(page, run, together, seed)
-    minds_section(page, run, minds)
-    learning_section(page, run)
-    found_sections(page, run)
-    words_section(page, run)
-    facts_section(page, run)
-    return page
-
-
-def _lead(run: Run) -> str:
-    learners = ", ".join(player.label for player in run.learners)
-    return f"Learned sellers {learners} in the market {run.spec.name}. {market_words(run.spec)}"
-
-
-def write(path: Path, text: str) -> None:
-    """Write the page aside and move it into place: Ctrl-C leaves no half of it."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    played = list(tournaments(run.folder))
+    return Page(
+        "report.html",
+        run=run,
+        spec=spec,
+        market=market_words(spec),
+        headlines=headlines(run, spreads),
+        comparisons=comparisons(run),
+        episodes=evaluated(run),
+        spreads=spreads,
+        spread_figure=spread_chart(spec, spreads),
+        together=together,
+        together_table=together_table(run, together),
+        episode_figure=episode_chart(spec, run.players, together.episode, promotions(spec, seed)),
+        episode_shown=min(LONGEST, len(together.episode)),
+        policies=policies,
+        learning=learning_chart(run),
+        tournaments=played[:MOST_SHOWN],
+        older_tournaments=len(played[MOST_SHOWN:]),
+        exploits=exploits(run),
+        deviations=deviations(run),
+        measures=measures(spec),
+        facts=facts(run),
+        seller_table=seller_table(spec),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,49 +9,64 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from market.calibration.calibrate import Calibration, calibrate
+from market.calibration.calibrate import Calibration
+from market.calibration.calibrate import calibrate as fit_market
 from market.calibration.market_file import configuration
 from market.calibration.options import CalibrationOptions
 from market.calibration.summary import summary
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
 from market.salesfile.table import columns_option, read_sales
-from policies.common import files
-from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
+from policies.common.console import periods_option, silent, where_option
+from policies.common.files import refuse_unwritable, write_file, write_json
 from policies.common.progress import phases
+from policies.common.results import Records
+from policies.config.command import ordered_by
+from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import print_calibration
 
 
 @dataclass(frozen=True)
-class CalibrateOrder:
-    """What was asked for; ``columns``, ``where`` and ``periods`` as on the command line."""
+class CalibrationResult(Records):
+    """A market fitted to a sales file: ``output`` is its configuration, ``validation`` None where it was not checked."""
 
-    sales: Path
     output: Path
-    options: CalibrationOptions
-    columns: str | None = None
-    where: tuple[str, ...] = ()
-    periods: str | None = None
-    validate: bool = False
-    report: Path | None = None
-    json: Path | None = None
+    calibration: Calibration
+    validation: Validation | None
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a coefficient of the demand: its estimate and standard error."""
+        found = self.summary()["demand"]["coefficients"]
+        return [{"coefficient": name} | figures for name, figures in found.items()]
+
+    def summary(self) -> dict[str, Any]:
+        """Everything found, as its JSON has it."""
+        return summary(self.calibration, self.validation)
 
 
-def run(order: CalibrateOrder) -> None:
-    """Calibrate, check that the configuration can be used, and only then write.
+@ordered_by(CalibrateOrder)
+def calibrate(order: CalibrateOrder) -> CalibrationResult:
+    """Carry out `bazaar calibrate`: fit, check that the configuration can be used, and only then write.
 
     Raises :class:`UserError` for files that would be written over, and for whatever reading, checking, estimating and
     validating refuse; nothing is written then.
+
+    Example::
+
+        from policies import calibrate, record
+
+        record("duopoly", output="shop.csv", rules="random+base_stock(level=ample)")
+        print(calibrate("shop.csv", output="shop.yaml", nest=False).to_frame())
     """
     _refuse_outputs(order)
-    console = terminal(undisturbed=True)
+    console = order.console or silent()
     columns = columns_option(order.columns) if order.columns else {}
     where, periods = where_option(order.where), periods_option(order.periods)
     with phases(console, f"calibrating {order.sales.name}") as say:
         say("reading")
         sales = read_sales(order.sales, columns, where, periods)
-        found = calibrate(sales, order.options, say)
+        found = fit_market(sales, _options(order), say)
         reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
         text = configuration(found, reading)
         parse_run(yaml.safe_load(text), str(order.output))
@@ -61,6 +75,27 @@ def run(order: CalibrateOrder) -> None:
         _write(order, text, reading, found, checked)
     print_calibration(found, checked, console)
     _say_written(order, checked, console)
+    return CalibrationResult(order.output, found, checked)
+
+
+def _options(order: CalibrateOrder) -> CalibrationOptions:
+    return CalibrationOptions(
+        form=order.price,
+        nest=order.nest,
+        instruments=order.iv,
+        reference=order.reference_price,
+        size_factor=order.market_size_factor or CalibrationOptions.size_factor,
+        size=order.market_size,
+        season_length=order.season,
+        trend=order.trend,
+        gamma=order.overdispersion,
+        force=order.force,
+        inventory=order.inventory,
+        lead_time=order.lead_time,
+        holding=order.holding_cost,
+        cost_share=order.cost_share,
+        replay=order.replay,
+    )
 
 
 def _refuse_outputs(order: CalibrateOrder) -> None:
@@ -74,7 +109,7 @@ def _refuse_outputs(order: CalibrateOrder) -> None:
     for path in asked:
         if path.resolve() == order.sales.resolve():
             raise UserError(f"{path}: is the sales file itself; choose another name")
-        refuse_unwritable(path, order.options.force)
+        refuse_unwritable(path, order.force)
 
 
 def _write(
@@ -87,10 +122,10 @@ def _write(
 
         text_of_page = page(found, checked, order.output.name, reading).text()
     if order.json is not None:
-        files.replace(order.json, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+        write_json(order.json, data, indent=1)
     if order.report is not None and text_of_page is not None:
-        files.replace(order.report, text_of_page.encode())
-    files.replace(order.output, text.encode())
+        write_file(order.report, text_of_page)
+    write_file(order.output, text)
 
 
 def _say_written(order: CalibrateOrder, checked: Validation | None, console: Console) -> None:

@@ -5,14 +5,11 @@ Forecasts as plain data: JSON with the whole backtest, CSV with the forecasts al
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from market.errors import UserError
@@ -20,26 +17,24 @@ from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPl
 from market.forecast.models import outlook, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
 from market.salesfile.table import Sales, columns_option, read_sales
-from policies.common import files
-from policies.common.console import periods_option, refuse_unwritable, terminal, where_option
+from policies.common.console import periods_option, silent, where_option
+from policies.common.files import jsonable, refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
+from policies.config.command import ordered_by
+from policies.config.orders import ForecastOrder
 from policies.sales.forecast_view import print_forecasts
 
 DECIMALS = 3  # of units in the CSV: a person reads it
 
 
-def write_json(result: Forecasts, path: Path) -> None:
-    """Write everything: what was asked, warnings, and of every series backtest and forecast."""
-    files.replace(path, (json.dumps(as_data(result), indent=2, allow_nan=False) + "\n").encode())
-
-
 def as_data(result: Forecasts) -> dict[str, Any]:
-    """The forecasts as JSON takes them; an infinite MASE is None."""
+    """Everything for JSON: what was asked, warnings, and of every series backtest and forecast."""
     plan, sales = result.plan, result.sales
     about = {"file": str(sales.path), "sha256": sales.sha256, "periods": len(sales.labels), "step": sales.step}
     about |= {"horizon": plan.horizon, "folds": plan.folds, "level": plan.level, "season": plan.season}
     about |= {"season_is": result.season, "warnings": list(result.warnings)}
-    return about | {"series": [_series(result, one) for one in result.outlooks]}
+    return jsonable(about | {"series": [_series(result, one) for one in result.outlooks]})
 
 
 def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
@@ -52,7 +47,7 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
         "model": one.chosen.model,
         "beats_naive": one.beats(NAIVE),
         "beats_seasonal_naive": one.beats(SEASONAL_NAIVE),
-        "late_folds": {"folds": len(one.late), "mase": _finite(one.unseen), "naive": _finite(one.late_mase(NAIVE))},
+        "late_folds": {"folds": len(one.late), "mase": one.unseen, "naive": one.late_mase(NAIVE)},
         "backtest": [
             _score(score, [labels[series.start + fold.begin] for fold in score.folds]) for score in one.scores
         ],
@@ -64,15 +59,11 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
 
 def _score(score: Score, begins: list[str]) -> dict[str, Any]:
     folds = [
-        {"first_period": begin, "mase": _finite(fold.mase), "scale": fold.scale}
+        {"first_period": begin, "mase": fold.mase, "scale": fold.scale}
         for begin, fold in zip(begins, score.folds, strict=True)
     ]
-    figures = {"mase": _finite(score.mase), "coverage": score.coverage, "bias": score.bias}
+    figures = {"mase": score.mase, "coverage": score.coverage, "bias": score.bias}
     return {"model": score.model} | figures | {"folds": folds}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None
 
 
 def _rows(result: Forecasts, one: Backtest) -> list[tuple[str, float, float, float]]:
@@ -80,47 +71,25 @@ def _rows(result: Forecasts, one: Backtest) -> list[tuple[str, float, float, flo
     return list(zip(result.ahead, *columns, strict=True))
 
 
-def write_csv(result: Forecasts, path: Path) -> None:
-    """Write period, seller, mean, low, high (units, to 3 decimals), model and level, the interval's probability.
+def csv_rows(result: Forecasts) -> Iterator[dict[str, Any]]:
+    """A row a period and series: mean, low, high (units, to 3 decimals), model and level, the interval's probability.
 
-    One row each; the market after the period where series have one.
+    The market after the period where series have one.
     """
     markets = any(one.series.market is not None for one in result.outlooks)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["period", *(["market"] if markets else []), "seller", "mean", "low", "high", "model", "level"])
     for one in result.outlooks:
         for period, *figures in _rows(result, one):
-            units = [round(figure, DECIMALS) for figure in figures]
-            about = [period, *([one.series.market] if markets else []), one.series.seller]
-            writer.writerow([*about, *units, one.chosen.model, result.plan.level])
-    files.replace(path, text.getvalue().encode())
+            units = dict(zip(("mean", "low", "high"), (round(figure, DECIMALS) for figure in figures), strict=True))
+            market = {"market": one.series.market} if markets else {}
+            about = {"period": period} | market | {"seller": one.series.seller}
+            yield about | units | {"model": one.chosen.model, "level": result.plan.level}
 
 
 PICTURES = (".png", ".html")
 
 
 @dataclass(frozen=True)
-class ForecastOrder:
-    """What was asked for; ``columns``, ``where`` and ``periods`` as on the command line."""
-
-    sales: Path
-    horizon: int
-    columns: str | None = None
-    where: tuple[str, ...] = ()
-    periods: str | None = None
-    by_market: bool = False
-    season: int | None = None
-    folds: int = 5
-    level: float = 0.9
-    json: Path | None = None
-    csv: Path | None = None
-    plot: Path | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Forecasts:
+class Forecasts(Records):
     """All outlooks of a file: ``ahead`` (H,) labels the periods forecast, ``season`` says which and why in words."""
 
     sales: Sales
@@ -129,6 +98,10 @@ class Forecasts:
     outlooks: tuple[Backtest, ...]
     ahead: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period and series, as the CSV has them."""
+        return list(csv_rows(self))
 
     @property
     def step(self) -> str:
@@ -141,24 +114,33 @@ class Forecasts:
         return self.step if self.plan.horizon == 1 else f"{self.step}s"
 
 
-def forecast(order: ForecastOrder) -> None:
+@ordered_by(ForecastOrder)
+def forecast(order: ForecastOrder) -> Forecasts:
     """Carry out `bazaar forecast`.
 
     Raises :class:`UserError` before any work for files that cannot be written, statsforecast that is not installed, a
     sales file that cannot be read, and series too short for the backtest; nothing is written then.
+
+    Example::
+
+        from policies import forecast, record
+
+        record("duopoly", output="units.csv", rules="nash+base_stock(level=ample)", markets=1)
+        print(forecast("units.csv", horizon=2, folds=2).to_frame())
     """
     _refuse_outputs(order)
     plan = BacktestPlan(order.horizon, order.folds, order.level)
     require_statsforecast()
-    console = terminal(undisturbed=bool(order.json or order.csv or order.plot))
+    console = order.console or silent()
     result = forecasts(order, plan, console)
     print_forecasts(result, console)
     if order.json:
-        write_json(result, order.json)
+        write_json(order.json, as_data(result))
     if order.csv:
-        write_csv(result, order.csv)
+        write_csv(order.csv, csv_rows(result), "\n")
     if order.plot:
         _picture(result, order.plot)
+    return result
 
 
 def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> Forecasts:
@@ -194,7 +176,7 @@ def _refuse_outputs(order: ForecastOrder) -> None:
 
 def _picture(result: Forecasts, path: Path) -> None:
     if path.suffix.lower() == ".html":
-        from policies.sales.forecast_view import write_page
+        from policies.sales.forecast_page import write_page
 
         write_page(result, path)
     else:

@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.state import Record
-from policies.common import files
-from policies.common.console import refuse_unwritable
-from policies.config.run import load_run
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv
+from policies.common.results import Records
+from policies.config.command import ordered_by
+from policies.config.orders import RecordOrder
+from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 
-HEAD = ["period", "market", "seller", "price", "units", "cost"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
-class RecordOrder:
-    """What was asked for: every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all)."""
+class RecordedSales(Records):
+    """A sales file that was written."""
 
-    config: Path
-    output: Path
-    rules: str
-    markets: int = 4
-    periods: int | None = None
-    seed: int = 0
-    changes: tuple[str, ...] = ()
-    force: bool = False
+    path: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period, market and seller."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as the file has them."""
+        from pandas import read_csv
+
+        return read_csv(self.path)
 
 
-def record(order: RecordOrder) -> None:
-    """Play one episode and write a row for each period, market and seller; units are what was sold.
+@ordered_by(RecordOrder)
+def record(order: RecordOrder) -> RecordedSales:
+    """Carry out `bazaar record`: play one episode and write a row for each period, market and seller; units are what was sold.
 
     Raises :class:`UserError` for a file that would be written over, and rules that cannot play.
+
+    Example::
+
+        from policies import record
+
+        print(record("orange_juice", output="sales.csv", markets=1).to_frame().head())
     """
     refuse_unwritable(order.output, order.force)
-    spec = load_run(order.config, order.changes).market
+    spec = read_config(order.config, order.changes).market
     if order.periods is not None and order.periods > spec.horizon:
         raise UserError(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
     batch = MarketBatch(spec, order.markets, order.seed)
     sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
-    head = [*HEAD, *(["promo_event"] if spec.events else [])]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(_rows(batch, ledger))
-    files.replace(order.output, text.getvalue().encode())
-    _say(order, ledger, Console())
+    write_csv(order.output, _rows(batch, ledger), "\n")
+    _say(order, ledger, order.console or silent())
+    return RecordedSales(order.output)
 
 
-def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
+def _rows(batch: MarketBatch, ledger: Record) -> Iterator[dict[str, object]]:
     cost = [seller.unit_cost for seller in batch.spec.sellers]
     names, events = batch.spec.names, batch.tape.event if batch.spec.events else None
     for t, period in enumerate(ledger):
@@ -65,8 +74,9 @@ def _rows(batch: MarketBatch, ledger: Record) -> Iterator[Sequence[object]]:
             for seat, name in enumerate(names):
                 sold = row["sold"][seat]
                 units = int(sold) if float(sold).is_integer() else round(float(sold), 6)
-                found: list[object] = [t, f"m{m}", name, round(float(row["price"][seat]), 4), units, cost[seat]]
-                yield found if events is None else [*found, int(events[m, t, seat])]
+                found: dict[str, object] = {"period": t, "market": f"m{m}", "seller": name}
+                found |= {"price": round(float(row["price"][seat]), 4), "units": units, "cost": cost[seat]}
+                yield found if events is None else found | {"promo_event": int(events[m, t, seat])}
 
 
 def _say(order: RecordOrder, ledger: Record, console: Console) -> None:

@@ -21,6 +21,7 @@ import torch
 
 from market.simulation.decisions import Decisions
 from market.state import Floats
+from policies.common.files import write_json
 from policies.common.seeding import rival_draws
 from policies.config.learners import LearnerOptions
 from policies.config.selfplay import LeagueOptions
@@ -35,7 +36,6 @@ from policies.selfplay.population import Population
 from policies.selfplay.seating import Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rules.compose import Rules
-from policies.storage.run_folder import write_json
 
 STOCKED = (
     "nash+base_stock",

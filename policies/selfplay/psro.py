@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from market.metrics.summary import episode_profit
 from market.simulation.decisions import Decisions
 from market.state import Floats
+from policies.common.files import write_json
 from policies.common.seeding import rival_draws, row_seed
 from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
@@ -35,7 +36,7 @@ from policies.selfplay.population import Member, Population
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.storage.run_folder import POOL, write_json
+from policies.storage.run_folder import POOL
 
 
 class MixtureMatchmaker:

@@ -22,7 +22,7 @@ from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
 from market.spec.models import MarketSpec, Model
-from policies.common import files
+from policies.common.files import write_file
 from policies.networks.architecture import Architecture, build
 from policies.sellers.lens import ObservationAdapter
 from policies.sellers.network_seller import NetworkSeller
@@ -123,7 +123,7 @@ def save_seller(saved: SavedSeller) -> None:
     content["digest"] = _digest(content)
     file = io.BytesIO()  # torch itself writes to a full disk without saying which file
     torch.save(content, file)
-    files.replace(saved.path, file.getvalue())
+    write_file(saved.path, file.getvalue())
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -64,8 +64,12 @@ def play(
 
     Example::
 
-        ledger = play(spec, [build("nash + base_stock", spec, seat) for seat in range(2)], markets=64)
-        ledger["profit"].mean(axis=(0, 1))   # (N,) money a period
+        from market.spec.models import MarketSpec
+        from policies import build_rule, rollout
+
+        spec = MarketSpec.load("duopoly")
+        ledger = rollout(spec, [build_rule("nash+base_stock", spec, seat) for seat in range(2)], markets=64)
+        print(ledger["profit"].mean(axis=(0, 1)))  # (N,) money a period
     """
     batch, length = _begun(market, periods, seed, markets)
     kept = LEDGER if fields is None else np.dtype([(name, "f8") for name in fields])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,8 +13,8 @@ from typing import Any
 import yaml
 
 from market.errors import UserError
-from policies.common import files
-from policies.config.run import RunConfig, load_run
+from policies.common.files import read_json, write_file, write_json
+from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
 
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
@@ -73,8 +72,8 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write a configuration that :func:`policies.config.run.load_run` reads back."""
-    files.replace(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True).encode())
+    """Write a configuration that :func:`policies.config.run.read_config` reads back."""
+    write_file(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True))
 
 
 def versions() -> dict[str, str]:
@@ -90,22 +89,9 @@ def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
             yield package, "not installed as a package"
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that a person can read."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout is written to, not replaced
-        path.write_text(text, encoding="utf-8")
-    else:
-        files.replace(path, text.encode())
-
-
 def read_about(folder: Path) -> dict[str, Any]:
     """What ``run.json`` says; empty where it cannot be read."""
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
+    return read_json(folder / ABOUT, dict)
 
 
 def add_about(folder: Path, **facts: Any) -> None:
@@ -137,7 +123,7 @@ def open_run(folder: Path) -> RunConfig:
         if seeds := seed_folders(folder):
             raise UserError(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
         raise UserError(f"{folder}: is not a run (it has no config.yaml)")
-    return load_run(folder / "config.yaml")
+    return read_config(folder / "config.yaml")
 
 
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:

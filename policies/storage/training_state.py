@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common import files
+from policies.common.files import write_file
 from policies.storage.run_folder import STATE
 
 FORMAT = b"bazaar run state 1\n"
@@ -51,7 +51,7 @@ class RunState:
         """Write the next generation, then forget all but two; raise :class:`OSError` where the disk refuses."""
         present = self.files()
         number = int(present[0].stem) + 1 if present else 1
-        files.replace(self.folder / f"{number:06}.state", pack(state))
+        write_file(self.folder / f"{number:06}.state", pack(state))
         good = [path for path in present if path not in self._bad]
         for path in {*present} - {*good[: GENERATIONS - 1]}:
             path.unlink()

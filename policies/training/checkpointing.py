@@ -9,14 +9,15 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common import files
+from policies.common.files import write_file
+from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
 from policies.training.divergence import Diverged, check_learners
@@ -26,8 +27,6 @@ from policies.training.tracking import Tracker
 SHARE = 0.02  # of the time that checkpoints at evaluations may take
 ROLLBACKS = 5
 SELLERS = "checkpoints"
-
-OnNan = Literal["stop", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Checkpointer:
                 f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
             ) from None
         for name, content in state["sellers"].items():
-            files.replace(self.folder / SELLERS / name, content.numpy().tobytes())
+            write_file(self.folder / SELLERS / name, content.numpy().tobytes())
         self.step = state["step"]
 
     def recover(self, problem: Diverged) -> None:

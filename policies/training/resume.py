@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,38 +10,45 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import silent
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
+from policies.config.command import ordered_by
+from policies.config.orders import OnNan, ResumeOrder
+from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
 from policies.storage.training_state import RunState, locked
-from policies.training.checkpointing import CheckpointOptions, OnNan, config_digest
+from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
 from policies.training.train import carry_on, disk_errors, pick_device
 
 
-@dataclass(frozen=True)
-class ResumeOrder:
-    """What `bazaar train --resume` was asked; ``on_nan`` None: what the run was begun with."""
-
-    run: Path
-    every: float = CheckpointOptions.every
-    on_nan: OnNan | None = None
-
-
-def resume(order: ResumeOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
-    """Carry out `bazaar train --resume`; returns the run's folder. ``bar`` shows the progress.
+@ordered_by(ResumeOrder)
+def resume(order: ResumeOrder) -> Run:
+    """Carry out `bazaar train --resume` on a single run.
 
     Raises :class:`UserError` when the folder is not a run's, was made without whole-run checkpoints, has been changed,
     or is being trained by another process.
+
+    Example::
+
+        from policies import resume
+
+        run = resume("runs/first")  # which was finished: there is nothing left to train
+        print(run.metrics())
     """
-    console, folder = console or terminal(), order.run
+    return Run(resume_run(order, order.console or silent()))
+
+
+def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar) -> Path:
+    """The same; returns the folder. ``bar`` shows the progress."""
+    folder = order.run
     about = _about(folder)
     if "finished" in about:
         _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
-    keeping = CheckpointOptions(order.every, order.on_nan or _on_nan(about))
+    keeping = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
     with careful(), disk_errors(folder), locked(folder):
         state = RunState(folder).load(console)
         if state is not None and state["config"] != config_digest(folder):

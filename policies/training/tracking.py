@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from market.errors import UserError
-from policies.common import files
-from policies.common.files import writing
+from policies.common.files import sync, writing
 
 EVENTS = "events.out.tfevents"
 METRICS = "metrics.csv"
@@ -51,8 +50,8 @@ class EventFiles:
         """How many bytes of each file there are; all of them have reached the files."""
         found = self.present()
         for path in found.values():
-            with files.writing(path):
-                files.sync(path)
+            with writing(path):
+                sync(path)
         return {name: path.stat().st_size for name, path in found.items()}
 
     def cut(self, sizes: Mapping[str, int]) -> None:
@@ -65,7 +64,7 @@ class EventFiles:
             if name not in present or present[name].stat().st_size < size:
                 raise UserError(f"{self.run / name}: is missing or shorter than it was at the run's last checkpoint")
         for name, path in present.items():
-            with files.writing(path):
+            with writing(path):
                 if name in sizes:
                     os.truncate(path, sizes[name])
                 else:

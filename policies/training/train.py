@@ -5,28 +5,30 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.torch_tools import one_torch_thread
-from policies.config.run import RunConfig, load_run
+from policies.config.command import ordered_by
+from policies.config.orders import TrainOrder
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
-from policies.evaluation.run_sellers import default_player
+from policies.evaluation.run_sellers import Run, default_player
 from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers, write_json
+from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState, locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
@@ -36,27 +38,11 @@ from policies.training.tracking import Tracker, muted_writer_threads
 from policies.training.view import print_rehearsal
 
 
-@dataclass(frozen=True)
-class TrainOrder:
-    """What `bazaar train` was asked; ``given``: the configuration, where it has been read and changed already."""
-
-    config: Path
-    budget: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    changes: tuple[str, ...] = ()
-    name: str | None = None
-    runs: Path = Path("runs")
-    command: str = ""
-    given: RunConfig | None = None
-    keeping: CheckpointOptions = field(default_factory=CheckpointOptions)
-
-
-def pick_device(wanted: str) -> str:
+def pick_device(wanted: str) -> Literal["cpu", "cuda"]:
     """``cuda`` where there is one and it is wanted, else ``cpu``; on the CPU torch is kept to one thread."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; use --device auto or cpu")
-    device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    device: Literal["cpu", "cuda"] = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
     if device == "cpu":
         one_torch_thread()
     return device
@@ -67,12 +53,30 @@ def device_name(device: str) -> str:
     return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else "cpu (1 torch thread)"
 
 
-def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = TrainingBar) -> Path:
-    """Carry out `bazaar train`; returns the run's folder, which Ctrl-C leaves readable. ``bar`` shows the progress."""
-    console = console or terminal()
+@ordered_by(TrainOrder)
+def train(order: TrainOrder) -> Run:
+    """Carry out `bazaar train`: play and learn, evaluate as it goes, judge at the end.
+
+    Raises:
+        UserError: a configuration that cannot be trained, a folder that exists, or a disk that is full.
+        KeyboardInterrupt: on Ctrl-C, which leaves a folder that can be read and gone on with.
+
+    Example::
+
+        from policies import train
+
+        less = ["training.evaluations=2", "evaluation.episodes=32", "evaluation.line_ups=[nash+base_stock]"]
+        run = train("duopoly", budget=20_000, name="first", device="cpu", changes=less)
+        print(run.folder, run.to_frame()[["seat", "policy", "profit"]])
+    """
+    return Run(train_run(order, order.console or silent()))
+
+
+def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, config: RunConfig | None = None) -> Path:
+    """The same; returns the folder. ``bar`` shows the progress; ``config``: the configuration, where it has been read already."""
     folder = choose_folder(order.runs, order.name, order.config, order.seed)
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
-    config = order.given or load_run(order.config, changes)
+    config = config or read_config(order.config, changes)
     device = pick_device(order.device)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
@@ -81,9 +85,9 @@ def train(order: TrainOrder, console: Console | None = None, bar: MakeBar = Trai
         make_folder(folder)
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
-            facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.keeping.on_nan}
+            facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
             describe(folder, config, order.command, facts)
-            carry_on(training, folder, order.keeping, console)
+            carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
 
 

@@ -1,10 +1,225 @@
-"""Tables whose columns are policies: names broken over lines, and as many beside one another as the terminal takes."""
+"""The one table: printed on the terminal, written into a page, or as plain data for JSON and CSV.
+
+A study says what it found as tables, ``tables(result)``; how one is fitted to a terminal, marked up and rounded is said here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from html import escape
+from typing import Any, Literal
 
-GAP = 3  # padding and divider of a rich table's column
+import numpy as np
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from policies.views.format import Form, amount, number
+
+GAP = 3  # characters from a column to the next: padding and divider
+BESIDE = "  "  # between figures of one cell
+STYLES = {"judged": "bold cyan", "best": "bold", "fails": "yellow", "note": "dim", "missing": "yellow"}
+
+Value = str | float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, half the width of its 95 % interval where it has one, and how it is set off.
+
+    Args:
+        form: of the value, in place of its column's.
+        best: whether it is the best of those that it stands beside.
+        shade: a CSS colour behind it on a page.
+    """
+
+    value: Value
+    half: float | None = None
+    _: KW_ONLY
+    form: Form | None = None
+    best: bool = False
+    shade: str = ""
+
+
+Cells = Value | Cell | tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells, one a column, each a value, a :class:`Cell`, or several of these beside one another.
+
+    Args:
+        kind: what stands out: judged, best, holds or fails.
+        rule: whether a line separates it from what follows, where something does.
+    """
+
+    cells: Sequence[Cells]
+    kind: str = ""
+    rule: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, and how what stands under it is written.
+
+    Args:
+        heading: over several lines where it has line breaks.
+        form: of numbers, which carry their sign and their unit: ``{:+.1%}``.
+        align: right for numbers, left for words; None: left in the first column, right in the others.
+        key: its name in plain data, the heading where there is none.
+        kind: judged where the heading stands out, note where the column stands back.
+    """
+
+    heading: str
+    form: Form = "{:.4g}"
+    _: KW_ONLY
+    align: Literal["left", "right"] | None = None
+    key: str = ""
+    kind: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the column in plain data."""
+        return self.key or self.heading
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph below a table; ``kind``: note stands back, missing warns."""
+
+    text: str
+    kind: str = ""
+    indent: int = 0
+
+    def print(self, console: Console) -> None:
+        """Print it, over as many lines as it takes."""
+        text = Text(self.text, STYLES.get(self.kind, ""))
+        console.print(Padding(text, (0, 0, 0, self.indent)) if self.indent else text)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, with a title above and notes below; the first column says what a row is of.
+
+    Args:
+        narrow: what happens on a terminal that has no room for all columns: those from the right are left out, or all
+            are split into several tables, or words are wrapped.
+        least: columns that are never left out.
+        left_out: a note in which ``{}`` stands for the columns that were left out.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row | Sequence[Cells]]
+    notes: Sequence[Note] = ()
+    _: KW_ONLY
+    narrow: Literal["drop", "split", "wrap"] = "drop"
+    least: int = 1
+    left_out: str = ""
+
+    # -------------------------------------------------------------------------------------------- on the terminal
+
+    def print(self, console: Console) -> None:
+        """Print title, rows and notes, fitted to the console's width."""
+        if self.title:
+            console.print(Text(self.title, "table.title"))
+        blocks = self.blocks(console.width)
+        for block in blocks if self.rows else ():
+            console.print(self._grid(block))
+        hidden = [column.name for column in self.columns[len(blocks[0]) :]]
+        if hidden and self.narrow == "drop" and self.left_out:
+            Note(self.left_out.format(", ".join(hidden)), "note").print(console)
+        for note in self.notes:
+            note.print(console)
+
+    def blocks(self, width: int) -> list[list[int]]:
+        """The columns, by number, of each table that is printed on a terminal so wide; the first stands in all of them."""
+        every = list(range(len(self.columns)))
+        if self.narrow == "wrap" or not every:
+            return [every]
+        widths = self.widths()
+        if self.narrow == "drop":
+            fitting = int((np.cumsum(widths) + 1 <= width).sum())
+            return [every[: max(fitting, self.least)]]
+        found = [[0]]
+        for k in every[1:]:
+            if len(found[-1]) > 1 and 1 + sum(widths[j] for j in [*found[-1], k]) > width:
+                found.append([0])
+            found[-1].append(k)
+        return found
+
+    def widths(self) -> list[int]:
+        """Characters that each column takes, with what separates it from the next."""
+        columns = [[column.heading] for column in self.columns]
+        for row in self._rows():
+            for lines, text in zip(columns, self._texts(row), strict=True):
+                lines.append(text.plain)
+        return [max(cell_len(line) for text in lines for line in text.split("\n")) + GAP for lines in columns]
+
+    def _grid(self, block: Sequence[int]) -> Grid:
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+        for k in block:
+            one = self.columns[k]
+            kept = self.narrow != "wrap" or k == 0
+            head = STYLES.get(one.kind, "") if one.kind == "judged" else ""
+            style = STYLES.get(one.kind, "") if one.kind == "note" else ""
+            align = one.align or ("right" if k else "left")
+            grid.add_column(Text(one.heading), justify=align, no_wrap=kept, header_style=head, style=style)
+        for row in self._rows():
+            texts = self._texts(row)
+            grid.add_row(*(texts[k] for k in block), style=STYLES.get(row.kind, ""), end_section=row.rule)
+        return grid
+
+    def _rows(self) -> Iterator[Row]:
+        return (row if isinstance(row, Row) else Row(row) for row in self.rows)
+
+    def _texts(self, row: Row) -> list[Text]:
+        return [
+            Text(BESIDE).join(Text(_shown(cell, column), STYLES["best"] if cell.best else "") for cell in _parts(cells))
+            for cells, column in zip(row.cells, self.columns, strict=True)
+        ]
+
+    # -------------------------------------------------------------------------------------------- in a page
+
+    def html(self) -> str:
+        """The table as HTML that scrolls where it is too wide, and its notes; numbers with proper signs."""
+        heads = "".join(
+            f"<th{_kind(self._text_class(k))}>{escape(one.heading).replace(chr(10), '<br>')}</th>"
+            for k, one in enumerate(self.columns)
+        )
+        body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
+        caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
+        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes)
+        table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<div class="scroll">{table}</div>{notes}'
+
+    def _html_cells(self, row: Row) -> Iterator[str]:
+        for k, (cells, column) in enumerate(zip(row.cells, self.columns, strict=True)):
+            parts = _parts(cells)
+            shade = f' style="background:{escape(parts[0].shade)}"' if parts[0].shade else ""
+            text = "&ensp;".join(_html(cell, column) for cell in parts)
+            yield f"<td{_kind(self._text_class(k))}{shade}>{text}</td>"
+
+    def _text_class(self, k: int) -> str:
+        return "text" if k and self.columns[k].align == "left" else ""
+
+    # -------------------------------------------------------------------------------------------- as plain data
+
+    def records(self) -> list[dict[str, Any]]:
+        """One dict a row by the columns' names, ``_half_width`` added where there is one; what is not there is None."""
+        return [dict(self._record(row)) for row in self._rows()]
+
+    def _record(self, row: Row) -> Iterator[tuple[str, Any]]:
+        for cells, column in zip(row.cells, self.columns, strict=True):
+            for part, cell in enumerate(_parts(cells)):
+                name = column.name if part == 0 else f"{column.name}_{part + 1}"
+                yield name, _plain(cell.value)
+                if cell.half is not None:
+                    yield f"{name}_half_width", _plain(cell.half)
 
 
 def heading(name: str) -> str:
@@ -13,6 +228,38 @@ def heading(name: str) -> str:
     ``nash+base_stock(level=best)`` stands in three lines and takes 12 characters.
     """
     return name.replace("+", "\n+").replace(" (", "\n(").replace("(level", "\n(level")
+
+
+def _parts(cells: Cells) -> tuple[Cell, ...]:
+    if isinstance(cells, tuple):
+        return cells
+    return (cells if isinstance(cells, Cell) else Cell(cells),)
+
+
+def _shown(cell: Cell, column: Column) -> str:
+    return cell.value if isinstance(cell.value, str) else amount(cell.value, cell.form or column.form, cell.half)
+
+
+def _html(cell: Cell, column: Column) -> str:
+    if isinstance(cell.value, str):
+        return _breakable(cell.value)
+    return escape(number(cell.value, cell.form or column.form, cell.half))
+
+
+def _breakable(text: str) -> str:
+    """Long names of policies may go on in a new line where there is no room: before a plus sign or a bracket."""
+    return escape(text).replace("+", "<wbr>+").replace("(", "<wbr>(") if "+" in text[1:] else escape(text)
+
+
+def _plain(value: Value) -> Value:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _kind(name: str) -> str:
+    return f' class="{name}"' if name else ""
+
+
+# ---------------------------------------------------------------------------------------------- for views not moved yet
 
 
 def width(column: Sequence[str]) -> int:

@@ -50,7 +50,7 @@ def run(command: list[str], folder: Path) -> str:
 
 def quickly(words: list[str]) -> list[str]:
     """The command with a small budget and few episodes, whatever it asks for."""
-    return [sys.executable, "-m", "policies.cli.main", *words[1:], *LESS.get(words[1], [])]
+    return [sys.executable, "-m", "policies.cli", *words[1:], *LESS.get(words[1], [])]
 
 
 def test_the_commands_run_in_the_order_given(scratch: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +10,20 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from rich.console import Console
 from tensorboard.compat.tensorflow_stub.io import gfile
 
 from market.errors import UserError
 from policies.common import files
 from policies.storage.training_state import RunState, unpack
 from policies.training import loop
-from policies.training.checkpointing import CheckpointOptions
-from policies.training.resume import ResumeOrder, resume
-from policies.training.train import TrainOrder, train
+from policies.training.resume import resume
+from policies.training.train import train
 from tests.helpers.real_runs import assert_the_same, three_learners
 
 
 def begin(folder: Path, name: str, every: float = 1e-9) -> Path:
     config = three_learners(folder, 4_800)
-    order = TrainOrder(config, device="cpu", name=name, runs=folder / "runs", keeping=CheckpointOptions(every))
-    return train(order, Console(file=io.StringIO()))
+    return train(config, device="cpu", name=name, runs=folder / "runs", checkpoint_every=every).folder
 
 
 def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
@@ -43,7 +39,7 @@ def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
 
 
 class Full:
-    """A file on a full files."""
+    """A file on a full disk."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -90,8 +86,8 @@ def test_a_full_disk_names_the_file_and_the_run_goes_on_once_there_is_room(
     assert "Traceback" not in capsys.readouterr().err
     assert [unpack(path.read_bytes())["step"] for path in RunState(run).files()]
     assert not list(run.rglob("*.part"))
-    resume(ResumeOrder(run), Console(file=io.StringIO()))
-    assert_the_same(run, begin(tmp_path, "whole", 1e6))
+    resume(run)
+    assert_the_same(run, begin(tmp_path, "whole", 9e5))
 
 
 @contextmanager
@@ -107,7 +103,7 @@ def largest_file(size: int) -> Iterator[None]:
 def test_a_limit_of_the_system_stops_the_run_with_a_message(tmp_path: Path) -> None:
     with largest_file(200_000), pytest.raises(UserError, match=r"runs/run/.*File too large.*bazaar train --resume"):
         begin(tmp_path, "run")
-    resume(ResumeOrder(tmp_path / "runs" / "run"), Console(file=io.StringIO()))
+    resume(tmp_path / "runs" / "run")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +120,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
 
 def test_what_was_there_stays_where_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
-    files.replace(path, b"old")
+    files.write_file(path, b"old")
     monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(OSError, match="Input/output error") as stop:
-        files.replace(path, b"new")
+        files.write_file(path, b"new")
     assert stop.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

@@ -6,18 +6,18 @@ import pytest
 
 from market.errors import UserError
 from market.spec.loading import read_yaml
-from policies.config.run import load_run, parse_run, set_value
+from policies.config.run import parse_run, read_config, set_value
 from tests.helpers.small_run import DUOPOLY
 
 
 def test_a_dump_reads_back_the_same() -> None:
-    config = load_run(DUOPOLY, ["learners.dqn.gamma=0.9", "market.outside=none"])
+    config = read_config(DUOPOLY, ["learners.dqn.gamma=0.9", "market.outside=none"])
     assert parse_run(config.dump(), "again") == config
 
 
 def test_changes_reach_values_by_number_and_by_name() -> None:
     changes = ["market.sellers.left.unit_cost=1.5", "market.sellers.1.unit_cost=1.25", "training.budget=3e5"]
-    config = load_run(DUOPOLY, [*changes, "learners.dqn.lr=0.01", "seats.right={learner: a2c, segment: 5}"])
+    config = read_config(DUOPOLY, [*changes, "learners.dqn.lr=0.01", "seats.right={learner: a2c, segment: 5}"])
     assert [seller.unit_cost for seller in config.market.sellers] == [1.5, 1.25]
     assert config.training.budget == 300_000
     assert config.learners == {"dqn": {"lr": 0.01}}
@@ -25,7 +25,7 @@ def test_changes_reach_values_by_number_and_by_name() -> None:
 
 
 def test_the_last_change_of_a_key_counts() -> None:
-    assert load_run(DUOPOLY, ["market.horizon=50", "market.horizon=60"]).market.horizon == 60
+    assert read_config(DUOPOLY, ["market.horizon=50", "market.horizon=60"]).market.horizon == 60
 
 
 DOTTED = ("minute.maid", "minute", "Dr.")
@@ -33,7 +33,7 @@ DOTTED = ("minute.maid", "minute", "Dr.")
 
 @pytest.mark.parametrize("name", DOTTED)
 def test_a_sellers_name_may_have_dots(name: str) -> None:
-    market = load_run(DUOPOLY).market.dump()
+    market = read_config(DUOPOLY).market.dump()
     market["sellers"] = [market["sellers"][0] | {"name": name} for name in DOTTED]
     data = {"market": market, "seats": {"minute": "dqn"}}
     set_value(data, f"market.sellers.{name}.unit_cost=1.5")
@@ -87,4 +87,4 @@ def test_the_file_is_named_once_and_before_the_key() -> None:
     with pytest.raises(UserError, match=r"^mine\.yaml: training\.bugdet: unknown key \(did you mean budget\?\)$"):
         parse_run(read_yaml(DUOPOLY) | {"training": {"bugdet": 1}}, "mine.yaml")
     with pytest.raises(UserError, match=r"^mine\.yaml: market\.sellers\.0\.name: this key is required"):
-        parse_run(read_yaml(DUOPOLY) | {"market": load_run(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")
+        parse_run(read_yaml(DUOPOLY) | {"market": read_config(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")

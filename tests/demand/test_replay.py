@@ -18,7 +18,7 @@ from market.errors import UserError
 from market.salesfile.table import Sales, read_sales
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from policies.config.run import load_run
+from policies.config.run import read_config
 from tests.helpers.markets import a_market, play
 from tests.helpers.replayed import MADE, OWN, TWO_BY_TWO, replayed, written
 
@@ -289,7 +289,7 @@ def test_dates_and_numbers_of_yaml_are_the_files_text(tmp_path: Path) -> None:
     data = yaml.safe_load(f"tape: {tape}")
     market = a_market(OWN, horizon=1, **MADE, **data)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({"market": market, "evaluation": {"warm_up": 0}}))
-    config = load_run(tmp_path / "run.yaml")
+    config = read_config(tmp_path / "run.yaml")
     assert config.market.tape is not None and config.market.tape.where == {"store": "2"}
     assert config.market.tape.periods == ("1990-06-28", None)
     assert replay(config.market).price.tolist() == [[[3]]]
@@ -364,13 +364,13 @@ def test_a_path_is_relative_to_the_configuration(tmp_path: Path, monkeypatch: py
     data = {"market": a_market(OWN, OWN, horizon=2, tape={"file": "sales.csv"}, **MADE)}
     (folder / "run.yaml").write_text(yaml.safe_dump(data | {"evaluation": {"warm_up": 0}}))
     monkeypatch.chdir(tmp_path)
-    spec, config = MarketSpec.load("configs/run.yaml"), load_run("configs/run.yaml")
+    spec, config = MarketSpec.load("configs/run.yaml"), read_config("configs/run.yaml")
     assert spec.tape is not None and config.market.tape is not None
     assert spec.tape.file == config.market.tape.file == str(path)
     assert config.market.tape.sha256 is not None and pinned(config.market) is config.market
     assert MarketSpec.parse(config.dump()["market"]) == config.market
     written(tmp_path, TWO_BY_TWO.replace("x,1,a,2.0", "x,1,a,2.1"), "other.csv")
-    moved = load_run("configs/run.yaml", ["market.tape.file=other.csv"])
+    moved = read_config("configs/run.yaml", ["market.tape.file=other.csv"])
     assert moved.market.tape is not None and moved.market.tape.file == str(tmp_path / "other.csv")
 
 
@@ -450,4 +450,4 @@ def test_a_refusal_of_the_file_names_the_configuration(tmp_path: Path) -> None:
     data = {"market": a_market(OWN, OWN, horizon=5, tape={"file": "sales.csv"}, **MADE)}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(data | {"evaluation": {"warm_up": 0}}))
     with pytest.raises(UserError, match=r"run.yaml: market.horizon: 5 goes beyond the 2 periods"):
-        load_run(tmp_path / "run.yaml")
+        read_config(tmp_path / "run.yaml")

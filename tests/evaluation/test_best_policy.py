@@ -10,7 +10,7 @@ import pytest
 from market.metrics.summary import episode_profit
 from policies.common.seeding import row_seed
 from policies.config.learners import LearnerOptions
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection, Shortfalls
 from policies.sellers.rollout import play
@@ -20,7 +20,7 @@ from policies.training.run import TrainingRun
 
 DUOPOLY = Path(__file__).parents[2] / "configs" / "duopoly.yaml"
 LITTLE = ("training.markets=8", "training.evaluation_episodes=16", "training.budget=4000")
-CONFIG = load_run(DUOPOLY, LITTLE)
+CONFIG = read_config(DUOPOLY, LITTLE)
 RULES = ("nash+base_stock", "collusive+base_stock", "cost_plus(margin=0.1)+base_stock")
 
 
@@ -60,12 +60,12 @@ def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
 
 def test_a_league_chooses_by_its_fixed_competitors_and_other_modes_by_the_first_line_up() -> None:
     mode = f"selfplay={{mode: league, competitors: [{', '.join(RULES)}]}}"
-    league = TrainingRun(load_run(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
+    league = TrainingRun(read_config(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
     assert league.choice.several is not None
     assert [[seller.rules.label for seller in one] for one in league.choice.several.line_ups] == [[r, r] for r in RULES]
     without = "selfplay={mode: league, current: 0.5, snapshots: 0.5, fixed: 0}"
     for changes in ([], [without]):
-        assert not TrainingRun(load_run(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several
+        assert not TrainingRun(read_config(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several
 
 
 def test_the_policy_kept_as_best_is_the_one_with_the_least_shortfall(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from market.metrics.summary import conditional_value_at_risk
 from market.spec.models import MarketSpec
-from policies.config.run import Evaluation, load_run
+from policies.config.run import Evaluation, read_config
 from policies.evaluation import compare as evaluation
 from policies.evaluation.compare import (
     Comparison,
@@ -69,7 +69,7 @@ def test_measures_weigh_blocks_by_their_episodes_and_leave_out_what_is_not_defin
 
 @pytest.fixture(name="spec", scope="module")
 def _spec() -> MarketSpec:
-    return load_run(DUOPOLY, ["market.horizon=30"]).market
+    return read_config(DUOPOLY, ["market.horizon=30"]).market
 
 
 def played(spec: MarketSpec, seed: int = 0, episodes: int | None = 64, precision: float = 0.005) -> list[Result]:
@@ -153,7 +153,7 @@ def test_the_size_of_blocks_changes_no_episode(spec: MarketSpec, monkeypatch: py
 
 
 def test_long_episodes_are_played_in_small_blocks_and_stop_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = load_run(DUOPOLY, ["market.horizon=30"]).market
+    spec = read_config(DUOPOLY, ["market.horizon=30"]).market
     assert rows_at_once(spec, 256) == 256
     assert rows_at_once(spec.model_copy(update={"horizon": 10**6}), 256) == 1
     monkeypatch.setattr("policies.sellers.rollout.LARGEST_LEDGER", 100 * 60)

@@ -14,8 +14,9 @@ import pytest
 
 from market.errors import UserError
 from policies.cli.main import main
-from policies.config.run import load_run
-from policies.evaluation.entrants import EvaluateOrder, differences, find_subjects
+from policies.config.orders import EvaluateOrder
+from policies.config.run import read_config
+from policies.evaluation.entrants import differences, find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 from tests.helpers.small_run import DUOPOLY, ROOT, small_run, train_small
@@ -100,7 +101,7 @@ def test_one_episode_shows_no_interval(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_defaults_suit_every_market() -> None:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        judge = LineUps(load_run(path), 0)
+        judge = LineUps(read_config(path), 0)
         assert judge.competitors() and judge.line_ups(None) and judge.line_ups("panel")
 
 
@@ -131,8 +132,8 @@ def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.Captu
 
 def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
     """A rival that keeps three units sends nearly all its customers on: the best level is then far higher."""
-    spec = load_run(DUOPOLY).market
-    judge = LineUps(load_run(DUOPOLY), seed=0)
+    spec = read_config(DUOPOLY).market
+    judge = LineUps(read_config(DUOPOLY), seed=0)
     best, starved = (
         parse_rules(text, "test", spec) for text in ("nash+base_stock(level=best)", "nash+base_stock(level=3)")
     )
@@ -286,7 +287,7 @@ def test_files_are_whole_when_the_reader_of_the_output_has_gone(tmp_path: Path) 
     command = [
         sys.executable,
         "-m",
-        "policies.cli.main",
+        "policies.cli",
         "evaluate",
         str(DUOPOLY),
         *few,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from market.metrics.summary import episode_profit
-from policies.config.run import Evaluation, load_run
+from policies.config.run import Evaluation, read_config
 from policies.evaluation import profit_gain as module
 from policies.evaluation.profit_gain import Ends, ProfitGain
 from policies.sellers.rollout import play
@@ -19,7 +19,7 @@ CONFIGS = ROOT / "configs"
 
 
 def references(config: str, *changes: str) -> ProfitGain:
-    run = load_run(CONFIGS / config, changes)
+    run = read_config(CONFIGS / config, changes)
     return ProfitGain(run.market, run.evaluation)
 
 
@@ -110,7 +110,7 @@ def test_a_brand_that_joint_prices_hardly_help_has_no_gain_of_its_own() -> None:
 
 
 def test_long_episodes_are_played_in_small_blocks() -> None:
-    spec = load_run(DUOPOLY, ["market.horizon=4000"]).market
+    spec = read_config(DUOPOLY, ["market.horizon=4000"]).market
     known = ProfitGain(spec, Evaluation())
     assert module.rows_at_once(spec, module.BLOCK) == 2**20 // 8000
     assert known.problem == ""

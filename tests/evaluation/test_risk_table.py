@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from market.metrics.summary import MEASURES
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.risk_table import SECTIONS, best_value, in_order, print_risk
@@ -22,7 +22,7 @@ RULES = ["nash+base_stock", "cost_plus+base_stock(level=21)", "collusive+min_max
 
 def compared(config_name: str, subject: str, rules: list[str]) -> tuple[LineUps, Comparison]:
     changes = ["market.horizon=40", f"evaluation.competitors={rules}".replace("'", '"')]
-    judge = LineUps(load_run(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
+    judge = LineUps(read_config(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
     line_up = judge.line_ups(rules[0])[0] if len(judge.spec.sellers) > 1 else judge.line_ups(None)[0]
     return judge, judge.compare(0, {subject: build(subject, judge.spec, 0)}, line_up, 32, lambda text, episodes: None)
 

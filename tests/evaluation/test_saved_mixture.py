@@ -19,16 +19,17 @@ from market.metrics.summary import episode_profit
 from market.state import Floats
 from policies.cli.main import main
 from policies.common.seeding import row_seed
-from policies.evaluation.entrants import EvaluateOrder, find_subjects
-from policies.evaluation.evaluate import judge
+from policies.config.orders import EvaluateOrder
+from policies.evaluation.entrants import find_subjects
+from policies.evaluation.evaluate import evaluate
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.profit_gain import silent as quiet
 from policies.evaluation.run_sellers import SavedMixture, frozen_run, pack, saved_policies, unpack
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
-from policies.studies.deviate.run import DeviateOrder, deviate
-from policies.studies.tournament.run import TournamentOrder, run_tournament, tournament_summary
+from policies.studies.deviate.run import deviate
+from policies.studies.tournament.run import tournament, tournament_summary
 from tests.helpers.small_run import small_run, train_small
 
 PSRO = ("selfplay={mode: psro, rounds: 2, episodes: 8}",)
@@ -67,7 +68,7 @@ def rows(run: Path, checkpoint: str, **order: Any) -> list[dict[str, Any]]:
     """The table of an evaluation of the left seller, with one name for it."""
     path = run / f"{checkpoint}.json"
     path.unlink(missing_ok=True)
-    judge(EvaluateOrder((run,), seller="left", episodes=32, checkpoint=checkpoint, json=path, **order))
+    evaluate(run, seller="left", episodes=32, checkpoint=checkpoint, json=path, **order)
     names = {"left (dqn mixture)": "left (dqn)"}
     return [row | {"policy": names.get(row["policy"], row["policy"])} for row in json.loads(path.read_text())]
 
@@ -137,10 +138,8 @@ def test_what_is_loaded_earns_what_training_logged(run: Path) -> None:
 def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     """Against rules it earns there what evaluation says; the folder keeps all that it needs."""
     weigh(run, "left", 0.3, 0, 0.7)
-    order = TournamentOrder(
-        (str(run), "nash+base_stock"), episodes=64, checkpoint="mixture", runs=run.parent, processes=1
-    )
-    folder = run_tournament(order, silent())
+    entries, given = (str(run), "nash+base_stock"), {"episodes": 64, "checkpoint": "mixture", "processes": 1}
+    folder = tournament(entries, runs=run.parent, **given).folder
     facts = tournament_summary(folder)
     learned = [one for one in facts["policies"] if one["kind"] == "learned"]
     assert [one["label"] for one in learned] == ["psro/left (dqn mixture)", "psro/right (ddpg mixture)"]
@@ -149,10 +148,10 @@ def test_a_mixture_takes_part_in_a_tournament(run: Path) -> None:
     at = payoffs["policies"].index("psro/left (dqn mixture)"), payoffs["rivals"].index("nash+base_stock")
     assert payoffs["mean"][at[0]][at[1]] == pytest.approx(profits(run, "mixture", 64).mean(), rel=1e-12)
     assert sorted(path.name for path in (folder / "sellers").iterdir()) == ["1.zip", "2.zip"]
-    assert run_tournament(order, silent()) == folder
+    assert tournament(entries, runs=run.parent, **given).folder == folder
     weigh(run, "left", 0.4, 0, 0.6)
     with pytest.raises(UserError, match="is another tournament.*digest"):
-        run_tournament(TournamentOrder(**(vars(order) | {"name": folder.name})), silent())
+        tournament(entries, runs=run.parent, name=folder.name, **given)
 
 
 def test_a_packed_mixture_is_the_same_one(run: Path) -> None:
@@ -177,8 +176,7 @@ def test_a_mixture_deviates_and_its_twin_has_the_same_member(run: Path) -> None:
     prices = [{"rules": f"constant(price={price})+base_stock", "weight": 0.5} for price in (1.5, 1.9)]
     content["mixtures"] = {"left": prices, "right": prices}
     (run / "psro.json").write_text(json.dumps(content))
-    order = DeviateOrder((run,), "left", to="price=1.6", periods=4, episodes=64, checkpoint="mixture")
-    found = deviate(order, silent())
+    found = deviate(run, seller="left", to="price=1.6", periods=4, episodes=64, checkpoint="mixture")
     assert np.array_equal(found.mean["price"][:, 1], np.zeros(5)) and np.array_equal(
         found.mean["price"][1:], np.zeros((4, 2))
     )

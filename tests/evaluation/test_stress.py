@@ -18,7 +18,7 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import compare
 from policies.evaluation.scenarios import UNCHANGED, Absent, pinned, shifts
 from policies.evaluation.stress import figures, run_stress
@@ -34,7 +34,7 @@ SHORT = ["market.horizon=30"]
 
 
 def small(*changes: str) -> RunConfig:
-    return load_run(DUOPOLY, [*SHORT, *changes])
+    return read_config(DUOPOLY, [*SHORT, *changes])
 
 
 def stressed(
@@ -145,7 +145,7 @@ def test_who_has_left_sells_nothing_and_is_seen_so() -> None:
 
 
 def test_feature_weeks_of_the_others_are_the_same_when_one_leaves() -> None:
-    spec = load_run(ROOT / "configs" / "orange_juice.yaml", SHORT).market
+    spec = read_config(ROOT / "configs" / "orange_juice.yaml", SHORT).market
     found = [shift.market for shift in shifts(spec, 2) if shift.name in (UNCHANGED, "dominicks leaves")]
     tapes = []
     for market in found:
@@ -161,7 +161,7 @@ def test_feature_weeks_of_the_others_are_the_same_when_one_leaves() -> None:
 
 def test_without_stock_and_chance_every_figure_is_known() -> None:
     """Constant prices in the fluid limit: profit is size (p - c) s, worked out by theory's own shares."""
-    config = load_run(ROOT / "configs" / "calvano.yaml", [*SHORT, "market.customers.mode=expected"])
+    config = read_config(ROOT / "configs" / "calvano.yaml", [*SHORT, "market.customers.mode=expected"])
     spec, price = config.market, np.array([1.6, 1.7])
     sellers = [build(f"constant(price={p})", spec, seat) for seat, p in enumerate(price)]
     rows, _ = stressed(config, {"a": sellers[0]}, sellers, episodes=2)
@@ -341,7 +341,7 @@ def test_the_table_shows_every_shift_and_candidate_at_any_width() -> None:
 
 
 def test_a_monopoly_has_no_rival_to_leave() -> None:
-    config = load_run(ROOT / "configs" / "monopoly.yaml", SHORT)
+    config = read_config(ROOT / "configs" / "monopoly.yaml", SHORT)
     sellers = fixed(config, "cost_plus+base_stock")
     rows, text = stressed(config, {"a": sellers[0]}, sellers, episodes=8)
     assert len(rows) == 9 and "leaves" not in text

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from policies.common.torch_tools import one_torch_thread
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.training.run import TrainingRun
 
 DUOPOLY = Path(__file__).parents[2] / "configs" / "duopoly.yaml"
@@ -33,7 +33,7 @@ SEATS: dict[str, dict[str, Any]] = {
 
 def config() -> RunConfig:
     """512 rows of three learning sellers; small networks, so that the loop counts and not the arithmetic."""
-    run = load_run(DUOPOLY, ["training.markets=512", "training.evaluation_episodes=32"])
+    run = read_config(DUOPOLY, ["training.markets=512", "training.evaluation_episodes=32"])
     market = run.market.dump()
     market["sellers"].append(market["sellers"][1] | {"name": "third"})
     data = {"market": market, "seats": SEATS, "training": run.training.model_dump()}

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.config.run import load_run
+from policies.config.run import read_config
 from tests.experiments.kept import Case, done, worked
 from tests.helpers.known_optima import MARKETS, ZIPKIN, budget_of, optimal_averages, run_of, zipkin_market
 from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, train_best
@@ -113,7 +113,7 @@ def _row(label: str, learner: str, shares: list[float], worst: float, results: l
 
 def orange_juice(given: Given) -> Iterator[str]:
     """Paired difference to the best fixed competitor in each seat, by seed."""
-    config = load_run(CONFIGS / "orange_juice.yaml")
+    config = read_config(CONFIGS / "orange_juice.yaml")
     found = []
     for seed in range(given.seeds):
         found.append(gaps_to_best_fixed(config, train_best(config, seed), seed))

@@ -13,7 +13,7 @@ import numpy as np
 from market.metrics.risk import conditional_value_at_risk
 from market.metrics.summary import episode_profit
 from market.state import Floats
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import play
 from tests.helpers.learning import FRESH, train_best
@@ -35,7 +35,7 @@ RESAMPLED = 2000
 
 def configuration(learner: str, averse: bool, **changes: object) -> RunConfig:
     """The market of cold snaps with one learner in it."""
-    config = load_run(MARKET, [f"seats.merchant={learner}", *(f"{key}={value}" for key, value in changes.items())])
+    config = read_config(MARKET, [f"seats.merchant={learner}", *(f"{key}={value}" for key, value in changes.items())])
     options = SHARED[learner] | ({"risk": RISK} if averse else {})
     return config.model_copy(update={"learners": {learner: options}})
 

@@ -15,7 +15,7 @@ import numpy as np
 from market.metrics.summary import episode_profit
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
@@ -151,4 +151,4 @@ ALL_DQN = {
 def with_mode(name: str, mode: str, budget: int, *changes: str) -> RunConfig:
     """A configuration of the repository in one mode; with DQN in every seat where seats share, the others as it is."""
     alike = ALL_DQN[name] if mode == "shared" else ()
-    return load_run(CONFIGS / f"{name}.yaml", [f"selfplay={mode}", f"training.budget={budget}", *alike, *changes])
+    return read_config(CONFIGS / f"{name}.yaml", [f"selfplay={mode}", f"training.budget={budget}", *alike, *changes])

@@ -145,7 +145,7 @@ def main() -> None:
         write_configs(folder, search)
         for learner in search.spaces:
             typed = command(learner, search, given.processes)
-            subprocess.run([sys.executable, "-m", "policies.cli.main", *typed[1:]], check=True, cwd=folder)
+            subprocess.run([sys.executable, "-m", "policies.cli", *typed[1:]], check=True, cwd=folder)
             lines += table(f"{learner}, {name} search", learner, folder, typed)
     OUTPUT.write_text("\n".join(lines), encoding="utf-8")
 

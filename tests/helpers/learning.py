@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from policies.common.torch_tools import one_torch_thread
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import best_fixed, compare, difference
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
@@ -41,7 +41,9 @@ def train_best(config: RunConfig, seed: int) -> dict[int, NetworkSeller]:
 def monopoly(learner: str, budget: int, **grid: int) -> RunConfig:
     """The monopoly with one learner; ``grid`` replaces its prices x levels."""
     changes = [f"seats.shop={learner}", f"training.budget={budget}"]
-    return load_run(CONFIGS / "monopoly.yaml", changes + [f"market.sellers.shop.grid.{k}={v}" for k, v in grid.items()])
+    return read_config(
+        CONFIGS / "monopoly.yaml", changes + [f"market.sellers.shop.grid.{k}={v}" for k, v in grid.items()]
+    )
 
 
 def average_profit(config: RunConfig, seller: Seller) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def three_learners(folder: Path, budget: int = 60_000, **learners: Any) -> Path:
 
 def begin(*words: object) -> subprocess.Popen[str]:
     """Start `bazaar train` with these words."""
-    command = [sys.executable, "-m", "policies.cli.main", "train", *map(str, words)]
+    command = [sys.executable, "-m", "policies.cli", "train", *map(str, words)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from policies.training.train import TrainOrder, train
+from policies.training.train import train
 
 ROOT = Path(__file__).parents[2]
 DUOPOLY = ROOT / "configs" / "duopoly.yaml"
@@ -34,8 +34,8 @@ def train_small(runs: Path, name: str, seed: int = 0, config: Path = DUOPOLY, ch
     """Train a duopoly for a second or two."""
     with open(runs / f"{name}.txt", "w", encoding="utf-8") as output:
         console = Console(file=output, width=130)
-        order = TrainOrder(config, seed=seed, device="cpu", changes=SMALL + changes, name=name, runs=runs)
-        return train(order, console)
+        given = SMALL + changes
+        return train(config, seed=seed, device="cpu", changes=given, name=name, runs=runs, console=console).folder
 
 
 @cache

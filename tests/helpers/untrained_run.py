@@ -10,7 +10,7 @@ from gymnasium.spaces import Discrete
 
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.networks.architecture import Architecture, build
 from policies.sellers.checkpoint import SavedSeller, save_seller
 from tests.helpers.small_run import DUOPOLY
@@ -21,7 +21,7 @@ PLAYERS = {"dqn": ("grid", "q"), "ddpg": ("box", "deterministic")}
 def untrained_run(folder: Path, *changes: str, seed: int = 0, config: Path = DUOPOLY) -> Path:
     """A run's folder with a random greedy policy for each learner that the configuration's seats name."""
     (folder / "checkpoints").mkdir(parents=True)
-    run = load_run(config, changes)
+    run = read_config(config, changes)
     (folder / "config.yaml").write_text(yaml.safe_dump(run.dump()))
     for seat, name in enumerate(run.market.names):
         learner = run.seats.get(name)

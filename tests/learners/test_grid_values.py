@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.learners.build import make_learner
 from policies.networks.architecture import Architecture, GridPerceptron, build
 from tests.helpers.learning import CONFIGS
@@ -41,7 +41,7 @@ def test_five_actions_tell_of_nine() -> None:
 
 
 def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
-    config = load_run(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
+    config = read_config(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
     learner, _ = make_learner(config, 0, "dqn", "cpu", 0)
     assert learner.architecture.axes == (3, 8)
     plain, _ = make_learner(config, 0, {"learner": "dqn", "axes": False}, "cpu", 0)

@@ -6,7 +6,7 @@ import pytest
 
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.sellers.rules.level_search import build
 from tests.helpers.known_optima import (
     MARKETS,
@@ -72,6 +72,6 @@ def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 
 
 @pytest.mark.slow
 def test_orange_juice_learners_earn_more_than_the_best_fixed_competitor() -> None:
-    config = load_run(CONFIGS / "orange_juice.yaml")
+    config = read_config(CONFIGS / "orange_juice.yaml")
     gaps = gaps_to_best_fixed(config, train_best(config, seed=0), seed=0)
     assert all(mean > half for mean, half in gaps.values()), gaps

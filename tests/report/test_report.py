@@ -15,14 +15,19 @@ import pytest
 from rich.console import Console
 
 from market.errors import UserError
+from market.forecast.backtest import BacktestPlan
 from market.spec.models import MarketSpec
+from policies.config.orders import ReportOrder
 from policies.report.analysis import tournaments
+from policies.report.charts import spread_chart
 from policies.report.data import Spread, judged_row, read_run, replay
-from policies.report.run import ReportOrder, compose, report
+from policies.report.run import compose, write_report
+from policies.report.sections import Headline, bounds, half_width, to_best
 from policies.storage.run_folder import ANALYSIS
-from policies.views.charts import Chart, dress, panels, spread_chart
-from policies.views.format import bounds, column_form, headline, number, plus_minus, small, to_best
+from policies.views.charts import dress, panels
+from policies.views.format import column_form, number, small
 from policies.views.page import Page
+from policies.views.table import Cell, Column, Table
 from tests.helpers.browser import browser, visit
 from tests.helpers.small_run import small_run
 
@@ -58,8 +63,8 @@ def quiet() -> Console:
     return Console(file=StringIO(), width=130)
 
 
-def write_report(run: Path, out: Path, **options: Any) -> str:
-    return report(ReportOrder(run, out, episodes=EPISODES, **options), quiet()).read_text(encoding="utf-8")
+def written(run: Path, out: Path, **options: Any) -> str:
+    return write_report(run, out=out, episodes=EPISODES, **options).read_text(encoding="utf-8")
 
 
 def a_copy(folder: Path, name: str = "run") -> Path:
@@ -76,7 +81,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_tournament(run)
     add_analysis(run)
     out = run.parent / "page.html"
-    write_report(run, out)
+    written(run, out)
     return out
 
 
@@ -184,7 +189,7 @@ def test_a_run_that_was_interrupted_still_has_a_report(tmp_path: Path) -> None:
     (run / "evaluation.json").unlink()
     lines = (run / "metrics.csv").read_text().splitlines()
     (run / "metrics.csv").write_text("\n".join(lines[: len(lines) // 2]) + "\n3000,evalu")  # cut off in a line
-    found = Text(write_report(run, tmp_path / "page.html")).whole
+    found = Text(written(run, out=tmp_path / "page.html")).whole
     assert "There is no final table (evaluation.json)" in found and "bazaar evaluate" in found
     assert "left (dqn) was not judged before the run ended." in found
     assert "In the episodes played for this report it earns" in found
@@ -200,7 +205,7 @@ def test_a_run_without_curves_and_facts_still_has_a_report(tmp_path: Path) -> No
     run = a_copy(tmp_path)
     for name in ("metrics.csv", "run.json"):
         (run / name).write_text("{")
-    found = Text(write_report(run, tmp_path / "page.html")).whole
+    found = Text(written(run, out=tmp_path / "page.html")).whole
     assert "There are no learning curves" in found and "run.json is missing or unreadable" in found
 
 
@@ -224,11 +229,11 @@ def test_the_page_is_whole_in_itself(page: Path) -> None:
 
 def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
     run = a_copy(tmp_path)
-    made = [report(ReportOrder(run, episodes=8), quiet()) for _ in range(2)]
+    made = [write_report(run, episodes=8) for _ in range(2)]
     assert [path.name for path in made] == ["report.html", "report-2.html"]
     before = made[0].read_bytes()
     with pytest.raises(UserError, match=r"report\.html: exists already"):
-        report(ReportOrder(run, made[0], episodes=8), quiet())
+        write_report(run, out=made[0], episodes=8)
     assert made[0].read_bytes() == before and not list(run.glob(".*part"))
     # What is not there is said, with the command that makes it.
     for command in ("bazaar tournament", "bazaar exploit", "bazaar deviate"):
@@ -237,19 +242,19 @@ def test_nothing_that_exists_is_written_over(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run"):
-        report(ReportOrder(tmp_path), quiet())
+        write_report(tmp_path)
     with pytest.raises(UserError, match="is not a run"):
-        report(ReportOrder(tmp_path / "nowhere"), quiet())
+        write_report(tmp_path / "nowhere")
     run = a_copy(tmp_path)
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserError, match="holds no saved sellers"):
-        report(ReportOrder(run, tmp_path / "page.html"), quiet())
+        write_report(run, out=tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        report(ReportOrder(small_run(), tmp_path / "no" / "page.html"), quiet())
+        write_report(small_run(), out=tmp_path / "no" / "page.html")
 
 
 def test_ctrl_c_leaves_no_half_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +263,7 @@ def test_ctrl_c_leaves_no_half_of_a_page(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Page, "text", stop)
     with pytest.raises(KeyboardInterrupt):
-        report(ReportOrder(small_run(), tmp_path / "page.html", episodes=8), quiet())
+        write_report(small_run(), out=tmp_path / "page.html", episodes=8)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -273,19 +278,26 @@ def test_foreign_results_are_left_alone(tmp_path: Path, content: str) -> None:
 def test_a_tournament_of_other_runs_is_not_this_runs(tmp_path: Path) -> None:
     run = a_copy(tmp_path)
     add_tournament(run)
-    assert [folder.name for folder, _ in tournaments(run)] == ["cup"]
+    assert [one.folder.name for one in tournaments(run)] == ["cup"]
     assert list(tournaments(a_copy(tmp_path, "another"))) == []
 
 
+def small_page(**values: Any) -> Page:
+    """A forecast's page, since it shows few values."""
+    usual: dict[str, Any] = dict.fromkeys(("file", "last", "unit", "unknown", "heading", "key"), "")
+    usual |= dict.fromkeys(("ahead", "warnings", "verdicts", "how"), ()) | {"figure": None, "warnings_left": 0}
+    usual |= {"series": 1, "plan": BacktestPlan(1), "backtest": Table("", [Column("")], [])}
+    return Page("forecast.html", **(usual | values))
+
+
 def test_names_are_not_html() -> None:
-    page = Page("<i>run</i>", "a & b")
-    page.section("x", "<script>alert(1)</script>")
-    page.table(["<b>"], [["a+<u>"]], "<caption>")
-    page.paragraph("<p>")
-    page.definitions({"<dt>": "<dd>"})
+    table = Table("<caption>", [Column("<b>")], [["a+<u>"]])
+    page = small_page(
+        file="<i>run</i>", last="a & b", heading="<script>alert(1)</script>", ahead=[table], verdicts=["<p>"]
+    )
     body = page.text().split("<body>")[1]
     assert "<i>" not in body and "alert(1)</script>" not in body and "<u>" not in body and "<b>" not in body
-    assert "&lt;i&gt;run" in body and "a<wbr>+&lt;u&gt;" in body and "a &amp; b" in body
+    assert "&lt;i&gt;run" in body and "a<wbr>+&lt;u&gt;" in body and "a &amp; b" in body and "&lt;p&gt;" in body
 
 
 # ------------------------------------------------------------------------------------------------ words and numbers
@@ -305,7 +317,7 @@ BEST = {"policy": "nash+base_stock", "profit": 5.0}
 def test_the_headline_follows_the_interval(low: float, high: float, verdict: int, words: str) -> None:
     gap = (low + high) / 2 if verdict == 0 else 0.2 * verdict
     row = {"policy": "left (dqn)", "profit": 5.2, "profit_half_width": 0.04, "difference": gap, "line_up": "nash"}
-    said = headline(SPEC, "left (dqn)", row | {"difference_low": low, "difference_high": high}, BEST)
+    said = Headline(SPEC, "left (dqn)", row | {"difference_low": low, "difference_high": high}, BEST)
     assert said.verdict == verdict and words in said.sentence
     assert said.sentence.startswith("left (dqn) earns 5.200 ± 0.040 a day, against nash in the other seat: ")
 
@@ -321,13 +333,18 @@ def test_rows_of_either_form_have_intervals() -> None:
         bounds({"profit": 5.0}, "profit") is None
         and bounds({"profit": None, "profit_half_width": None}, "profit") is None
     )
-    assert plus_minus({"profit": 5.0}, "profit") == "5"
+    assert half_width({"profit": 5.0, "profit_low": 4.0, "profit_high": 5.5}, "profit") == 0.75
 
 
 def test_differences_are_shares_of_the_best_profit() -> None:
     row = {"policy": "x", "profit": 4.5, "difference": -0.5, "difference_half_width": 0.05}
-    assert to_best(row, BEST) == "−10.00 % ± 1.00 %"
-    assert to_best(row, {"policy": "y", "profit": 0.0}) == "−0.5 ± 0.05" and to_best(row, None) == "–"
+    assert shown(to_best(row, BEST)) == "−10.00 % ± 1.00 %"
+    assert shown(to_best(row, {"policy": "y", "profit": 0.0})) == "−0.5 ± 0.05" and to_best(row, None) == "–"
+
+
+def shown(cell: Cell | str) -> str:
+    assert isinstance(cell, Cell) and cell.form is not None
+    return number(cell.value, cell.form, cell.half)
 
 
 def test_numbers() -> None:
@@ -343,7 +360,7 @@ def test_profits_that_never_vary_are_not_drawn() -> None:
     player = run.learners[0]
     assert spread_chart(run.spec, [Spread(player, "nash", {"left (dqn)": np.full(9, 0.1 + 0.2)})]) is None
     drawn = spread_chart(run.spec, [Spread(player, "nash", {"left (dqn)": np.linspace(0, 1, 9)})])
-    assert drawn is not None and len(drawn.figure.data) == 1
+    assert drawn is not None and len(drawn.data) == 1
 
 
 # ------------------------------------------------------------------------------------------------ in a browser
@@ -383,11 +400,9 @@ def test_the_browser_check_catches_a_request(tmp_path: Path) -> None:
 def test_the_browser_check_counts_only_charts_that_were_drawn(tmp_path: Path) -> None:
     import plotly.graph_objects as go
 
-    page = Page("charts", "")
     figure = panels(1, 1)
     figure.add_trace(go.Scatter(x=[1, 2], y=[1, 2]))
-    page.chart(Chart("drawn", dress(figure, 200)))
-    page.html('<div class="plotly-graph-div" id="empty"></div>')
+    empty = '<div class="plotly-graph-div" id="empty"></div></main>'
     file = tmp_path / "page.html"
-    file.write_text(page.text(), encoding="utf-8")
+    file.write_text(small_page(figure=dress(figure, 200)).text().replace("</main>", empty), encoding="utf-8")
     assert visit(file).charts == 1

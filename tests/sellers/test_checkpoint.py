@@ -16,7 +16,7 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.networks.architecture import greedy
 from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
 from policies.sellers.protocol import look
@@ -35,7 +35,7 @@ def content_of(a_run: Path) -> dict[str, Any]:
 
 
 def market(*changes: str) -> MarketSpec:
-    return load_run(DUOPOLY, changes).market
+    return read_config(DUOPOLY, changes).market
 
 
 def test_a_copy_decides_the_same(saved: SavedSeller, tmp_path: Path) -> None:

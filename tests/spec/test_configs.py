@@ -13,7 +13,7 @@ from market.demand.logit import Logit, profits, shares
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.evaluation.line_ups import LineUps
 from policies.learners.build import learner_name
 
@@ -25,7 +25,7 @@ MEAN_SHARE = [0.06165, 0.05954, 0.04716]
 
 
 def orange_juice() -> MarketSpec:
-    return load_run(ROOT / "configs" / "orange_juice.yaml").market
+    return read_config(ROOT / "configs" / "orange_juice.yaml").market
 
 
 def test_the_four_stories_are_there() -> None:
@@ -34,7 +34,7 @@ def test_the_four_stories_are_there() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_file_builds(path: Path) -> None:
-    config = load_run(path)
+    config = read_config(path)
     LineUps(config, 0).check()
     batch = MarketBatch(config.market, 2)
     batch.reset()
@@ -87,6 +87,6 @@ def test_orange_juice_is_the_calibration() -> None:
 
 
 def test_calvano_has_the_papers_prices() -> None:
-    logit = Logit.of(load_run(ROOT / "configs" / "calvano.yaml").market)
+    logit = Logit.of(read_config(ROOT / "configs" / "calvano.yaml").market)
     np.testing.assert_allclose(nash_prices(logit), 1.4729, atol=5e-5)
     np.testing.assert_allclose(monopoly_prices(logit), 1.9250, atol=5e-5)

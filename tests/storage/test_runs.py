@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from market.errors import UserError
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.storage.run_folder import choose_folder, make_folder, open_run, saved_sellers
 from tests.helpers.small_run import DUOPOLY, small_run
 
@@ -43,7 +43,7 @@ def test_run_json_says_how_it_was_made(a_run: Path) -> None:
 
 def test_the_resolved_configuration_repeats_the_run(a_run: Path) -> None:
     config = open_run(a_run)
-    assert config.training.budget == 12_000 and config.market == load_run(DUOPOLY).market
+    assert config.training.budget == 12_000 and config.market == read_config(DUOPOLY).market
 
 
 def test_saved_sellers_come_in_seat_order(a_run: Path) -> None:

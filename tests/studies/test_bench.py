@@ -19,7 +19,7 @@ from policies.cli.main import main
 from policies.learners.memory import TensorMemory
 from policies.studies.bench import run as bench
 from policies.studies.bench import workloads as bench_work
-from policies.studies.bench.run import FIGURES, measure, ratios, run_bench
+from policies.studies.bench.run import FIGURES, measure, ratios
 from policies.studies.bench.workloads import BatchWork, Trained, Work, bench_market
 
 KEYS = ["batch", "batch_stockouts", "batch_full", "orange_juice"]
@@ -124,7 +124,7 @@ def test_large_rounds_have_as_many_markets_as_transitions_in_a_batch(monkeypatch
 
 def test_the_gpu_figure_is_skipped_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    report = run_bench(0.01, ["training_gpu"])["training_gpu"]
+    report = bench.bench(seconds=0.01, only="training_gpu").report["training_gpu"]
     assert report["seller_periods_per_second"] is None and "torch finds no CUDA device" in report["note"]
 
 
@@ -165,11 +165,15 @@ def test_ratios_are_of_what_was_measured() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All figures, each made of six rounds that do nothing; only orange_juice looks for its file."""
+    """All figures, each made of six rounds that do nothing; that of a GPU cannot be measured."""
+
+    def missing() -> bench_work.Work:
+        raise UserError("there is none")
+
     for k, key in enumerate(KEYS):
-        if key != "orange_juice":
-            speeds = [1e3 * (k + 1)] * 6
-            monkeypatch.setitem(FIGURES, key, FIGURES[key]._replace(prepare=lambda speeds=speeds: fake(speeds)))
+        speeds = [1e3 * (k + 1)] * 6
+        prepare = missing if key == "training_gpu" else lambda speeds=speeds: fake(speeds)
+        monkeypatch.setitem(FIGURES, key, FIGURES[key]._replace(prepare=prepare))
 
 
 @pytest.mark.usefixtures("quick")
@@ -180,9 +184,9 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert [key for key in report if key not in ("machine", "ratios")] == KEYS
     for k, key in enumerate(KEYS):
         assert f"measuring {key}:" in printed
-        expected = None if key == "orange_juice" else 1e3 * (k + 1)
+        expected = None if key == "training_gpu" else 1e3 * (k + 1)
         assert report[key]["seller_periods_per_second"] == expected
-    assert "configs/orange_juice.yaml is not in this folder" in report["orange_juice"]["note"]
+    assert report["training_gpu"]["note"] == "skipped: there is none"
     assert report["ratios"]["training:tianshou_aec"] == pytest.approx(7 / 10)
     assert "training : tianshou_aec = 0.7" in printed
     machine = report["machine"]
@@ -193,7 +197,7 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_only_measures_what_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "speeds.json"
-    report = run_bench(0.01, ["parallel_env"], path)
+    report = bench.bench(seconds=0.01, only="parallel_env", json=path).report
     assert set(report) == {"machine", "parallel_env", "ratios"} and json.loads(path.read_text()) == report
     one = report["parallel_env"]
     assert 0 < one["min"] <= one["seller_periods_per_second"] <= one["max"] and one["repeats"] >= 5
@@ -213,7 +217,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_senseless_times_are_refused(seconds: float, measured: list[str]) -> None:
     with pytest.raises(UserError, match="--seconds"):
-        run_bench(seconds)
+        bench.bench(seconds=seconds)
     assert not measured
 
 
@@ -224,10 +228,12 @@ def test_unknown_keys_are_refused_with_those_there_are(measured: list[str], caps
 
 
 def test_a_file_that_cannot_be_written_is_refused_first(tmp_path: Path, measured: list[str]) -> None:
-    for path in (tmp_path, tmp_path / "no" / "such" / "folder.json"):
-        with pytest.raises(UserError, match="cannot be written"):
-            run_bench(1.0, ["batch"], path)
-    assert not measured
+    there = tmp_path / "there.json"
+    there.write_text("kept")
+    for path in (tmp_path, tmp_path / "no" / "such" / "folder.json", there):
+        with pytest.raises(UserError, match="is a folder|does not exist|is not written over"):
+            bench.bench(only="batch", json=path)
+    assert not measured and there.read_text() == "kept"
 
 
 def test_a_refused_run_leaves_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +241,6 @@ def test_a_refused_run_leaves_files_alone(tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "_measure_one", interrupt)
-    (tmp_path / "old.json").write_text("kept")
-    for name in ("old.json", "new.json"):
-        with pytest.raises(KeyboardInterrupt):
-            run_bench(1.0, ["batch"], tmp_path / name)
-    assert os.listdir(tmp_path) == ["old.json"] and (tmp_path / "old.json").read_text() == "kept"
+    with pytest.raises(KeyboardInterrupt):
+        bench.bench(only="batch", json=tmp_path / "new.json")
+    assert not os.listdir(tmp_path)

@@ -12,17 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
+import attrs
 import pytest
-from rich.console import Console
 
 from market.errors import UserError
-from policies.studies.multi_seed.run import WorkerOptions, train_seeds
-from policies.studies.tournament.run import TournamentOrder, run_tournament
+from policies.studies.multi_seed.run import train_seeds
+from policies.studies.tournament.run import tournament
 from policies.studies.tuning.run import tune
-from policies.training.train import TrainOrder
+from tests.helpers.orders import carry_out
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 from tests.studies.test_resume_seeds import OFTEN, files, hears, kill, part, resumed
 from tests.studies.test_train_seeds import metrics
@@ -41,8 +40,8 @@ def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
     if apart:
         part(monkeypatch)
     hears(monkeypatch, 0, 3000, kill)
-    order = TrainOrder(DUOPOLY, device="cpu", changes=SMALL, name="seeds", runs=tmp_path, keeping=OFTEN)
-    folder = train_seeds(order, 2, WorkerOptions(2, "auto"), Console(quiet=True))
+    given = {"device": "cpu", "changes": SMALL, "checkpoint_every": OFTEN.every, "processes": 2, "ray": "auto"}
+    folder = train_seeds(DUOPOLY, seeds=2, name="seeds", runs=tmp_path, **given).folder
     assert metrics(folder / "seed-0") == metrics(small_run())
     assert files(folder / "seed-0") == files(small_run())
     steps = resumed(folder / "seed-0")
@@ -55,16 +54,15 @@ def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
 
 def test_a_search_on_ray_is_the_search_that_it_is_here(tmp_path: Path) -> None:
     wanted = tune_order(tmp_path, "here", trials=3)
-    here = tune(wanted, Console(quiet=True))
-    there = tune(replace(wanted, name="there", processes=2, ray="auto"), Console(quiet=True))
+    here = carry_out(tune, wanted).folder
+    there = carry_out(tune, attrs.evolve(wanted, name="there", processes=2, ray="auto")).folder
     assert rows(there) == rows(here)
 
 
 def test_a_tournament_on_ray_is_the_tournament_that_it_is_here(tmp_path: Path) -> None:
     entries = (str(small_run()), "nash+base_stock", "cost_plus+base_stock")
-    wanted = TournamentOrder(entries, episodes=32, runs=tmp_path, name="here", processes=1)
-    here = run_tournament(wanted, Console(quiet=True))
-    there = run_tournament(replace(wanted, name="there", processes=2, ray="auto"), Console(quiet=True))
+    here = tournament(entries, episodes=32, runs=tmp_path, name="here", processes=1).folder
+    there = tournament(entries, episodes=32, runs=tmp_path, name="there", processes=2, ray="auto").folder
     cells = sorted(path.name for path in (here / "cells").iterdir())
     assert sorted(path.name for path in (there / "cells").iterdir()) == cells
     for name in cells:
@@ -74,7 +72,7 @@ def test_a_tournament_on_ray_is_the_tournament_that_it_is_here(tmp_path: Path) -
 
 def test_a_ray_that_cannot_be_reached_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--ray 127\.0\.0\.1:9: cannot be reached"):
-        tune(tune_order(tmp_path, "t", ray="127.0.0.1:9"), Console(quiet=True))
+        carry_out(tune, tune_order(tmp_path, "t", ray="127.0.0.1:9"))
 
 
 @pytest.fixture(name="address")
@@ -107,7 +105,7 @@ def _address(tmp_path: Path) -> Iterator[str]:
 def test_seeds_on_a_ray_that_runs_already_are_the_runs_that_they_are_alone(address: str, tmp_path: Path) -> None:
     """In a process of its own: Ray reads its token once."""
     words = ["train", DUOPOLY, "--seeds", 2, "--device", "cpu", "--runs", tmp_path, "--name", "seeds", "--ray", address]
-    command = [sys.executable, "-m", "policies.cli.main", *map(str, words)]
+    command = [sys.executable, "-m", "policies.cli", *map(str, words)]
     for change in SMALL:
         command += ["--set", change]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from rich.console import Console
@@ -19,7 +20,8 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.best_response import best_response
 from market.theory.price_game import PriceGame
-from policies.config.run import load_run
+from policies.config.orders import ReproduceOrder
+from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.calvano import run as module
@@ -31,10 +33,11 @@ from policies.studies.calvano.deep import (
     train_pair,
 )
 from policies.studies.calvano.findings import Contender, Finding, find, path_figures
-from policies.studies.calvano.run import ReproduceOrder, reproduce
+from policies.studies.calvano.run import reproduce
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
 from policies.studies.calvano.view import draw_impulse, sparkline, with_interval
+from tests.helpers.orders import carry_out
 
 ROOT = Path(__file__).parents[2]
 CALVANO = ROOT / "configs" / "calvano.yaml"
@@ -46,14 +49,14 @@ def told(order: ReproduceOrder, width: int = 140) -> tuple[Path, str]:
     """Carry an order out; the folder and what was printed."""
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     try:
-        return reproduce(order, console), console.export_text()
+        return carry_out(reproduce, order, console).folder, console.export_text()
     finally:
         console.file.close()
 
 
 def an_order(runs: Path, **changes: Any) -> ReproduceOrder:
-    quick = ReproduceOrder(sessions=3, seeds=2, budget=2_000, beta=2e-3, changes=QUICK, runs=runs, command="typed")
-    return replace(quick, **changes)
+    quick = ReproduceOrder("calvano", sessions=3, seeds=2, budget=2_000, beta=2e-3, changes=QUICK, runs=runs)
+    return attrs.evolve(quick, command="typed", **changes)
 
 
 @cache
@@ -84,7 +87,7 @@ def test_a_rules_table_is_what_the_rule_says() -> None:
 def test_a_networks_table_is_what_it_plays_in_the_market(learner: str) -> None:
     from policies.training.run import TrainingRun
 
-    config = deep_config(load_run(CALVANO, QUICK), learner, 0.9, 3_000)
+    config = deep_config(read_config(CALVANO, QUICK), learner, 0.9, 3_000)
     training = TrainingRun(config, 1, "cpu")
     while training.play.done < 3_000:
         training.play.play_period()
@@ -100,7 +103,9 @@ def test_a_networks_table_is_what_it_plays_in_the_market(learner: str) -> None:
 
 
 def test_learners_are_given_the_grid_and_the_discount_factor() -> None:
-    config = deep_config(load_run(CALVANO, ("market.sellers.0.actions=box", "learners.a2c.lr=0.01")), "a2c", 0.35, 777)
+    config = deep_config(
+        read_config(CALVANO, ("market.sellers.0.actions=box", "learners.a2c.lr=0.01")), "a2c", 0.35, 777
+    )
     assert [seller.actions for seller in config.market.sellers] == ["grid", "grid"]
     assert config.seats == {"first": "a2c", "second": "a2c"} and config.training.budget == 777
     assert config.learners == {"a2c": {"lr": 0.01, "gamma": 0.35}}
@@ -109,7 +114,7 @@ def test_learners_are_given_the_grid_and_the_discount_factor() -> None:
 @pytest.mark.parametrize("change", ["market.customers.weekly=[1, 2]", "market.customers.mode=sampled"])
 def test_networks_that_see_more_than_prices_are_refused(change: str) -> None:
     with pytest.raises(UserError, match="--seeds 0"):
-        refuse_more_than_prices(load_run(CALVANO, (change,)).market)
+        refuse_more_than_prices(read_config(CALVANO, (change,)).market)
 
 
 # ------------------------------------------------------------------------------------ the command
@@ -168,7 +173,7 @@ def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkey
     monkeypatch.setattr(module, "train_pair", stop)
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file, pytest.raises(KeyboardInterrupt, match="cut: tabular, δ 0.9$"):
-        reproduce(an_order(tmp_path, name="cut", delta=0.9), console)
+        carry_out(reproduce, an_order(tmp_path, name="cut", delta=0.9), console)
     assert "tabular, δ 0.9" in console.export_text()
     results = json.loads((tmp_path / "cut" / "results.json").read_text())
     assert [row["sellers"] for row in results["findings"]] == ["tabular-0.9"]
@@ -178,12 +183,12 @@ def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkey
     ("changes", "message"),
     [
         ({"what": "klein"}, "klein: unknown experiment; known: calvano"),
-        ({"delta": 1.0}, "--delta: must be less than 1"),
-        ({"alpha": 0.0}, "--alpha: must be greater than 0"),
-        ({"initial": "one"}, "--initial: must be 'payoff' or 'zero'"),
+        ({"delta": 1.0}, "--delta: must be a number from 0 to below 1"),
+        ({"alpha": 0.0}, "--alpha: must be a number between 0 and 1"),
+        ({"initial": "one"}, "--initial: must be payoff or zero"),
         ({"sessions": 0}, "--sessions: must be at least 1, got 0"),
-        ({"seeds": -1}, "--seeds -1: must be at least 0"),
-        ({"budget": 0}, "--budget 0: must be at least 1"),
+        ({"seeds": -1}, "--seeds: must be a whole number >= 0"),
+        ({"budget": 0}, "--budget: must be at least 1"),
         ({"sessions": 10**9}, "--sessions: 1000000000 tables of 128 numbers do not fit"),
         ({"config": ROOT / "configs" / "monopoly.yaml", "changes": ()}, "needs two or more"),
         ({"config": ROOT / "configs" / "duopoly.yaml", "changes": ()}, "inventory: make_to_order"),
@@ -200,10 +205,10 @@ def test_mistakes_are_refused_before_a_folder_is_made(tmp_path: Path, changes: d
 
 
 def test_the_papers_experiment_alone_has_figures_to_compare_with() -> None:
-    assert module._expected(ReproduceOrder(), TabularOptions()) == ("0.86 ± .02", "0.13 ± .02")
-    assert module._expected(ReproduceOrder(alpha=0.2), TabularOptions(alpha=0.2)) == ("", "")
-    assert module._expected(ReproduceOrder(changes=SMALL), TabularOptions()) == ("", "")
-    assert module._expected(ReproduceOrder(), TabularOptions(delta=0.5)) == ("", "")
+    assert module._expected(ReproduceOrder("calvano"), TabularOptions()) == ("0.86 ± .02", "0.13 ± .02")
+    assert module._expected(ReproduceOrder("calvano", alpha=0.2), TabularOptions(alpha=0.2)) == ("", "")
+    assert module._expected(ReproduceOrder("calvano", changes=SMALL), TabularOptions()) == ("", "")
+    assert module._expected(ReproduceOrder("calvano"), TabularOptions(delta=0.5)) == ("", "")
 
 
 # ------------------------------------------------------------------------------------ what is shown

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from market.errors import UserError
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
 from policies.studies.exploit.best_response import ResponseTraining, score
@@ -47,7 +47,7 @@ def test_the_same_seed_trains_the_same_response() -> None:
 
 
 def market_of(path: Path, changes: tuple[str, ...], *rules: str) -> tuple[RunConfig, list[Seller]]:
-    config = load_run(path, changes)
+    config = read_config(path, changes)
     return config, [build(text, config.market, seat) for seat, text in enumerate(rules)]
 
 

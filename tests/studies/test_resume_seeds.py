@@ -21,12 +21,11 @@ from policies.cli.main import main
 from policies.storage.training_state import RunState, locked
 from policies.studies.multi_seed import run as seeds_course
 from policies.studies.multi_seed.folder import read_folder
-from policies.studies.multi_seed.run import ResumeSeeds, WorkerOptions, resume_seeds, train_seeds
+from policies.studies.multi_seed.run import WorkerOptions, resume_seeds, train_seeds
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, run_name
 from policies.training import loop
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
-from policies.training.train import TrainOrder
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners, weights
 from tests.training.test_resume import Killed, killed_at
 
@@ -41,15 +40,16 @@ def begin_seeds(
 ) -> tuple[Path, str]:
     """Train both seeds; the folder and what was printed."""
     said = Console(file=io.StringIO(), width=300)
-    order = TrainOrder(config, device="cpu", name=name, runs=config.parent / "runs", keeping=keeping)
-    folder = train_seeds(order, len(SEEDS), means, said)
+    given: dict[str, Any] = {"device": "cpu", "name": name, "runs": config.parent / "runs", "console": said}
+    given |= {"checkpoint_every": keeping.every, "on_nan": keeping.on_nan}
+    folder = train_seeds(config, seeds=len(SEEDS), **given, **vars(means)).folder
     return folder, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def go_on(folder: Path, means: WorkerOptions = HERE, **order: Any) -> str:
     """Resume; what was printed."""
     said = Console(file=io.StringIO(), width=300)
-    assert resume_seeds(ResumeSeeds(folder, **order), means, said) == folder
+    assert resume_seeds(folder, console=said, **order, **vars(means)).folder == folder
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -204,7 +204,7 @@ def test_a_worker_that_had_not_said_what_its_run_is_begins_it_again(config: Path
     (folder / run_name(0) / "checkpoints").mkdir(parents=True)
     shutil.copy(folder / "settings.yaml", folder / run_name(0) / "config.yaml")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        killed_at(seeds_course, "judge", 1, patch)
+        killed_at(seeds_course, "evaluate", 1, patch)
         go_on(folder)
     assert not resumed(folder / run_name(0)) and (folder / run_name(0) / "evaluation.json").exists()
 
@@ -270,8 +270,8 @@ def test_the_folder_knows_what_it_was_begun_with(config: Path, monkeypatch: pyte
         lambda several, keeping, means, console: given.append((keeping, means)),
     )
     go_on(folder, WorkerOptions())
-    go_on(folder, WorkerOptions(2), every=0.0, on_nan="stop")
-    assert given == [(keeping, WorkerOptions(3)), (CheckpointOptions(0.0, "stop"), WorkerOptions(2))]
+    go_on(folder, WorkerOptions(2), checkpoint_every=1e-9, on_nan="stop")
+    assert given == [(keeping, WorkerOptions(3)), (CheckpointOptions(1e-9, "stop"), WorkerOptions(2))]
     assert read_folder(folder).plan.seeds == SEEDS
 
 

@@ -18,8 +18,10 @@ from market.demand.logit import Logit, elasticities, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
-from policies.config.run import RunConfig, load_run
-from policies.studies.theory.view import show_theory, theory
+from policies.cli.main import main
+from policies.config.run import RunConfig, read_config
+from policies.studies.theory.run import theory
+from policies.studies.theory.view import show_theory
 from tests.sellers.test_fixed import duopoly
 from tests.theory.test_optimum import zipkin
 
@@ -40,7 +42,7 @@ def run_of(spec: MarketSpec) -> RunConfig:
 
 @pytest.mark.parametrize("name", ["calvano", "monopoly", "duopoly", "orange_juice"])
 def test_every_configuration_is_shown_within_100_columns(name: str) -> None:
-    config = load_run(CONFIGS / f"{name}.yaml")
+    config = read_config(CONFIGS / f"{name}.yaml")
     text, report = shown(config)
     assert max(len(line) for line in text.splitlines()) <= 100
     assert all(seller in text for seller in config.market.names)
@@ -50,7 +52,7 @@ def test_every_configuration_is_shown_within_100_columns(name: str) -> None:
 
 
 def test_calvanos_figures() -> None:
-    text, report = shown(load_run(CONFIGS / "calvano.yaml"))
+    text, report = shown(read_config(CONFIGS / "calvano.yaml"))
     assert report["nash"]["price"] == pytest.approx([1.4729, 1.4729], abs=1e-4)
     assert report["joint"]["price"] == pytest.approx([1.9250, 1.9250], abs=1e-4)
     assert "1.4729" in text and "1.9250" in text
@@ -120,7 +122,7 @@ def test_without_nash_prices_the_rest_is_still_shown() -> None:
 
 
 def test_what_no_exact_solution_covers_says_why_and_what_to_do() -> None:
-    config = load_run(CONFIGS / "orange_juice.yaml")
+    config = read_config(CONFIGS / "orange_juice.yaml")
     text, report = shown(config, seat="tropicana")
     flat = " ".join(text.split())
     assert "tropicana: no exact optimum, since events (market.sellers.*.event_frequency) are seen and last" in flat
@@ -156,7 +158,8 @@ def test_a_price_outside_the_range_is_marked() -> None:
 
 def test_the_command_writes_what_it_prints_and_nothing_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "theory.json"
-    theory(CONFIGS / "monopoly.yaml", ("market.sellers.shop.lead_time=0",), prices=5, json=file)
+    given = ["--set", "market.sellers.shop.lead_time=0", "--prices", "5", "--json", str(file)]
+    assert main(["theory", str(CONFIGS / "monopoly.yaml"), *given]) == 0
     assert "The exact optimum: profit a day" in capsys.readouterr().out
     assert json.loads(file.read_text())["exact"]["shop"]["prices"] == 5
     with pytest.raises(UserError, match="exists already and is not written over"):

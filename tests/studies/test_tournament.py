@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 import yaml
@@ -26,16 +26,18 @@ from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from policies.common.parallel import local as engine_local
 from policies.common.seeding import row_seed
+from policies.config.orders import TournamentOrder
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import saved_sellers
 from policies.studies.tournament.entries import gather
 from policies.studies.tournament.play import cell_path, read_cell, seat_of
-from policies.studies.tournament.run import TournamentOrder, run_tournament, tournament_summary
+from policies.studies.tournament.run import tournament, tournament_summary
 from policies.studies.tournament.schedule import plan
 from policies.studies.tournament.view import equilibrium_words, how, print_tournament
 from tests.helpers.markets import a_market
+from tests.helpers.orders import carry_out
 from tests.helpers.small_run import DUOPOLY, ROOT, train_small
 from tests.helpers.untrained_run import untrained_run
 
@@ -69,7 +71,11 @@ def said(console: Console) -> str:
 
 def an_order(config: Path | None, runs: Path, *entries: str, **changes: Any) -> TournamentOrder:
     given: dict[str, Any] = {"episodes": 24, "processes": 1} | changes
-    return TournamentOrder(entries or RULES, config, runs=runs, **given)
+    return TournamentOrder(entries or RULES, config=config, runs=runs, **given)
+
+
+def run_tournament(order: TournamentOrder, console: Console) -> Path:
+    return Path(carry_out(tournament, order, console).folder)
 
 
 def bits(folder: Path) -> dict[str, bytes]:
@@ -522,7 +528,7 @@ def test_a_worker_ended_from_outside_is_a_message_and_finished_cells_stay(
 def test_a_policy_that_fails_in_a_worker_ends_the_tournament(tmp_path: Path) -> None:
     run = two_runs(tmp_path)[0]
     order = an_order(None, tmp_path, str(run), "nash+base_stock", episodes=8, processes=2, name="cup")
-    folder = run_tournament(replace(order, processes=1), quiet())
+    folder = run_tournament(attrs.evolve(order, processes=1), quiet())
     cell_path(folder, (0, 0)).unlink()
     cell_path(folder, (0, 1)).unlink()
     (folder / "sellers" / "1.pt").write_bytes(b"nonsense")
@@ -545,7 +551,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(tmp_path: Path) -> 
     command = [
         sys.executable,
         "-m",
-        "policies.cli.main",
+        "policies.cli",
         "tournament",
         "nash+base_stock",
         "cost_plus+base_stock",

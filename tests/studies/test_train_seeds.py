@@ -24,19 +24,20 @@ from market.metrics.summary import episode_profit
 from policies.cli.main import main
 from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
-from policies.evaluation.entrants import EvaluateOrder, find_subjects
+from policies.config.orders import EvaluateOrder
+from policies.evaluation.entrants import find_subjects
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
 from policies.studies.multi_seed import run as module
 from policies.studies.multi_seed.cross_play import gap
-from policies.studies.multi_seed.run import WorkerOptions, train_seeds
+from policies.studies.multi_seed.run import train_seeds
 from policies.studies.multi_seed.worker import SeedsSetup, run_name
-from policies.training.train import TrainOrder
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 
 
-def order(runs: Path, **options: Any) -> TrainOrder:
-    return TrainOrder(DUOPOLY, device="cpu", changes=SMALL, name="seeds", runs=runs, **options)
+def train_some(runs: Path, seeds: int, processes: int, **options: Any) -> Path:
+    given: dict[str, Any] = {"device": "cpu", "changes": SMALL, "name": "seeds", "runs": runs}
+    return train_seeds(DUOPOLY, seeds=seeds, processes=processes, **given | options).folder
 
 
 def metrics(run: Path) -> list[list[str]]:
@@ -47,7 +48,7 @@ def metrics(run: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_seeds(order(tmp_path_factory.mktemp("seeds")), 2, WorkerOptions(2), Console(quiet=True))
+    return train_some(tmp_path_factory.mktemp("seeds"), 2, 2)
 
 
 def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
     monkeypatch.setattr(module, "work", one_fails)
     console = Console(record=True, width=150, file=io.StringIO())
     with pytest.raises(UserError) as stop:
-        train_seeds(order(tmp_path), 3, WorkerOptions(1), console)
+        train_some(tmp_path, 3, 1, console=console)
     folder = tmp_path / "seeds"
     assert str(stop.value) == (
         f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and judged in {folder}; bazaar train --resume "
@@ -163,13 +164,12 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
 def test_where_all_seeds_fail_that_is_the_message(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "work", all_fail)
     with pytest.raises(UserError, match=r"seed 0 failed: seats\.left: dqn diverged\nseed 1 failed"):
-        train_seeds(order(tmp_path), 2, WorkerOptions(1), Console(quiet=True))
+        train_some(tmp_path, 2, 1)
 
 
 def test_nothing_is_written_for_a_configuration_that_cannot_be_trained(tmp_path: Path) -> None:
-    wrong = TrainOrder(DUOPOLY, changes=("learners.dqn.gamma=2",), name="seeds", runs=tmp_path)
     with pytest.raises(UserError, match="learners.dqn.gamma"):
-        train_seeds(wrong, 2, WorkerOptions(2), Console(quiet=True))
+        train_some(tmp_path, 2, 2, changes="learners.dqn.gamma=2")
     assert not list(tmp_path.iterdir())
 
 
@@ -179,7 +179,7 @@ def heed_ctrl_c() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_leaves_what_was_learned(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "policies.cli.main", "train", str(DUOPOLY), "--seeds", "2", "--processes", "2"]
+    command = [sys.executable, "-m", "policies.cli", "train", str(DUOPOLY), "--seeds", "2", "--processes", "2"]
     command += ["--runs", str(tmp_path), "--name", "seeds", *(word for change in SMALL for word in ("--set", change))]
     command += ["--budget", "50000000", "--set", "training.evaluations=2000"]
     with open(tmp_path / "errors", "w") as errors:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import attrs
 import numpy as np
 import pytest
 import yaml
@@ -16,14 +17,16 @@ from market.errors import UserError
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Listener, Say, Work
 from policies.config.learners import DDPGOptions, DQNOptions
-from policies.config.run import load_run, parse_run
+from policies.config.orders import TuneOrder
+from policies.config.run import parse_run, read_config
 from policies.config.search_space import flatten
 from policies.studies.tuning import study as tune_study
-from policies.studies.tuning.run import TuneOrder, tune
+from policies.studies.tuning.run import tune as tune_command
 from policies.studies.tuning.space import search_space
 from policies.studies.tuning.study import Study, best_of, open_study, outcomes, search
 from policies.studies.tuning.trial import Pair, TrialSetup, summed_up
 from policies.training.run import TrainingRun
+from tests.helpers.orders import carry_out
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL
 
 LITTLE = tuple(change for change in SMALL if "budget" not in change and "competitors" not in change)
@@ -35,6 +38,10 @@ def order(runs: Path, name: str, **options: Any) -> TuneOrder:
     given: dict[str, Any] = {"trials": 3, "batch": 2, "budget": 6000, "processes": 1, "device": "cpu"}
     changes = options.pop("changes", LITTLE + SPACE)
     return TuneOrder((DUOPOLY,), name=name, runs=runs, changes=changes, **given | options)
+
+
+def tune(order: TuneOrder, console: Console) -> Path:
+    return Path(carry_out(tune_command, order, console).folder)
 
 
 def quiet() -> Console:
@@ -53,9 +60,9 @@ def test_keys_may_be_nested_or_joined() -> None:
     nested = {"learners": {"dqn": {"lr": {"log": [1, 2]}}}, "seats": {"left": {"gamma": {"choice": [1, 2]}}}}
     joined = {"learners.dqn.lr": {"log": [1, 2]}, "seats.left": {"gamma": {"choice": [1, 2]}}}
     assert flatten(nested) == flatten(joined) != {}
-    config = load_run(DUOPOLY, SPACE)
+    config = read_config(DUOPOLY, SPACE)
     assert parse_run(config.dump(), "again") == config
-    assert "tune" not in load_run(DUOPOLY).dump()
+    assert "tune" not in read_config(DUOPOLY).dump()
 
 
 def test_options_that_take_whole_numbers_get_whole_numbers() -> None:
@@ -64,7 +71,7 @@ def test_options_that_take_whole_numbers_get_whole_numbers() -> None:
         "tune.learners.dqn.batch_size={log: [1e2, 1e3]}",
     )
     changes += ("tune.learners.dqn.gamma={range: [0, 0.99]}", "tune.learners.dqn.hidden={choice: [[8], [8, 8]]}")
-    found = search_space({"duopoly": load_run(DUOPOLY, changes)})
+    found = search_space({"duopoly": read_config(DUOPOLY, changes)})
     kinds = {path: type(one).__name__ for path, one in found.items()}
     assert kinds == {
         "learners.dqn.report_every": "IntDistribution",
@@ -111,7 +118,7 @@ def test_gains_are_summed_over_seeds_and_then_configurations() -> None:
 def by_hand(seed: int, lr: float, tau: float) -> float:
     """The objective from a training run's own scores and what the line-up's rules earn in the learners' seats."""
     changes = (*LITTLE, "training.budget=6000", f"learners.dqn.lr={lr!r}", f"learners.ddpg.tau={tau!r}")
-    training = TrainingRun(load_run(DUOPOLY, changes), seed, "cpu")
+    training = TrainingRun(read_config(DUOPOLY, changes), seed, "cpu")
     best: dict[int, float] = {}
     for until in (2000, 4000, 6000):
         while training.play.done < until:
@@ -132,7 +139,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_trials_value_is_the_mean_over_seeds_of_what_training_scores(straight: Path) -> None:
     first, second, *_ = rows(straight)
-    config = load_run(DUOPOLY)
+    config = read_config(DUOPOLY)
     assert (
         float(first["learners.dqn.lr"]) == DQNOptions().lr and float(first["learners.ddpg.tau"]) == DDPGOptions().tau
     ), config.learners
@@ -144,7 +151,7 @@ def test_a_trials_value_is_the_mean_over_seeds_of_what_training_scores(straight:
 
 def test_the_best_trials_configuration_can_be_trained(straight: Path) -> None:
     best = max((row for row in rows(straight) if row["state"] == "done"), key=lambda row: float(row["objective"]))
-    config = load_run(straight / "best.yaml")
+    config = read_config(straight / "best.yaml")
     assert config.learners["dqn"]["lr"] == float(best["learners.dqn.lr"])
     assert config.learners["ddpg"]["tau"] == float(best["learners.ddpg.tau"])
     assert TrainingRun(config, 0, "cpu").play.learners[0].network is not None
@@ -192,11 +199,11 @@ def test_one_set_of_options_over_two_configurations_each_by_its_own_reference(tm
     changes = (*LITTLE, "tune.learners.ddpg.lr={choice: [1e-3, 1e-2]}", "tune.learners.dqn.lr={choice: [1e-3, 1e-2]}")
     changes = tuple(change for change in changes if "line_ups" not in change)
     wanted = order(tmp_path, "both", trials=1, learner="ddpg", over_seeds="worst", changes=changes)
-    folder = tune(TuneOrder(**{**vars(wanted), "configs": (DUOPOLY, MONOPOLY)}), quiet())
+    folder = tune(attrs.evolve(wanted, configs=(DUOPOLY, MONOPOLY)), quiet())
     (row,) = rows(folder)
     gains = [float(row["duopoly/seed0"]), float(row["monopoly/seed0"])]
     assert float(row["objective"]) == pytest.approx(np.mean(gains)) and "learners.dqn.lr" not in row
-    assert load_run(folder / "best-duopoly.yaml").seats == {"left": "ddpg", "right": "ddpg"}
+    assert read_config(folder / "best-duopoly.yaml").seats == {"left": "ddpg", "right": "ddpg"}
     assert yaml.safe_load((folder / "best-monopoly.yaml").read_text())["seats"] == {"shop": "ddpg"}
 
 
@@ -242,7 +249,7 @@ class _Renumbered(Listener):
 
 
 def studied(seed: int, engine: Any, trials: int = 40) -> Study:
-    space = search_space({"duopoly": load_run(DUOPOLY, ("tune.learners.dqn.lr={log: [1e-6, 1]}",))})
+    space = search_space({"duopoly": read_config(DUOPOLY, ("tune.learners.dqn.lr={log: [1e-6, 1]}",))})
     study = open_study("sqlite:///:memory:", "s", space, seed, 8, 4, {"learners.dqn.lr": 0.5})
     setup = TrialSetup((), (0,), 4, False, False, "cpu")
     search(study, setup, trials, engine, lambda trial, rung: None, lambda trial, outcome: None)

@@ -12,19 +12,18 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
-from policies.config.run import load_run
+from policies.config.run import read_config
 from policies.storage.training_state import RunState, unpack
 from policies.training import loop
-from policies.training.checkpointing import CheckpointOptions
 from policies.training.divergence import Diverged, play_period, unsound
-from policies.training.resume import ResumeOrder, resume
+from policies.training.resume import resume
 from policies.training.run import TrainingRun
-from policies.training.train import TrainOrder, train
+from policies.training.train import train
 from tests.helpers.real_runs import metrics, three_learners, weights
 
 
 def new(folder: Path, **learners: Any) -> TrainingRun:
-    return TrainingRun(load_run(three_learners(folder, 9_600, **learners)), 0, "cpu")
+    return TrainingRun(read_config(three_learners(folder, 9_600, **learners)), 0, "cpu")
 
 
 def first_weight(training: TrainingRun, seat: int) -> torch.Tensor:
@@ -77,10 +76,9 @@ def spoil(patch: pytest.MonkeyPatch, calls: list[int], seat: int = 2) -> None:
 
 def run_with(tmp_path: Path, on_nan: Any, **learners: Any) -> tuple[Path, str]:
     said = Console(file=io.StringIO(), width=400)
-    keeping = CheckpointOptions(every=1e-9, on_nan=on_nan)
     config = three_learners(tmp_path, 9_600, **learners)
-    order = TrainOrder(config, device="cpu", name="run", runs=tmp_path / "runs", keeping=keeping)
-    return train(order, said), said.file.getvalue()  # type: ignore[attr-defined]
+    given = {"checkpoint_every": 1e-9, "on_nan": on_nan, "console": said}
+    return train(config, device="cpu", name="run", runs=tmp_path / "runs", **given).folder, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_run_stops_and_names_the_seat_the_step_and_the_last_good_checkpoint(
@@ -98,7 +96,7 @@ def test_a_run_stops_and_names_the_seat_the_step_and_the_last_good_checkpoint(
     for path in RunState(run).files():
         assert_finite(unpack(path.read_bytes())["training"]["play"]["seats"])
     monkeypatch.undo()
-    resume(ResumeOrder(run), Console(file=io.StringIO()))  # what was spoiled was not the learner's own doing
+    resume(run)  # what was spoiled was not the learner's own doing
     assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())
 
 
@@ -121,7 +119,7 @@ def test_rollback_goes_back_and_halves_that_learners_rate_for_good(
     rows = metrics(run)
     assert rows[rows["metric"] == "rollbacks"]["value"].tolist() == [1.0, 2.0]
     rates = rows[rows["metric"] == "learning_rate"].groupby("seller")["value"].last()
-    built = TrainingRun(load_run(run / "config.yaml"), 0, "cpu").play.learners
+    built = TrainingRun(read_config(run / "config.yaml"), 0, "cpu").play.learners
     assert rates["c"] == 0.25 * built[2].options.lr and rates["a"] == built[0].options.lr
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from market.errors import UserError
 from policies.evaluation.run_sellers import frozen_run
 from policies.sellers.mixture import MixtureSeller
 from policies.storage.run_folder import saved_sellers
-from policies.studies.exploit.run import ExploitOrder, exploit
+from policies.studies.exploit.run import exploit
 from tests.helpers.small_run import small_run, train_small
 
 CHANGES = {
@@ -46,8 +44,7 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
         assert len(rounds) == 2 and conv.item() == rounds[-1]["nash_conv"]
         mixed = frozen_run(folder, "mixture")
         assert all(isinstance(seller, MixtureSeller) for seller in mixed.sellers)
-        order = ExploitOrder(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture")
-        found = exploit(order, Console(file=io.StringIO(), width=130))
+        found = exploit(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture").regrets
         assert [one.seller for one in found] == ["left", "right"] and all(one.bound.value >= 0 for one in found)
 
 

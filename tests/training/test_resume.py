@@ -25,8 +25,8 @@ from policies.storage.training_state import RunState, locked, unpack
 from policies.training import checkpointing, loop
 from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
-from policies.training.resume import ResumeOrder, resume
-from policies.training.train import TrainOrder, train
+from policies.training.resume import resume
+from policies.training.train import train
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners
 
 OFTEN = CheckpointOptions(every=1e-9)
@@ -55,14 +55,15 @@ def begin(config: Path, name: str, keeping: CheckpointOptions = OFTEN, **more: A
     """Train; the run's folder and what was printed."""
     said = Console(file=io.StringIO(), width=300)
     runs = config.parent / "runs"
-    run = train(TrainOrder(config, device="cpu", name=name, runs=runs, keeping=keeping, **more), said)
+    more |= {"checkpoint_every": keeping.every, "on_nan": keeping.on_nan}
+    run = train(config, device="cpu", name=name, runs=runs, console=said, **more).folder
     return run, said.file.getvalue()  # type: ignore[attr-defined]
 
 
 def go_on(run: Path, **order: Any) -> str:
     """Resume; what was printed."""
     said = Console(file=io.StringIO(), width=300)
-    assert resume(ResumeOrder(run, **order), said) == run
+    assert resume(run, console=said, **order).folder == run
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -116,7 +117,7 @@ def test_a_run_is_cut_off_twice_and_what_it_wrote_in_between_is_not_there_twice(
     for attempt in range(3):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "assess", 1, patch, True)
-            go_on(run) if attempt else begin(config, run.name, CheckpointOptions(every=1e6))
+            go_on(run) if attempt else begin(config, run.name, CheckpointOptions(every=9e5))
     assert len(list(run.glob("events.out.tfevents.*"))) >= 2
     go_on(run)
     assert_the_same(run, whole)
@@ -284,7 +285,7 @@ def test_other_versions_are_named(cut: Path, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch, pytest.raises(Killed):
         said = Console(file=io.StringIO(), width=300)
         killed_at(loop, "play_period", 1, patch)
-        resume(ResumeOrder(cut), said)
+        resume(cut, console=said)
     assert "warning: not the versions that the run began with (torch 1.0 -> " in said.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -96,6 +96,38 @@ def _plain(value: object) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
+def register_rule(name: str, options: type[PricingRule | ReplenishmentRule]) -> None:
+    """Let rules name one of your own: a class of its options, which says in ``bind`` (and ``usual``) what it does.
+
+    It is known in this process, not in those that train several seeds, play tournaments or search options.
+
+    Raises :class:`UserError` for a name that is taken, or that no text of rules could hold.
+
+    Example::
+
+        from market.spec.models import MarketSpec
+        from policies import build_rule, register_rule
+        from policies.sellers.rules.pricing import PricingRule
+
+        class Round(PricingRule):
+            def usual(self, seat):
+                return float(round(seat.middle))
+
+        register_rule("round", Round)
+        seller = build_rule("round+base_stock", MarketSpec.load("duopoly"), seat=0)
+        print(seller.label)
+    """
+    if re.fullmatch("[A-Za-z_]+", name) is None:
+        raise UserError(f"{name}: must be letters and underscores")
+    if name in PRICING or name in REPLENISHMENT:
+        raise UserError(f"{name}: there is a rule of that name")
+    options.rule = name
+    if issubclass(options, PricingRule):
+        PRICING[name] = options
+    else:
+        REPLENISHMENT[name] = options
+
+
 def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = None) -> Rules:
     """Read rules from text or a mapping; with ``spec``, complete them for that market.
 

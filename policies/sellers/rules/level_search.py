@@ -55,8 +55,12 @@ def build(
 
     Example::
 
-        seller = build("undercut(step=0.05)+base_stock(level=best)", spec, seat=0)
-        price, order, memory = seller.act(view, seller.start(markets))
+        from market.spec.models import MarketSpec
+        from policies import build_rule
+
+        spec = MarketSpec.load("duopoly")
+        seller = build_rule("undercut(step=0.05)+base_stock(level=best)", spec, seat=0)
+        print(seller.label)  # with the level that was found
     """
     where = where or f"seats.{spec.names[seat]}"
     parsed = parse_rules(rules, where, spec)

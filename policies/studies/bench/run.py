@@ -6,14 +6,13 @@ second or less; other programs on the machine make it too low, so the load avera
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -22,9 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from market.errors import UserError
-from policies.common.console import terminal
-from policies.storage.run_folder import write_json
-from policies.studies.bench import bench_profile
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
+from policies.common.results import Records
+from policies.config.command import ordered_by
+from policies.config.orders import BenchOrder
 from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.workloads import COPIES, PLENTY, Work
 
@@ -48,7 +49,7 @@ FIGURES: dict[str, Figure] = {
         "step, one first choice in five sold out", 12e6, lambda: bench_work.plain(3.6, 4, whole=False)
     ),
     "batch_full": Figure("step, observe, reset", 5e6, lambda: bench_work.plain(4.0, PLENTY, whole=True)),
-    "orange_juice": Figure("step, observe, reset of configs/orange_juice.yaml", 2e6, bench_work.orange_juice),
+    "orange_juice": Figure("step, observe, reset of the built-in orange_juice", 2e6, bench_work.orange_juice),
     "parallel_env": Figure("one PettingZoo market of 2 sellers", 50e3, bench_work.parallel_market),
     "supersuit": Figure(f"the same, {COPIES} copies through concat_vec_envs_v1", None, bench_work.supersuit),
     "training": Figure("DQN, A2C and DDPG learn at once", 120e3, bench_work.training),
@@ -73,37 +74,42 @@ def measure(work: Work, seconds: float) -> dict[str, Any]:
     return result | {"repeats": len(speeds), "note": work.note()}
 
 
-def run_bench(
-    seconds: float = 3.0, only: Sequence[str] | None = None, json: Path | None = None, profile: bool = False
-) -> dict[str, Any]:
-    """Carry out `bazaar bench`: measure, print the table, write JSON; returns what was written.
+@dataclass(frozen=True)
+class BenchResult(Records):
+    """How fast it is here; ``report`` is what its JSON has, with the machine and the ratios."""
 
-    ``profile``: where the time of training goes, in place of the figures.
+    report: dict[str, Any]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a figure: the median, seller-periods a second, and what it lies between."""
+        return [{"figure": key} | self.report[key] for key in FIGURES if key in self.report]
+
+
+@ordered_by(BenchOrder)
+def bench(order: BenchOrder) -> BenchResult:
+    """Carry out `bazaar bench`: measure, print the table, write JSON.
 
     Raises:
-        UserError: an unknown key, no time, or a file that cannot be written, before anything is measured.
+        UserError: an unknown key, or a file that cannot be written, before anything is measured.
+
+    Example::
+
+        from policies import bench
+
+        print(bench(only="batch", seconds=0.1).to_frame()[["figure", "seller_periods_per_second"]])
     """
-    keys = _chosen(only)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise UserError(f"--seconds {seconds}: must be a time above 0")
-    if json is not None:
-        _refuse_unwritable(json)
-    console = terminal()
+    keys = _chosen(order.only)
+    refuse_unwritable(order.json)
+    console = order.console or silent()
     report: dict[str, Any] = {"machine": machine()}
-    if profile:
-        report["profile"] = bench_profile.measure(seconds)
-        report["machine"]["load_average_after"] = _load()
-        bench_profile.show(report["profile"], console)
-        show_machine(report["machine"], console)
-    else:
-        for key in keys:
-            report[key] = _measure_one(key, seconds, console)
-        report["machine"]["load_average_after"] = _load()
-        report["ratios"] = ratios(report)
-        show(report, console)
-    if json is not None:
-        write_json(json, report)
-    return report
+    for key in keys:
+        report[key] = _measure_one(key, order.seconds, console)
+    report["machine"]["load_average_after"] = _load()
+    report["ratios"] = ratios(report)
+    show(report, console)
+    if order.json is not None:
+        write_json(order.json, report)
+    return BenchResult(report)
 
 
 def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
@@ -119,21 +125,11 @@ def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
     return result | {"wanted": figure.wanted}
 
 
-def _chosen(only: Sequence[str] | None) -> list[str]:
-    for key in only or ():
+def _chosen(only: Sequence[str]) -> list[str]:
+    for key in only:
         if key not in FIGURES:
             raise UserError(f"--only {key}: there is no such figure; they are {', '.join(FIGURES)}")
     return [key for key in FIGURES if not only or key in only]
-
-
-def _refuse_unwritable(path: Path) -> None:
-    new = not path.exists()
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot be written ({error.strerror})") from None
-    if new:
-        path.unlink()
 
 
 def machine() -> dict[str, Any]:
@@ -181,10 +177,10 @@ def show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
         console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
-    show_machine(report["machine"], console)
+    _show_machine(report["machine"], console)
 
 
-def show_machine(about: dict[str, Any], console: Console) -> None:
+def _show_machine(about: dict[str, Any], console: Console) -> None:
     """What it was measured on."""
     console.print(
         f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 MARKETS, TRAINING_MARKETS, COPIES = 1024, 256, 16
 BATCH, REPLAY_RATIO, HIDDEN, BUFFER = 256, 0.5, (64, 64), 200_000
 PLAYERS = (("dqn", "grid"), ("a2c", "box"), ("ddpg", "box"))
-ORANGE_JUICE = Path("configs/orange_juice.yaml")
 PLENTY = 1_000_000
 
 
@@ -94,10 +92,8 @@ def plain(ordered: float, stock: int, whole: bool) -> Work:
 
 
 def orange_juice() -> Work:
-    """That config's market with prices near Nash and orders near mean sales; UserError where the file is not."""
-    if not ORANGE_JUICE.is_file():
-        raise UserError(f"{ORANGE_JUICE} is not in this folder: run bazaar bench where it is")
-    spec = MarketSpec.load(ORANGE_JUICE)
+    """The built-in market with prices near Nash and orders near mean sales."""
+    spec = MarketSpec.load("orange_juice")
     price = np.array([1.6 * seller.unit_cost for seller in spec.sellers])
     orders = np.full((1, MARKETS, len(price)), 0.06 * spec.customers.rate)
     return Work(BatchWork(spec, price, orders, whole=True).round)

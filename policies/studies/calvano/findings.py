@@ -116,10 +116,8 @@ def plain_finding(finding: Finding) -> dict[str, Any]:
     row |= {"price": finding.price.mean(axis=0).tolist(), "profit": finding.profit.mean(axis=0).tolist()}
     row |= {"each_profit_gain": finding.gain.tolist(), "each_cycle_length": finding.cycle.tolist()}
     paths = {field.name: path_figures(getattr(impulse, field.name)) for field in fields(impulse)}
-    row["impulse"] = {
-        name: {"mean": mean.tolist(), "half_width": half.tolist()} for name, (mean, half) in paths.items()
-    }
-    return {key: without_nan(value) for key, value in row.items()}
+    row["impulse"] = {name: {"mean": mean, "half_width": half} for name, (mean, half) in paths.items()}
+    return row
 
 
 def path_figures(values: Floats) -> tuple[Floats, Floats]:
@@ -127,12 +125,3 @@ def path_figures(values: Floats) -> tuple[Floats, Floats]:
     flat = values.reshape(len(values), -1)
     half = np.array([interval(column) for column in flat.T]).reshape(values.shape[1:])
     return np.asarray(values.mean(axis=0)), half
-
-
-def without_nan(value: Any) -> Any:
-    """The same with None in place of what is not a number, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -14,12 +14,16 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.loading import parse_model
 from market.theory.price_game import Ints, PriceGame
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.reproduce_bar import PhaseBar
+from policies.common.results import Records, scalars
 from policies.common.seeding import row_seed
-from policies.config.run import RunConfig, load_run
-from policies.storage.run_folder import choose_folder, describe, write_json
+from policies.config.command import ordered_by
+from policies.config.orders import ReproduceOrder
+from policies.config.run import RunConfig, read_config
+from policies.storage.run_folder import choose_folder, describe
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
 from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
 from policies.studies.calvano.strategies import Strategies
@@ -28,31 +32,9 @@ from policies.studies.calvano.view import print_findings, save_impulse
 
 KNOWN = ("calvano",)
 DELTAS = (0.95, 0.35)
-BUDGET = 2_000_000
 STEPS = 2_000_000  # session-periods between two looks at the clock: a fifth of a second
 # By discount factor: profit gain, and re-matched; Calvano et al. (2020) and an independent rewrite.
 EXPECTED = {0.95: ("0.86 ± .02", "0.13 ± .02"), 0.35: ("0.16 ± .03", "")}
-
-
-@dataclass(frozen=True)
-class ReproduceOrder:
-    """What `bazaar reproduce` was asked; the defaults are the paper's experiment. ``delta`` None: 0.95 and 0.35."""
-
-    what: str = "calvano"
-    sessions: int = 100
-    seeds: int = 5
-    budget: int = BUDGET
-    seed: int = 0
-    delta: float | None = None
-    alpha: float = 0.15
-    beta: float = 4e-6
-    initial: str = "payoff"
-    config: Path | None = None
-    changes: tuple[str, ...] = ()
-    json: Path | None = None
-    name: str | None = None
-    runs: Path = Path("runs")
-    command: str = ""
 
 
 @dataclass
@@ -84,12 +66,32 @@ class _Work:
         return {"what": self.order.what, **references, "findings": [plain_finding(one) for one in self.findings]}
 
 
-def reproduce(order: ReproduceOrder, console: Console | None = None) -> Path:
-    """Carry out `bazaar reproduce`: train, look, print the tables; returns the folder with files of everything.
+@dataclass(frozen=True)
+class ReproductionResult(Records):
+    """What was found of each kind of sellers; the ``folder`` has files of everything."""
+
+    folder: Path
+    findings: list[Finding]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a kind of sellers: profit gain, the same re-matched."""
+        return [scalars(plain_finding(one)) for one in self.findings]
+
+
+@ordered_by(ReproduceOrder)
+def reproduce(order: ReproduceOrder) -> ReproductionResult:
+    """Carry out `bazaar reproduce`: train, look, print the tables.
 
     Raises :class:`UserError` for an experiment that is not known, or a market that tables cannot play.
+
+    Example::
+
+        from policies import reproduce
+
+        found = reproduce("calvano", sessions=2, seeds=0, beta=1e-3)
+        print(found.to_frame()[["sellers", "profit_gain"]])
     """
-    console = console or terminal()
+    console = order.console or silent()
     config, options = _read(order)
     refuse_unwritable(order.json)
     folder = choose_folder(order.runs, order.name, Path(f"reproduce-{order.what}"), order.seed)
@@ -107,23 +109,13 @@ def reproduce(order: ReproduceOrder, console: Console | None = None) -> Path:
     if order.json:
         write_json(order.json, work.results())
     console.print(f"all figures, strategy tables and the picture are in {folder}", highlight=False, soft_wrap=True)
-    return folder
-
-
-def default_config(what: str) -> Path:
-    """Where the experiment's configuration lies: below the working directory, or beside the installed code."""
-    if what not in KNOWN:
-        raise UserError(f"{what}: unknown experiment; known: {', '.join(KNOWN)}")
-    for root in (Path(), Path(__file__).resolve().parents[3]):
-        path = root / "configs" / f"{what}.yaml"
-        if path.is_file():
-            return path
-    raise UserError(f"configs/{what}.yaml: is not here; say where it is with --config")
+    return ReproductionResult(folder, work.findings)
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
-    path = default_config(order.what)
-    config = load_run(order.config or path, order.changes)
+    if order.what not in KNOWN:
+        raise UserError(f"{order.what}: unknown experiment; known: {', '.join(KNOWN)}")
+    config = read_config(order.config or order.what, order.changes)
     if len(config.market.sellers) < 2:
         raise UserError(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")
     given = {"alpha": order.alpha, "beta": order.beta, "initial": order.initial}
@@ -136,9 +128,6 @@ def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
 
 def _check(order: ReproduceOrder, config: RunConfig, game: PriceGame) -> None:
     """Before a folder is made: what cannot be done is refused now and not after a phase."""
-    for name, least in (("seeds", 0), ("budget", 1)):
-        if getattr(order, name) < least:
-            raise UserError(f"--{name} {getattr(order, name)}: must be at least {least}")
     try:
         refuse_too_many(game, order.sessions)
     except UserError as problem:

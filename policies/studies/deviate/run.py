@@ -14,11 +14,15 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
+from policies.config.orders import DeviateOrder
 from policies.evaluation.compare import interval
 from policies.evaluation.run_sellers import RunSellers, analysis_path, frozen_run, refuse_different_markets
 from policies.sellers.rules.base import Seat, place
@@ -26,30 +30,13 @@ from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import Optimal
 from policies.sellers.rules.replenishment import BaseStock
-from policies.storage.run_folder import write_json
 from policies.studies.deviate.impulse import Deviation, Impulse, impulse
 
 PRICE = re.compile(r"price\s*=\s*(.+)")
 
 
 @dataclass(frozen=True)
-class DeviateOrder:
-    """What `bazaar deviate` was asked."""
-
-    runs: tuple[Path, ...]
-    seller: str
-    to: str = "best_response"
-    periods: int = 15
-    at: int | None = None
-    episodes: int = 512
-    seed: int = 0
-    checkpoint: str = "best"
-    json: Path | None = None
-    png: Path | None = None
-
-
-@dataclass(frozen=True)
-class DeviationResponse:
+class DeviationResponse(Records):
     """Mean differences to the undeviated twin, K periods afterwards, N sellers.
 
     ``price`` money, ``relative`` a share of the undeviated price, ``sold`` units, ``profit`` money, each (K + 1, N)
@@ -69,6 +56,16 @@ class DeviationResponse:
     gain: Floats
     gain_half: Floats
     gamma: float = 1.0
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a period and seller: the mean differences to the twin, each with its half-width."""
+        return [
+            {"period": self.at + k, "seller": name}
+            | {key: float(values[k, seat]) for key, values in self.mean.items()}
+            | {f"{key}_half_width": float(values[k, seat]) for key, values in self.half.items()}
+            for k in range(len(self.gain))
+            for seat, name in enumerate(self.names)
+        ]
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
@@ -90,16 +87,24 @@ def _finite(values: Floats) -> Any:
     return values.tolist() if np.isfinite(values).all() else None
 
 
-def deviate(order: DeviateOrder, console: Console | None = None) -> DeviationResponse:
+@ordered_by(DeviateOrder)
+def deviate(order: DeviateOrder) -> DeviationResponse:
     """Carry out `bazaar deviate`: print the table and the verdict, write the files.
 
     ``deviate-SELLER-RULE.json`` (keys: :meth:`DeviationResponse.plain`, ``runs``, ``episodes`` a run, ``verdict``) and the
     picture of the same name stand in the ``analysis`` folder of the first run. Nothing is written over.
+
+    Example::
+
+        from policies import deviate
+
+        response = deviate("runs/first", seller="left", to="price=1.5", periods=5, episodes=16)
+        print(response.to_frame().pivot(index="period", columns="seller", values="price"))
     """
     from policies.studies.deviate.view import draw_response, print_response, verdict
 
     one_torch_thread()
-    console = console or terminal()
+    console = order.console or silent()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
     runs = [frozen_run(folder, order.checkpoint) for folder in order.runs]

@@ -50,9 +50,9 @@ class CrossPlay:
     episodes: int
 
     def facts(self) -> dict[str, Any]:
-        """Plain data for JSON; what is undefined is None."""
+        """For JSON."""
         seats = [
-            {"seat": seat, "profit": _plain(profit), "delta": _plain(self.delta[seat])} | _gap_facts(profit)
+            {"seat": seat, "profit": profit, "delta": self.delta[seat]} | _gap_facts(profit)
             for seat, profit in self.profit.items()
         ]
         about = {"seeds": list(self.seeds), "checkpoint": "latest", "episodes": self.episodes}
@@ -158,19 +158,10 @@ class _Keeps(Listener):
         self._told(self._cells[task])
 
 
-def _gap_facts(matrix: Floats) -> dict[str, float | None]:
+def _gap_facts(matrix: Floats) -> dict[str, float]:
     found, own = gap(matrix), np.eye(len(matrix), dtype=bool)
     values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
-    values |= {"gap_low": found.low, "gap_high": found.high}
-    return {name: _number(value) for name, value in values.items()}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _plain(matrix: Floats) -> list[list[float | None]]:
-    return [[_number(value) for value in row] for row in matrix]
+    return values | {"gap_low": found.low, "gap_high": found.high}
 
 
 def print_cross_play(found: CrossPlay, period: str, console: Console) -> None:

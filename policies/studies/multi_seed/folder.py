@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
-from policies.config.run import RunConfig, load_run
-from policies.storage.run_folder import SEEDS, read_about, write_config, write_json
+from policies.common.files import write_json
+from policies.config.orders import DeviceName
+from policies.config.run import RunConfig, read_config
+from policies.storage.run_folder import SEEDS, read_about, write_config
 from policies.studies.multi_seed.worker import PROOF, run_name
 from policies.training.checkpointing import CheckpointOptions
 
@@ -30,7 +32,7 @@ class SeedsPlan:
     config: RunConfig
     path: str
     seeds: tuple[int, ...]
-    device: str
+    device: DeviceName
     command: str
     keeping: CheckpointOptions
     processes: int | None
@@ -103,7 +105,7 @@ def _read(folder: Path) -> SeedsFolder:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
         plan = SeedsPlan(
-            load_run(folder / SETTINGS),
+            read_config(folder / SETTINGS),
             said["config"],
             tuple(seeds),
             said["device"],

@@ -5,10 +5,11 @@ What `bazaar train --seeds` does from wherever it stands: train what is open, ju
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,27 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Lost
+from policies.common.results import Records
 from policies.common.seeds_bar import SeedsBar
 from policies.common.tournament_bar import CellsBar
-from policies.config.run import load_run
-from policies.evaluation.entrants import EvaluateOrder
-from policies.evaluation.evaluate import judge
-from policies.storage.run_folder import choose_folder, seed_folders, write_json
+from policies.config.command import ordered_by
+from policies.config.orders import ResumeSeedsOrder, TrainOrder, TrainSeedsOrder
+from policies.config.run import read_config
+from policies.evaluation.evaluate import evaluate
+from policies.evaluation.run_sellers import Run
+from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.training_state import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
-from policies.training.checkpointing import CheckpointOptions, OnNan
+from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
-from policies.training.train import TrainOrder, disk_errors, pick_device
+from policies.training.train import disk_errors, pick_device
 
 RESULTS = EVALUATION, CROSS_PLAY = "evaluation.json", "cross_play.json"
 
@@ -129,7 +134,7 @@ def _judge(several: SeedsFolder, engine: Engine, console: Console) -> None:
     folders = [several.run(seed) for seed in done]
     for name in RESULTS:  # of an earlier time, perhaps of fewer seeds
         (several.folder / name).unlink(missing_ok=True)
-    judge(EvaluateOrder(tuple(folders), json=several.folder / EVALUATION))
+    evaluate(folders, json=several.folder / EVALUATION, console=console)
     _meet(folders, done, several, engine, console)
 
 
@@ -148,61 +153,86 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def train_seeds(order: TrainOrder, seeds: int, means: WorkerOptions, console: Console | None = None) -> Path:
-    """Train with seeds ``order.seed`` and following; returns the folder of all, with a run's folder for each.
+@dataclass(frozen=True)
+class SeedRuns(Records):
+    """A folder with a run for each of several seeds."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, by seed."""
+        return [Run(folder) for folder in seed_folders(self.folder)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the evaluation of all of them together."""
+        rows: list[dict[str, Any]] = json.loads((self.folder / EVALUATION).read_text(encoding="utf-8"))
+        return rows
+
+
+@ordered_by(TrainSeedsOrder)
+def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
+    """Carry out `bazaar train --seeds`: train with ``seeds`` seeds, from ``seed`` on, each in a folder of its own.
 
     Raises:
         UserError: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
             those that are whole have been judged.
         KeyboardInterrupt: on Ctrl-C, with what is there: each run as of its last evaluation.
+
+    Example::
+
+        from policies import train_seeds
+
+        less = ["training.evaluations=2", "evaluation.episodes=32", "evaluation.line_ups=[nash+base_stock]"]
+        both = train_seeds("duopoly", seeds=2, budget=6_000, name="two", device="cpu", changes=less, processes=1)
+        print(both.to_frame()["table"].unique())
     """
-    console = console or terminal()
-    numbers = tuple(order.seed + k for k in range(seeds))
+    console, means = order.console or silent(), WorkerOptions(order.processes, order.ray)
+    numbers = tuple(order.seed + k for k in range(order.seeds))
+    keeping = CheckpointOptions(order.checkpoint_every, order.on_nan)
     folder = choose_folder(order.runs, order.name or _name(order, numbers), order.config, order.seed)
-    config = load_run(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
+    config = read_config(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
     found = pick_device(order.device)
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")
     TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, order.keeping, means.processes)
+    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, keeping, means.processes)
     several = SeedsFolder(folder, plan)
     with _kept(several):
         several.make()
         with locked(folder, ""):
-            carry_out(several, order.keeping, means, console)
-    return folder
+            carry_out(several, keeping, means, console)
+    return SeedRuns(folder)
 
 
-@dataclass(frozen=True)
-class ResumeSeeds:
-    """What `bazaar train --resume` was asked of a folder of several seeds; None: what they were begun with."""
-
-    folder: Path
-    every: float | None = None
-    on_nan: OnNan | None = None
-
-
-def resume_seeds(order: ResumeSeeds, means: WorkerOptions, console: Console | None = None) -> Path:
-    """Go on with all seeds that are not finished, then judge all; returns the folder of all.
+@ordered_by(ResumeSeedsOrder)
+def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
+    """Carry out `bazaar train --resume` on several seeds: go on with all that are not finished, then judge all.
 
     Raises :class:`UserError` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
     process is at it.
+
+    Example::
+
+        from policies import resume_seeds
+
+        print(len(resume_seeds("runs/two").runs))
     """
-    console, folder = console or terminal(), order.folder
+    console, folder = order.console or silent(), order.run
     several = read_folder(folder)
     if several.finished is not None:
         say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
-        return folder
+        return SeedRuns(folder)
     begun = several.plan.keeping
-    keeping = CheckpointOptions(begun.every if order.every is None else order.every, order.on_nan or begun.on_nan)
-    means = replace(means, processes=means.processes or several.plan.processes)
+    keeping = CheckpointOptions(order.checkpoint_every or begun.every, order.on_nan or begun.on_nan)
+    means = WorkerOptions(order.processes or several.plan.processes, order.ray)
     with _kept(several), locked(folder, ""):
         say(console, f"{folder}: {_standing(several)}")
         done = several.done
         left = [seed for seed in several.plan.seeds if seed not in done]
         several.resumed.append({"at": datetime.now().astimezone().isoformat(timespec="seconds"), "seeds": left})
         carry_out(several, keeping, means, console)
-    return folder
+    return SeedRuns(folder)
 
 
 def _standing(several: SeedsFolder) -> str:

@@ -9,7 +9,6 @@ it. The order in which files are written makes it so at every moment: a state ne
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -23,8 +22,9 @@ from typing import Any, Self
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common import files as disk
+from policies.common.files import ASIDE, read_json, write_file
 from policies.common.parallel.tasks import Say
+from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
 from policies.config.run import parse_run
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
 from policies.storage.training_state import wait_until_free
@@ -41,11 +41,7 @@ def run_name(seed: int) -> str:
 
 def sees(folder: Path, proof: str) -> bool:
     """Whether the folder of several seeds at this path is the one in which ``proof`` was written, and can be used."""
-    try:
-        said = json.loads((folder / SEEDS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(said, dict) and said.get(PROOF) == proof and os.access(folder, os.W_OK)
+    return read_json(folder / SEEDS, dict).get(PROOF) == proof and os.access(folder, os.W_OK)
 
 
 def read_files(folder: Path) -> Files:
@@ -58,7 +54,7 @@ def write_files(folder: Path, files: Files) -> None:
     for name, content in sorted(files.items(), key=lambda item: (_is_state(item[0]), item[0])):
         if content is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            disk.replace(folder / name, content)
+            write_file(folder / name, content)
     for name in (name for name, content in files.items() if content is None):
         (folder / name).unlink(missing_ok=True)
 
@@ -89,7 +85,7 @@ class Changed:
 
 
 def _present(folder: Path) -> dict[str, Path]:
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".part")
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ASIDE)
     return {path.relative_to(folder).as_posix(): path for path in found}
 
 
@@ -117,7 +113,7 @@ class SeedsSetup:
 
     path: str
     config: dict[str, Any]
-    device: str
+    device: DeviceName
     command: str
     folder: str
     proof: str
@@ -156,13 +152,15 @@ def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
 
 
 def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> None:
-    from policies.training.resume import ResumeOrder, resume
-    from policies.training.train import TrainOrder, train
+    from policies.training.resume import resume_run
+    from policies.training.train import train_run
 
+    keeping = setup.keeping
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
-        resume(ResumeOrder(run, setup.keeping.every, setup.keeping.on_nan), console, lambda *_: messenger)
+        going_on = ResumeOrder(run, checkpoint_every=keeping.every, on_nan=keeping.on_nan)
+        resume_run(going_on, console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
     order = TrainOrder(
@@ -172,10 +170,10 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
         name=run.name,
         runs=runs,
         command=setup.command,
-        keeping=setup.keeping,
-        given=parse_run(setup.config, setup.path),
+        checkpoint_every=keeping.every,
+        on_nan=keeping.on_nan,
     )
-    train(order, console, lambda *_: messenger)
+    train_run(order, console, lambda *_: messenger, parse_run(setup.config, setup.path))
 
 
 def _begun(run: Path) -> bool:

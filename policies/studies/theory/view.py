@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -14,31 +13,10 @@ from rich.table import Table
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
-from policies.common.console import refuse_unwritable
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig
 from policies.studies.theory.report import Say, theory_report
 
-WIDTH = 100
 FEW = 9  # prices; with fewer the optimum of a range is a matter of luck
-
-
-def theory(
-    path: Path,
-    changes: Sequence[str] = (),
-    seat: str | None = None,
-    gamma: float | None = None,
-    prices: int | None = None,
-    json: Path | None = None,
-) -> None:
-    """Carry out `bazaar theory`: print the tables of a configuration, and write all figures to ``json``."""
-    refuse_unwritable(json)
-    console = Console()
-    console = console if console.is_terminal else Console(width=max(console.width, WIDTH))
-    report = show_theory(load_run(path, changes), seat, gamma, prices, console)
-    if json is not None:
-        from policies.storage.run_folder import write_json
-
-        write_json(json, report)
 
 
 def show_theory(

@@ -11,7 +11,7 @@ from typing import Any
 
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from policies.config.run import RunConfig, load_run
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
@@ -74,7 +74,10 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
             raise UserError(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
     folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
     _refuse_twice(str(folder.resolve()) for folder in folders)
-    markets = [*([(config, load_run(config))] if config else []), *((folder, open_run(folder)) for folder in folders)]
+    markets = [
+        *([(config, read_config(config))] if config else []),
+        *((folder, open_run(folder)) for folder in folders),
+    ]
     if not markets:
         raise UserError("tournament: rules alone do not say which market: give --config FILE or a run")
     first, settings = markets[0]

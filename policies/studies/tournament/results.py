@@ -13,6 +13,7 @@ import numpy as np
 
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.common.files import jsonable
 from policies.games import equilibria, ranking
 from policies.studies.tournament.entries import Policy
 from policies.studies.tournament.schedule import LineUp, Schedule, put
@@ -49,17 +50,6 @@ class Played:
         if self.episodes < 2:
             return None
         return ranking.resampling(self.episodes, RESAMPLES, np.random.default_rng((self.seed, RESAMPLING)))
-
-
-def plain(value: Any) -> Any:
-    """Numbers as Python's own; what is not known (NaN) becomes None."""
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
 
 
 DROP = 0.05  # of profit: what makes a policy one that does well only with its training partners
@@ -130,8 +120,8 @@ def _compared(partners: Floats, strangers: Floats, candidates: Floats) -> dict[s
     series = {"with_partners": partners, "with_others": strangers, "change": change}
     series |= {"candidates_change": candidates, "own_change": change - candidates}
     halves = {name: ranking.half_width(values) for name, values in series.items()}
-    facts = {name: float(values.mean()) for name, values in series.items()}
-    facts |= {f"{name}_half_width": plain(half) for name, half in halves.items()}
+    facts: dict[str, Any] = {name: float(values.mean()) for name, values in series.items()}
+    facts |= {f"{name}_half_width": half for name, half in halves.items()}
     scale = DROP * abs(facts["with_partners"])
     falls = {name: facts[name] + halves[name] < 0 and -facts[name] > scale for name in ("change", "own_change")}
     return facts | {"less_with_others": bool(falls["change"]), "only_with_partners": all(map(bool, falls.values()))}
@@ -199,22 +189,25 @@ def _sure(resampled: Floats | None, joint: Floats, strategies: Sequence[Floats] 
     if resampled is None:
         return {"support_share": None, "regret_high": None}
     sure = equilibria.sureness(resampled, joint, strategies)
-    return {"support_share": plain(sure.share), "regret_high": sure.regret_high}
+    return {"support_share": sure.share, "regret_high": sure.regret_high}
 
 
 def results(played: Played) -> dict[str, Any]:
     """All figures as plain data; :func:`policies.studies.tournament.run.tournament_summary` lists the keys."""
     names, weights = played.spec.names, played.weights()
-    return {
-        "seats": names,
-        "policies": [policy.describe(names) for policy in played.policies],
-        "sampled": played.plan.sampled,
-        "cells": len(played.plan.cells),
-        "payoffs": {name: payoff_matrix(played, seat) for seat, name in enumerate(names)},
-        "ranking": ranked(played, weights),
-        "cross_play": cross_play(played),
-        "equilibria": equilibria_of(played, weights),
-    }
+    facts: dict[str, Any] = jsonable(
+        {
+            "seats": names,
+            "policies": [policy.describe(names) for policy in played.policies],
+            "sampled": played.plan.sampled,
+            "cells": len(played.plan.cells),
+            "payoffs": {name: payoff_matrix(played, seat) for seat, name in enumerate(names)},
+            "ranking": ranked(played, weights),
+            "cross_play": cross_play(played),
+            "equilibria": equilibria_of(played, weights),
+        }
+    )
+    return facts
 
 
 # ------------------------------------------------------------------------------------------------ payoffs
@@ -232,8 +225,8 @@ def payoff_matrix(played: Played, seat: int) -> dict[str, Any]:
     return {
         "policies": [played.labels[policy] for policy in played.plan.candidates[seat]],
         "rivals": [played.labels[policy] for policy in met] or ["nobody"],
-        "mean": plain(np.stack([column.mean(axis=1) for column in columns], axis=1)),
-        "half_width": plain(np.stack([ranking.half_width(column) for column in columns], axis=1)),
+        "mean": np.stack([column.mean(axis=1) for column in columns], axis=1),
+        "half_width": np.stack([ranking.half_width(column) for column in columns], axis=1),
     }
 
 
@@ -246,7 +239,7 @@ def cell_rows(played: Played) -> Iterator[dict[str, Any]]:
         }
         halves = ranking.half_width(profit.T)
         for seat, name in enumerate(played.spec.names):
-            row |= {f"profit_{name}": float(profit[:, seat].mean()), f"half_width_{name}": plain(halves[seat])}
+            row |= {f"profit_{name}": float(profit[:, seat].mean()), f"half_width_{name}": halves[seat]}
         yield row | {"episodes": len(profit)}
 
 
@@ -288,7 +281,7 @@ class _Standing:
     def facts(self, number: int) -> dict[str, Any]:
         """A policy's figures in this seat."""
         figures = {"profit": self.mean, "half_width": self.half, "rank": self.rank, "rating": self.rating}
-        return {name: plain(values[number]) for name, values in figures.items()}
+        return {name: values[number] for name, values in figures.items()}
 
 
 def _seat_standing(played: Played, seat: int, weights: Floats | None) -> _Standing:

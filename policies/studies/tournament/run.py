@@ -5,60 +5,44 @@ A tournament's folder: what is played in it, so that a second call goes on with 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import os
 import re
 import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import refuse_unwritable, terminal
+from policies.common.console import silent
+from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.tournament_bar import CellsBar
+from policies.config.command import ordered_by
+from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.storage.run_folder import choose_folder, write_json
+from policies.storage.run_folder import choose_folder
 from policies.studies.tournament.entries import Policy, differences, gather
 from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 FORMAT = 1
-MOST_CELLS = 1024
 ABOUT = "tournament.json"
-
-
-@dataclass(frozen=True)
-class TournamentOrder:
-    """What `bazaar tournament` was asked. An entry that is a folder is a run, any other is rules.
-
-    ``config`` is needed where only rules are given; ``name`` defaults to one made of what is played; ``processes`` to
-    the cores; ``ray``: the address of a Ray, or auto; ``most_cells`` bounds line-ups of three and more seats.
-    """
-
-    entries: tuple[str, ...]
-    config: Path | None = None
-    episodes: int = 1000
-    seed: int = 0
-    checkpoint: str = "best"
-    name: str | None = None
-    runs: Path = Path("runs")
-    processes: int | None = None
-    ray: str | None = None
-    most_cells: int = MOST_CELLS
-    json: Path | None = None
 
 
 def what_is_played(
@@ -162,15 +146,45 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
-def run_tournament(order: TournamentOrder, console: Console | None = None) -> Path:
-    """Carry out `bazaar tournament`; returns its folder. What was played before under the same name is kept.
+@dataclass(frozen=True)
+class TournamentResult(Records):
+    """A tournament's folder; ``summary``: payoffs, ranking, cross-play and equilibria (:func:`tournament_summary`)."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """All figures, as ``results.json`` holds them."""
+        return tournament_summary(self.folder)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a line-up: who sat where, and what each seat earned."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as ``payoffs.csv`` has them."""
+        from pandas import read_csv
+
+        return read_csv(self.folder / PAYOFFS)
+
+
+@ordered_by(TournamentOrder)
+def tournament(order: TournamentOrder) -> TournamentResult:
+    """Carry out `bazaar tournament`. What was played before under the same name is kept.
 
     Raises:
         UserError: entries that cannot meet (see :func:`policies.studies.tournament.entries.gather`), a folder with another
             tournament, or a file that cannot be written.
         KeyboardInterrupt: on Ctrl-C, with what is finished and how to go on.
+
+    Example::
+
+        from policies import tournament
+
+        played = tournament(["nash+base_stock", "cost_plus+base_stock"], config="duopoly", episodes=16, processes=1)
+        print(played.to_frame(), played.summary["ranking"][0]["policy"])
     """
-    console = console or terminal()
+    console = order.console or silent()
     refuse_unwritable(order.json)
     config, policies = gather(order.entries, order.config, order.checkpoint)
     line_ups = _plan(order, config, policies)
@@ -178,7 +192,7 @@ def run_tournament(order: TournamentOrder, console: Console | None = None) -> Pa
     folder = find_folder(order, inputs)
     try:
         with careful():
-            return _carry_out(order, config, policies, line_ups, inputs, folder, console)
+            return TournamentResult(_carry_out(order, config, policies, line_ups, inputs, folder, console))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(folder, line_ups)) from None
 
@@ -296,15 +310,7 @@ def _header(order: TournamentOrder, config: RunConfig) -> dict[str, Any]:
 
 
 def _write(folder: Path, copy: Path | None, facts: dict[str, Any], played: Played) -> None:
-    aside = folder / f"{RESULTS}.part"
-    write_json(aside, facts)
-    os.replace(aside, folder / RESULTS)
-    rows = list(cell_rows(played))
-    aside = folder / f"{PAYOFFS}.part"
-    with open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, folder / PAYOFFS)
+    write_json(folder / RESULTS, facts)
+    write_csv(folder / PAYOFFS, cell_rows(played))
     if copy:
         write_json(copy, facts)

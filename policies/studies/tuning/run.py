@@ -16,21 +16,25 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
-from policies.common.console import terminal
+from policies.common.console import silent
+from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
+from policies.common.results import Records
 from policies.common.tune_bar import TrialsBar
-from policies.config.run import RunConfig, load_run
+from policies.config.command import ordered_by
+from policies.config.orders import TuneOrder
+from policies.config.run import RunConfig, read_config
 from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import choose_folder, write_json
+from policies.storage.run_folder import choose_folder
 from policies.studies.tournament.entries import differences
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
@@ -39,38 +43,11 @@ from policies.studies.tuning.view import TRIALS, print_results, record_trial, wr
 from policies.training.run import TrainingRun
 from policies.training.train import pick_device
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 FORMAT = 1
 ABOUT, STORE = "tune.json", "study.db"
-BATCH = 8
-
-
-@dataclass(frozen=True)
-class TuneOrder:
-    """What `bazaar tune` was asked.
-
-    ``trials`` are all of the study, those of earlier calls among them; each is trained with ``seeds`` seeds and counts
-    their mean, or the ``worst``; of a training run the ``best`` evaluation counts, or the ``last``. ``learner`` sits in
-    every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store;
-    ``ray``: the address of a Ray, or auto.
-    """
-
-    configs: tuple[Path, ...]
-    trials: int
-    seeds: int = 1
-    seed: int = 0
-    over_seeds: str = "mean"
-    score: str = "best"
-    learner: str | None = None
-    batch: int = BATCH
-    budget: int | None = None
-    processes: int | None = None
-    ray: str | None = None
-    device: str = "auto"
-    changes: tuple[str, ...] = ()
-    name: str | None = None
-    runs: Path = Path("runs")
-    storage: str | None = None
-    command: str = ""
 
 
 def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
@@ -80,7 +57,7 @@ def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
     for path in order.configs:
         if path.stem in found:
             raise UserError(f"{path}: two configurations are called {path.stem}")
-        config = load_run(path, changes)
+        config = read_config(path, changes)
         found[path.stem] = everywhere(config, order.learner) if order.learner else config
     return found
 
@@ -176,14 +153,41 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
                 )
 
 
-def tune(order: TuneOrder, console: Console | None = None) -> Path:
-    """Carry out `bazaar tune`; returns its folder. Trials of earlier calls of the same search are kept.
+@dataclass(frozen=True)
+class TuningResult(Records):
+    """A search's folder, with all its trials."""
+
+    folder: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a trial: state, objective, the gain of each configuration and seed, the options."""
+        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
+
+    def to_frame(self) -> DataFrame:
+        """The same, as ``trials.csv`` has them."""
+        from pandas import read_csv
+
+        return read_csv(self.folder / TRIALS)
+
+
+@ordered_by(TuneOrder)
+def tune(order: TuneOrder) -> TuningResult:
+    """Carry out `bazaar tune`. Trials of earlier calls of the same search are kept.
 
     Raises:
         UserError: a configuration without ``tune:``, an option or value that does not exist, another search's folder.
         KeyboardInterrupt: on Ctrl-C, with what is there and how to go on.
+
+    Example::
+
+        from policies import tune
+
+        less = ["training.evaluations=2", "evaluation.line_ups=[nash+base_stock]"]
+        searched = ["tune.learners.dqn.lr={log: [1e-4, 1e-2]}", *less]
+        found = tune("duopoly", trials=2, budget=6_000, device="cpu", processes=1, changes=searched)
+        print(found.to_frame()[["trial", "objective", "learners.dqn.lr"]])
     """
-    console = console or terminal()
+    console = order.console or silent()
     configs = read_configs(order)
     space = search_space(configs, order.learner)
     pick_device(order.device)
@@ -199,7 +203,7 @@ def tune(order: TuneOrder, console: Console | None = None) -> Path:
     except KeyboardInterrupt:
         again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
         raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
-    return folder
+    return TuningResult(folder)
 
 
 def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from policies.common.files import write_csv, write_file
 from policies.studies.tuning.space import with_values
 from policies.studies.tuning.study import Outcome, best_of
 from policies.studies.tuning.trial import TrialSetup
@@ -41,13 +40,7 @@ def write_trials(folder: Path, found: Sequence[Outcome], setup: TrialSetup) -> N
         row |= {"rungs": len(one.rungs), "last": one.rungs[-1] if one.rungs else None}
         row |= {name: one.gains[c][s] if one.gains else None for c, s, name in pairs}
         rows.append(row | one.values)
-    aside = folder / f"{TRIALS}.part"
-    with open(aside, "w", newline="", encoding="utf-8") as file:
-        names = dict.fromkeys(key for row in rows for key in row)
-        writer = csv.DictWriter(file, list(names))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, folder / TRIALS)
+    write_csv(folder / TRIALS, rows)
 
 
 def _seeds(setup: TrialSetup) -> list[tuple[int, int]]:
@@ -61,10 +54,7 @@ def write_best(folder: Path, best: Outcome, setup: TrialSetup, command: str) -> 
         config = with_values(case.parsed(), best.values, case.name)
         path = folder / ("best.yaml" if len(setup.cases) == 1 else f"best-{case.name}.yaml")
         head = f"# Trial {best.number} of {command}\n# Objective {best.value:+.4%} against the reference.\n"
-        aside = path.with_suffix(".part")
-        text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-        aside.write_text(head + text, encoding="utf-8")
-        os.replace(aside, path)
+        write_file(path, head + yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True))
         paths.append(path)
     return paths
 

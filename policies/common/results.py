@@ -1,0 +1,27 @@
+"""What a command hands back in Python: figures as plain rows, and as a table of pandas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Records:
+    """A result that can be told in rows."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """Plain rows: names, numbers, None for what there is not."""
+        raise NotImplementedError
+
+    def to_frame(self) -> DataFrame:
+        """The rows as a table of pandas."""
+        from pandas import DataFrame
+
+        return DataFrame(self.records())
+
+
+def scalars(row: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a row that a cell of a table can hold."""
+    return {key: value for key, value in row.items() if not isinstance(value, dict | list | tuple)}

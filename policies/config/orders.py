@@ -1,0 +1,452 @@
+"""What every command can be asked: the one place in which an option is declared."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from attrs import field, frozen
+
+from market.errors import UserError
+from policies.config.command import (
+    AboveOne,
+    Argument,
+    AtLeastZero,
+    Count,
+    Discount,
+    Option,
+    Order,
+    Port,
+    Positive,
+    Rule,
+    Seconds,
+    Share,
+    path,
+    path_or_none,
+    paths,
+    words,
+)
+
+OnNan = Literal["stop", "rollback"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+Config = Annotated[Path, Argument("YAML file, or the name of a built-in one (bazaar configs)", "CONFIG")]
+Run = Annotated[Path, Argument("folder of a run", "RUN")]
+Changes = Annotated[tuple[str, ...], Option("change one setting", "KEY.PATH=VALUE", "--set")]
+Runs = Annotated[Path, Option("folder of the runs")]
+Device = Annotated[DeviceName, Option("where networks live")]
+Processes = Annotated[Count | None, Option("worker processes (default: cores)")]
+Ray = Annotated[
+    str | None,
+    Option("run tasks on Ray: auto (RAY_ADDRESS, else a new one on this machine), or an address", "auto|ADDRESS"),
+]
+Checkpoint = Annotated[
+    Literal["best", "latest", "mixture"],
+    Option("which saved sellers: at their best or latest evaluation, or what a psro run mixes in the end"),
+]
+SeedOfCustomers = Annotated[AtLeastZero, Option("seed of the customers")]
+Force = Annotated[bool, Option("write over files that are there")]
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+
+@frozen(kw_only=True)
+class TrainOrder(Order):
+    """One training run. ``name`` of its folder: by default configuration, seed and time."""
+
+    config: Config = field(converter=path, kw_only=False)
+    budget: Annotated[Count | None, Option("seller-periods to train for (default: the config's)", "N")] = None
+    seed: Annotated[AtLeastZero, Option("seed of the run")] = 0
+    device: Device = "auto"
+    changes: Changes = field(default=(), converter=words)
+    name: Annotated[str | None, Option("name of the run's folder (default: config, seed and time)")] = None
+    runs: Runs = field(default=Path("runs"), converter=path)
+    checkpoint_every: Annotated[Seconds, Option("keep the whole run this often", "SECONDS")] = 60.0
+    on_nan: Annotated[OnNan, Option("a learner diverged: stop, or go back at half its step size")] = "stop"
+
+
+@frozen(kw_only=True)
+class TrainSeedsOrder(TrainOrder):
+    """Several training runs, with seeds from ``seed`` on."""
+
+    seeds: Annotated[Count, Option("train this many seeds, from --seed on, in parallel", "K")]
+    processes: Processes = None
+    ray: Ray = None
+
+
+@frozen(kw_only=True)
+class ResumeOrder(Order):
+    """A run that goes on; None: as it was begun, but for ``checkpoint_every`` of a single run, which is 60."""
+
+    run: Annotated[Path, Option("go on with a run, or all --seeds, that were stopped", "RUN", "--resume")] = field(
+        converter=path, kw_only=False
+    )
+    checkpoint_every: Annotated[Seconds | None, Option("keep the whole run this often", "SECONDS")] = None
+    on_nan: Annotated[OnNan | None, Option("a learner diverged: stop, or go back at half its step size")] = None
+
+
+@frozen(kw_only=True)
+class ResumeSeedsOrder(ResumeOrder):
+    """All runs of several seeds that go on; how many processes train them changes no bit."""
+
+    processes: Processes = None
+    ray: Ray = None
+
+
+@frozen(kw_only=True)
+class TuneOrder(Order):
+    """A search of learners' options.
+
+    ``trials`` are all of the study, those of earlier calls among them; each is trained with ``seeds`` seeds and counts
+    their mean, or the ``worst``; of a training run the ``best`` evaluation counts, or the ``last``. ``learner`` sits in
+    every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store.
+    """
+
+    configs: Annotated[tuple[Path, ...], Argument("YAML files; tune: lists what is searched", "CONFIG")] = field(
+        converter=paths, kw_only=False
+    )
+    trials: Annotated[Count, Option("trials, those of earlier calls included", "N")]
+    seeds: Annotated[Count, Option("training seeds a trial", "K")] = 1
+    over_seeds: Annotated[Literal["mean", "worst"], Option("what counts of them")] = "mean"
+    score: Annotated[Literal["best", "last"], Option("which evaluation of a run counts")] = "best"
+    learner: Annotated[str | None, Option("this learner in every learning seat, and only its options", "NAME")] = None
+    budget: Annotated[Count | None, Option("seller-periods of a run (default: the config's)", "N")] = None
+    batch: Annotated[Count, Option("trials suggested at a time")] = 8
+    seed: Annotated[AtLeastZero, Option("seed of suggestions, and the first of training")] = 0
+    processes: Processes = None
+    ray: Ray = None
+    device: Device = "auto"
+    changes: Changes = field(default=(), converter=words)
+    name: Annotated[str | None, Option("name of the folder (default: from the configs; the same call goes on)")] = None
+    runs: Runs = field(default=Path("runs"), converter=path)
+    storage: Annotated[str | None, Option("Optuna's store (default: study.db in the folder)", "URL")] = None
+
+
+# ------------------------------------------------------------------------------------------------ about sellers
+
+
+@frozen(kw_only=True)
+class EvaluateOrder(Order):
+    """Who is judged. ``subjects``: folders of runs of one market, or one configuration."""
+
+    subjects: Annotated[
+        tuple[Path, ...], Argument("folders of runs (several: seeds), or a configuration", "RUN|CONFIG")
+    ] = field(converter=paths, kw_only=False)
+    seller: Annotated[str | None, Option("one seller of a run; for a config, RULES such as nash+base_stock")] = None
+    seat: Annotated[str | None, Option("judge in this seller's seat only")] = None
+    against: Annotated[str | None, Option("what the rivals play", "RULES|panel")] = None
+    episodes: Annotated[Count | None, Option("play exactly this many (default: until precise)")] = None
+    seed: SeedOfCustomers = 0
+    checkpoint: Checkpoint = "best"
+    changes: Changes = field(default=(), converter=words)
+    risk: Annotated[bool, Option("print all measures of risk and service as well")] = False
+    risk_level: Annotated[Share | None, Option("tail of VaR and CVaR (default: the config's)", "Q")] = None
+    stress: Annotated[bool, Option("judge again under named shifts of the market")] = False
+    json: Annotated[Path | None, Option("write the table as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    csv: Annotated[Path | None, Option("write the table as CSV", "FILE")] = field(default=None, converter=path_or_none)
+
+
+@frozen(kw_only=True)
+class ReportOrder(Order):
+    """A page about a run.
+
+    ``out``: default ``report.html`` in the run's folder, or the first of ``report-2.html``, ``report-3.html`` ... that
+    does not exist. ``seed`` of the customers: default the run's own, so that episodes are those of its evaluation.
+    """
+
+    run: Run = field(converter=path, kw_only=False)
+    out: Annotated[
+        Path | None, Option("file to write (default: report.html in the run's folder)", "FILE.html", short="-o")
+    ] = field(default=None, converter=path_or_none)
+    episodes: Annotated[Count, Option("episodes played for distributions and policies")] = 256
+    seed: Annotated[AtLeastZero | None, Option("seed of the customers (default: the run's own)")] = None
+
+
+@frozen(kw_only=True)
+class TournamentOrder(Order):
+    """Who meets whom. An entry that is a folder is a run, any other is rules.
+
+    ``config`` is needed where only rules are given; ``name`` defaults to one made of what is played; ``most_cells``
+    bounds line-ups of three and more seats.
+    """
+
+    entries: Annotated[tuple[str, ...], Argument("folders of runs, and rules to play along", "RUN|RULES")] = field(
+        converter=words, kw_only=False
+    )
+    config: Annotated[Path | None, Option("the market, where no run says which", "CONFIG")] = field(
+        default=None, converter=path_or_none
+    )
+    episodes: Annotated[Count, Option("episodes a cell")] = 1000
+    seed: SeedOfCustomers = 0
+    checkpoint: Checkpoint = "best"
+    name: Annotated[str | None, Option("name of the folder (default: from the entries; the same call goes on)")] = None
+    runs: Runs = field(default=Path("runs"), converter=path)
+    processes: Processes = None
+    ray: Ray = None
+    most_cells: Annotated[Count, Option("line-ups played before they are only sampled")] = 1024
+    json: Annotated[Path | None, Option("write the results as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
+class ExploitOrder(Order):
+    """Whose regret is sought. ``learner``: a name, several with commas, or all."""
+
+    run: Run = field(converter=path, kw_only=False)
+    seller: Annotated[str | None, Option("this seat only (default: every seat, and NashConv)")] = None
+    learner: Annotated[str | None, Option("dqn, a2c, ddpg, several or all (default: the seat's own)", "NAMES")] = None
+    budget: Annotated[Count | None, Option("seller-periods to train a response for", "N")] = None
+    seed: Annotated[AtLeastZero, Option("seed of training and customers")] = 0
+    episodes: Annotated[Count | None, Option("episodes judged (default: until precise)")] = None
+    device: Device = "auto"
+    checkpoint: Checkpoint = "best"
+    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
+class DeviateOrder(Order):
+    """Who deviates, how and when. Several ``runs`` are training seeds."""
+
+    runs: Annotated[tuple[Path, ...], Argument("folders of runs (several: seeds)", "RUN")] = field(
+        converter=paths, kw_only=False
+    )
+    seller: Annotated[str, Option("who leaves its policy for one period")]
+    to: Annotated[str, Option("what it does", "RULES")] = "best_response"
+    periods: Annotated[Count, Option("periods watched afterwards")] = 15
+    at: Annotated[AtLeastZero | None, Option("the period of the deviation (default: after the warm-up)")] = None
+    episodes: Annotated[Count, Option("episodes a run")] = 512
+    seed: SeedOfCustomers = 0
+    checkpoint: Checkpoint = "best"
+    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    png: Annotated[Path | None, Option("write the picture here as well", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
+class TheoryOrder(Order):
+    """What theory is asked of a market. ``gamma`` None: the optimum of average profit, beside the learners' own."""
+
+    config: Config = field(converter=path, kw_only=False)
+    seat: Annotated[str | None, Option("exact solution of this seller's seat only")] = None
+    gamma: Annotated[Discount | None, Option("discount factor of the exact solution (default: average profit)")] = None
+    prices: Annotated[Count | None, Option("prices of the exact solution, evenly spaced over the range")] = None
+    changes: Changes = field(default=(), converter=words)
+    json: Annotated[Path | None, Option("write all figures as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
+class ReproduceOrder(Order):
+    """An experiment to repeat; the defaults are the paper's. ``delta`` None: 0.95 and 0.35."""
+
+    what: Annotated[str, Argument("calvano: algorithmic collusion (2020, AER 110)", "calvano")] = field(kw_only=False)
+    sessions: Annotated[Count, Option("tabular sessions")] = 100
+    seeds: Annotated[AtLeastZero, Option("training seeds of DQN and of A2C (0: none)")] = 5
+    budget: Annotated[Count, Option("seller-periods of each DQN or A2C run", "N")] = 2_000_000
+    seed: Annotated[AtLeastZero, Option("seed of everything")] = 0
+    delta: Annotated[Discount | None, Option("discount factor of the tables (default: .95 and .35)")] = None
+    alpha: Annotated[Share, Option("step size of the tables")] = 0.15
+    beta: Annotated[Share, Option("decay of exploration a period, exp(-beta t)")] = 4e-6
+    initial: Annotated[Literal["payoff", "zero"], Option("first values of the tables")] = "payoff"
+    config: Annotated[Path | None, Option("another market made to order (default: the paper's)", "CONFIG")] = field(
+        default=None, converter=path_or_none
+    )
+    changes: Changes = field(default=(), converter=words)
+    name: Annotated[str | None, Option("name of the folder (default: what and time)")] = None
+    runs: Runs = field(default=Path("runs"), converter=path)
+    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+# ------------------------------------------------------------------------------------------------ sales files
+
+INSTRUMENTS = ("cost", "rivals", "promotions")
+FILE, DEMAND, ASSUMED = "The file", "The demand", "What a sales file does not tell"
+
+
+def instruments(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of instruments, each once; one word may hold several, separated by commas."""
+    names = tuple(part.strip() for word in given for part in word.split(","))
+    if any(name not in INSTRUMENTS for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"must be of {', '.join(INSTRUMENTS)}, each at most once, got {','.join(given)!r}")
+    return names
+
+
+@frozen(kw_only=True)
+class SalesOrder(Order):
+    """How a sales file is read."""
+
+    sales: Annotated[Path, Argument("CSV or Parquet: a row per period and seller", "SALES")] = field(
+        converter=path, kw_only=False
+    )
+    columns: Annotated[
+        str | None, Option("the file's names, as period=week,seller=brand", "NAME=COLUMN,...", group=FILE)
+    ] = None
+    where: Annotated[tuple[str, ...], Option("only rows with this value", "COLUMN=VALUE", group=FILE)] = field(
+        default=(), converter=words
+    )
+    periods: Annotated[
+        str | None,
+        Option(
+            "only these periods, both included; one may be left out, and a year or a month means all its days",
+            "FIRST:LAST",
+            group=FILE,
+        ),
+    ] = None
+
+
+@frozen(kw_only=True)
+class CalibrateOrder(SalesOrder):
+    """How a market is fitted; :class:`market.calibration.options.CalibrationOptions` says more of what is decided."""
+
+    output: Annotated[Path, Option("YAML file to write", "CONFIG", short="-o")] = field(converter=path)
+    validate: Annotated[bool, Option("check the market on weeks that it was not fitted to")] = False
+    replay: Annotated[bool, Option("the configuration replays the file's periods (market.tape)")] = False
+    report: Annotated[Path | None, Option("write a page about it", "FILE.html")] = field(
+        default=None, converter=path_or_none
+    )
+    json: Annotated[Path | None, Option("write everything found as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
+    price: Annotated[Literal["auto", "linear", "log"], Option("form of the price (auto: by fit)", group=DEMAND)] = (
+        "auto"
+    )
+    nest: Annotated[bool, Option("plain logit (default: nest if it fits)", group=DEMAND)] = True
+    iv: Annotated[
+        tuple[str, ...],
+        Rule(instruments),
+        Option(
+            "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)",
+            "NAME,...",
+            group=DEMAND,
+        ),
+    ] = field(default=(), converter=words)
+    reference_price: Annotated[
+        Discount | None,
+        Option(
+            "estimate a reference price with this memory, from 0 (last period's price) to below 1",
+            "MEMORY",
+            group=DEMAND,
+        ),
+    ] = None
+    trend: Annotated[bool, Option("no linear trend by seller", group=DEMAND)] = True
+    season: Annotated[
+        Count | None,
+        Option(
+            "periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)",
+            "N",
+            group=DEMAND,
+        ),
+    ] = None
+    overdispersion: Annotated[
+        bool, Option("put the common shock into the number of customers (negative binomial)", group=DEMAND)
+    ] = False
+    market_size: Annotated[
+        Positive | None, Option("what all customers of a period could buy", "UNITS", group=ASSUMED)
+    ] = None
+    market_size_factor: Annotated[
+        AboveOne | None,
+        Option("market size as this many times the busiest period", "X", group=ASSUMED),
+    ] = None
+    cost_share: Annotated[
+        Share | None,
+        Option(
+            "unit cost as this share of the mean price (default: the file's, else implied by Bertrand competition)",
+            "SHARE",
+            group=ASSUMED,
+        ),
+    ] = None
+    inventory: Annotated[Literal["stocked", "make_to_order"], Option("whether stock is held", group=ASSUMED)] = (
+        "stocked"
+    )
+    lead_time: Annotated[AtLeastZero, Option("of orders", "PERIODS", group=ASSUMED)] = 1
+    holding_cost: Annotated[Share, Option("share of the unit cost a period", "SHARE", group=ASSUMED)] = 0.05
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.market_size is not None and self.market_size_factor is not None:
+            raise UserError("--market-size-factor: is not allowed beside --market-size, one of them decides")
+
+
+@frozen(kw_only=True)
+class ForecastOrder(SalesOrder):
+    """What is forecast."""
+
+    horizon: Annotated[Count, Option("periods ahead", "H")]
+    by_market: Annotated[bool, Option("a series per seller and market (default: summed)")] = False
+    season: Annotated[Count | None, Option("periods of a season (default: by the dates; 1: none)", "N")] = None
+    folds: Annotated[Count, Option("folds of the backtest, each of H periods")] = 5
+    level: Annotated[Share, Option("of the intervals", "Q")] = 0.9
+    json: Annotated[Path | None, Option("write forecasts and backtest as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    csv: Annotated[Path | None, Option("write the forecasts as CSV", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    plot: Annotated[Path | None, Option("draw them: .png, or .html for a page", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    force: Force = False
+
+
+@frozen(kw_only=True)
+class RecordOrder(Order):
+    """What is recorded: every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all)."""
+
+    config: Config = field(converter=path, kw_only=False)
+    output: Annotated[Path, Option("sales file to write", "FILE.csv", short="-o")] = field(converter=path)
+    rules: Annotated[str, Option("what every seat plays (random: prices vary, which calibration needs)", "RULES")] = (
+        "random"
+    )
+    markets: Annotated[Count, Option("parallel markets")] = 4
+    periods: Annotated[Count | None, Option("periods (default: the horizon)")] = None
+    seed: Annotated[AtLeastZero, Option("seed of the first market")] = 0
+    changes: Changes = field(default=(), converter=words)
+    force: Force = False
+
+
+# ------------------------------------------------------------------------------------------------ around it
+
+
+@frozen(kw_only=True)
+class ConfigsOrder(Order):
+    """Which built-in configuration; None: all of them, named."""
+
+    name: Annotated[
+        str | None, Argument("one of them, whose text is shown (default: all, with their stories)", "NAME")
+    ] = field(default=None, kw_only=False)
+    output: Annotated[Path | None, Option("copy it to this file", "FILE.yaml", short="-o")] = field(
+        default=None, converter=path_or_none
+    )
+
+
+@frozen(kw_only=True)
+class BoardOrder(Order):
+    """Where TensorBoard is served."""
+
+    runs: Annotated[Path, Argument("folder of the runs", "RUNS")] = field(
+        default=Path("runs"), converter=path, kw_only=False
+    )
+    port: Annotated[Port, Option("where it listens")] = 6006
+    host: Annotated[str, Option("localhost: this machine only")] = "localhost"
+
+
+@frozen(kw_only=True)
+class BenchOrder(Order):
+    """What is measured: all figures, or ``only`` some, each for so many ``seconds``."""
+
+    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
+        default=None, converter=path_or_none
+    )
+    seconds: Annotated[Seconds, Option("time for each figure")] = 3.0
+    only: Annotated[tuple[str, ...], Option("measure only this figure", "KEY")] = field(default=(), converter=words)

@@ -1,0 +1,10 @@
+"""What pyproject.toml cannot say: the folder configs/ is installed inside the package market."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["market", "market.*", "policies", "policies.*"]), "market.configs"],
+    package_dir={"market.configs": "configs"},
+    package_data={"market": ["py.typed"], "market.configs": ["*.yaml"], "policies": ["py.typed", "views/templates/*"]},
+    py_modules=["bazaar_start"],
+)

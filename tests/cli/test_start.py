@@ -1,0 +1,98 @@
+"""The command before it is imported, the configurations that come along, and what a wheel holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from policies.cli.main import main
+from policies.config.run import read_config
+
+ROOT = Path(__file__).parents[2]
+START = "import sys, bazaar_start; sys.exit(bazaar_start.main())"
+NAMES = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
+
+
+def started(folder: Path, *words: str, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """`bazaar` in a folder that Python looks into first."""
+    given = {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(home)}, "capture_output": True, "text": True}
+    return subprocess.run([sys.executable, "-c", START, *words], timeout=120, check=False, **given)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize("name", ["market", "policies"])
+@pytest.mark.parametrize("kind", ["package", "module"])
+def test_what_stands_before_our_packages_is_named_with_them(name: str, kind: str, tmp_path: Path) -> None:
+    place = tmp_path / name / "__init__.py" if kind == "package" else tmp_path / f"{name}.py"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("raise RuntimeError('must not be imported')")
+    done = started(tmp_path, "--version")
+    shadow = tmp_path / name if kind == "package" else place
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"bazaar: {shadow}: stands before Bazaar's own {ROOT / name}: rename it")
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_starts_where_nothing_stands_in_the_way(tmp_path: Path) -> None:
+    done = started(tmp_path, "configs")
+    assert done.returncode == 0 and all(name in done.stdout for name in NAMES)
+
+
+def test_a_built_in_configuration_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_config("duopoly") == read_config(ROOT / "configs" / "duopoly.yaml")
+    assert main(["record", "duopoly", "-o", "sales.csv", "--markets", "1", "--periods", "3"]) == 0
+    Path("duopoly").write_text("market: 3")  # a file of that name is meant first
+    assert main(["record", "duopoly", "-o", "more.csv"]) == 2
+
+
+def test_a_name_that_is_none_of_them_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["theory", "duopol"], ["configs", "duopol"]):
+        assert main(words) == 2
+        assert ", ".join(sorted(NAMES)) in capsys.readouterr().err
+
+
+def test_a_configuration_is_shown_or_copied_and_nothing_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, copy = (ROOT / "configs" / "monopoly.yaml").read_text(), tmp_path / "mine.yaml"
+    assert main(["configs", "monopoly"]) == 0
+    assert capsys.readouterr().out == text
+    assert main(["configs", "monopoly", "-o", str(copy)]) == 0 and copy.read_text() == text
+    assert main(["configs", "duopoly", "-o", str(copy)]) == 2 and copy.read_text() == text
+    assert "is not written over" in capsys.readouterr().err
+    assert main(["configs", "-o", str(copy)]) == 2
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_every_module_and_what_is_no_module(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # a build leaves a folder behind, which would go into the next wheel
+    for part in ("market", "policies", "configs"):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "bazaar_start.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", str(source), "--no-deps", "--no-build-isolation", "-q"]
+    subprocess.run([*command, "-w", str(tmp_path)], cwd=tmp_path, timeout=300, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "home")
+    home = tmp_path / "home"
+    for part in ("market", "policies"):
+        kept = {
+            path.relative_to(ROOT)
+            for path in (ROOT / part).rglob("*")
+            if path.suffix in (".py", ".typed", ".html", ".css")
+        }
+        assert {
+            path.relative_to(home) for path in (home / part).rglob("*") if path.suffix != ".yaml" and path.is_file()
+        } == kept
+    done = started(tmp_path, "configs", home=home)
+    assert done.returncode == 0 and all(name in done.stdout for name in NAMES)
+    (tmp_path / "market").mkdir()
+    (tmp_path / "market" / "__init__.py").touch()
+    assert f"{home / 'market'}" in started(tmp_path, "--version", home=home).stderr

@@ -1,0 +1,153 @@
+"""Tables on the terminal, in a page, and as plain data."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from policies.views.format import amount, number
+from policies.views.table import Cell, Column, Note, Row, Table, heading
+
+POLICIES = Table(
+    "left against nash",
+    (Column(""), Column("profit a day", key="profit"), Column("to best", "{:+.2%}"), Column("how", align="left")),
+    (
+        Row(("left (dqn)", Cell(4.7312, 0.0431), Cell(0.081, 0.0025, best=True), "well"), kind="judged", rule=True),
+        ("nash+base_stock(level=best)", Cell(-12345.6, math.nan), None, "[b]"),
+    ),
+    (Note("Best first."), Note("32 episodes.", "note"), Note("Too few.", "missing")),
+)
+
+
+def printed(table: Table, width: int) -> str:
+    text = io.StringIO()
+    table.print(Console(file=text, width=width))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def test_a_table_with_room_enough() -> None:
+    assert printed(POLICIES, 80) == (
+        "left against nash\n"
+        "\n"
+        "                                 profit a day          to best   how\n"
+        " ─────────────────────────────────────────────────────────────────────\n"
+        "  left (dqn)                    4.731 ± 0.043   +8.10% ± 0.25%   well\n"
+        "\n"
+        "  nash+base_stock(level=best)      -1.235e+04                -   [b]\n"
+        "\n"
+        "Best first.\n"
+        "32 episodes.\n"
+        "Too few."
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"), [(71, [[0, 1, 2, 3]]), (70, [[0, 1, 2]]), (64, [[0, 1, 2]]), (63, [[0, 1]]), (10, [[0]])]
+)
+def test_columns_without_room_are_left_out_from_the_right(width: int, columns: list[list[int]]) -> None:
+    assert POLICIES.widths() == [30, 16, 17, 7]
+    assert POLICIES.blocks(width) == columns
+    assert max(len(line) for line in printed(POLICIES, max(width, 40)).split("\n")) <= max(width, 40)
+
+
+def test_columns_that_are_never_left_out_and_those_that_are_named() -> None:
+    table = Table("", POLICIES.columns, POLICIES.rows, least=2, left_out="No room here for {}.")
+    assert table.blocks(10) == [[0, 1]]
+    assert printed(table, 50).endswith("\nNo room here for to best, how.")
+    assert "No room" not in printed(table, 71)
+
+
+def test_a_table_in_several_parts() -> None:
+    table = Table("three", [Column(""), *(Column(f"head {k}") for k in range(3))], [["row", 1, 2, 3]], narrow="split")
+    assert table.widths() == [6, 9, 9, 9]
+    assert table.blocks(25) == [[0, 1, 2], [0, 3]]
+    assert table.blocks(5) == [[0, 1], [0, 2], [0, 3]]
+    text = printed(table, 25)
+    assert text.count("three") == 1 and text.count("row") == 2
+
+
+def test_words_that_are_wrapped() -> None:
+    table = Table("", [Column("figure"), Column("what", align="left")], [["a", "many words in a row"]], narrow="wrap")
+    assert table.blocks(10) == [[0, 1]]
+    assert "many words" in printed(table, 24) and "many words in" not in printed(table, 24)
+
+
+def test_a_title_is_not_broken_at_the_width_of_its_table() -> None:
+    assert printed(Table("a rather long title", [Column("")], [["x"]]), 40).startswith("a rather long title\n")
+
+
+def test_only_notes() -> None:
+    assert printed(Table("", (), (), [Note("said", indent=2)]), 40) == "  said"
+
+
+def test_figures_beside_one_another() -> None:
+    columns = [Column("", "{:.2f}"), Column("")]
+    table = Table("", columns, [[(Cell(1.0, best=True), Cell(0.5, 0.1, form="{:6.1%}")), ""]])
+    assert "1.00   50.0% ± 10.0%" in printed(table, 80)
+    assert "<td>1.00&ensp; 50.0 % ± 10.0 %</td>" in table.html()
+
+
+def test_html() -> None:
+    assert POLICIES.html() == (
+        '<div class="scroll"><table><caption>left against nash</caption>'
+        '<thead><tr><th></th><th>profit a day</th><th>to best</th><th class="text">how</th></tr></thead><tbody>'
+        '<tr class="judged"><td>left (dqn)</td><td>4.731 ± 0.043</td><td>+8.10 % ± 0.25 %</td><td class="text">well</td></tr>'
+        "<tr><td>nash<wbr>+base_stock<wbr>(level=best)</td><td>−12,346</td><td>–</td>"
+        '<td class="text">[b]</td></tr></tbody></table></div>'
+        '<p>Best first.</p><p class="note">32 episodes.</p><p class="missing">Too few.</p>'
+    )
+
+
+def test_html_of_marks_and_names() -> None:
+    table = Table("", [Column("a\n+b"), Column("<i>")], [Row(["x & y", Cell(1.0, shade="rgba(1,2,3,0.5)")], "fails")])
+    assert table.html() == (
+        '<div class="scroll"><table><thead><tr><th>a<br>+b</th><th>&lt;i&gt;</th></tr></thead><tbody>'
+        '<tr class="fails"><td>x &amp; y</td><td style="background:rgba(1,2,3,0.5)">1</td></tr></tbody></table></div>'
+    )
+
+
+def test_plain_data() -> None:
+    assert POLICIES.records() == [
+        {
+            "": "left (dqn)",
+            "profit": 4.7312,
+            "profit_half_width": 0.0431,
+            "to best": 0.081,
+            "to best_half_width": 0.0025,
+            "how": "well",
+        },
+        {
+            "": "nash+base_stock(level=best)",
+            "profit": -12345.6,
+            "profit_half_width": None,
+            "to best": None,
+            "how": "[b]",
+        },
+    ]
+
+
+def test_a_row_must_have_a_cell_a_column() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        printed(Table("", [Column("")], [["a", "b"]]), 80)
+
+
+def test_policies_over_several_lines() -> None:
+    assert heading("nash+base_stock(level=best)") == "nash\n+base_stock\n(level=best)"
+    assert heading("left (dqn)") == "left\n(dqn)"
+    assert Table("", [Column(heading("nash+base_stock"))], [["12"]]).widths() == [14]
+
+
+def test_amounts_on_the_terminal() -> None:
+    assert amount(4.7312, half=0.0431) == "4.731 ± 0.043"
+    assert amount(0.0812, "{:+.2%}", 0.0025) == "+8.12% ± 0.25%"
+    assert amount(1.5, "{:+.4g}", 0.25) == "+1.5 ± 0.25"
+    assert amount(2.5, lambda value: f"{value:.0f} M", 0.5) == "2 M ± 0 M"
+    assert amount(1.0, half=math.nan) == "1" and amount(math.nan, half=1.0) == "-" and amount(None) == "-"
+
+
+def test_numbers_in_a_page() -> None:
+    assert number(-0.0812, "{:+.2%}", 0.0025) == "−8.12 % ± 0.25 %"
+    assert number(123456.7) == "123,457" and number(True) == "–" and number(None) == "–"
