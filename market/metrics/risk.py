@@ -93,27 +93,15 @@ def _under_water(profit: ArrayLike) -> Floats:
     return np.asarray(np.maximum.accumulate(total, axis=0) - total)
 
 
-def maximum_drawdown(profit: ArrayLike) -> Floats:
-    """The deepest fall of cumulative profit from a peak before it, money, along the first axis; 0 if it never falls.
-
-    The start counts as a peak of 0. Profits 5, -3, 1, -4, 6 add up to 5, 2, 3, -1, 5: from 5 to -1, so 6.
-    """
-    return np.asarray(_under_water(profit).max(axis=0), np.float64)
-
-
-def drawdown_length(profit: ArrayLike) -> Floats:
-    """How long the maximum drawdown lasts, periods under water: from its peak until that peak is reached again.
-
-    Counts the periods along the first axis at whose end cumulative profit lies below the peak that the deepest fall
-    begins at (the first of several equally deep ones); a drawdown that the data end in counts as far as they go, and
-    without a fall it is 0. Profits 5, -3, 1, -4, 6, -1 add up to 5, 2, 3, -1, 5, 4: under water in periods 2, 3
-    and 4, so 3.
-    """
-    return _length(_under_water(profit))
-
-
 def drawdown(profit: ArrayLike) -> tuple[Floats, Floats]:
-    """:func:`maximum_drawdown` and :func:`drawdown_length` at once, which costs little more than one of them."""
+    """The maximum drawdown along the first axis, money, and how long it lasts, periods.
+
+    The depth is the deepest fall of cumulative profit from a peak before it, 0 if it never falls; the start counts as a
+    peak of 0. The length is how long it is under water, from its peak until that peak is reached again: the periods at
+    whose end cumulative profit lies below the peak that the deepest fall begins at (the first of several equally deep
+    ones); a drawdown that the data end in counts as far as they go, and without a fall it is 0.
+    Profits 5, -3, 1, -4, 6, -1 add up to 5, 2, 3, -1, 5, 4: from 5 to -1, so 6, under water in periods 2, 3 and 4, so 3.
+    """
     gap = _under_water(profit)
     return np.asarray(gap.max(axis=0), np.float64), _length(gap)
 

@@ -1,15 +1,11 @@
-"""Profit, service and risk measures of a ledger: which there are, in what units, and all of them at once.
+"""All measures of a ledger at once, and the glossary: what each is called, its unit and what it is in a line.
 
 A ledger is anything indexed by field name that gives arrays (T, M, N): the stacked ledgers of a
-:class:`~market.simulation.batch.MarketBatch`, or a dictionary. Time is the first axis everywhere. T periods, M markets (one
-episode each), N sellers. Money and units are those of ``market.state.LEDGER_UNITS``.
-
-The measures themselves are pure functions of arrays in :mod:`market.metrics.risk` and :mod:`market.metrics.service`, and can be
-imported from here.
-
-What every measure is called, its unit and what it is in a line: the one place that glossaries are made from.
-
-Where a unit says "period", the market says what a period is (``MarketSpec.period``: a day, a week).
+:class:`~market.simulation.batch.MarketBatch`, or a dictionary. Time is the first axis everywhere. T periods, M markets
+(one episode each), N sellers. Money and units are those of ``market.state.LEDGER_UNITS``; where a unit says "period",
+the market says what a period is (``MarketSpec.period``: a day, a week). Documents and pages take their glossaries from
+here. The measures themselves are pure functions of arrays, in :mod:`market.metrics.risk` and
+:mod:`market.metrics.service`.
 """
 
 from __future__ import annotations
@@ -20,34 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import UserError
-from market.metrics.risk import (
-    LEVEL,
-    conditional_value_at_risk,
-    downside_deviation,
-    drawdown,
-    drawdown_length,
-    maximum_drawdown,
-    probability_of_loss,
-    value_at_risk,
-    volatility,
-)
-from market.metrics.service import (
-    bullwhip,
-    cycle_service_level,
-    days_of_supply,
-    fill_rate,
-    hhi,
-    inventory_turnover,
-    market_share,
-    price_changes,
-    price_volatility,
-    replenishment_cycles,
-    stockout_rate,
-)
+from market.metrics import risk, service
+from market.metrics.risk import LEVEL
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
 
-MEASURES: dict[str, tuple[str, str]] = {
+GLOSSARY: dict[str, tuple[str, str]] = {
     "profit": ("money a period", "profit after all costs; opening and closing stock valued at salvage x unit cost"),
     "revenue": ("money a period", "price x units sold"),
     "purchase_cost": ("money a period", "unit cost x units ordered, paid when they are ordered"),
@@ -118,37 +92,6 @@ LOWER_IS_BETTER = frozenset(
 )
 
 
-__all__ = [
-    "COSTS",
-    "HIGHER_IS_BETTER",
-    "LEVEL",
-    "LOWER_IS_BETTER",
-    "MEANS",
-    "MEASURES",
-    "bullwhip",
-    "conditional_value_at_risk",
-    "cycle_service_level",
-    "days_of_supply",
-    "downside_deviation",
-    "drawdown",
-    "drawdown_length",
-    "episode_profit",
-    "fill_rate",
-    "hhi",
-    "inventory_turnover",
-    "market_share",
-    "maximum_drawdown",
-    "price_changes",
-    "price_volatility",
-    "probability_of_loss",
-    "replenishment_cycles",
-    "stock_change",
-    "stockout_rate",
-    "summary",
-    "value_at_risk",
-    "volatility",
-]
-
 Ledger = Mapping[str, NDArray[np.float64]] | Record
 
 COSTS = ("purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost")
@@ -197,7 +140,7 @@ def episode_profit(ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: 
 def summary(
     ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: float = 1.0, level: float = LEVEL
 ) -> dict[str, Floats]:
-    """Every measure of every seller over M episodes, each (N,), under the names of :data:`MEASURES`.
+    """Every measure of every seller over M episodes, each (N,), under the names of :data:`GLOSSARY`.
 
     ``profit`` is :func:`episode_profit` / periods. Means, rates and ratios pool all periods and episodes. What follows
     the order of periods (volatilities, downside deviation below 0, drawdown, price changes) is worked out in each
@@ -218,13 +161,13 @@ def summary(
     means = [name for name in MEANS if spec.stocked or name not in ("on_hand", "lost")]
     measures = {"profit": per_period.mean(axis=0)}
     measures |= {name: totals[name].mean(axis=0) / periods for name in means}
-    measures["market_share"] = market_share(totals["sold"], totals["market_size"])
+    measures["market_share"] = service.market_share(totals["sold"], totals["market_size"])
     if spec.stocked:
         measures |= _service(seen, totals)
     before = np.asarray(ledger["price"])[warm_up - 1] if warm_up else [seller.first_price for seller in spec.sellers]
-    measures["price_volatility"] = price_volatility(seen["price"]).mean(axis=0)
-    measures["price_changes"] = price_changes(seen["price"], before).mean(axis=0)
-    measures["hhi"] = np.full(len(spec.sellers), _mean_of_known(hhi(seen["revenue"])))
+    measures["price_volatility"] = service.price_volatility(seen["price"]).mean(axis=0)
+    measures["price_changes"] = service.price_changes(seen["price"], before).mean(axis=0)
+    measures["hhi"] = np.full(len(spec.sellers), _mean_of_known(service.hhi(seen["revenue"])))
     return measures | _risk(seen["profit"], per_period, level)
 
 
@@ -233,29 +176,29 @@ def _service(seen: Mapping[str, Floats], totals: Mapping[str, Floats]) -> dict[s
     stock = totals["on_hand"], totals["on_hand_left"]
     ordered, sold, lost = (seen[name].reshape(-1, totals["sold"].shape[-1]) for name in ("ordered", "sold", "lost"))
     return {
-        "stockout_rate": stockout_rate(seen["lost"], (0, 1)),
-        "cycle_service_level": cycle_service_level(seen["received"], seen["lost"], (0, 1)),
-        "fill_rate": fill_rate(totals["sold"], totals["lost"]),
-        "inventory_turnover": inventory_turnover(totals["sold"], *stock),
-        "days_of_supply": days_of_supply(totals["sold"], totals["lost"], *stock),
-        "bullwhip": bullwhip(ordered, sold, lost),
+        "stockout_rate": service.stockout_rate(seen["lost"], (0, 1)),
+        "cycle_service_level": service.cycle_service_level(seen["received"], seen["lost"], (0, 1)),
+        "fill_rate": service.fill_rate(totals["sold"], totals["lost"]),
+        "inventory_turnover": service.inventory_turnover(totals["sold"], *stock),
+        "days_of_supply": service.days_of_supply(totals["sold"], totals["lost"], *stock),
+        "bullwhip": service.bullwhip(ordered, sold, lost),
     }
 
 
 def _risk(profit: Floats, per_period: Floats, level: float) -> dict[str, Floats]:
     """The measures of risk, of period profits (T, M, N) and of episodes' mean profits (M, N)."""
     pooled = profit.reshape(-1, profit.shape[-1])
-    depth, length = drawdown(profit)
+    depth, length = risk.drawdown(profit)
     return {
-        "volatility": volatility(profit).mean(axis=0),
-        "downside_deviation": downside_deviation(profit).mean(axis=0),
-        "value_at_risk": value_at_risk(per_period, level),
-        "conditional_value_at_risk": conditional_value_at_risk(per_period, level),
-        "period_value_at_risk": value_at_risk(pooled, level),
-        "period_conditional_value_at_risk": conditional_value_at_risk(pooled, level),
+        "volatility": risk.volatility(profit).mean(axis=0),
+        "downside_deviation": risk.downside_deviation(profit).mean(axis=0),
+        "value_at_risk": risk.value_at_risk(per_period, level),
+        "conditional_value_at_risk": risk.conditional_value_at_risk(per_period, level),
+        "period_value_at_risk": risk.value_at_risk(pooled, level),
+        "period_conditional_value_at_risk": risk.conditional_value_at_risk(pooled, level),
         "maximum_drawdown": depth.mean(axis=0),
         "drawdown_length": length.mean(axis=0),
-        "probability_of_loss": probability_of_loss(per_period),
+        "probability_of_loss": risk.probability_of_loss(per_period),
     }
 
 

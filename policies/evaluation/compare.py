@@ -15,15 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy.special import stdtrit
 
-from market.metrics.summary import (
-    LEVEL,
-    Ledger,
-    conditional_value_at_risk,
-    episode_profit,
-    probability_of_loss,
-    summary,
-    value_at_risk,
-)
+from market.metrics.risk import LEVEL, conditional_value_at_risk, probability_of_loss, value_at_risk
+from market.metrics.summary import Ledger, episode_profit, summary
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed

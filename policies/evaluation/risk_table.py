@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from market.metrics.summary import HIGHER_IS_BETTER, LOWER_IS_BETTER, MEASURES
+from market.metrics.summary import GLOSSARY, HIGHER_IS_BETTER, LOWER_IS_BETTER
 from market.spec.models import MarketSpec
 from policies.config.run import Evaluation
 from policies.evaluation.compare import Comparison, Result, best_fixed
@@ -107,7 +107,7 @@ def _label(name: str, spec: MarketSpec, level: float) -> str:
 
 
 def _unit(name: str, spec: MarketSpec) -> str:
-    return MEASURES[name][0].replace("period", spec.period)
+    return GLOSSARY[name][0].replace("period", spec.period)
 
 
 def _cell(name: str, value: float) -> str:

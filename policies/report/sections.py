@@ -10,7 +10,7 @@ from typing import Any
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit
 from market.errors import UserError
-from market.metrics.summary import MEASURES
+from market.metrics.summary import GLOSSARY
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -255,4 +255,4 @@ def measures(spec: MarketSpec) -> dict[str, str]:
     """The measures that mean something in the market, and what they are."""
     short = {"conditional_value_at_risk": "CVaR", "maximum_drawdown": "drawdown"}
     shown = [key for key in EXPLAINED if spec.stocked or key not in ("fill_rate", "stockout_rate")]
-    return {short.get(key, key.replace("_", " ")): f"{MEASURES[key][1]} ({MEASURES[key][0]})" for key in shown}
+    return {short.get(key, key.replace("_", " ")): f"{GLOSSARY[key][1]} ({GLOSSARY[key][0]})" for key in shown}

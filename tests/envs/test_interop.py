@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from market.demand.equilibrium import nash_prices
 from market.demand.logit import Logit
-from market.envs.vector import SeatEnv, SeatVectorEnv, nash_and_base_stock, vector_env
+from market.envs.gym import SeatEnv, nash_and_base_stock
+from market.envs.supersuit import vector_env
+from market.envs.vector import SeatVectorEnv
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity

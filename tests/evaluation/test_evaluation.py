@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from market.metrics.summary import conditional_value_at_risk
+from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.run import Evaluation, read_config
 from policies.evaluation import compare as evaluation

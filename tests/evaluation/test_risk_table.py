@@ -8,7 +8,7 @@ import math
 import pytest
 from rich.console import Console
 
-from market.metrics.summary import MEASURES
+from market.metrics.summary import GLOSSARY
 from policies.config.run import read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.line_ups import LineUps
@@ -42,7 +42,7 @@ def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[LineUps, Compariso
     judge, comparison = duopoly
     text = printed(judge, comparison, 160)
     shown = [name for names in SECTIONS.values() for name in names]
-    assert len(set(shown)) == len(shown) and set(shown) <= MEASURES.keys()
+    assert len(set(shown)) == len(shown) and set(shown) <= GLOSSARY.keys()
     rows = [line.split() for line in text.splitlines()]
     for name, label in {
         "fill_rate": "fill rate ↑ share of units",

@@ -98,8 +98,8 @@ def test_every_subcommand_is_in_a_table_of_commands() -> None:
 
 
 def test_the_glossary_of_measures_is_the_codes() -> None:
-    from market.metrics.summary import MEASURES
+    from market.metrics.summary import GLOSSARY
 
     glossary = (ROOT / "runs" / "README.md").read_text(encoding="utf-8")
-    for name, (unit, what) in MEASURES.items():
+    for name, (unit, what) in GLOSSARY.items():
         assert f"| `{name}` | {unit} | {what} |" in glossary

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from market.errors import UserError
+from market.metrics import risk, service
 from market.metrics import summary as metrics
 from market.simulation.batch import MarketBatch
 from market.spec.loading import read_yaml
@@ -103,7 +104,7 @@ def test_summary() -> None:
         "fill_rate": counted["sold"].sum((0, 1)) / (counted["sold"] + counted["lost"]).sum((0, 1)),
         "stockout_rate": (counted["lost"] > 0).mean((0, 1)),
         "market_share": counted["sold"].sum((0, 1)) / counted["market_size"].sum((0, 1)),
-        "cycle_service_level": metrics.cycle_service_level(counted["received"], counted["lost"], (0, 1)),
+        "cycle_service_level": service.cycle_service_level(counted["received"], counted["lost"], (0, 1)),
         "bullwhip": counted["ordered"].var((0, 1)) / (counted["sold"] + counted["lost"]).var((0, 1)),
         "volatility": counted["profit"].std(0).mean(0),
         "downside_deviation": np.sqrt((np.minimum(counted["profit"], 0) ** 2).mean(0)).mean(0),
@@ -113,8 +114,8 @@ def test_summary() -> None:
         "conditional_value_at_risk": per_period.min(0),
         "period_value_at_risk": np.sort(counted["profit"].reshape(-1, 2), axis=0)[19],
         "period_conditional_value_at_risk": np.sort(counted["profit"].reshape(-1, 2), axis=0)[:20].mean(0),
-        "maximum_drawdown": metrics.maximum_drawdown(counted["profit"]).mean(0),
-        "drawdown_length": metrics.drawdown_length(counted["profit"]).mean(0),
+        "maximum_drawdown": risk.drawdown(counted["profit"])[0].mean(0),
+        "drawdown_length": risk.drawdown(counted["profit"])[1].mean(0),
         "probability_of_loss": (per_period < 0).mean(0),
     }
     for name, value in expected.items():
@@ -131,9 +132,9 @@ def test_summary_of_one_episode_equals_its_parts() -> None:
     ledger = played(DUOPOLY, markets=1)
     got, row = metrics.summary(ledger, DUOPOLY), ledger[:, 0]
     assert got["inventory_turnover"] == pytest.approx(
-        metrics.inventory_turnover(row["sold"], row["on_hand"], row["on_hand_left"])
+        service.inventory_turnover(row["sold"], row["on_hand"], row["on_hand_left"])
     )
-    assert got["bullwhip"] == pytest.approx(metrics.bullwhip(row["ordered"], row["sold"], row["lost"]))
+    assert got["bullwhip"] == pytest.approx(service.bullwhip(row["ordered"], row["sold"], row["lost"]))
     assert np.array_equal(got["profit"], got["conditional_value_at_risk"])
 
 
@@ -174,10 +175,10 @@ def test_a_market_that_sells_nothing_has_no_concentration() -> None:
 
 def test_every_measure_has_a_unit_and_a_meaning() -> None:
     names = set(metrics.summary(played(DUOPOLY), DUOPOLY))
-    assert names == set(metrics.MEASURES)
+    assert names == set(metrics.GLOSSARY)
     assert names > metrics.HIGHER_IS_BETTER | metrics.LOWER_IS_BETTER
     assert not metrics.HIGHER_IS_BETTER & metrics.LOWER_IS_BETTER
-    assert all(unit and len(meaning.split()) > 1 for unit, meaning in metrics.MEASURES.values())
+    assert all(unit and len(meaning.split()) > 1 for unit, meaning in metrics.GLOSSARY.values())
 
 
 def test_summary_without_stock_leaves_its_measures_out() -> None:

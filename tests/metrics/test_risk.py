@@ -111,25 +111,22 @@ def spells(profits: list[int]) -> list[tuple[int, int]]:
 
 
 def test_drawdown_length() -> None:
-    assert risk.drawdown_length([5, -3, 1, -4, 6, -1]) == 3
-    assert risk.drawdown_length([-1, -1, -1]) == 3
-    assert risk.drawdown_length([1, 0, 4]) == 0
+    assert risk.drawdown([5, -3, 1, -4, 6, -1])[1] == 3
+    assert risk.drawdown([-1, -1, -1])[1] == 3
+    assert risk.drawdown([1, 0, 4])[1] == 0
     # A long shallow spell before the deep one, and after it: the deep one is meant.
-    assert risk.drawdown_length([3, -1, 0, 0, 0, 1, -2, 2, -1, 0, 0, 0, 0]) == 2 - 1
-    assert risk.drawdown_length([[5, -1], [-4, -1], [9, 3]]).tolist() == [1, 2]
+    assert risk.drawdown([3, -1, 0, 0, 0, 1, -2, 2, -1, 0, 0, 0, 0])[1] == 2 - 1
+    assert risk.drawdown([[5, -1], [-4, -1], [9, 3]])[1].tolist() == [1, 2]
 
 
 @given(PROFITS)
 @settings(max_examples=300)
 def test_drawdowns_are_those_of_a_count_by_hand(profits: list[int]) -> None:
     depth, length = max(spells(profits), key=lambda spell: spell[0])
-    assert risk.maximum_drawdown(profits) == depth
-    assert risk.drawdown_length(profits) == (length if depth else 0)
-    both = risk.drawdown(profits)
-    assert both[0] == depth and both[1] == risk.drawdown_length(profits)
+    assert risk.drawdown(profits) == (depth, length if depth else 0)
 
 
 def test_drawdowns_of_many_sellers_are_those_of_each() -> None:
     profits = np.random.default_rng(3).normal(0, 1, (50, 6, 2))
-    alone = [[risk.drawdown_length(profits[:, m, i]) for i in range(2)] for m in range(6)]
-    assert np.array_equal(risk.drawdown_length(profits), alone)
+    alone = [[risk.drawdown(profits[:, m, i])[1] for i in range(2)] for m in range(6)]
+    assert np.array_equal(risk.drawdown(profits)[1], alone)

@@ -117,7 +117,7 @@ def parallel_market(steps: int = 2_000) -> Work:
 
 def supersuit(steps: int = 100) -> Work:
     """The same market, COPIES of it, through ``concat_vec_envs_v1``."""
-    from market.envs.vector import vector_env
+    from market.envs.supersuit import vector_env
 
     many = vector_env(bench_market(2), COPIES)
     many.reset(seed=0)
