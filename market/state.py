@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-NOT_OFFERED = -1e6  # a script's utility of a seller that is not there: below kernel.ABSENT
+NOT_OFFERED = -1e6  # a script's utility of a seller that is not there: below market.kernel.choice.ABSENT
 
 MARKET = np.dtype(
     [
@@ -92,7 +93,7 @@ class Script(NamedTuple):
 
     calendar: Floats  # (T,) mean number of customers
     factor: Floats  # (P, S) times the mean number of customers
-    utility: Floats  # (P, S, N) added to utility; at or below kernel.ABSENT the seller is not offered
+    utility: Floats  # (P, S, N) added to utility; at or below market.kernel.choice.ABSENT the seller is not offered
     event: NDArray[np.int8]  # (P, S, N) promotions on record, or of no periods: they are drawn
     usual: Floats  # (P, N) units a period that demand forecasts begin at; (P, 0): at nothing, or none is observed
 
@@ -104,7 +105,7 @@ class Tape(NamedTuple):
     customers: Floats  # (M, T) number of customers
     xi: Floats  # (M, T, N) shock to utility
     event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
-    place: NDArray[np.int64]  # (M,) which of the P scripts the episode plays
+    place: Ints  # (M,) which of the P scripts the episode plays
     factor: Floats  # (T,) the calendar as forecasts know it, without surges; (0,) where no forecast is observed
 
 
@@ -112,8 +113,8 @@ class State(NamedTuple):
     """What changes from period to period. Saving a market means saving this and the tape."""
 
     seed: NDArray[np.uint64]  # (M,) of the row
-    episode: NDArray[np.int64]  # (M,) how many episodes the row has begun, from 0
-    period: NDArray[np.int64]  # (M,) 0 .. T
+    episode: Ints  # (M,) how many episodes the row has begun, from 0
+    period: Ints  # (M,) 0 .. T
     on_hand: Floats  # (M, N) units
     pipeline: Floats  # (M, N, L) units that arrive in 1, 2, .. L periods
     price: Floats  # (M, N) last posted
@@ -144,9 +145,9 @@ class Scratch(NamedTuple):
 class Features(NamedTuple):
     """Observation features as arrays: value = clip((raw - shift) * scale, low, high)."""
 
-    source: NDArray[np.int64]  # (F,)
-    offset: NDArray[np.int64]  # (F,) seats onward from one's own
-    slot: NDArray[np.int64]  # (F,) pipeline slot, calendar column or periods ahead
+    source: Ints  # (F,)
+    offset: Ints  # (F,) seats onward from one's own
+    slot: Ints  # (F,) pipeline slot, calendar column or periods ahead
     shift: Floats  # (F, N) by seat observed
     scale: Floats  # (F, N)
     low: Floats  # (F,)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
@@ -23,10 +22,10 @@ from market.calibration.design import Design
 from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
 from market.calibration.shocks import Shocks
 from market.errors import UserError
-from market.kernel import ABSENT
+from market.kernel.choice import ABSENT
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.state import NOT_OFFERED, Floats, Script
+from market.state import NOT_OFFERED, Floats, Ints, Script
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,14 +89,14 @@ def simulate(fit: Fit, shocks: Shocks, table: pd.DataFrame, seed: int) -> Simula
     return Simulated(table, _by_place(sold, place, at))
 
 
-def _cells(table: pd.DataFrame, sellers: list[str]) -> tuple[NDArray[np.int64], ...]:
+def _cells(table: pd.DataFrame, sellers: list[str]) -> tuple[Ints, ...]:
     """Where each row of the table lies in arrays over places, periods and sellers."""
     markets, periods = (np.unique(table[name], return_inverse=True)[1] for name in ("market", "period"))
     seats = table["seller"].map({name: k for k, name in enumerate(sellers)})
     return tuple(np.asarray(axis, np.int64) for axis in (markets, periods, seats))
 
 
-def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[Floats, NDArray[np.int64]]:
+def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[Floats, Ints]:
     """Units sold (R, T, N) of R rows, and the place (R,) that each row plays."""
     places, horizon, count = price.shape
     rows = int(np.clip(ROWS // places, 50, MOST_DRAWS)) * places
@@ -109,7 +108,7 @@ def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[F
     return sold, batch.tape.place.copy()
 
 
-def _by_place(sold: Floats, place: NDArray[np.int64], at: tuple[NDArray[np.int64], ...]) -> Floats:
+def _by_place(sold: Floats, place: Ints, at: tuple[Ints, ...]) -> Floats:
     """(D, rows of the table): as many draws as the place with the fewest rows has."""
     order = np.argsort(place, kind="stable")
     counts = np.bincount(place, minlength=int(at[0].max()) + 1)

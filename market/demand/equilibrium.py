@@ -205,6 +205,12 @@ def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
     return found
 
 
+def nash_in_range(spec: MarketSpec) -> Floats:
+    """Bertrand-Nash prices (N,), each moved into its seller's range. Raises :class:`UserError` where there are none."""
+    low, high = np.array([seller.prices for seller in spec.sellers]).T
+    return np.clip(prices_of(spec), low, high)
+
+
 def nash_profits(spec: MarketSpec) -> Floats:
     """Return every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``.
 
@@ -226,8 +232,7 @@ def reward_scales(spec: MarketSpec) -> Floats:
         return np.array(given, dtype=np.float64)
 
     def refuse(seat: int, why: str) -> UserError:
-        name = spec.sellers[seat].name
-        return UserError(f"market.sellers.{seat} ({name}).reward_scale: must be given, since {why}")
+        return UserError(f"{spec.seat_place(seat)}.reward_scale: must be given, since {why}")
 
     try:
         profit = nash_profits(spec)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from market.errors import UserError
 from market.salesfile.table import PROMOTED, read_sales
 from market.spec.models import MOST_CUSTOMERS, MarketSpec, TapeOptions
-from market.state import NOT_OFFERED, Floats
+from market.state import NOT_OFFERED, Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class SalesArrays:
     units: Floats  # (P, T, J)
     size: Floats | None  # (P, T) market size in units, nan where the file has no row
     promoted: NDArray[np.bool_]  # (P, T, J) whether a promotion is on
-    line: NDArray[np.int64]  # (P, T, J) of the file, 0 where there is none
+    line: Ints  # (P, T, J) of the file, 0 where there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Replay:
 
     markets: list[str]
     labels: list[str]
-    location: NDArray[np.int64]  # (P,) index of each market's location, 0 without locations
+    location: Ints  # (P,) index of each market's location, 0 without locations
     customers: Floats  # (P, T) mean number of customers
     utility: Floats  # (P, T, N) shock to utility
     event: NDArray[np.int8]  # (P, T, N) promotions, or (P, 0, N) where the market has no events
@@ -176,7 +176,7 @@ def _promotion(rows: pd.DataFrame, names: list[str]) -> Floats:
     return np.asarray(rows[names].max(axis=1).to_numpy(np.float64))
 
 
-def _one_size(file: Path, size: Floats, line: NDArray[np.int64]) -> Floats:
+def _one_size(file: Path, size: Floats, line: Ints) -> Floats:
     """The market size (P, T) that all rows of a market and period give."""
     known = ~np.isnan(size)
     high = np.where(known, size, -np.inf).max(axis=-1)
@@ -199,7 +199,7 @@ def _check(spec: MarketSpec, table: SalesArrays) -> None:
     for k, name in enumerate(spec.names):
         if name not in table.sellers:
             raise UserError(
-                f"market.sellers.{k} ({name}).name: {tape.file} has no such seller; it has {', '.join(table.sellers)}"
+                f"{spec.seat_place(k)}.name: {tape.file} has no such seller; it has {', '.join(table.sellers)}"
             )
     if spec.horizon > len(table.labels):
         raise UserError(
@@ -207,7 +207,7 @@ def _check(spec: MarketSpec, table: SalesArrays) -> None:
         )
 
 
-def _locations(spec: MarketSpec, table: SalesArrays) -> NDArray[np.int64]:
+def _locations(spec: MarketSpec, table: SalesArrays) -> Ints:
     if not spec.locations:
         return np.zeros(len(table.markets), np.int64)
     names = [location.name for location in spec.locations]
@@ -220,7 +220,7 @@ def _locations(spec: MarketSpec, table: SalesArrays) -> NDArray[np.int64]:
     return np.array([names.index(market) for market in table.markets], np.int64)
 
 
-def _sizes(spec: MarketSpec, table: SalesArrays, location: NDArray[np.int64]) -> Floats:
+def _sizes(spec: MarketSpec, table: SalesArrays, location: Ints) -> Floats:
     """Market sizes in units (P, T): the file's (their mean where it has no row), or the configuration's."""
     if table.size is None:
         base = spec.customers.rate * spec.customers.basket * np.array(spec.sizes)[location]
@@ -233,7 +233,7 @@ def _sizes(spec: MarketSpec, table: SalesArrays, location: NDArray[np.int64]) ->
     return size
 
 
-def _check_sizes(spec: MarketSpec, table: SalesArrays, units: Floats, size: Floats, line: NDArray[np.int64]) -> None:
+def _check_sizes(spec: MarketSpec, table: SalesArrays, units: Floats, size: Floats, line: Ints) -> None:
     total = units.sum(axis=-1)
     if (total < size).all():
         return
@@ -258,7 +258,7 @@ def _check_ranges(spec: MarketSpec, price: Floats) -> None:
         if low < seller.prices[0] or high > seller.prices[1]:
             needed = [min(low, seller.prices[0]), max(high, seller.prices[1])]
             raise UserError(
-                f"market.sellers.{k} ({seller.name}).prices: [{seller.prices[0]:g}, {seller.prices[1]:g}] leaves out "
+                f"{spec.seat_place(k)}.prices: [{seller.prices[0]:g}, {seller.prices[1]:g}] leaves out "
                 f"prices of the history, from {low:g} to {high:g}: [{needed[0]:g}, {needed[1]:g}] would do"
             )
 

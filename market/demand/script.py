@@ -7,10 +7,10 @@ a season. C scenes, P places, S periods, N sellers.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from market.spec.models import MarketSpec
-from market.state import Floats, Script
+from market.state import Floats, Ints, Script
 
 
 def calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
@@ -106,7 +106,7 @@ def observed_sizes(spec: MarketSpec) -> Floats:
     return np.asarray(logs / max(float(np.abs(logs).max()), 1e-12))[location_of_place(spec)]
 
 
-def location_of_place(spec: MarketSpec) -> NDArray[np.int64]:
+def location_of_place(spec: MarketSpec) -> Ints:
     """The location of each place (P,): its own, or that of the history's market."""
     if spec.tape is None:
         return np.arange(len(spec.sizes))

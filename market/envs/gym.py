@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from market.demand.equilibrium import prices_of
+from market.demand.equilibrium import nash_in_range
 from market.envs.parallel import FIELDS, ActionEncoding, Observation, as_spec, seat_encoding
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
@@ -38,9 +38,8 @@ def nash_and_base_stock(spec: MarketSpec) -> Rivals:
     Raises:
         UserError: there is no Nash price; give rivals of your own then.
     """
-    low, high = np.array([seller.prices for seller in spec.sellers]).T
     try:
-        price = np.clip(prices_of(spec), low, high)
+        price = nash_in_range(spec)
     except UserError as problem:
         raise UserError(f"rivals: must be given, since {problem}") from None
     level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])

@@ -17,7 +17,7 @@ from market.envs.parallel import ActionEncoding, Observation, as_spec
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Ints
 
 
 class SeatVectorEnv:
@@ -96,7 +96,7 @@ class SeatVectorEnv:
         over = self.batch.truncated[rows]
         return self._focal.observe()[rows], reward, np.zeros(len(rows), np.bool_), over, infos_of(rows)
 
-    def _step_some(self, rows: NDArray[np.int64], given: NDArray[Any]) -> None:
+    def _step_some(self, rows: Ints, given: NDArray[Any]) -> None:
         """Step every row and put those that wait back as they were: the others do not see the difference."""
         if (self.batch.state.period[rows] >= self.batch.spec.horizon).any():
             raise UserError("step: the episode of a row is over (or not begun): reset it first")
@@ -119,7 +119,7 @@ class SeatVectorEnv:
     def close(self) -> None:
         """Nothing is held that needs closing."""
 
-    def _rows(self, rows: int | ArrayLike | None) -> NDArray[np.int64]:
+    def _rows(self, rows: int | ArrayLike | None) -> Ints:
         if rows is None:
             return np.arange(self.env_num)
         which = np.atleast_1d(np.asarray(rows, np.int64))
@@ -128,6 +128,6 @@ class SeatVectorEnv:
         return which
 
 
-def infos_of(rows: NDArray[np.int64]) -> NDArray[Any]:
+def infos_of(rows: Ints) -> NDArray[Any]:
     """One dictionary a row, in the form of Tianshou's own vector environments."""
     return np.array([{"env_id": row} for row in rows.tolist()], dtype=object)

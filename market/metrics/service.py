@@ -7,10 +7,10 @@ fill rate where no unit was wanted) is NaN, not a number made up. T periods, M m
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from market.metrics.risk import Axes, variance
-from market.state import Floats
+from market.state import Floats, Ints
 
 
 def _ratio(above: ArrayLike, below: ArrayLike) -> Floats:
@@ -129,7 +129,7 @@ def price_volatility(price: ArrayLike, axis: Axes = 0) -> Floats:
     return np.asarray(np.sqrt(variance(price, axis)), np.float64)
 
 
-def price_changes(price: ArrayLike, before: ArrayLike | None = None) -> NDArray[np.int64]:
+def price_changes(price: ArrayLike, before: ArrayLike | None = None) -> Ints:
     """How often the price changes from one period to the next along the first axis; ``before``: the price before them.
 
     Prices 2, 2, 3, 2: 2 changes, and 3 where the price before them was 1. Divided by the periods it is the frequency

@@ -13,10 +13,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from market import kernel
 from market.demand.equilibrium import reward_scales
 from market.demand.script import build_script, calendar, recorded_prices
 from market.errors import UserError
+from market.kernel import loops
 from market.simulation.observation import (
     calendar_features,
     compile_features,
@@ -25,7 +25,7 @@ from market.simulation.observation import (
     usual_demand,
 )
 from market.spec.models import HUGE, MarketSpec
-from market.state import LEDGER, MARKET, SELLER, Floats, Record, Scratch, Script, State, Tape
+from market.state import LEDGER, MARKET, SELLER, Floats, Ints, Record, Scratch, Script, State, Tape
 
 # Two threads that meet on a busy machine wait for one another: 256 markets stepped in 5 ms with them, 0.05 without.
 PARALLEL_FROM = 1024
@@ -139,7 +139,7 @@ class MarketBatch:
         self.ledger: Record = np.zeros((m, n), LEDGER)
         self._observation = np.zeros((m, n, len(self.features)), np.float32)
 
-    def _seed_rows(self, rows: NDArray[np.int64], seed: int | ArrayLike) -> None:
+    def _seed_rows(self, rows: Ints, seed: int | ArrayLike) -> None:
         seeds = np.asarray(seed)
         if seeds.dtype.kind not in "iu" or (seeds.dtype.kind == "i" and (seeds < 0).any()):
             raise UserError(f"seed: must be a whole number >= 0, got {seed!r}")
@@ -185,10 +185,10 @@ class MarketBatch:
         which = np.arange(self.markets) if rows is None else self._rows(np.atleast_1d(np.asarray(rows)))
         if seed is not None:
             self._seed_rows(which, seed)
-        begin: Any = kernel.begin_serial if self.serial else kernel.begin_parallel
+        begin: Any = loops.begin_serial if self.serial else loops.begin_parallel
         begin(self._market, self._sellers, self._script, self.tape, self.state, self._scratch, which)
 
-    def _rows(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+    def _rows(self, rows: NDArray[Any]) -> Ints:
         if rows.dtype.kind == "b" and rows.shape == (self.markets,):
             return np.flatnonzero(rows)
         kinds = "iu" if rows.size else "iuf"  # an empty list is an array of floats
@@ -215,7 +215,7 @@ class MarketBatch:
         """
         price, quantity = (np.ascontiguousarray(x, np.float64) for x in (price, quantity))
         self._check(price, quantity)
-        play: Any = kernel.step_serial if self.serial else kernel.step_parallel
+        play: Any = loops.step_serial if self.serial else loops.step_parallel
         play(self._market, self._sellers, self.tape, self.state, self._scratch, self.ledger, price, quantity)
         return self.ledger
 
@@ -237,7 +237,7 @@ class MarketBatch:
 
     def observe(self) -> NDArray[np.float32]:
         """What every seat sees now: (M, N, F) float32, overwritten by the next call."""
-        watch: Any = kernel.observe_serial if self.serial else kernel.observe_parallel
+        watch: Any = loops.observe_serial if self.serial else loops.observe_parallel
         watch(self._compiled_features, self._seen_calendar, self.tape, self.state, self._observation)
         return self._observation
 

@@ -35,7 +35,7 @@ class Decisions:
         self.seller: SellerSpec = spec.sellers[seat]
         self.stocked = spec.stocked
         self.encoding = encoding or self.seller.actions
-        place = f"market.sellers.{seat} ({self.seller.name})"
+        place = spec.seat_place(seat)
         if self.stocked and self.seller.order_up_to[1] == 0:
             raise UserError(
                 f"{place}.order_up_to: must be [low, high] with high above 0, or the seat could never order"

@@ -13,20 +13,7 @@ from numpy.typing import ArrayLike
 
 from market.demand.logit import Logit, shares
 from market.demand.script import calendar, largest_size, location_of_place, observed_sizes, place_customers
-from market.kernel import (
-    CALENDAR,
-    EVENT,
-    FORECAST,
-    IN_STOCK,
-    LOG_REFERENCE,
-    LOST,
-    ON_HAND,
-    PIPELINE,
-    PRICE,
-    REFERENCE,
-    SIZE,
-    SOLD,
-)
+from market.kernel import observe
 from market.spec.models import MarketSpec
 from market.state import Features, Floats
 
@@ -53,14 +40,14 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
     range of the seller observed, and so are reference prices (where ``memory`` is 0 they are the last prices). A
     forecast is of the units wanted in lead time + 1 periods (:func:`forecast_windows`).
     """
-    own = [Feature("own_price", "of its price range", PRICE, 0, 0, -1, 1)]
-    own.append(Feature("own_sold", "of its top level, last period", SOLD, 0, 0, 0, STOCK_BOUND))
+    own = [Feature("own_price", "of its price range", observe.PRICE, 0, 0, -1, 1)]
+    own.append(Feature("own_sold", "of its top level, last period", observe.SOLD, 0, 0, 0, STOCK_BOUND))
     if spec.stocked:
-        own.insert(0, Feature("own_on_hand", "of its top level", ON_HAND, 0, 0, 0, STOCK_BOUND))
-        own.append(Feature("own_lost", "of its top level, last period", LOST, 0, 0, 0, STOCK_BOUND))
+        own.insert(0, Feature("own_on_hand", "of its top level", observe.ON_HAND, 0, 0, 0, STOCK_BOUND))
+        own.append(Feature("own_lost", "of its top level, last period", observe.LOST, 0, 0, 0, STOCK_BOUND))
         for slot in range(spec.max_lead_time - 1):
             name = f"own_arriving_in_{slot + 1}"
-            own.append(Feature(name, "of its top level", PIPELINE, 0, slot, 0, STOCK_BOUND))
+            own.append(Feature(name, "of its top level", observe.PIPELINE, 0, slot, 0, STOCK_BOUND))
     own += _reference(spec, 0) + _forecast(spec)
     rivals = [feature for offset in range(1, len(spec.sellers)) for feature in _rival(spec, offset)]
     return own + rivals + _calendar(spec) + _place(spec) + _events(spec)
@@ -69,12 +56,13 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
 def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
     features = []
     if spec.visibility.rivals_prices == "last":
-        features.append(Feature(f"rival_{offset}_price", "of its price range", PRICE, offset, 0, -1, 1))
+        features.append(Feature(f"rival_{offset}_price", "of its price range", observe.PRICE, offset, 0, -1, 1))
         features += _reference(spec, offset)
     if spec.stocked and spec.visibility.rivals_stock == "flag":
-        features.append(Feature(f"rival_{offset}_in_stock", "0 or 1", IN_STOCK, offset, 0, 0, 1))
+        features.append(Feature(f"rival_{offset}_in_stock", "0 or 1", observe.IN_STOCK, offset, 0, 0, 1))
     if spec.stocked and spec.visibility.rivals_stock == "level":
-        features.append(Feature(f"rival_{offset}_on_hand", "of its top level", ON_HAND, offset, 0, 0, STOCK_BOUND))
+        name = f"rival_{offset}_on_hand"
+        features.append(Feature(name, "of its top level", observe.ON_HAND, offset, 0, 0, STOCK_BOUND))
     return features
 
 
@@ -82,7 +70,7 @@ def _reference(spec: MarketSpec, offset: int) -> list[Feature]:
     if not spec.prices_linger or spec.reference_price is None or spec.reference_price.memory == 0:
         return []
     name = f"rival_{offset}_reference" if offset else "own_reference"
-    source = LOG_REFERENCE if spec.price_form == "log" else REFERENCE
+    source = observe.LOG_REFERENCE if spec.price_form == "log" else observe.REFERENCE
     return [Feature(name, "of its price range", source, offset, 0, -1, 1)]
 
 
@@ -91,26 +79,27 @@ def _forecast(spec: MarketSpec) -> list[Feature]:
     if not spec.forecasts:
         return []
     high, first = STOCK_BOUND * (spec.max_lead_time + 1), len(_calendar_columns(spec))
-    return [Feature("own_demand_forecast", "of its top level, over lead time + 1", FORECAST, 0, first, 0, high)]
+    return [Feature("own_demand_forecast", "of its top level, over lead time + 1", observe.FORECAST, 0, first, 0, high)]
 
 
 def _calendar(spec: MarketSpec) -> list[Feature]:
     names = _calendar_columns(spec)
-    return [Feature(name, "phase", CALENDAR, 0, k, -1, 1) for k, name in enumerate(names)]
+    return [Feature(name, "phase", observe.CALENDAR, 0, k, -1, 1) for k, name in enumerate(names)]
 
 
 def _place(spec: MarketSpec) -> list[Feature]:
     if len(spec.locations) < 2:
         return []
-    return [Feature("location_size", "log, to the geometric mean, of the largest log", SIZE, 0, 0, -1, 1)]
+    return [Feature("location_size", "log, to the geometric mean, of the largest log", observe.SIZE, 0, 0, -1, 1)]
 
 
 def _events(spec: MarketSpec) -> list[Feature]:
     if spec.events is None:
         return []
+    whose = ["own", *(f"rival_{offset}" for offset in range(1, len(spec.sellers)))]
     return [
-        Feature(f"event_{'own' if offset == 0 else f'rival_{offset}'}_in_{ahead}", "0 or 1", EVENT, offset, ahead, 0, 1)
-        for offset in range(len(spec.sellers))
+        Feature(f"event_{name}_in_{ahead}", "0 or 1", observe.EVENT, offset, ahead, 0, 1)
+        for offset, name in enumerate(whose)
         for ahead in range(spec.announced + 1)
     ]
 
@@ -195,11 +184,11 @@ def compile_features(spec: MarketSpec) -> Features:
     scale = np.ones_like(shift)
     for f, feature in enumerate(features):
         for i, seller in enumerate(spec.sellers):
-            if feature.source in (PRICE, REFERENCE, LOG_REFERENCE):
+            if feature.source in (observe.PRICE, observe.REFERENCE, observe.LOG_REFERENCE):
                 low, high = seller.prices
                 shift[f, i] = (low + high) / 2
                 scale[f, i] = 2 / (high - low) if high > low else 1.0
-            elif feature.source in (ON_HAND, PIPELINE, SOLD, LOST, FORECAST):
+            elif feature.source in (observe.ON_HAND, observe.PIPELINE, observe.SOLD, observe.LOST, observe.FORECAST):
                 scale[f, i] = 1 / stock_scale(spec, i)
     return Features(
         source=np.array([f.source for f in features], np.int64),

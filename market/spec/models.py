@@ -390,6 +390,10 @@ class MarketSpec(Model):
         """The sellers' names in seat order."""
         return [seller.name for seller in self.sellers]
 
+    def seat_place(self, seat: int) -> str:
+        """The key path of a seat, as messages about it begin."""
+        return f"market.sellers.{seat} ({self.sellers[seat].name})"
+
     @property
     def max_lead_time(self) -> int:
         """The longest lead time L in periods."""

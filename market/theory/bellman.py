@@ -22,13 +22,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from market.errors import UserError
 from market.kernel.jit import compiled
-from market.state import Floats
-
-Ints = NDArray[np.int64]
+from market.state import Floats, Ints
 
 
 class Chain(NamedTuple):

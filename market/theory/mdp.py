@@ -17,16 +17,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from market.demand.equilibrium import nash_in_range
 from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Ints
 from market.theory.bellman import Chain
 from market.theory.demand_law import DemandLaw, demand_law
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _refuse_size(
     """``widest``: the demand whose law has most values, that of the lowest price."""
     seller, count = spec.sellers[seat], states.count
     place = (
-        f"{seat_place(spec, seat)}: the exact optimum of lead time {seller.lead_time} and up to {states.top} units has"
+        f"{spec.seat_place(seat)}: the exact optimum of lead time {seller.lead_time} and up to {states.top} units has"
     )
     if count > MOST_STATES:
         raise UserError(f"{place} {count:,} states, more than {MOST_STATES:,}: lower order_up_to or lead_time")
@@ -211,6 +210,18 @@ def with_price(posted: Floats, seat: int, price: float) -> Floats:
     return changed
 
 
-def seat_place(spec: MarketSpec, seat: int) -> str:
-    """The key path of a seat, as messages begin."""
-    return f"market.sellers.{seat} ({spec.sellers[seat].name})"
+def posted_prices(spec: MarketSpec, rivals_price: ArrayLike | None) -> Floats:
+    """What all sellers post (N,), the seat's own entry not looked at: as given, or Nash prices inside their ranges.
+
+    Raises :class:`UserError` for a wrong shape, or where there are no Nash prices.
+    """
+    if len(spec.sellers) == 1:
+        return np.array([spec.sellers[0].first_price])
+    if rivals_price is None:
+        return nash_in_range(spec)
+    posted = np.asarray(rivals_price, np.float64)
+    if posted.shape != (len(spec.sellers),):
+        raise UserError(
+            f"rivals_price: needs a price for each of {len(spec.sellers)} sellers, got shape {posted.shape}"
+        )
+    return posted

@@ -81,7 +81,7 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int =
     Raises :class:`UserError` when holding costs nothing or the market holds no stock.
     """
     seller = spec.sellers[seat]
-    place = f"market.sellers.{seat} ({seller.name})"
+    place = spec.seat_place(seat)
     if not spec.stocked:
         raise UserError(f"{place}: a market made to order holds no stock, so it has no newsvendor level")
     own = float(np.asarray(price, dtype=np.float64)[seat])

@@ -18,16 +18,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import prices_of
 from market.demand.logit import Logit, profits
 from market.demand.script import varies
 from market.errors import UserError
 from market.simulation.decisions import axis_values
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Ints
 from market.theory.bellman import average, best_decisions, long_run
 from market.theory.best_response import best_response
-from market.theory.mdp import Ints, StockStates, build_chain, seat_place, with_price
+from market.theory.mdp import StockStates, build_chain, posted_prices, with_price
 
 Axis = int | Sequence[float] | Literal["grid"] | None
 Decide = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -113,8 +112,8 @@ def solve(
     """
     reason = why_not(spec, seat, gamma)
     if reason is not None:
-        raise UserError(f"{seat_place(spec, seat)}: no exact optimum: {reason}")
-    posted = _posted(spec, seat, rivals_price)
+        raise UserError(f"{spec.seat_place(seat)}: no exact optimum: {reason}")
+    posted = posted_prices(spec, rivals_price)
     if not spec.stocked:
         return _made_to_order(spec, seat, posted, prices, gamma)
     wanted = _axis(spec, seat, prices, "prices", PRICES)
@@ -149,7 +148,7 @@ def policy_average(
     """
     reason = why_not(spec, seat, None) if spec.stocked else "it is made to order"
     if reason is not None:
-        raise UserError(f"{seat_place(spec, seat)}: no exact average: {reason}")
+        raise UserError(f"{spec.seat_place(seat)}: no exact average: {reason}")
     seller = spec.sellers[seat]
     states = StockStates(int(max(seller.order_up_to[1] if top is None else top, seller.stock)), seller.lead_time)
     tail = np.repeat(states.tails, states.room + 1, axis=0)
@@ -157,10 +156,10 @@ def policy_average(
     above = states.position + order
     if (above > np.maximum(states.top, states.position)).any() or (order < 0).any():
         raise UserError(
-            f"{seat_place(spec, seat)}: the policy orders up to {above.max():g} units; give top={above.max():g}"
+            f"{spec.seat_place(seat)}: the policy orders up to {above.max():g} units; give top={above.max():g}"
         )
     posted = np.unique(price)
-    chain, states = build_chain(spec, seat, _posted(spec, seat, rivals_price), posted, np.array([states.top]))
+    chain, states = build_chain(spec, seat, posted_prices(spec, rivals_price), posted, np.array([states.top]))
     at, quantity = np.searchsorted(posted, price), np.rint(order).astype(np.int64)
     start = int(states.locate([seller.stock], [[]])[0][0])
     return average(chain, at, quantity, long_run(chain, at, quantity, start))
@@ -215,31 +214,17 @@ def _made_to_order(spec: MarketSpec, seat: int, posted: Floats, prices: Axis, ga
     return Optimum(seat, gamma, one, price, np.zeros(1), np.ones(1), profit, value, (profit, profit))
 
 
-def _posted(spec: MarketSpec, seat: int, rivals_price: ArrayLike | None) -> Floats:
-    if len(spec.sellers) == 1:
-        return np.array([spec.sellers[0].first_price])
-    if rivals_price is None:
-        low, high = np.array([seller.prices for seller in spec.sellers]).T
-        return np.clip(prices_of(spec), low, high)
-    posted = np.asarray(rivals_price, np.float64)
-    if posted.shape != (len(spec.sellers),):
-        raise UserError(
-            f"rivals_price: needs a price for each of {len(spec.sellers)} sellers, got shape {posted.shape}"
-        )
-    return posted
-
-
 def _axis(spec: MarketSpec, seat: int, given: Axis, axis: Literal["prices", "levels"], count: int) -> Floats:
     """The values of one decision, ascending."""
     seller = spec.sellers[seat]
     bounds = seller.prices if axis == "prices" else seller.order_up_to
     if isinstance(given, str):
         if seller.grid is None:
-            raise UserError(f"{seat_place(spec, seat)}.grid: a grid is asked for and the seat has none")
+            raise UserError(f"{spec.seat_place(seat)}.grid: a grid is asked for and the seat has none")
         return np.unique(axis_values(getattr(seller.grid, axis), bounds))
     values = axis_values(count if given is None else given if isinstance(given, int) else tuple(given), bounds)
     if len(values) == 0 or values.min() < bounds[0] or values.max() > bounds[1]:
-        raise UserError(f"{seat_place(spec, seat)}.{axis}: must lie inside [{bounds[0]:g}, {bounds[1]:g}]")
+        raise UserError(f"{spec.seat_place(seat)}.{axis}: must lie inside [{bounds[0]:g}, {bounds[1]:g}]")
     return np.unique(values)
 
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit, profits
@@ -18,10 +18,9 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Ints
 from market.theory.newsvendor import profit_gain
 
-Ints = NDArray[np.int64]
 MOST_A_SESSION = 20_000_000  # numbers in Q tables; four sellers of 15 prices have 3 million
 FEWEST_PERIODS = 1_000  # that a payoff is averaged over where it is random
 TAPE_NUMBERS = 20_000_000  # that combinations of prices played side by side may take
@@ -113,7 +112,7 @@ def price_grids(spec: MarketSpec) -> tuple[Floats, ...]:
     grids = tuple(Decisions(spec, seat, "grid").prices for seat in range(len(spec.sellers)))
     for seat, grid in enumerate(grids):
         if len(np.unique(grid)) < len(grid):
-            raise UserError(f"market.sellers.{seat} ({spec.names[seat]}).grid.prices: must be different prices")
+            raise UserError(f"{spec.seat_place(seat)}.grid.prices: must be different prices")
     states = math.prod(len(grid) for grid in grids)
     if states * len(grids) * max(map(len, grids)) > MOST_A_SESSION:
         shape = " x ".join(str(len(grid)) for grid in grids)

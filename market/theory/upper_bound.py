@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from market.demand.equilibrium import prices_of
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
+from market.theory.mdp import posted_prices
 
 # A golden section shrinks the bracket by this, and the price is off by 1e-9 of its range after 44 of them.
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
@@ -67,20 +67,11 @@ def hindsight_profit(
         )
     if not 0 <= warm_up < spec.horizon:
         raise UserError(f"warm_up: must be at least 0 and below the {spec.horizon} periods played, got {warm_up}")
-    posted = _posted(spec, seat, rivals_price)
+    posted = posted_prices(spec, rivals_price)
     effect = spec.events.effect if spec.events else 0.0
     shocks = tape.xi[:, warm_up:] + effect * tape.event[:, warm_up : spec.horizon]
     units = tape.customers[:, warm_up:] * spec.customers.basket
     return np.asarray((units * best_margin(spec, seat, posted, shocks)).sum(axis=1))
-
-
-def _posted(spec: MarketSpec, seat: int, rivals_price: ArrayLike | None) -> Floats:
-    if rivals_price is not None:
-        return np.asarray(rivals_price, np.float64)
-    if len(spec.sellers) == 1:
-        return np.array([spec.sellers[0].first_price])
-    low, high = np.array([seller.prices for seller in spec.sellers]).T
-    return np.clip(prices_of(spec), low, high)
 
 
 @np.errstate(under="ignore")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.errors import UserError
-from market.kernel import SMOOTHING
+from market.kernel.inventory import SMOOTHING
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list, forecast_windows, known_calendar, usual_demand
 from market.spec.models import MarketSpec

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from market import kernel
 from market.demand.history import NOT_OFFERED
 from market.errors import UserError
+from market.kernel.choice import ABSENT
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from tests.helpers.markets import begun, customers_come, play
@@ -106,7 +106,7 @@ def test_what_was_saved_before_there_were_places_is_read() -> None:
 @pytest.mark.parametrize("nest", [0.0, 0.5])
 @pytest.mark.parametrize("changes", [{"inventory": "make_to_order"}, {}, {"customers": {"mode": "expected"}}])
 def test_a_seller_that_is_not_offered_sells_exactly_nothing(nest: float, changes: dict[str, Any]) -> None:
-    assert kernel.ABSENT > NOT_OFFERED
+    assert ABSENT > NOT_OFFERED
     made = {"order_up_to": [0, 0]} if changes.get("inventory") else {}
     batch = begun(made, made, nest=nest, markets=50, **changes)
     customers_come(batch, 1000.0)

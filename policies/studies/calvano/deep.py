@@ -13,7 +13,8 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from market.theory.price_game import Ints, PriceGame
+from market.state import Ints
+from market.theory.price_game import PriceGame
 from policies.common.interrupt import raise_swallowed
 from policies.config.run import RunConfig
 from policies.sellers.protocol import Seller, look

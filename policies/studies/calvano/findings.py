@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from market.state import Floats
-from market.theory.price_game import Ints, PriceGame
+from market.state import Floats, Ints
+from market.theory.price_game import PriceGame
 from policies.evaluation.compare import interval
 from policies.studies.calvano.strategies import (
     SessionImpulse,

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from market.errors import UserError
 from market.spec.loading import parse_model
-from market.theory.price_game import Ints, PriceGame
+from market.state import Ints
+from market.theory.price_game import PriceGame
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed

@@ -18,8 +18,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import stdtrit
 
-from market.state import Floats
-from market.theory.price_game import Ints, PriceGame
+from market.state import Floats, Ints
+from market.theory.price_game import PriceGame
 
 MOST_STARTS = 100_000
 

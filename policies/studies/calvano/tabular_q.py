@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from market import kernel
 from market.errors import UserError
+from market.kernel import qlearning
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec, Model
-from market.state import Floats
-from market.theory.price_game import Ints, PriceGame
+from market.state import Floats, Ints
+from market.theory.price_game import PriceGame
 
 MOST_NUMBERS = 250_000_000  # in all Q tables together: 2 GB
 
@@ -125,7 +125,7 @@ class TabularSellers:
     def run(self, periods: int) -> None:
         """Let every unfinished session learn for at most ``periods``; sessions run side by side on all threads."""
         batch, rows = self._batch, np.flatnonzero(~self.finished)
-        learn: Any = kernel.learn_serial if self.serial else kernel.learn_parallel
+        learn: Any = qlearning.learn_serial if self.serial else qlearning.learn_parallel
         market = (batch._market, batch._sellers, batch._script, batch.tape, batch.state, batch._scratch, batch.ledger)
         learn(*market, self._price, self._quantity, self.tables, self._rule, rows, periods)
 
