@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from market.calibration.checks import check_sales
 from market.calibration.design import usual_season
@@ -19,10 +19,6 @@ from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
 
@@ -141,7 +137,7 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
             f"rho {one.rho.value:.3f} (standard error {one.rho.error:.3f}) is not significant: where checks on "
             "held-out weeks fail, try --no-nest first"
         )
-    for name, f in one.strength.items():
+    for name, f in one.first_stage.items():
         if f < WEAK:
             found.warning(
                 f"the instruments tell little about the {said(name)} (first-stage F {f:.1f}, below {WEAK:g}): its "

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from market.salesfile.findings import Findings, named
 from market.salesfile.table import ONLY, Sales
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST_SELLERS = 2
 FEWEST_PERIODS = 26

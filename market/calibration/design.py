@@ -7,17 +7,13 @@ share of the market size, ``s_0`` of those who bought nothing, ``s_(j|g)`` the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from market.salesfile.table import Sales
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TREND = "trend"  # and the seller's number
 SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
@@ -100,11 +96,6 @@ def build_design(
 def price_term(price: pd.Series[float], form: str) -> pd.Series[float]:
     """f(p): the price or its logarithm."""
     return price.map(math.log) if form == "log" else price.astype("float64")
-
-
-def season_names(names: Iterable[str]) -> list[str]:
-    """In order: numbers by value, before words."""
-    return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
 
 
 def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri
 
 from market.calibration.design import Design, build_design, lay_out, price_term, usual_season
@@ -24,10 +24,6 @@ from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 DRAWS = 256
 ROUNDS = 500

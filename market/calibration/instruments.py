@@ -8,25 +8,18 @@ standard errors are not to be trusted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from market.errors import UserError
 from market.salesfile.findings import listed
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 INDEPENDENT = 1e-8  # what others leave of a column, relative to it
 
 
 def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
     """Columns that, within seller and market, others explain exactly: named, with what explains them."""
-    import pandas as pd
-
     frame = pd.DataFrame(columns, index=table.index)
     centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy()
     for name, spread in zip(columns, np.sqrt((centred**2).mean(0)), strict=True):
@@ -47,8 +40,6 @@ def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
 
 def independent(table: pd.DataFrame, columns: dict[str, Floats], candidates: list[str]) -> list[str]:
     """Those candidates, each once, that columns and earlier candidates do not explain within seller and market."""
-    import pandas as pd
-
     new = [name for name in dict.fromkeys(candidates) if name not in columns]
     frame = pd.DataFrame(columns, index=table.index).join(table[new])
     centred = (frame - frame.groupby([table["market"], table["seller"]]).transform("mean")).to_numpy(np.float64)
@@ -88,8 +79,6 @@ def first_stage(table: pd.DataFrame, known: dict[str, Floats], instruments: list
 
     Example: one instrument with coefficient 3 and clustered standard error 0.5: ``(3 / 0.5)^2 = 36``.
     """
-    import pandas as pd
-
     frame = pd.DataFrame({**known, "y": endogenous}, index=table.index).join(table[instruments])
     centred = frame - frame.groupby([table["market"], table["seller"]]).transform("mean")
     y = centred.pop("y").to_numpy(np.float64)

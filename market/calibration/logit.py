@@ -17,19 +17,17 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
-from market.calibration.design import Design, season_names
+from market.calibration.design import Design
 from market.calibration.instruments import first_stage, independent, refuse_collinear, said
 from market.errors import UserError
+from market.salesfile.table import by_number
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 FLAT = 1e-20  # variance of log units that is only rounding
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
@@ -52,7 +50,7 @@ class Coefficient:
 class Estimate:
     """What was estimated. Utility: ``quality - alpha f(p) + weight (r - f(p)) + promotions + season + trend + xi``.
 
-    ``strength``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
+    ``first_stage``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
     ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
     residuals, by row of ``design.sold``. ``r2``: share of the variance within
     seller and market that is explained.
@@ -72,7 +70,7 @@ class Estimate:
     rows: int
     clusters: int
     instruments: tuple[str, ...]
-    strength: dict[str, float] = field(default_factory=dict)
+    first_stage: dict[str, float] = field(default_factory=dict)
 
     @property
     def nest(self) -> float:
@@ -107,10 +105,10 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     instruments = kept if price_instruments else ["f", *kept]
     beta, covariance = _solve(design.sold, names, regressors, instruments, nested)
     found = _unpack(design, names, regressors, beta, covariance, nested, tuple(instruments))
-    return replace(found, strength=_strength(design, regressors, nested, bool(price_instruments), kept))
+    return replace(found, first_stage=_first_stages(design, regressors, nested, bool(price_instruments), kept))
 
 
-def _strength(
+def _first_stages(
     design: Design, regressors: dict[str, Floats], nested: bool, priced: bool, instruments: list[str]
 ) -> dict[str, float]:
     """First-stage F of the price, where instruments stand for it, and of the share within the nest."""
@@ -147,7 +145,7 @@ def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[s
     if design.memory is not None:
         columns["reference"] = table["reference"]
     columns |= {name: table[name] for name in (*design.promotions, *design.trends)}
-    seasons = season_names(table["season"].unique())
+    seasons = by_number(table["season"].unique())
     columns |= {f"season {name}": (table["season"] == name).astype(float) for name in seasons[1:]}
     arrays = {name: np.asarray(column, np.float64) for name, column in columns.items()}
     refuse_collinear(table, arrays)
@@ -158,8 +156,6 @@ def _solve(
     table: pd.DataFrame, names: list[str], columns: dict[str, Floats], instruments: list[str], nested: bool
 ) -> tuple[Floats, Floats]:
     """Coefficients (K,) of the columns and their covariance (K, K), by pyblp."""
-    import pandas as pd
-
     pyblp = load_pyblp()
     endogenous = "within" if nested else "f"
     data = {
@@ -218,7 +214,7 @@ def _unpack(
     left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in names)
     group = [table["market"], table["seller"]]
     effect = left.groupby(group).transform("mean")
-    xi, seasons = left - effect, season_names(table["season"].unique())
+    xi, seasons = left - effect, by_number(table["season"].unique())
     effects = {s: float(beta[at[f"season {s}"]]) if f"season {s}" in at else 0.0 for s in seasons}
     middle = float(np.mean(list(effects.values())))
     inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
@@ -278,8 +274,6 @@ def predict(fitted: Estimate, table: pd.DataFrame) -> pd.Series[float]:
 
 def pd_index(table: pd.DataFrame) -> pd.MultiIndex:
     """(market, seller) of every row."""
-    import pandas as pd
-
     return pd.MultiIndex.from_frame(table[["market", "seller"]])
 
 
@@ -294,10 +288,10 @@ def elasticities(price: ArrayLike, share: ArrayLike, alpha: float, rho: float, f
     """
     p, s = np.asarray(price, np.float64), np.asarray(share, np.float64)
     within = s / s.sum()
-    strength = alpha * (np.ones_like(p) if form == "log" else p)
-    cross = strength * (s + rho / (1 - rho) * within)
+    slope = alpha * (np.ones_like(p) if form == "log" else p)
+    cross = slope * (s + rho / (1 - rho) * within)
     matrix = np.tile(cross, (len(p), 1))
-    np.fill_diagonal(matrix, -strength * (1 - rho * within - (1 - rho) * s) / (1 - rho))
+    np.fill_diagonal(matrix, -slope * (1 - rho * within - (1 - rho) * s) / (1 - rho))
     return matrix
 
 
@@ -307,8 +301,8 @@ def implied_cost(price: ArrayLike, share: ArrayLike, within: ArrayLike, alpha: f
     Example: price 2, log price, alpha 3, share 0.25, no nest: own elasticity -2.25, cost ``2 (1 - 1 / 2.25) = 1.11``.
     """
     p, s, w = (np.asarray(x, np.float64) for x in (price, share, within))
-    strength = alpha * (np.ones_like(p) if form == "log" else p)
-    own = strength * (1 - rho * w - (1 - rho) * s) / (1 - rho)
+    slope = alpha * (np.ones_like(p) if form == "log" else p)
+    own = slope * (1 - rho * w - (1 - rho) * s) / (1 - rho)
     return np.asarray(p * (1 - 1 / own))
 
 

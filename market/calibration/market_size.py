@@ -8,15 +8,14 @@ depend on it is how many come from outside when a price falls. So results are gi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from market.calibration.options import FACTOR
 from market.salesfile.findings import Findings, named
 from market.salesfile.table import ONLY, Sales
+from market.spec.models import MOST_CUSTOMERS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-FACTOR = 1.5
 OTHERS = (1.2, 2.0, 3.0)  # factors that the sensitivity table tries beside
 
 
@@ -26,7 +25,7 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
     Example: totals of 40, 70 and 100 units in three periods and factor 1.5: 150 in each.
 
     Raises:
-        Refusal: by ``found``, when a period's units reach the size; names the smallest feasible one.
+        UserError: by ``found``, when a period's units reach the size; names the smallest feasible one.
     """
     rows = sales.rows
     total = rows.groupby(["market", "period"])["units"].transform("sum")
@@ -54,8 +53,6 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
 
 
 def _few_enough(largest: float, found: Findings) -> None:
-    from market.spec.models import MOST_CUSTOMERS
-
     if largest > MOST_CUSTOMERS:
         found.error(
             f"the market size comes to {largest:,.0f} units in a period, and a market has at most {MOST_CUSTOMERS:,.0f} "
@@ -67,10 +64,9 @@ def _one_size_a_period(sales: Sales, found: Findings) -> None:
     rows = sales.rows
     several = rows.groupby(["market", "period"])["market_size"].transform("nunique") > 1
     if several.any():
-        found.error(
+        found.refuse(
             f"{named(sales.place, rows.loc[several, 'line'])}: market_size differs within one period of a market"
         )
-    found.settle()
 
 
 def rule(sales: Sales, factor: float, fixed: float | None) -> str:

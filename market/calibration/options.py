@@ -1,13 +1,15 @@
-"""What a user may decide about a calibration; everything else is decided by the data and said in the report."""
+"""What a user may decide about a calibration; everything else is decided by the data and said in the report.
+
+Imports nothing, so that a command line can be read without pandas.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from market.calibration.market_size import FACTOR
-
 INSTRUMENTS = ("cost", "rivals", "promotions")
+FACTOR = 1.5  # the market size is so many times the busiest period
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,14 @@ Promotions as the market's events: how often, how long, with what effect; observ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from market.calibration.design import lay_out
 from market.calibration.logit import Estimate
 from market.salesfile.table import PROMOTED
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 LARGEST_PERSISTENCE = 0.98
 
@@ -98,8 +94,6 @@ def _counting(table: pd.DataFrame, rho: float, sellers: list[str]) -> Floats:
 
 def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, sellers: list[str]) -> float:
     """Lag-1 autocovariance over the variance without counting noise, which does not last, pooled over series."""
-    import pandas as pd
-
     frame = pd.DataFrame({"market": table["market"], "seller": table["seller"], "period": table["period"], "xi": xi})
     before = frame.assign(period=frame["period"] + 1)
     pairs = frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
-
-import numpy as np
 
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
@@ -14,7 +11,7 @@ from market.calibration.instruments import said
 from market.calibration.logit import Coefficient, Estimate, log_log_elasticity
 from market.calibration.market_file import market_means, season_cycle
 from market.calibration.market_size import rule
-from market.calibration.validation import Check, Validation
+from market.calibration.validation import Validation
 
 
 def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
@@ -49,18 +46,14 @@ def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         data["validation"] = {
             "passed": checked.passed,
             "rows": checked.rows,
-            "held_out_blocks": [_check(one) for one in checked.checks],
-            "last_fifth": [_check(one) for one in checked.last],
+            "held_out_blocks": [asdict(one) for one in checked.checks],
+            "last_fifth": [asdict(one) for one in checked.last],
         }
-    return {key: _finite(value) for key, value in data.items()}
+    return data
 
 
 def _by_seller(found: Calibration, values: Any) -> dict[str, float]:
     return dict(zip(found.sellers, map(float, values), strict=True))
-
-
-def _check(one: Check) -> dict[str, Any]:
-    return asdict(one)
 
 
 def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
@@ -72,7 +65,7 @@ def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
         "coefficients": {name: _coefficient(value) for name, value in named.items() if value is not None},
         "reference_memory": one.memory,
         "instruments": list(one.instruments),
-        "first_stage_f": {said(name): f for name, f in one.strength.items()},
+        "first_stage_f": {said(name): f for name, f in one.first_stage.items()},
         "r2_within": one.r2,
         "residual_sd": float(one.xi.std()),
         "rows": one.rows,
@@ -82,16 +75,3 @@ def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
 
 def _coefficient(one: Coefficient) -> dict[str, float]:
     return {"estimate": one.value, "standard_error": one.error}
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

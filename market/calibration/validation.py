@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
@@ -26,10 +26,6 @@ from market.kernel.choice import ABSENT
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import NOT_OFFERED, Floats, Ints, Script
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 ROWS = 12_000  # parallel markets, shared by the file's markets
 MOST_DRAWS = 2_000
@@ -181,8 +177,6 @@ def validate(
 
 
 def _weeks(held: list[Held]) -> pd.DataFrame:
-    import pandas as pd
-
     rows = [one.simulated.table.assign(market=one.simulated.units.mean(0, dtype=np.float64)) for one in held]
     return pd.concat(rows).groupby(["period", "seller"])[["units", "market"]].sum().reset_index()
 
@@ -214,8 +208,6 @@ def _fit(design: Design, choice: ModelChoice, sellers: list[str], gamma: bool) -
 
 def compare(found: Calibration, held: list[Held]) -> list[Check]:
     """All checks on held-out rows pooled over folds."""
-    import pandas as pd
-
     table = pd.concat([one.simulated.table for one in held])
     draws = min(len(one.simulated.units) for one in held)
     units = np.concatenate([one.simulated.units[:draws] for one in held], axis=1)
@@ -244,8 +236,6 @@ def compare(found: Calibration, held: list[Held]) -> list[Check]:
 
 def _share_checks(seller: pd.Series[str], real: Floats, mean: Floats, held: list[Held]) -> list[Check]:
     """Each seller's share of the units, and the mean error over folds beside that of the weeks fitted."""
-    import pandas as pd
-
     sums = pd.DataFrame({"real": real, "market": mean}, index=seller.index).groupby(seller).sum()
     sums /= sums.sum()
     checks = [
@@ -285,8 +275,6 @@ def log_log(table: pd.DataFrame, units: Floats) -> tuple[float, float]:
 
     Rows without a sale are left out. Where there are no rivals their coefficient is 0.
     """
-    import pandas as pd
-
     log_price = np.log(table["price"])
     group = log_price.groupby([table["market"], table["period"]])
     rivals = (group.transform("sum") - log_price) / (group.transform("size") - 1).clip(lower=1)

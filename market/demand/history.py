@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,6 @@ from market.errors import UserError
 from market.salesfile.table import PROMOTED, read_sales
 from market.spec.models import MOST_CUSTOMERS, MarketSpec, TapeOptions
 from market.state import NOT_OFFERED, Floats, Ints
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 Stamp = tuple[TapeOptions, int, int]  # a history without its fingerprint, and the file's time and size
 
@@ -162,18 +157,13 @@ def _table(stamp: Stamp) -> SalesArrays:
         array[cells] = values
         return array
 
-    promoted = spread(_promotion(rows, sales.promotions))
+    share = rows[sales.promotions].max(axis=1).to_numpy(np.float64) if sales.promotions else np.zeros(len(rows))
+    promoted = spread(share)
     size = spread(rows["market_size"].to_numpy(np.float64)) if sales.has("market_size") else None
     line = np.nan_to_num(spread(rows["line"].to_numpy(np.float64))).astype(np.int64)
     price, units = (spread(rows[name].to_numpy(np.float64)) for name in ("price", "units"))
     largest = None if size is None else _one_size(Path(tape.file), size, line)
     return SalesArrays(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
-
-
-def _promotion(rows: pd.DataFrame, names: list[str]) -> Floats:
-    if not names:
-        return np.zeros(len(rows))
-    return np.asarray(rows[names].max(axis=1).to_numpy(np.float64))
 
 
 def _one_size(file: Path, size: Floats, line: Ints) -> Floats:

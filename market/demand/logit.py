@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
-from market.demand.script import calendar, mean_size, scenes
+from market.demand.script import calendar, mean_size, strata
 from market.spec.models import MarketSpec
 from market.state import Floats
 
-SCENES = 4  # times as many nodes where seasons or locations are averaged over, and twice that without a product rule
+STRATA = 4  # times as many nodes where seasons or locations are averaged over, and twice that without a product rule
 ONE = np.ones(1)
 
 
@@ -56,8 +56,8 @@ class Logit:
         some 1e-4, not the same for every order of the sellers. Theory's prices leave events out; ``events=True``
         averages over them too (independent between sellers, in their long-run frequencies).
 
-        Seasons and locations are averaged over, weighted by their customers (:func:`market.demand.script.scenes`): exactly
-        where ``4 limit`` nodes allow the product rule in each; else ``8 limit`` Sobol points over ``xi`` and scenes
+        Seasons and locations are averaged over, weighted by their customers (:func:`market.demand.script.strata`): exactly
+        where ``4 limit`` nodes allow the product rule in each; else ``8 limit`` Sobol points over ``xi`` and strata
         together, which put prices of 83 stores with 13 seasons 3e-4 off.
         """
         sellers, customers = spec.sellers, spec.customers
@@ -82,15 +82,15 @@ class Logit:
 def _nodes(spec: MarketSpec, crowd: Floats, chance: tuple[Floats, Floats, float], limit: int) -> tuple[Floats, Floats]:
     """Nodes (Q, N) and weights (Q,) over ``xi``, events, seasons and locations; ``chance`` as :func:`_rule` takes it."""
     scale, chances, effect = chance
-    offset, mass = scenes(spec, crowd)
-    each = limit if len(mass) == 1 else max(SCENES * limit // len(mass), 1)
+    offset, mass = strata(spec, crowd)
+    each = limit if len(mass) == 1 else max(STRATA * limit // len(mass), 1)
     if len(mass) > 1 and not _fits(len(scale), int((chances > 0).sum()), each):
-        count = 2 * SCENES * limit
+        count = 2 * STRATA * limit
         (seats,) = np.nonzero(chances)
         shift = np.zeros((len(seats), len(chances)))
         shift[np.arange(len(seats)), seats] = effect
-        points, scene = _sobol(len(scale), chances[seats], count, mass, offset.mean(1))
-        return points @ np.vstack([scale, shift]) + offset[scene], np.full(count, 1.0 / count)
+        points, stratum = _sobol(len(scale), chances[seats], count, mass, offset.mean(1))
+        return points @ np.vstack([scale, shift]) + offset[stratum], np.full(count, 1.0 / count)
     nodes, weights = _rule(scale, chances, effect, each)
     if not spec.season and not spec.locations:
         return nodes, weights
@@ -137,8 +137,8 @@ def _fits(dimensions: int, events: int, limit: int) -> bool:
 def _sobol(
     dimensions: int, chances: Floats, limit: int, mass: Floats = ONE, order: Floats = ONE
 ) -> tuple[Floats, NDArray[np.intp]]:
-    """Points (limit, d + events) and each one's scene (limit,), drawn by ``mass``; scenes near in ``order`` lie near."""
-    from scipy.stats import qmc  # slow to import, and only markets of many sellers or scenes need it
+    """Points (limit, d + events) and each one's stratum (limit,), drawn by ``mass``; strata near in ``order`` lie near."""
+    from scipy.stats import qmc  # slow to import, and only markets of many sellers or strata need it
 
     count = dimensions + len(chances)
     half = qmc.Sobol(count + (len(mass) > 1), rng=20).random(limit // 2)

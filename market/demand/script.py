@@ -1,7 +1,7 @@
 """Where and when an episode is played, as far as it is settled beforehand: seasons, locations, a sales file.
 
-The kernel reads it as a :class:`market.state.Script`; theory averages over the *scenes*, the pairs of a location and
-a season. C scenes, P places, S periods, N sellers.
+The kernel reads it as a :class:`market.state.Script`; theory averages over the *strata*, the pairs of a location and
+a season. C strata, P places, S periods, N sellers.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from market.demand.history import replay
 from market.spec.models import MarketSpec
 from market.state import Floats, Ints, Script
 
@@ -57,15 +58,14 @@ def settled(spec: MarketSpec) -> tuple[Floats, Floats]:
 
 
 def build_script(spec: MarketSpec, calendar: Floats) -> Script:
-    """What the kernel needs; ``calendar`` (T,) are mean customers by period at size 1. Raises :class:`Refusal` as
-    :func:`market.demand.history.replay` does.
+    """What the kernel needs; ``calendar`` (T,) are mean customers by period at size 1.
+
+    Raises :class:`UserError` as :func:`market.demand.history.replay` does.
     """
     if spec.tape is None:
         factor, utility = settled(spec)
         event = np.zeros((len(factor), 0, len(spec.sellers)), np.int8)
         return Script(calendar, factor, utility, event, np.zeros((len(factor), 0)))
-    from market.demand.history import replay  # brings pandas, which only a market with a history needs
-
     history = replay(spec)
     usual = np.zeros((len(history.customers), 0))
     return Script(np.ones(len(calendar)), history.customers, history.utility, history.event, usual)
@@ -75,12 +75,10 @@ def recorded_prices(spec: MarketSpec) -> Floats | None:
     """The history's prices (P, T, N), money per unit, or None without one."""
     if spec.tape is None:
         return None
-    from market.demand.history import replay
-
     return replay(spec).price
 
 
-def scenes(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
+def strata(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
     """Different offsets to utility (C, N) and the share of all customers that meets each (C,), summing to one.
 
     ``calendar`` (T,): mean customers by period of an episode at size 1. A location weighs by its size, a phase of the
@@ -89,10 +87,10 @@ def scenes(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
     season, place = season_offsets(spec), location_offsets(spec)
     phase = np.bincount(np.arange(len(calendar)) % len(season), calendar, len(season))
     weight = np.outer(np.array(spec.sizes), phase).reshape(-1)
-    offset, scene = np.unique(
+    offset, stratum = np.unique(
         (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1]), axis=0, return_inverse=True
     )
-    weight = np.bincount(scene.reshape(-1), weight)
+    weight = np.bincount(stratum.reshape(-1), weight)
     return offset, weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
 
 
@@ -110,8 +108,6 @@ def location_of_place(spec: MarketSpec) -> Ints:
     """The location of each place (P,): its own, or that of the history's market."""
     if spec.tape is None:
         return np.arange(len(spec.sizes))
-    from market.demand.history import replay
-
     return replay(spec).location
 
 
@@ -119,8 +115,6 @@ def place_customers(spec: MarketSpec) -> Floats:
     """Mean customers a period of each place (P,), at a calendar factor of 1: of a history, those of the episode."""
     if spec.tape is None:
         return spec.customers.rate * np.array(spec.sizes)
-    from market.demand.history import replay
-
     return np.asarray(replay(spec).customers[:, : spec.horizon].mean(axis=1))
 
 
@@ -133,8 +127,6 @@ def largest_size(spec: MarketSpec) -> float:
     """The size of the largest place: of the locations, or of the history's markets by their mean number of customers."""
     if spec.tape is None:
         return max(spec.sizes)
-    from market.demand.history import replay
-
     return float(replay(spec).customers.mean(axis=1).max()) / spec.customers.rate
 
 

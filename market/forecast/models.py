@@ -8,17 +8,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from market.errors import UserError
 from market.forecast.backtest import Backtest, BacktestPlan, Fold, Score, UnitForecast, best, naive_scale
 from market.forecast.series import Series
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Tick = Callable[[str, int], None]
 
@@ -37,7 +35,7 @@ def _short(season: int) -> int:
     return season if season <= LONGEST else 1
 
 
-def outlook(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done: None) -> tuple[Backtest, list[str]]:
+def backtest(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done: None) -> tuple[Backtest, list[str]]:
     """Backtest every model on a series, choose the best, and forecast with it.
 
     Args:
@@ -52,7 +50,7 @@ def outlook(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done: 
     for name in plan.models:
         tick(f"{series.name}, {name}", 0)
         with _left_out(series, name, failed):
-            scores.append(Score(name, tuple(backtest(series.units, name, plan))))
+            scores.append(Score(name, tuple(backtest_model(series.units, name, plan))))
         tick(f"{series.name}, {name}", 1)
     while True:
         chosen = best(scores)
@@ -72,7 +70,7 @@ def _left_out(series: Series, model: str, failed: list[str]) -> Iterator[None]:
         failed.append(f"{series.name}: {model} could not be fitted ({str(error) or type(error).__name__}); left out")
 
 
-def backtest(units: Floats, model: str, plan: BacktestPlan) -> Iterator[Fold]:
+def backtest_model(units: Floats, model: str, plan: BacktestPlan) -> Iterator[Fold]:
     """Forecast the last F x H periods in F steps of H, each time fitted anew to all that lies before.
 
     Of n periods, fold k = 0 .. F - 1 is fitted to the first ``n - (F - k) H`` and judged on the H that follow.
@@ -100,8 +98,6 @@ def forecast(units: Floats, model: str, plan: BacktestPlan) -> UnitForecast:
 
 
 def _frame(units: Floats) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.DataFrame({"unique_id": "units", "ds": np.arange(len(units)), "y": units})
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from market.salesfile.columns import month_days
 from market.salesfile.findings import named
+from market.salesfile.table import Sales
 from market.state import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from market.salesfile.table import Sales
 
 MUCH = 0.1  # standard deviation of a price over its mean from which on it varies a lot: a tenth off one week in nine
 SEASONS = {"day": (7, "a week"), "week": (52, "a year"), "month": (12, "a year")}
@@ -128,8 +124,6 @@ def driven(sales: Sales) -> str | None:
 
 def periods_ahead(sales: Sales, horizon: int) -> list[str]:
     """The labels of the ``horizon`` periods after the file's last: numbers go on by one, dates by their step."""
-    import pandas as pd
-
     if sales.dates is None:
         return [str(int(sales.labels[-1]) + k) for k in range(1, horizon + 1)]
     count = len(sales.dates) + horizon

@@ -82,8 +82,7 @@ def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found
     if not chosen.any():
         swapped = first is not None and last is not None and first > last
         problem = f"the first, {periods[0]}, is after the last, {periods[1]}" if swapped else "no row lies there"
-        found.error(f"{found.option}periods: {problem}; {_range(values, whole)}")
-        found.settle()
+        found.refuse(f"{found.option}periods: {problem}; {_range(values, whole)}")
     return chosen
 
 
@@ -93,8 +92,7 @@ def _bound(bound: str, whole: bool, at_end: bool, found: Findings) -> Any:
     read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
     if pd.isna(read[0]):
         kind = "a number" if whole else "an ISO date"
-        found.error(f"{found.option}periods: {bound!r} must be {kind}, as the file's periods are")
-        found.settle()
+        found.refuse(f"{found.option}periods: {bound!r} must be {kind}, as the file's periods are")
     if at_end and not whole and re.fullmatch(r"\d{4}(-\d\d)?", bound):
         return pd.Period(bound, freq=WHOLE[len(bound)]).end_time.normalize()
     return read[0]
@@ -131,15 +129,14 @@ def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str,
     if low > 1900_00_00 and high < 2100_00_00:
         days = pd.to_datetime(values.astype("int64").astype(str), format="%Y%m%d", errors="coerce")
         if days.notna().all():
-            found.error(f"{shown} look like dates: write {days.min().date()}")
+            found.refuse(f"{shown} look like dates: write {days.min().date()}")
     elif low > 1900_00 and high < 2100_00 and low // 100 < high // 100 and (values % 100).between(1, 53).all():
-        found.error(f"{shown} look like a year with its month or week: write dates, or number periods through")
+        found.refuse(f"{shown} look like a year with its month or week: write dates, or number periods through")
     elif high - low >= SPARSE * count:
-        found.error(
+        found.refuse(
             f"{named(kind, lines)}: periods run from {low} to {high}, but only {count} of them occur: number them "
             "through, 1, 2, 3, or write dates"
         )
-    found.settle()
 
 
 def _index_dates(
@@ -156,11 +153,10 @@ def _index_dates(
     step = int(pd.Series((known[1:] - known[:-1]).days).mode().iloc[0]) if len(known) > 1 else 1
     days = (dates - known[0]).dt.days
     if (days % step != 0).any():
-        found.error(
+        found.refuse(
             f"{named(kind, lines[days % step != 0])}: dates must lie a whole number of steps apart; the commonest step "
             f"here is {step} days from {known[0].date()} on"
         )
-        found.settle()
     index = (days // step).astype("int64")
     every = pd.date_range(known[0], periods=int(index.max()) + 1, freq=f"{step}D")
     name = {1: "day", 7: "week"}.get(step, f"{step} days")

@@ -100,11 +100,9 @@ def _refuse_shape(path: Path, heads: list[str], rows: Sequence[tuple[int, list[s
     found = Findings(str(path))
     for mark, words in OTHER_SEPARATORS.items():
         if len(heads) == 1 and mark in heads[0]:
-            found.error(f"its columns are separated by {words}: save it with commas, and with points in numbers")
-    found.settle()
+            found.refuse(f"its columns are separated by {words}: save it with commas, and with points in numbers")
     if _is_title(heads, rows):
-        found.error(f"line 1 is {' '.join(heads).strip()!r}: {FIRST}")
-        found.settle()
+        found.refuse(f"line 1 is {' '.join(heads).strip()!r}: {FIRST}")
     again = sorted({name for name in heads if name and heads.count(name) > 1})
     if again:
         found.error(f"line 1: column {', '.join(again)} is there twice: rename one")

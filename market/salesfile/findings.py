@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from market.errors import UserError
 
@@ -38,10 +39,18 @@ class Findings:
 
     def settle(self) -> None:
         """Raise one :class:`UserError` with everything that forbids going on, and with the warnings, which may say why."""
+        if self.errors or self.doubts:
+            raise self._told()
+
+    def refuse(self, message: str) -> NoReturn:
+        """An error after which nothing else can be looked at."""
+        self.error(message)
+        raise self._told()
+
+    def _told(self) -> UserError:
         lines = self.errors + [f"{doubt} (--force goes on all the same)" for doubt in self.doubts]
-        if lines:
-            lines += [f"note: {warning}" for warning in self.warnings]
-            raise UserError("\n".join(f"{self.where}: {line}" for line in lines))
+        lines += [f"note: {warning}" for warning in self.warnings]
+        return UserError("\n".join(f"{self.where}: {line}" for line in lines))
 
 
 def named(kind: str, places: Iterable[object]) -> str:

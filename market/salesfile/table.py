@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,7 @@ class Sales:
     @property
     def markets(self) -> list[str]:
         """Markets in the order of the file's names: numbers by value."""
-        names = self.rows["market"].unique()
-        return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
+        return by_number(self.rows["market"].unique())
 
     @property
     def promotions(self) -> list[str]:
@@ -69,6 +68,11 @@ class Sales:
     def has(self, column: str) -> bool:
         """Whether the file gives an optional column."""
         return column in self.rows.columns
+
+
+def by_number(names: Iterable[str]) -> list[str]:
+    """Names in order: numbers by value, before words."""
+    return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
 
 
 def columns_option(text: str) -> dict[str, str]:
@@ -138,19 +142,16 @@ def read_sales(
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
     for column, value in where.items():
         if column not in raw.columns:
-            found.error(
+            found.refuse(
                 f"{found.option}where {column}: no such column; the file has {', '.join(map(str, raw.columns))}"
             )
-            found.settle()
         kept = raw[raw[column] == value]
         if kept.empty:
             some = ", ".join(sorted(raw[column].unique())[:8])
-            found.error(f"{found.option}where {column}={value}: no row has it; there are {some}")
-            found.settle()
+            found.refuse(f"{found.option}where {column}={value}: no row has it; there are {some}")
         raw = kept
     if raw.empty:
-        found.error("has no rows")
-        found.settle()
+        found.refuse("has no rows")
     return raw
 
 

@@ -7,7 +7,7 @@ allocated. Callers are plain Python (``market.theory.optimum``).
 A state is a *tail* (what arrives in 1, 2, .. L - 1 periods) and the units on hand; states of one tail lie one after
 the other, by units on hand. T tails, S states, P prices, J levels, X = top + 1 where no inventory position exceeds top.
 
-Value iteration on a :class:`~market.theory.bellman.Chain`: best decisions, and what given decisions come to.
+Value iteration on a :class:`~market.theory.bellman.MDP`: best decisions, and what given decisions come to.
 
 Modified policy iteration (Puterman 1994, sections 6.5 and 8.7) with damped steps ``v + 0.95 (T v - v)``, which is
 the aperiodicity transformation (Schweitzer 1971; Puterman, section 8.5.4): without it orders that come back every
@@ -28,7 +28,7 @@ from market.kernel.jit import compiled
 from market.state import Floats, Ints
 
 
-class Chain(NamedTuple):
+class MDP(NamedTuple):
     """One seat's decision problem as arrays."""
 
     first: Ints  # (T,) the tail's state with nothing on hand
@@ -45,83 +45,83 @@ class Chain(NamedTuple):
 
 
 @compiled()
-def expected(chain: Chain, value: Floats, p: int, x: int, base: int) -> float:
+def expected(mdp: MDP, value: Floats, p: int, x: int, base: int) -> float:
     """The mean value of the next state after posting price p with x units for sale; ``base``: where nothing is left.
 
     Four sums side by side, which the processor adds at the same time.
     """
-    left = max(1, x - chain.most[p])
-    last = x - chain.least[p]
-    shift = chain.demand.shape[1] - 1 - x
-    a, b, c, d = chain.dry[p, x] * value[base], 0.0, 0.0, 0.0
+    left = max(1, x - mdp.most[p])
+    last = x - mdp.least[p]
+    shift = mdp.demand.shape[1] - 1 - x
+    a, b, c, d = mdp.dry[p, x] * value[base], 0.0, 0.0, 0.0
     while left + 3 <= last:
-        a += chain.demand[p, shift + left] * value[base + left]
-        b += chain.demand[p, shift + left + 1] * value[base + left + 1]
-        c += chain.demand[p, shift + left + 2] * value[base + left + 2]
-        d += chain.demand[p, shift + left + 3] * value[base + left + 3]
+        a += mdp.demand[p, shift + left] * value[base + left]
+        b += mdp.demand[p, shift + left + 1] * value[base + left + 1]
+        c += mdp.demand[p, shift + left + 2] * value[base + left + 2]
+        d += mdp.demand[p, shift + left + 3] * value[base + left + 3]
         left += 4
     while left <= last:
-        a += chain.demand[p, shift + left] * value[base + left]
+        a += mdp.demand[p, shift + left] * value[base + left]
         left += 1
     return float((a + b) + (c + d))
 
 
 @compiled()
-def worth(chain: Chain, discount: float, value: Floats, t: int, x: int, p: int, q: int) -> float:
+def worth(mdp: MDP, discount: float, value: Floats, t: int, x: int, p: int, q: int) -> float:
     """Expected profit of the period plus the discounted value of what follows: tail t, x on hand, price p, order q."""
-    on_sale = x + q if chain.at_once else x
-    base = 0 if chain.at_once else chain.after[t, q]
-    return float(chain.reward[p, on_sale] - chain.charge[q] + discount * expected(chain, value, p, on_sale, base))
+    on_sale = x + q if mdp.at_once else x
+    base = 0 if mdp.at_once else mdp.after[t, q]
+    return float(mdp.reward[p, on_sale] - mdp.charge[q] + discount * expected(mdp, value, p, on_sale, base))
 
 
 @compiled()
-def improve(chain: Chain, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
+def improve(mdp: MDP, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
     """``out`` = the value (S,) of the best decision in every state, which ``price`` and ``order`` (S,) then hold.
 
     Of equally good decisions the lowest price at the lowest level.
     """
-    top = chain.charge.shape[0] - 1
-    for t in range(chain.first.shape[0]):
-        for x in range(chain.room[t] + 1):
-            s, position, before = chain.first[t] + x, x + top - chain.room[t], -1
+    top = mdp.charge.shape[0] - 1
+    for t in range(mdp.first.shape[0]):
+        for x in range(mdp.room[t] + 1):
+            s, position, before = mdp.first[t] + x, x + top - mdp.room[t], -1
             best = -np.inf
-            for j in range(chain.levels.shape[0]):
-                q = max(chain.levels[j] - position, 0)
+            for j in range(mdp.levels.shape[0]):
+                q = max(mdp.levels[j] - position, 0)
                 if q == before:
                     continue
                 before = q
-                for p in range(chain.reward.shape[0]):
-                    total = worth(chain, discount, value, t, x, p, q)
+                for p in range(mdp.reward.shape[0]):
+                    total = worth(mdp, discount, value, t, x, p, q)
                     if total > best:
                         best, price[s], order[s] = total, p, q
             out[s] = best
 
 
 @compiled()
-def evaluate(chain: Chain, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
+def evaluate(mdp: MDP, discount: float, value: Floats, out: Floats, price: Ints, order: Ints) -> None:
     """``out`` = the value (S,) of playing the given decisions for a period."""
-    for t in range(chain.first.shape[0]):
-        for x in range(chain.room[t] + 1):
-            s = chain.first[t] + x
-            out[s] = worth(chain, discount, value, t, x, price[s], order[s])
+    for t in range(mdp.first.shape[0]):
+        for x in range(mdp.room[t] + 1):
+            s = mdp.first[t] + x
+            out[s] = worth(mdp, discount, value, t, x, price[s], order[s])
 
 
 @compiled()
-def flow(chain: Chain, share: Floats, out: Floats, price: Ints, order: Ints) -> None:
+def flow(mdp: MDP, share: Floats, out: Floats, price: Ints, order: Ints) -> None:
     """``out`` = how probability ``share`` (S,) is spread over states a period later."""
     out[:] = 0.0
-    for t in range(chain.first.shape[0]):
-        for x in range(chain.room[t] + 1):
-            s = chain.first[t] + x
+    for t in range(mdp.first.shape[0]):
+        for x in range(mdp.room[t] + 1):
+            s = mdp.first[t] + x
             if share[s] < 1e-18:
                 continue
             p, q = price[s], order[s]
-            on_sale = x + q if chain.at_once else x
-            base = 0 if chain.at_once else chain.after[t, q]
-            out[base] += share[s] * chain.dry[p, on_sale]
-            shift = chain.demand.shape[1] - 1 - on_sale
-            for left in range(max(1, on_sale - chain.most[p]), on_sale - chain.least[p] + 1):
-                out[base + left] += share[s] * chain.demand[p, shift + left]
+            on_sale = x + q if mdp.at_once else x
+            base = 0 if mdp.at_once else mdp.after[t, q]
+            out[base] += share[s] * mdp.dry[p, on_sale]
+            shift = mdp.demand.shape[1] - 1 - on_sale
+            for left in range(max(1, on_sale - mdp.most[p]), on_sale - mdp.least[p] + 1):
+                out[base + left] += share[s] * mdp.demand[p, shift + left]
 
 
 DAMPING = 0.95
@@ -133,7 +133,7 @@ ROUNDS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The best decisions of a chain.
+    """The best decisions of a mdp.
 
     ``price`` (an index) and ``order`` (units) are (S,); ``value`` (S,) is the expected discounted profit from each
     state, or without a discount its advantage over state 0; ``bounds`` enclose the best average profit a period, or
@@ -147,24 +147,24 @@ class Solution:
 
 
 @np.errstate(under="ignore")
-def best_decisions(chain: Chain, gamma: float | None) -> Solution:
-    """Solve the chain for average (None) or discounted profit, to 1e-9 of its largest reward.
+def best_decisions(mdp: MDP, gamma: float | None) -> Solution:
+    """Solve the mdp for average (None) or discounted profit, to 1e-9 of its largest reward.
 
     Raises :class:`UserError` where 20,000 sweeps do not bring the bounds that close.
     """
-    states = int(chain.first[-1] + chain.room[-1]) + 1
+    states = int(mdp.first[-1] + mdp.room[-1]) + 1
     value, out = np.zeros(states), np.zeros(states)
     price, order = np.zeros(states, np.int64), np.zeros(states, np.int64)
     discount = 1.0 if gamma is None else gamma
-    tolerance = TOLERANCE * max(float(np.abs(chain.reward).max()), 1e-9)
+    tolerance = TOLERANCE * max(float(np.abs(mdp.reward).max()), 1e-9)
     for sweep in range(ROUNDS):
-        improve(chain, discount, value, out, price, order)
+        improve(mdp, discount, value, out, price, order)
         low, high = float((out - value).min()), float((out - value).max())
         if high - low <= tolerance:
             return Solution(price, order, _settled(out, value, low, high, gamma), (low, high))
         value += DAMPING * (out - value)
         for _ in range(EVALUATIONS if sweep < PATIENT else 0):
-            evaluate(chain, discount, value, out, price, order)
+            evaluate(mdp, discount, value, out, price, order)
             value += DAMPING * (out - value)
         # A constant does not change what is best, and taking it off keeps the digits for what does.
         value -= value[0]
@@ -179,13 +179,13 @@ def _settled(out: Floats, value: Floats, low: float, high: float, gamma: float |
 
 
 @np.errstate(under="ignore")
-def long_run(chain: Chain, price: Ints, order: Ints, start: int) -> Floats:
+def long_run(mdp: MDP, price: Ints, order: Ints, start: int) -> Floats:
     """The share of periods (S,) that decisions (S,) spend in each state in the long run, from state ``start`` on."""
     share = np.zeros(len(price))
     share[start] = 1.0
     out = np.zeros_like(share)
     for _ in range(ROUNDS):
-        flow(chain, share, out, price, order)
+        flow(mdp, share, out, price, order)
         moved = float(np.abs(out - share).sum())
         share += DAMPING * (out - share)
         if moved < 1e-11:
@@ -194,8 +194,8 @@ def long_run(chain: Chain, price: Ints, order: Ints, start: int) -> Floats:
     return np.asarray(share / share.sum())
 
 
-def average(chain: Chain, price: Ints, order: Ints, share: Floats) -> float:
+def average(mdp: MDP, price: Ints, order: Ints, share: Floats) -> float:
     """The mean profit a period of decisions (S,) that spend ``share`` (S,) of their periods in each state."""
     nothing, out = np.zeros_like(share), np.empty_like(share)
-    evaluate(chain, 0.0, nothing, out, price, order)
+    evaluate(mdp, 0.0, nothing, out, price, order)
     return float(share @ out)

@@ -24,7 +24,7 @@ from market.state import Floats
 AXIS = {1: 401, 2: 129}
 EDGE = 8.0
 SOBOL = 2**15
-MOST_POINTS = 2**17  # of shocks and scenes together
+MOST_POINTS = 2**17  # of shocks and strata together
 GOLDEN = 0.6180339887498949  # of all multiples modulo 1 these lie most evenly
 # Means closer than this in their square root (the sd of a Poisson count's square root is 1/2) are merged in pairs.
 MERGED = 0.1
@@ -77,7 +77,7 @@ def demand_law(spec: MarketSpec, seat: int, price: ArrayLike, factor: float = 1.
     of ``xi`` in some). ``xi`` is averaged over by the trapezoid rule (one or two normals) or 32,768 Sobol points of a fixed seed (three or more, probabilities off by some 1e-4 of themselves).
     20 customers a period, a share of a half, nothing else random: Poisson of mean 10.
     """
-    normal, weights, size = _with_scenes(spec, *normal_points(spec))
+    normal, weights, size = _with_strata(spec, *normal_points(spec))
     logit = replace(Logit.of(spec, xi=False), nodes=normal, weights=weights)
     share = choices(logit, np.asarray(price, dtype=np.float64))[0][:, seat]
     means, weights = _merge(spec.customers.rate * factor * size * share, weights)
@@ -110,29 +110,29 @@ def normal_points(spec: MarketSpec) -> tuple[Floats, Floats]:
     return np.stack([axis.reshape(-1) for axis in grid], axis=1) @ loads, np.asarray(mass).reshape(-1)
 
 
-def _with_scenes(spec: MarketSpec, points: Floats, weights: Floats) -> tuple[Floats, Floats, Floats | float]:
+def _with_strata(spec: MarketSpec, points: Floats, weights: Floats) -> tuple[Floats, Floats, Floats | float]:
     """The points (Q, N) of ``xi`` in every season and location, their probabilities and sizes (Q,)."""
     if not spec.season and not spec.locations:
         return points, weights, 1.0
     season, place = season_offsets(spec), location_offsets(spec)
     offset = (place[:, None, :] + season[:, None]).reshape(-1, 1, points.shape[1])
-    scenes, each = len(offset), len(weights)
-    if scenes * each > MOST_POINTS:
+    strata, each = len(offset), len(weights)
+    if strata * each > MOST_POINTS:
         return _few_points(spec, points, weights, offset[:, 0])
     sizes = np.repeat(np.array(spec.sizes), len(season) * each)
-    return (offset + points).reshape(-1, points.shape[1]), np.tile(weights, scenes) / scenes, sizes
+    return (offset + points).reshape(-1, points.shape[1]), np.tile(weights, strata) / strata, sizes
 
 
 def _few_points(
     spec: MarketSpec, points: Floats, weights: Floats, offset: Floats
 ) -> tuple[Floats, Floats, Floats | float]:
-    """Every point of ``xi`` in some scenes only, the same number for each: scenes dealt out along a Kronecker sequence."""
+    """Every point of ``xi`` in some strata only, the same number for each: strata dealt out along a Kronecker sequence."""
     each = max(MOST_POINTS // len(points), 1)
     sizes = np.repeat(np.array(spec.sizes), len(offset) // len(spec.sizes))
     ranked = np.argsort(sizes * np.exp(offset.mean(1)), kind="stable")
     turn = (np.arange(len(points) * each) * GOLDEN) % 1.0
-    scene = ranked[(turn * len(offset)).astype(np.int64)]
-    return np.repeat(points, each, axis=0) + offset[scene], np.repeat(weights, each) / each, sizes[scene]
+    stratum = ranked[(turn * len(offset)).astype(np.int64)]
+    return np.repeat(points, each, axis=0) + offset[stratum], np.repeat(weights, each) / each, sizes[stratum]
 
 
 def _trapezoid(points: int) -> tuple[Floats, Floats]:

@@ -24,7 +24,7 @@ from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats, Ints
-from market.theory.bellman import Chain
+from market.theory.bellman import MDP
 from market.theory.demand_law import DemandLaw, demand_law
 
 
@@ -127,7 +127,7 @@ MOST_WORK = 1e10
 NEGLIGIBLE = 1e-15
 
 
-def build_chain(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, levels: Ints) -> tuple[Chain, StockStates]:
+def build_mdp(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, levels: Ints) -> tuple[MDP, StockStates]:
     """Return the seat's decision problem as arrays, and its states.
 
     ``posted`` (N,) are the rivals' prices; the seat may post ``prices`` (P,) and order up to ``levels`` (J,).
@@ -146,7 +146,7 @@ def build_chain(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, lev
     dry = np.clip(1.0 - np.cumsum(demand, axis=1) + demand, 0.0, 1.0)
     least, most = (np.array(ends) for ends in zip(*map(_likely, demand), strict=True))
     quantity = np.arange(top + 1)
-    chain = Chain(
+    mdp = MDP(
         first=states.first,
         room=states.room,
         after=states.after(),
@@ -159,7 +159,7 @@ def build_chain(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, lev
         most=most,
         at_once=int(seller.lead_time == 0),
     )
-    return chain, states
+    return mdp, states
 
 
 def _rewards(spec: MarketSpec, seat: int, prices: Floats, laws: list[DemandLaw], dry: Floats) -> Floats:

@@ -26,7 +26,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats, Ints
 from market.theory.bellman import average, best_decisions, long_run
 from market.theory.best_response import best_response
-from market.theory.mdp import StockStates, build_chain, posted_prices, with_price
+from market.theory.mdp import StockStates, build_mdp, posted_prices, with_price
 
 Axis = int | Sequence[float] | Literal["grid"] | None
 Decide = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -117,11 +117,11 @@ def solve(
     if not spec.stocked:
         return _made_to_order(spec, seat, posted, prices, gamma)
     wanted = _axis(spec, seat, prices, "prices", PRICES)
-    chain, states = build_chain(spec, seat, posted, wanted, _levels(spec, seat, levels))
-    found = best_decisions(chain, gamma)
+    mdp, states = build_mdp(spec, seat, posted, wanted, _levels(spec, seat, levels))
+    found = best_decisions(mdp, gamma)
     start = int(states.locate([spec.sellers[seat].stock], [[]])[0][0])
-    visits = long_run(chain, found.price, found.order, start)
-    earned = average(chain, found.price, found.order, visits)
+    visits = long_run(mdp, found.price, found.order, start)
+    earned = average(mdp, found.price, found.order, visits)
     value = math.nan if gamma is None else float(found.value[start])
     slack = found.bounds[1] - found.bounds[0]
     bounds = found.bounds if gamma is None else ((1 - gamma) * value - slack, (1 - gamma) * value + slack)
@@ -159,10 +159,10 @@ def policy_average(
             f"{spec.seat_place(seat)}: the policy orders up to {above.max():g} units; give top={above.max():g}"
         )
     posted = np.unique(price)
-    chain, states = build_chain(spec, seat, posted_prices(spec, rivals_price), posted, np.array([states.top]))
+    mdp, states = build_mdp(spec, seat, posted_prices(spec, rivals_price), posted, np.array([states.top]))
     at, quantity = np.searchsorted(posted, price), np.rint(order).astype(np.int64)
     start = int(states.locate([seller.stock], [[]])[0][0])
-    return average(chain, at, quantity, long_run(chain, at, quantity, start))
+    return average(mdp, at, quantity, long_run(mdp, at, quantity, start))
 
 
 def why_not(spec: MarketSpec, seat: int, gamma: float | None = None) -> str | None:

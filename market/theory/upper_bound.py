@@ -40,9 +40,7 @@ GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 SECTIONS = 44
 
 
-def hindsight_profit(
-    batch: MarketBatch, seat: int, *, rivals_price: ArrayLike | None = None, warm_up: int = 0
-) -> Floats:
+def profit_bound(batch: MarketBatch, seat: int, *, rivals_price: ArrayLike | None = None, warm_up: int = 0) -> Floats:
     """Return the bound on the profit of each running episode (M,), money, from period ``warm_up`` on.
 
     To be compared with :func:`market.metrics.summary.episode_profit` at ``salvage`` 1 (see the module for the proof).
@@ -60,7 +58,7 @@ def hindsight_profit(
     """
     spec, tape = batch.spec, batch.tape
     if (batch.state.episode < 0).any():
-        raise UserError("hindsight: no episode has begun, so that there is no tape: call reset first")
+        raise UserError("upper bound: no episode has begun, so that there is no tape: call reset first")
     if spec.prices_linger:
         raise UserError(
             "market.reference_price.weight is above 0, so that demand depends on past prices and the tape bounds nothing"

@@ -18,7 +18,7 @@ from market.calibration.validation import Validation, validate
 from market.errors import UserError
 from market.salesfile.table import columns_option, read_sales
 from policies.common.console import periods_option, silent, where_option
-from policies.common.files import refuse_unwritable, write_file, write_json
+from policies.common.files import jsonable, refuse_unwritable, write_file, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
 from policies.config.command import ordered_by
@@ -42,7 +42,7 @@ class CalibrationResult(Records):
 
     def summary(self) -> dict[str, Any]:
         """Everything found, as its JSON has it."""
-        return summary(self.calibration, self.validation)
+        return jsonable(summary(self.calibration, self.validation))
 
 
 @ordered_by(CalibrateOrder)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, Score, long_enough, planned
-from market.forecast.models import outlook, require_statsforecast
+from market.forecast.models import backtest, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
 from market.salesfile.table import Sales, columns_option, read_sales
 from policies.common.console import periods_option, silent, where_option
@@ -156,7 +156,7 @@ def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> For
     found = []
     with progress(console, f"forecasting {order.sales.name}", len(series) * len(plan.models), "models") as tick:
         for one in series:
-            ahead, failed = outlook(one, plan, tick)
+            ahead, failed = backtest(one, plan, tick)
             found.append(ahead)
             warnings += failed
     return Forecasts(sales, plan, season, tuple(found), tuple(periods_ahead(sales, plan.horizon)), tuple(warnings))

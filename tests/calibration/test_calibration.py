@@ -169,7 +169,7 @@ def test_three_instruments_are_enough_for_the_price_and_the_nest(tmp_path: Path)
     found = calibrate(sales, CalibrationOptions(form="log", instruments=("cost", "rivals", "promotions")))
     one = found.fit.fitted
     assert one.rho is not None and near(one.rho, 0.3) and near(one.alpha, 2.5)
-    assert set(one.strength) == {"f", "within"} and min(one.strength.values()) > 10
+    assert set(one.first_stage) == {"f", "within"} and min(one.first_stage.values()) > 10
 
 
 def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_shocks_are_averaged_over_in_every_scene() -> None:
 
 
 def brute_profit(spec: MarketSpec, price: np.ndarray, seat: int) -> np.ndarray:
-    """Mean profit over the scenes, from their formula: logit shares, no nest, sizes as customers."""
+    """Mean profit over the strata, from their formula: logit shares, no nest, sizes as customers."""
     total = np.zeros(price.shape[:-1])
     places = spec.locations or (None,)
     for place in places:

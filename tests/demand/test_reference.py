@@ -22,7 +22,7 @@ from market.theory.demand_law import ample_level, reference_lift
 from market.theory.newsvendor import newsvendor_level
 from market.theory.optimum import policy_average, solve
 from market.theory.price_game import PriceGame
-from market.theory.upper_bound import hindsight_profit
+from market.theory.upper_bound import profit_bound
 from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import RunSellers
 from policies.explain.importance import groups
@@ -38,7 +38,7 @@ from policies.studies.exploit.exact import best_price_cycle, exact_best_response
 from tests.helpers.markets import a_market, begun, play
 from tests.sellers.test_fixed import duopoly, made_to_order
 from tests.simulation.test_batch import STORY, in_parallel
-from tests.theory.test_demand import everybody_buys
+from tests.theory.test_demand_law import everybody_buys
 
 ON = {"reference_price": {"weight": 2.0, "memory": 0.5}}
 FLUID: dict[str, Any] = {"inventory": "make_to_order", "customers": {"rate": 20.0, "mode": "expected"}}
@@ -258,9 +258,9 @@ def on_grids() -> MarketSpec:
     return fluid(sellers=a_market(GRID, GRID)["sellers"], **ON).spec
 
 
-def begun_hindsight() -> Any:
+def begun_bound() -> Any:
     batch = fluid(**ON)
-    return hindsight_profit(batch, 0)
+    return profit_bound(batch, 0)
 
 
 NO_STATE = r"market.reference_price.weight is above 0, so that past prices would belong to the state"
@@ -281,7 +281,7 @@ NOT_MYOPIC = (
         (lambda: best_price_cycle(on_grids(), 0, {1: build("match", on_grids(), 1)}), NO_STATE),
         (lambda: build("optimal", made_to_order(**ON), 0), NO_STATE),
         (lambda: build("nash+optimal", duopoly(**ON), 0), NO_STATE),
-        (begun_hindsight, "market.reference_price.weight is above 0, so that demand depends on past prices"),
+        (begun_bound, "market.reference_price.weight is above 0, so that demand depends on past prices"),
         (lambda: PriceGame.of(on_grids()), NO_GAME),
         (lambda: TabularSellers(on_grids()), NO_GAME),
         (lambda: build("best_response", made_to_order(**ON), 0), NOT_MYOPIC),

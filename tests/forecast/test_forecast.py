@@ -32,7 +32,7 @@ from market.forecast.backtest import (
     naive_scale,
     planned,
 )
-from market.forecast.models import BUILD, backtest, forecast, outlook
+from market.forecast.models import BUILD, backtest, backtest_model, forecast
 from market.forecast.series import Series, periods_ahead, series_of, usual_season
 from market.salesfile.table import Sales, read_sales
 from policies.cli.main import main
@@ -135,7 +135,7 @@ def test_a_score_is_the_mean_of_folds_and_pools_their_periods() -> None:
 
 def test_folds_are_the_last_periods_one_after_another_and_naive_forecasts_the_last_unit_before_each() -> None:
     units = numbers(0, 40)
-    folds = list(backtest(units, "Naive", BacktestPlan(horizon=3, folds=4)))
+    folds = list(backtest_model(units, "Naive", BacktestPlan(horizon=3, folds=4)))
     assert [fold.begin for fold in folds] == [28, 31, 34, 37]
     for fold in folds:
         assert fold.actual.tolist() == units[fold.begin : fold.begin + 3].tolist()
@@ -149,7 +149,7 @@ def test_no_fold_looks_ahead(model: str) -> None:
     units = numbers(1, 45)
     changed = units.copy()
     changed[39:] *= 7  # the second fold's own periods, and all that follow
-    before, after = (list(backtest(one, model, plan)) for one in (units, changed))
+    before, after = (list(backtest_model(one, model, plan)) for one in (units, changed))
     for k in range(2):
         for end in ("mean", "low", "high"):
             assert getattr(before[k].forecast, end).tolist() == getattr(after[k].forecast, end).tolist()
@@ -159,14 +159,14 @@ def test_no_fold_looks_ahead(model: str) -> None:
 def test_a_fold_forecasts_what_its_history_alone_would() -> None:
     plan = BacktestPlan(horizon=3, folds=3, season=4)
     units = numbers(2, 45)
-    for fold in backtest(units, "AutoETS", plan):
+    for fold in backtest_model(units, "AutoETS", plan):
         alone = forecast(units[: fold.begin], "AutoETS", plan)
         assert fold.forecast.mean.tolist() == alone.mean.tolist()
 
 
 def test_a_series_that_repeats_itself_is_forecast_exactly_by_the_seasonal_naive_which_wins() -> None:
     units = np.tile(SEASON, 12)
-    found, failed = outlook(Series("ann", None, 0, units), BacktestPlan(horizon=6, folds=3, season=4))
+    found, failed = backtest(Series("ann", None, 0, units), BacktestPlan(horizon=6, folds=3, season=4))
     assert found.chosen.model == "SeasonalNaive" and not failed
     assert found.chosen.mase == 0 and found.chosen.coverage == 1
     assert found.forecast.mean.tolist() == [10, 40, 20, 30, 10, 40]
@@ -185,7 +185,7 @@ def test_naive_intervals_are_normal_with_the_spread_of_one_step_errors() -> None
 def test_the_historic_average_is_the_mean_of_its_training_window_with_its_interval() -> None:
     """Hyndman & Athanasopoulos, section 5.5: the residuals' deviation with T - 1 degrees of freedom, sqrt(1 + 1 / T)."""
     units = 500 + numbers(3, 60)
-    for fold in backtest(units, "HistoricAverage", BacktestPlan(horizon=3, folds=2)):
+    for fold in backtest_model(units, "HistoricAverage", BacktestPlan(horizon=3, folds=2)):
         assert fold.forecast.mean == pytest.approx(units[: fold.begin].mean())
     ahead = forecast(units, "HistoricAverage", BacktestPlan(horizon=2, level=0.9))
     half = 1.6449 * units.std(ddof=1) * np.sqrt(1 + 1 / 60)
@@ -197,7 +197,7 @@ def test_sales_that_promotions_throw_about_their_mean_are_forecast_by_the_mean()
     """A promotion every fourth period or so; just after one the naive forecast is far too high, else a little too low."""
     rng = np.random.default_rng(11)
     units = np.where(rng.random(60) < 0.25, 900.0, 100.0) + rng.normal(0, 20, 60)
-    found, _ = outlook(Series("ann", None, 0, units), BacktestPlan(horizon=4))
+    found, _ = backtest(Series("ann", None, 0, units), BacktestPlan(horizon=4))
     assert found.chosen.mase <= found.score("HistoricAverage").mase < found.score("Naive").mase  # type: ignore[union-attr]
     assert found.forecast.mean == pytest.approx(units.mean(), rel=0.1)
 
@@ -211,7 +211,7 @@ def test_nothing_that_is_forecast_lies_below_zero() -> None:
 
 def test_the_same_series_gives_the_same_bits() -> None:
     series, plan = Series("ann", None, 0, numbers(5, 40)), BacktestPlan(horizon=2, folds=2)
-    one, two = (outlook(series, plan)[0] for _ in range(2))
+    one, two = (backtest(series, plan)[0] for _ in range(2))
     assert [score.mase for score in one.scores] == [score.mase for score in two.scores]
     for end in ("mean", "low", "high"):
         assert getattr(one.forecast, end).tolist() == getattr(two.forecast, end).tolist()
@@ -222,7 +222,7 @@ def test_a_model_that_cannot_be_fitted_is_left_out_and_named(monkeypatch: pytest
         raise NotImplementedError("tiny datasets")
 
     monkeypatch.setitem(BUILD, "AutoETS", broken)
-    found, failed = outlook(Series("ann", None, 0, numbers(6, 30)), BacktestPlan(horizon=2, folds=2))
+    found, failed = backtest(Series("ann", None, 0, numbers(6, 30)), BacktestPlan(horizon=2, folds=2))
     assert failed == ["ann: AutoETS could not be fitted (tiny datasets); left out"]
     assert [score.model for score in found.scores] == ["Naive", "HistoricAverage", "AutoTheta", "AutoARIMA"]
 
@@ -239,7 +239,7 @@ def test_the_next_best_model_forecasts_where_the_chosen_one_fails_on_the_whole_s
     series = Series("ann", None, 0, np.tile(SEASON, 8) + np.arange(32) % 3)
     plan = BacktestPlan(horizon=4, folds=2, season=4)
     monkeypatch.setattr(BacktestPlan, "models", ["Naive", "SeasonalNaive"])
-    found, failed = outlook(series, plan)
+    found, failed = backtest(series, plan)
     assert found.chosen.model == "Naive"
     assert failed == ["ann: SeasonalNaive could not be fitted (ZeroDivisionError); left out"]
 
@@ -252,7 +252,7 @@ def test_long_seasons_are_left_to_theta_and_the_seasonal_naive(model: str) -> No
 
 
 def test_a_constant_series_is_forecast_by_itself() -> None:
-    found, _ = outlook(Series("ann", None, 0, np.full(30, 7.0)), BacktestPlan(horizon=2, folds=2))
+    found, _ = backtest(Series("ann", None, 0, np.full(30, 7.0)), BacktestPlan(horizon=2, folds=2))
     assert found.chosen.model == "Naive" and found.forecast.mean.tolist() == [7, 7]
 
 

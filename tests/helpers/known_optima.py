@@ -1,7 +1,7 @@
 """Markets whose exact optimum is known: what learners are measured against, see learning_table.
 
 Every market has one seller. All but the seasonal one are solved by ``market.theory.optimum``; ``seasonal_average`` solves
-that by backward value iteration over the days of a week, each day a chain of its own.
+that by backward value iteration over the days of a week, each day a mdp of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from market.spec.models import MarketSpec
-from market.theory.bellman import Chain, improve
-from market.theory.mdp import build_chain
+from market.theory.bellman import MDP, improve
+from market.theory.mdp import build_mdp
 from market.theory.optimum import solve
 from policies.config.run import RunConfig, parse_run
 
@@ -79,33 +79,33 @@ def optimal_averages(name: str) -> tuple[float, float]:
 
 def seasonal_average(spec: MarketSpec, grid: bool, tolerance: float = 1e-7) -> float:
     """The best average over a week whose factors repeat: backward through its days until a week adds the same again."""
-    chains = _days(spec, grid)
-    states = int(chains[0].first[-1] + chains[0].room[-1]) + 1
+    mdps = _days(spec, grid)
+    states = int(mdps[0].first[-1] + mdps[0].room[-1]) + 1
     value, decisions = np.zeros(states), (np.zeros(states, np.int64), np.zeros(states, np.int64))
     while True:
         monday = value = value - value[0]
-        for chain in reversed(chains):
+        for mdp in reversed(mdps):
             out = np.zeros(states)
-            improve(chain, 1.0, value, out, *decisions)
+            improve(mdp, 1.0, value, out, *decisions)
             value = out
         gained = value - monday
         if float(gained.max() - gained.min()) < tolerance:
-            return float(gained.max() + gained.min()) / 2 / len(chains)
+            return float(gained.max() + gained.min()) / 2 / len(mdps)
 
 
-def _days(spec: MarketSpec, grid: bool) -> list[Chain]:
+def _days(spec: MarketSpec, grid: bool) -> list[MDP]:
     seller, customers = spec.sellers[0], spec.customers
     assert seller.grid is not None
     prices = np.linspace(*seller.prices, int(seller.grid.prices) if grid else FINE_PRICES)  # type: ignore[arg-type]
     low, high = (int(end) for end in seller.order_up_to)
     count = int(seller.grid.levels) if grid else high - low + 1  # type: ignore[arg-type]
     levels = np.floor(np.linspace(low, high, count) + 0.5).astype(np.int64)
-    chains = []
+    mdps = []
     for factor in customers.weekly:
         today = customers.model_copy(update={"rate": customers.rate * factor, "weekly": ()})
         day = spec.model_copy(update={"customers": today})
-        chains.append(build_chain(day, 0, np.array([seller.first_price]), prices, levels)[0])
-    return chains
+        mdps.append(build_mdp(day, 0, np.array([seller.first_price]), prices, levels)[0])
+    return mdps
 
 
 def budget_of(learner: str) -> int:

@@ -18,7 +18,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import mean_demand, newsvendor_level, service_level
 from market.theory.optimum import PRICES, Axis, Optimum, solve, why_not
-from market.theory.upper_bound import hindsight_profit
+from market.theory.upper_bound import profit_bound
 from policies.common.seeding import row_seed
 from policies.config.learners import LearnerOptions
 from policies.config.run import RunConfig
@@ -166,7 +166,7 @@ def _hindsight(config: RunConfig, seat: int) -> dict[str, Any]:
     try:
         batch = MarketBatch(spec, EPISODES, row_seed(0, "evaluate"))
         batch.reset()
-        bound = hindsight_profit(batch, seat, warm_up=skipped) / (spec.horizon - skipped)
+        bound = profit_bound(batch, seat, warm_up=skipped) / (spec.horizon - skipped)
     except UserError as problem:
         return {"why": str(problem)}
     return {"profit": float(bound.mean()), "half_width": interval(bound), "episodes": EPISODES}

@@ -15,7 +15,7 @@ from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve
-from market.theory.upper_bound import best_margin, hindsight_profit
+from market.theory.upper_bound import best_margin, profit_bound
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 from tests.helpers.markets import a_market
@@ -33,8 +33,8 @@ def test_two_periods_by_hand() -> None:
     spec = MarketSpec.parse(a_market({}, outside="none", horizon=2))
     batch = begun(spec, 1)
     batch.tape.customers[:] = 10
-    assert hindsight_profit(batch, 0).tolist() == [2 * 10 * (3 - 1)]
-    assert hindsight_profit(batch, 0, warm_up=1).tolist() == [20]
+    assert profit_bound(batch, 0).tolist() == [2 * 10 * (3 - 1)]
+    assert profit_bound(batch, 0, warm_up=1).tolist() == [20]
 
 
 def test_the_best_margin_of_the_example() -> None:
@@ -86,13 +86,13 @@ def test_events_and_shocks_of_the_tape_are_known() -> None:
             shock = batch.tape.xi[m, t] + 1.5 * batch.tape.event[m, t]
             want[m] += batch.tape.customers[m, t] * best_margin(spec, 1, posted, shock[None])[0]
     assert batch.tape.event[:, : spec.horizon].any()
-    np.testing.assert_allclose(hindsight_profit(batch, 1, rivals_price=posted), want, rtol=1e-12)
+    np.testing.assert_allclose(profit_bound(batch, 1, rivals_price=posted), want, rtol=1e-12)
 
 
 def test_where_nothing_is_random_it_is_what_is_earned() -> None:
     """Made to order with expected demand; and with stock that costs nothing to hold and comes at once."""
     spec = made_to_order(customers={"rate": 20, "mode": "expected"})
-    bound = hindsight_profit(begun(spec, 2), 0)
+    bound = profit_bound(begun(spec, 2), 0)
     np.testing.assert_allclose(bound, spec.horizon * nash_profits(spec)[0], rtol=1e-9)
     earned = play(spec, [build("optimal", spec, k) for k in (0, 1)], fields=("profit",))["profit"][:, 0, 0].sum()
     assert earned == pytest.approx(bound[0], rel=1e-9)
@@ -103,7 +103,7 @@ def test_where_nothing_is_random_it_is_what_is_earned() -> None:
     ledger = play(stocked, players)
     earned = episode_profit(ledger, stocked)[0]
     for seat in (0, 1):
-        assert earned[seat] == pytest.approx(hindsight_profit(begun(stocked, 1), seat)[0], rel=1e-9)
+        assert earned[seat] == pytest.approx(profit_bound(begun(stocked, 1), seat)[0], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["monopoly", "zipkin", "duopoly", "made to order"])
@@ -120,7 +120,7 @@ def test_nobody_earns_more_on_the_same_tapes(name: str) -> None:
     sellers = [build("optimal", spec, 0), *(build(rival, spec, k) for k in range(1, len(spec.sellers)))]
     batch = MarketBatch(spec, 400, 11)
     ledger = play(batch, sellers)
-    bound = hindsight_profit(batch, 0, warm_up=20)
+    bound = profit_bound(batch, 0, warm_up=20)
     earned = episode_profit(ledger, spec, warm_up=20)[:, 0]
     spread = (bound - earned).std() / math.sqrt(len(bound))
     assert bound.mean() > earned.mean() + 2.576 * spread
@@ -129,15 +129,15 @@ def test_nobody_earns_more_on_the_same_tapes(name: str) -> None:
 
 def test_a_price_below_cost_sells_nothing_or_must() -> None:
     cheap = {"unit_cost": 5.0, "reward_scale": 1.0}
-    assert hindsight_profit(begun(duopoly(cheap), 3), 0, rivals_price=[0, 2]).tolist() == [0, 0, 0]
+    assert profit_bound(begun(duopoly(cheap), 3), 0, rivals_price=[0, 2]).tolist() == [0, 0, 0]
     data = made_to_order().dump()
     data["sellers"][0]["unit_cost"] = 5.0
-    assert (hindsight_profit(begun(MarketSpec.parse(data), 3), 0, rivals_price=[0, 2]) < 0).all()
+    assert (profit_bound(begun(MarketSpec.parse(data), 3), 0, rivals_price=[0, 2]) < 0).all()
 
 
 def test_what_cannot_be_bounded_is_refused() -> None:
     spec = duopoly()
     with pytest.raises(UserError, match="no episode has begun"):
-        hindsight_profit(MarketBatch(spec, 2, 0), 0)
+        profit_bound(MarketBatch(spec, 2, 0), 0)
     with pytest.raises(UserError, match="warm_up: must be at least 0 and below the 30 periods"):
-        hindsight_profit(begun(spec), 0, warm_up=30)
+        profit_bound(begun(spec), 0, warm_up=30)
