@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.metrics.summary import MEASURES
 from market.simulation.batch import MarketBatch
@@ -15,7 +16,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation.compare import interval
-from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, judged_row
+from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, evaluated_row
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
 from policies.views.table import Cell, Column, Row, Table
@@ -94,7 +95,7 @@ def headlines(run: ReportedRun, spreads: Sequence[Spread]) -> list[Headline]:
     """One for each learned seller."""
     found = {spread.player.name: float(spread.profits[spread.player.label].mean()) for spread in spreads}
     return [
-        Headline(run.spec, one.label, judged_row(run, one), best_fixed_row(run, one), found.get(one.name))
+        Headline(run.spec, one.label, evaluated_row(run, one), best_fixed_row(run, one), found.get(one.name))
         for one in run.learners
     ]
 

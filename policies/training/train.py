@@ -77,6 +77,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     config = config or read_config(order.config, changes)
     device = pick_device(order.device)
+    _warn_of_numpy_memories(config, console)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
@@ -88,6 +89,14 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
             describe(folder, config, order.command, facts)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
+
+
+def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
+    seats = {f"seats.{name}": player for name, player in config.seats.items() if isinstance(player, dict)}
+    for place, options in ({f"learners.{name}": given for name, given in config.learners.items()} | seats).items():
+        if options.get("memory") == "numpy":
+            said = f"warning: {place}.memory: numpy has gone; transitions are kept as tensors, and the same is learned"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def carry_on(

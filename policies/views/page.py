@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from policies.views.format import counted, number, small, spaced
@@ -45,23 +45,23 @@ class Page:
             return _figure(title, _drawn(figure, f"chart-{next(charts)}"), caller)
 
         parts = {"section": section, "chart": chart, "table": _table, "picture": _picture}
-        body = _template(self.template).make_module(self.values | parts)
+        body = _environment().get_template(self.template).make_module(self.values | parts)
         about = {name: getattr(body, name) for name in ("title", "lead", "command")}
-        plotly = Markup(get_plotlyjs())
-        return _template("page.html").render(about, body=Markup(body), sections=sections, plotly=plotly)
+        inside = {"body": Markup(body), "sections": sections, "plotly": Markup(get_plotlyjs())}
+        return _environment().get_template("page.html").render(about | inside)
 
 
 def sentences(template: str, **values: Any) -> str:
     """Plain text by a template, words one space apart."""
-    return " ".join(Markup(_template(template).render(values)).unescape().split())
+    return " ".join(Markup(_environment().get_template(template).render(values)).unescape().split())
 
 
 @cache
-def _template(name: str) -> Template:
+def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"number": number, "counted": counted, "small": small, "spaced": spaced}
-    return made.get_template(name)
+    return made
 
 
 def _table(one: Table) -> Markup:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.demand.equilibrium import Logit, nash_prices, profits
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list

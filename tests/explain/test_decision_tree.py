@@ -174,7 +174,7 @@ def test_printed_sentences_are_as_faithful_as_claimed(market: dict[str, Any], se
     assert told.fidelity.both >= told.fidelity.single - 0.1
 
 
-def test_imitation_repeats_to_the_bit() -> None:
+def test_the_tree_repeats_to_the_bit() -> None:
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, seat) for seat in range(3)]
     one, other = (grow_tree(sellers[1], greedy_rollout(spec, sellers, episodes=12, seed=4), 1) for _ in range(2))

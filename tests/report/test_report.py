@@ -15,19 +15,17 @@ import pytest
 from rich.console import Console
 
 from market.errors import UserError
-from market.forecast.backtest import BacktestPlan
 from market.spec.models import MarketSpec
 from policies.config.orders import ReportOrder
 from policies.report.analysis import tournaments
 from policies.report.charts import spread_chart
-from policies.report.data import Spread, judged_row, read_run, replay
+from policies.report.data import Spread, evaluated_row, read_run, replay
 from policies.report.run import compose, write_report
 from policies.report.sections import Headline, bounds, half_width, to_best
 from policies.storage.run_folder import ANALYSIS
-from policies.views.charts import dress, panels
-from policies.views.format import column_form, number, small
+from policies.views.format import column_form, number
 from policies.views.page import Page
-from policies.views.table import Cell, Column, Table
+from policies.views.table import Cell
 from tests.helpers.browser import browser, visit
 from tests.helpers.small_run import small_run
 
@@ -149,7 +147,7 @@ def add_analysis(run: Path) -> None:
 def test_it_says_what_the_run_found(text: str) -> None:
     run = read_run(small_run())
     for player in run.learners:
-        row = judged_row(run, player)
+        row = evaluated_row(run, player)
         assert row is not None
         assert f"{player.label} earns {number(row['profit'], column_form([row['profit']]))}" in text
     for row in run.rows:
@@ -165,7 +163,7 @@ def test_the_episodes_played_again_are_those_of_the_evaluation() -> None:
     """Same seed, same customers: the mean of the distribution shown is the table's profit."""
     run = read_run(small_run())
     for spread in replay(run, EPISODES, run.seed, lambda text: None):
-        row = judged_row(run, spread.player)
+        row = evaluated_row(run, spread.player)
         assert row is not None and row["episodes"] == EPISODES and len(spread.profits) == 2
         assert spread.profits[spread.player.label].mean() == pytest.approx(row["profit"], rel=1e-9)
         best = list(spread.profits)[1]
@@ -282,24 +280,6 @@ def test_a_tournament_of_other_runs_is_not_this_runs(tmp_path: Path) -> None:
     assert list(tournaments(a_copy(tmp_path, "another"))) == []
 
 
-def small_page(**values: Any) -> Page:
-    """A forecast's page, since it shows few values."""
-    usual: dict[str, Any] = dict.fromkeys(("file", "last", "unit", "unknown", "heading", "key"), "")
-    usual |= dict.fromkeys(("ahead", "warnings", "verdicts", "how"), ()) | {"figure": None, "warnings_left": 0}
-    usual |= {"series": 1, "plan": BacktestPlan(1), "backtest": Table("", [Column("")], [])}
-    return Page("forecast.html", **(usual | values))
-
-
-def test_names_are_not_html() -> None:
-    table = Table("<caption>", [Column("<b>")], [["a+<u>"]])
-    page = small_page(
-        file="<i>run</i>", last="a & b", heading="<script>alert(1)</script>", ahead=[table], verdicts=["<p>"]
-    )
-    body = page.text().split("<body>")[1]
-    assert "<i>" not in body and "alert(1)</script>" not in body and "<u>" not in body and "<b>" not in body
-    assert "&lt;i&gt;run" in body and "a<wbr>+&lt;u&gt;" in body and "a &amp; b" in body and "&lt;p&gt;" in body
-
-
 # ------------------------------------------------------------------------------------------------ words and numbers
 
 SPEC = MarketSpec.load(ROOT / "configs" / "duopoly.yaml")
@@ -347,14 +327,6 @@ def shown(cell: Cell | str) -> str:
     return number(cell.value, cell.form, cell.half)
 
 
-def test_numbers() -> None:
-    assert number(-1234.5, "{:,.1f}") == "−1,234.5" and number(0.123, "{:.1%}") == "12.3 %"
-    assert number(None) == number(float("nan")) == number(True) == "–" and number(123456.7) == "123,457"
-    assert column_form([5.321, 4.65]).format(4.65) == "4.650" and column_form([152.4]).format(3) == "3.0"
-    assert column_form([]).format(0) == "0.000" and column_form([12345.0]).format(12345.0) == "12,345"
-    assert small(0.00006) == "less than 0.001" and small(0.0123) == "0.012"
-
-
 def test_profits_that_never_vary_are_not_drawn() -> None:
     run = read_run(small_run())
     player = run.learners[0]
@@ -385,24 +357,3 @@ def test_the_browser_check_catches_a_broken_script(page: Path, tmp_path: Path) -
     seen = visit(broken)
     assert any("noPlot is not a function" in line for line in seen.console)
     assert seen.charts == page_source(broken).count("Plotly.newPlot(")
-
-
-@needs_browser
-def test_the_browser_check_catches_a_request(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(
-        '<!DOCTYPE html><body><script src="https://cdn.plot.ly/plotly.js"></script><img src="http://a.test/x.png">'
-    )
-    assert visit(page).requests == ["http://a.test/x.png", "https://cdn.plot.ly/plotly.js"]
-
-
-@needs_browser
-def test_the_browser_check_counts_only_charts_that_were_drawn(tmp_path: Path) -> None:
-    import plotly.graph_objects as go
-
-    figure = panels(1, 1)
-    figure.add_trace(go.Scatter(x=[1, 2], y=[1, 2]))
-    empty = '<div class="plotly-graph-div" id="empty"></div></main>'
-    file = tmp_path / "page.html"
-    file.write_text(small_page(figure=dress(figure, 200)).text().replace("</main>", empty), encoding="utf-8")
-    assert visit(file).charts == 1

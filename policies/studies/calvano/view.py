@@ -14,7 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
 from market.simulation.render import COLOURS, FRAME, INK
 from market.state import Floats
 from market.theory.price_game import PriceGame
