@@ -25,7 +25,6 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import Run, default_player
-from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
@@ -35,7 +34,7 @@ from policies.training.divergence import Diverged
 from policies.training.loop import learn
 from policies.training.run import TrainingRun
 from policies.training.tracking import Tracker, muted_writer_threads
-from policies.training.view import print_rehearsal
+from policies.training.view import tables
 
 
 def pick_device(wanted: str) -> Literal["cpu", "cuda"]:
@@ -134,7 +133,8 @@ def carry_on(
 def judge_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
     """The final tables, on screen and in the run's files."""
     if training.rehearsal is not None:
-        print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
+        for table in tables(training.rehearsal, training.spec, training.config.evaluation):
+            table.print(console)
     record_results(training, tracker, final_judgement(training, folder, console))
 
 
@@ -204,7 +204,7 @@ def final_judgement(training: TrainingRun, folder: Path, console: Console) -> li
     }
     sellers = {policy: policy for named in subjects.values() for policy in named}
     comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
-    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+    write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 
 
@@ -214,7 +214,7 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
     if training.rehearsal is not None:
         figures["profit_gain"] = {MARKET: training.rehearsal.gain}
     for one in comparisons[: len(training.learner_names)]:
-        for row in (row for row in comparison_rows(one) if row["judged"]):
+        for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]
