@@ -131,7 +131,7 @@ def test_what_is_left_of_a_run_that_was_resumed_counts_from_where_it_goes_on() -
     output = io.StringIO()
     with TrainingBar(Console(file=output, width=100), 1000) as bar:
         bar.advance_to(500)
-        bar._begun -= 1
+        bar.task.begun -= 1
         bar._last_time -= 1
         bar.advance_to(600)
     (line,) = output.getvalue().splitlines()

@@ -22,9 +22,8 @@ from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
-from policies.common.progress import progress
+from policies.common.progress import CellsBar, progress
 from policies.common.results import Records
-from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig

@@ -21,9 +21,8 @@ from market.errors import UserError
 from policies.common.console import silent
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
-from policies.common.progress import progress
+from policies.common.progress import Progress, Task, progress
 from policies.common.results import Records
-from policies.common.tune_bar import TrialsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, read_config
@@ -175,6 +174,45 @@ def tune(order: TuneOrder) -> TuningResult:
         again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
         raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
     return TuningResult(folder)
+
+
+class TrialsBar(Progress):
+    """Counts rungs, and says a line a trial off a terminal.
+
+    Args:
+        trials: of the whole study.
+        there: how many of them ended before.
+        rungs: evaluations of a trial that is not pruned.
+        best: the highest value so far, if any.
+    """
+
+    def __init__(self, console: Console, trials: int, there: int, rungs: int, best: float | None) -> None:
+        super().__init__(console)
+        self._trials, self._rungs, self._ended, self._best, self._at = trials, rungs, there, best, dict[int, int]()
+        self._task = Task(self, "tuning", trials * rungs, there * rungs)
+        self._show()
+
+    def moved(self, trial: int, rung: int) -> None:
+        """A trial has reached a rung."""
+        self._at[trial] = rung
+        self._show()
+
+    def finished(self, trial: int, outcome: dict[str, Any]) -> None:
+        """A trial has ended; a pruned one counts as a whole one, as others will be pruned too."""
+        self._at.pop(trial, None)
+        self._ended += 1
+        if not outcome["pruned"]:
+            self._best = max(outcome["rungs"][-1], -2.0 if self._best is None else self._best)
+        how = "refused" if outcome.get("refused") else "pruned" if outcome["pruned"] else "done"
+        value = f" {outcome['rungs'][-1]:+.2%}" if outcome["rungs"] else ""
+        self.say(f"trial {trial} {how}{value}   {'   '.join(self._show())}")
+
+    def _show(self) -> tuple[str, str]:
+        best = "" if self._best is None else f", best {self._best:+.2%}"
+        done = self._ended * self._rungs + sum(self._at.values())
+        text, left = f"{self._ended} of {self._trials} trials{best}", self._task.left(done)
+        self._task.show(done, text=text, left=left)
+        return text, left
 
 
 def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
