@@ -12,10 +12,9 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -25,7 +24,7 @@ from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import progress
-from policies.common.results import Records
+from policies.common.results import WrittenRecords
 from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
@@ -37,9 +36,6 @@ from policies.studies.tournament.play import CellSetup, Learned, play_all, read_
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -146,26 +142,18 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
-@dataclass(frozen=True)
-class TournamentResult(Records):
-    """A tournament's folder; ``summary``: payoffs, ranking, cross-play and equilibria (:func:`tournament_summary`)."""
+class TournamentResult(WrittenRecords):
+    """A tournament that was played, with a row a line-up: who sat where, and what each seat earned."""
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The tournament's folder."""
+        return self.csv.parent
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """All figures, as ``results.json`` holds them."""
+        """Payoffs, ranking, cross-play and equilibria: see :func:`tournament_summary`."""
         return tournament_summary(self.folder)
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a line-up: who sat where, and what each seat earned."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as ``payoffs.csv`` has them."""
-        from pandas import read_csv
-
-        return read_csv(self.folder / PAYOFFS)
 
 
 @ordered_by(TournamentOrder)
@@ -192,9 +180,10 @@ def tournament(order: TournamentOrder) -> TournamentResult:
     folder = find_folder(order, inputs)
     try:
         with careful():
-            return TournamentResult(_carry_out(order, config, policies, line_ups, inputs, folder, console))
+            _carry_out(order, config, policies, line_ups, inputs, folder, console)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(folder, line_ups)) from None
+    return TournamentResult(folder / PAYOFFS)
 
 
 def _carry_out(
@@ -205,7 +194,7 @@ def _carry_out(
     inputs: dict[str, Any],
     folder: Path,
     console: Console,
-) -> Path:
+) -> None:
     if not folder.exists():
         begin(folder, inputs, found_levels(config, policies, order.seed, console), policies)
     setup = set_up(order, config, policies, folder)
@@ -221,7 +210,6 @@ def _carry_out(
     print_tournament(facts, console)
     again = f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}"
     console.print(again, highlight=False, markup=False, soft_wrap=True)
-    return folder
 
 
 def tournament_summary(folder: Path) -> dict[str, Any]:
