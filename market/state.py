@@ -35,7 +35,8 @@ MARKET = np.dtype(
         ("event_stop", "f8"),
         ("reference_weight", "f8"),
         ("reference_memory", "f8"),
-    ]
+    ],
+    align=True,
 )
 
 SELLER = np.dtype(
@@ -57,7 +58,8 @@ SELLER = np.dtype(
         ("event_frequency", "f8"),
         ("event_start", "f8"),
         ("reward_scale", "f8"),
-    ]
+    ],
+    align=True,
 )
 
 LEDGER_UNITS = {
@@ -79,7 +81,7 @@ LEDGER_UNITS = {
     "profit": "money",
 }
 
-LEDGER = np.dtype([(name, "f8") for name in LEDGER_UNITS])
+LEDGER = np.dtype([(name, "f8") for name in LEDGER_UNITS], align=True)
 
 
 class Script(NamedTuple):

@@ -1,8 +1,6 @@
-"""Logit demand as theory sees it: shares averaged over xi, and the prices that sellers or a cartel would post.
+"""The prices that sellers or a cartel would post, and what follows from them: reward scales and qualities.
 
-Symbols: ``p`` price, ``c`` unit cost, ``m = p - c`` markup (money a unit), ``a`` price sensitivity, ``f(p)`` the price
-or its logarithm, ``rho`` the nest, ``lambda = 1 - rho``, ``s_i`` the share of all customers that picks seller ``i``,
-``w_i`` its share among those who buy. ``N`` sellers, ``Q`` nodes of the average over ``xi``, ``M`` markets.
+Symbols as in :mod:`market.demand.logit`, and ``m = p - c`` the markup (money a unit).
 
 Stock, sellers' price ranges and price-change costs are left out: these are the prices of sellers who never run dry.
 Reference prices too: all prices here are held for good, so that the reference price is the price and its term 0.
@@ -12,264 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, ndtri
+from numpy.typing import ArrayLike
 
-from market.demand.script import mean_size, scenes
+from market.demand.logit import Logit, cross_products, profits, shares, utility_of_price, utility_slope
 from market.errors import UserError
 from market.spec.models import MarketSpec
-
-Floats = NDArray[np.float64]
+from market.state import Floats
 
 # Beyond this multiple of the smallest conceivable markup a price is called infinite.
 UNBOUNDED = 1e6
 LARGEST_EXPONENT = 300.0
 ROOT_TOLERANCE = 1e-12
-SCENES = 4  # times as many nodes where seasons or locations are averaged over, and twice that without a product rule
-ONE = np.ones(1)
-
-
-def calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
-    """Return weekly x yearly x trend x surges at ``periods`` (any shape): the factor on ``customers.rate``.
-
-    Weekly factors repeat from period 0, the yearly one is ``1 + amplitude cos(2 pi (t - peak) / length)``, the trend
-    compounds, ``(1 + trend)^t``, and a surge counts in periods ``start`` to ``start + length - 1``. With a trend of
-    0.1 and nothing else, period 2 has 1.21; with a surge ``{start: 2, length: 3, factor: 2}`` beside it, 2.42.
-    """
-    t = np.asarray(periods, dtype=np.int64)
-    customers = spec.customers
-    factor: Floats = (1.0 + customers.trend) ** t.astype(float)
-    if customers.weekly:
-        factor = factor * np.asarray(customers.weekly)[t % len(customers.weekly)]
-    if customers.yearly:
-        yearly = customers.yearly
-        factor = factor * (1.0 + yearly.amplitude * np.cos(2.0 * np.pi * (t - yearly.peak) / yearly.length))
-    for surge in customers.surges:
-        factor = factor * np.where((t >= surge.start) & (t < surge.start + surge.length), surge.factor, 1.0)
-    return factor
-
-
-@dataclass(frozen=True, eq=False)
-class Logit:
-    """The demand side and the unit costs of one market, ready for arithmetic.
-
-    ``quality`` and ``unit_cost`` (N,); ``outside`` the utility of buying nothing (-inf: everyone buys); ``size`` mean
-    units a period that all customers together would buy; ``nodes`` (Q, N) values of ``xi`` (and of what seasons and
-    locations add) and ``weights`` (Q,) their probabilities, which sum to one.
-    """
-
-    quality: Floats
-    unit_cost: Floats
-    price_sensitivity: float
-    log_price: bool
-    nest: float
-    outside: float
-    size: float
-    nodes: Floats
-    weights: Floats
-
-    @classmethod
-    def of(cls, spec: MarketSpec, xi: bool = True, events: bool = False, limit: int = 1024) -> Logit:
-        """Read a market's demand; ``xi=False`` looks at ``xi = 0`` only.
-
-        The average over ``xi`` (normal, a common and an own part) is a Gauss-Hermite product rule with at most
-        ``limit`` nodes where that allows five a dimension. In the orange-juice market (three sellers) shares are then
-        exact to 1e-9; with ``limit=128``, fast enough for a rule that prices every period, to 1e-5.
-        With more sellers the rule is ``limit`` antithetic Sobol points of a fixed seed, and shares are off by
-        some 1e-4, not the same for every order of the sellers. Theory's prices leave events out; ``events=True``
-        averages over them too (independent between sellers, in their long-run frequencies).
-
-        Seasons and locations are averaged over, weighted by their customers (:func:`market.demand.script.scenes`): exactly
-        where ``4 limit`` nodes allow the product rule in each; else ``8 limit`` Sobol points over ``xi`` and scenes
-        together, which put prices of 83 stores with 13 seasons 3e-4 off.
-        """
-        sellers, customers = spec.sellers, spec.customers
-        scale = _factors(spec) if xi else np.zeros((0, len(sellers)))
-        chances = np.array([s.event_frequency for s in sellers]) if events and spec.events else np.zeros(len(sellers))
-        effect = spec.events.effect if spec.events else 0.0
-        crowd = calendar(spec, np.arange(spec.horizon))
-        nodes, weights = _nodes(spec, crowd, (scale, chances, effect), limit)
-        return cls(
-            quality=np.array([seller.quality for seller in sellers]),
-            unit_cost=np.array([seller.unit_cost for seller in sellers]),
-            price_sensitivity=spec.price_sensitivity,
-            log_price=spec.price_form == "log",
-            nest=spec.nest,
-            outside=spec.outside,
-            size=customers.rate * customers.basket * float(crowd.mean()) * mean_size(spec),
-            nodes=nodes,
-            weights=weights,
-        )
-
-
-def _nodes(spec: MarketSpec, crowd: Floats, chance: tuple[Floats, Floats, float], limit: int) -> tuple[Floats, Floats]:
-    """Nodes (Q, N) and weights (Q,) over ``xi``, events, seasons and locations; ``chance`` as :func:`_rule` takes it."""
-    scale, chances, effect = chance
-    offset, mass = scenes(spec, crowd)
-    each = limit if len(mass) == 1 else max(SCENES * limit // len(mass), 1)
-    if len(mass) > 1 and not _fits(len(scale), int((chances > 0).sum()), each):
-        count = 2 * SCENES * limit
-        (seats,) = np.nonzero(chances)
-        shift = np.zeros((len(seats), len(chances)))
-        shift[np.arange(len(seats)), seats] = effect
-        points, scene = _sobol(len(scale), chances[seats], count, mass, offset.mean(1))
-        return points @ np.vstack([scale, shift]) + offset[scene], np.full(count, 1.0 / count)
-    nodes, weights = _rule(scale, chances, effect, each)
-    if not spec.season and not spec.locations:
-        return nodes, weights
-    return (offset[:, None] + nodes).reshape(-1, nodes.shape[1]), np.outer(mass, weights).reshape(-1)
-
-
-@np.errstate(under="ignore")
-def _factors(spec: MarketSpec) -> Floats:
-    """Rows of independent standard normals' loadings (d, N) that give ``xi`` its covariance."""
-    own = np.diag([seller.xi for seller in spec.sellers])
-    common = np.full((1, len(spec.sellers)), spec.demand_shock.common)
-    rows = np.vstack([common, own])
-    rows = rows[rows.any(axis=1)]
-    if len(rows) <= len(spec.sellers):
-        return rows
-    # The symmetric root has one row fewer and, unlike Cholesky's, does not depend on the order of the sellers.
-    values, vectors = np.linalg.eigh(rows.T @ rows)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
-
-
-def _rule(scale: Floats, chances: Floats, effect: float, limit: int) -> tuple[Floats, Floats]:
-    """Nodes (Q, N) and weights (Q,) for ``z @ scale`` (z standard normal) plus ``effect`` with ``chances``."""
-    (seats,) = np.nonzero(chances)
-    shift = np.zeros((len(seats), len(chances)))
-    shift[np.arange(len(seats)), seats] = effect
-    loads = np.vstack([scale, shift])
-    dimensions = len(scale)
-    per_axis = min(21, int((limit / 2 ** len(seats)) ** (1 / dimensions) + 1e-9)) if dimensions else 1
-    if not _fits(dimensions, len(seats), limit):
-        return _sobol(dimensions, chances[seats], limit)[0] @ loads, np.full(limit, 1.0 / limit)
-    points, mass = np.polynomial.hermite_e.hermegauss(per_axis)
-    axes = [(points, mass / mass.sum())] * dimensions
-    axes += [(np.array([0.0, 1.0]), np.array([1.0 - chances[k], chances[k]])) for k in seats]
-    weights = np.array([math.prod(w) for w in product(*(axis[1] for axis in axes))])
-    nodes = np.array(list(product(*(axis[0] for axis in axes)))).reshape(len(weights), len(axes))
-    return nodes @ loads, weights / weights.sum()
-
-
-def _fits(dimensions: int, events: int, limit: int) -> bool:
-    """Whether ``limit`` nodes allow five a dimension, beside both states of every event."""
-    return bool(2**events * 5**dimensions <= limit)
-
-
-def _sobol(
-    dimensions: int, chances: Floats, limit: int, mass: Floats = ONE, order: Floats = ONE
-) -> tuple[Floats, NDArray[np.intp]]:
-    """Points (limit, d + events) and each one's scene (limit,), drawn by ``mass``; scenes near in ``order`` lie near."""
-    from scipy.stats import qmc  # slow to import, and only markets of many sellers or scenes need it
-
-    count = dimensions + len(chances)
-    half = qmc.Sobol(count + (len(mass) > 1), rng=20).random(limit // 2)
-    uniform = np.clip(np.concatenate([half, 1.0 - half], dtype=np.float64), 1e-12, 1.0 - 1e-12)
-    points = np.hstack([ndtri(uniform[:, :dimensions]), (uniform[:, dimensions:count] < chances).astype(float)])
-    ranked = np.argsort(order, kind="stable")
-    at = (
-        np.searchsorted(np.cumsum(mass[ranked]), uniform[:, -1] * mass.sum()) if len(mass) > 1 else np.zeros(limit, int)
-    )
-    return points, ranked[np.minimum(at, len(mass) - 1)]
-
-
-def utility_of_price(logit: Logit, price: Floats) -> Floats:
-    return -logit.price_sensitivity * (np.log(price) if logit.log_price else price)
-
-
-def utility_slope(logit: Logit, price: Floats) -> Floats:
-    """Return ``a f'(p)``."""
-    return logit.price_sensitivity * (1.0 / price if logit.log_price else np.ones_like(price))
-
-
-def choices(logit: Logit, price: Floats) -> tuple[Floats, Floats]:
-    """Return shares of all customers and shares among buyers, not averaged: (..., Q, N) each, a row for every node."""
-    utility = (logit.quality + utility_of_price(logit, price))[..., None, :] + logit.nodes
-    scaled = utility / (1.0 - logit.nest)
-    top = scaled.max(axis=-1, keepdims=True)
-    within = np.exp(scaled - top)
-    total = within.sum(axis=-1, keepdims=True)
-    within /= total
-    buys = expit((1.0 - logit.nest) * (top + np.log(total)) - logit.outside)
-    return within * buys, within
-
-
-@np.errstate(under="ignore")
-def shares(logit: Logit, price: ArrayLike) -> Floats:
-    """Return shares (..., N) of all customers at prices (..., N), averaged over ``xi``.
-
-    With ``u_i = quality_i - a f(p_i) + xi_i``, ``I = ln sum_j e^(u_j / lambda)`` and outside utility ``o``,
-    ``s_i = w_i P``, ``w_i = e^(u_i / lambda - I)``, ``P = e^(lambda I) / (e^o + e^(lambda I))`` (nested logit: Train,
-    *Discrete Choice Methods*, eq. 4.4-4.5; Berry 1994, section 5; ``rho = 0`` is Train's eq. 3.6).
-    Two sellers with ``u = 0`` beside ``o = 0`` and ``rho = 0``: one third each.
-    """
-    share, _ = choices(logit, np.asarray(price, dtype=np.float64))
-    return np.asarray(logit.weights @ share)
-
-
-@np.errstate(under="ignore")
-def _cross(logit: Logit, price: Floats) -> tuple[Floats, Floats]:
-    """Shares (..., N) and ``E[s_i (rho w_j + lambda s_j)]`` (..., N, N)."""
-    share, within = choices(logit, price)
-    weighted = share * logit.weights[:, None]
-    pull = logit.nest * within + (1.0 - logit.nest) * share
-    return weighted.sum(axis=-2), np.swapaxes(weighted, -1, -2) @ pull
-
-
-@np.errstate(under="ignore")
-def share_jacobian(logit: Logit, price: ArrayLike) -> Floats:
-    """Return ``ds_i / dp_j`` (..., N, N), row ``i`` the share and column ``j`` the price.
-
-    ``-a f'(p_j) E[s_i (d_ij - rho w_j - lambda s_j)] / lambda`` (Berry 1994, section 5; Train, section 4.2.2).
-    One seller at ``s = 1/2`` with ``a = 1`` and a linear price: ``-1/4``.
-    """
-    price = np.asarray(price, dtype=np.float64)
-    share, cross = _cross(logit, price)
-    own = share[..., None] * np.eye(share.shape[-1])
-    return np.asarray(-utility_slope(logit, price)[..., None, :] * (own - cross) / (1.0 - logit.nest))
-
-
-@np.errstate(under="ignore")
-def elasticities(logit: Logit, price: ArrayLike) -> Floats:
-    """Return ``(ds_i / dp_j) (p_j / s_i)`` (..., N, N): per cent of demand ``i`` per per cent of price ``j``.
-
-    Plain logit, linear price: own ``-a p (1 - s)``, cross ``a p_j s_j`` (Train, section 3.6);
-    ``a = 1, p = 2, s = 1/2`` gives -1 and, for a rival's price with the same figures, +1.
-    """
-    price = np.asarray(price, dtype=np.float64)
-    return np.asarray(share_jacobian(logit, price) * price[..., None, :] / shares(logit, price)[..., None])
-
-
-@np.errstate(under="ignore")
-def diversion_ratios(logit: Logit, price: ArrayLike) -> Floats:
-    """Return (..., N, N): of the customers that ``i`` loses by a small price rise, the part that goes to ``j``.
-
-    ``-(ds_j / dp_i) / (ds_i / dp_i)``; the diagonal holds what leaves for the outside option, so rows sum to one
-    (Conlon and Mortimer 2021, RAND 52(4)). Plain logit: ``s_j / (1 - s_i)``, a half where all shares are a third.
-    """
-    slopes = np.swapaxes(share_jacobian(logit, price), -1, -2)
-    own = np.diagonal(slopes, axis1=-2, axis2=-1)[..., None]
-    ratio = -slopes / own
-    seats = np.arange(ratio.shape[-1])
-    ratio[..., seats, seats] = 0.0
-    ratio[..., seats, seats] = 1.0 - ratio.sum(axis=-1)
-    return np.asarray(ratio)
-
-
-@np.errstate(under="ignore")
-def profits(logit: Logit, price: ArrayLike) -> Floats:
-    """Return mean profit a period (..., N), money, with unlimited stock: ``size (p - c) s``.
-
-    Size 100, price 3, cost 1, share a tenth: 20.
-    """
-    price = np.asarray(price, dtype=np.float64)
-    return np.asarray(logit.size * (price - logit.unit_cost) * shares(logit, price))
 
 
 def _least_markups(logit: Logit) -> tuple[Floats, float]:
@@ -282,7 +37,7 @@ def _least_markups(logit: Logit) -> tuple[Floats, float]:
 
 def _pull(logit: Logit, ownership: Floats, markup: Floats) -> Floats:
     """``E[s_i sum_j H_ij m_j (rho w_j + lambda s_j)] / s_i``."""
-    share, cross = _cross(logit, logit.unit_cost + markup)
+    share, cross = cross_products(logit, logit.unit_cost + markup)
     kept = (cross * ownership * markup[..., None, :]).sum(axis=-1)
     return np.asarray(kept / np.maximum(share, np.finfo(float).tiny))
 

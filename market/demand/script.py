@@ -7,10 +7,30 @@ a season. C scenes, P places, S periods, N sellers.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from market.spec.models import MarketSpec
 from market.state import Floats, Script
+
+
+def calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
+    """Return weekly x yearly x trend x surges at ``periods`` (any shape): the factor on ``customers.rate``.
+
+    Weekly factors repeat from period 0, the yearly one is ``1 + amplitude cos(2 pi (t - peak) / length)``, the trend
+    compounds, ``(1 + trend)^t``, and a surge counts in periods ``start`` to ``start + length - 1``. With a trend of
+    0.1 and nothing else, period 2 has 1.21; with a surge ``{start: 2, length: 3, factor: 2}`` beside it, 2.42.
+    """
+    t = np.asarray(periods, dtype=np.int64)
+    customers = spec.customers
+    factor: Floats = (1.0 + customers.trend) ** t.astype(float)
+    if customers.weekly:
+        factor = factor * np.asarray(customers.weekly)[t % len(customers.weekly)]
+    if customers.yearly:
+        yearly = customers.yearly
+        factor = factor * (1.0 + yearly.amplitude * np.cos(2.0 * np.pi * (t - yearly.peak) / yearly.length))
+    for surge in customers.surges:
+        factor = factor * np.where((t >= surge.start) & (t < surge.start + surge.length), surge.factor, 1.0)
+    return factor
 
 
 def location_offsets(spec: MarketSpec) -> Floats:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = (".parquet", ".pq")
+ENDINGS = (".csv", *PARQUET)  # of sales files
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")
 ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how the newer and the older of them begin, whatever they are called
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}

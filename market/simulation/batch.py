@@ -14,8 +14,8 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from market import kernel
-from market.demand.equilibrium import calendar, reward_scales
-from market.demand.script import build_script, recorded_prices
+from market.demand.equilibrium import reward_scales
+from market.demand.script import build_script, calendar, recorded_prices
 from market.errors import UserError
 from market.simulation.observation import (
     calendar_features,

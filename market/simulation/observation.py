@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import Logit, calendar, shares
-from market.demand.script import largest_size, location_of_place, observed_sizes, place_customers
+from market.demand.logit import Logit, shares
+from market.demand.script import calendar, largest_size, location_of_place, observed_sizes, place_customers
 from market.kernel import (
     CALENDAR,
     EVENT,

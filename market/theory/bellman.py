@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import UserError
-from market.kernel import compiled
+from market.kernel.jit import compiled
 from market.state import Floats
 
 Ints = NDArray[np.int64]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import LARGEST_EXPONENT, UNBOUNDED, Logit, utility_of_price, utility_slope
+from market.demand.equilibrium import LARGEST_EXPONENT, UNBOUNDED
+from market.demand.logit import Logit, utility_of_price, utility_slope
 from market.errors import UserError
 from market.state import Floats
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, gammaln, ndtri
 
-from market.demand.equilibrium import Floats, Logit, calendar, choices
-from market.demand.script import build_script, location_offsets, season_offsets
+from market.demand.logit import Logit, choices
+from market.demand.script import build_script, calendar, location_offsets, season_offsets
 from market.spec.models import MarketSpec
+from market.state import Floats
 
 # Points along an axis of the trapezoid rule for one and two normals, which converges faster than any power for such
 # smooth functions; 8 standard deviations each way leave 1e-15 out.

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from market.demand.equilibrium import calendar
+from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats

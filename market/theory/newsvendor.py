@@ -1,7 +1,7 @@
-"""What theory says of a market: reference prices, shares and slopes, stock levels, and the profit gain.
+"""What a seller should hold and expect: mean demand, its quantiles, the newsvendor level; and the profit gain.
 
-Prices and shares come from :mod:`market.demand.equilibrium`. Here is demand over several periods, with every source of
-randomness of the spec, and the newsvendor level that follows from it.
+Demand over several periods with every source of randomness of the spec. Shares and prices come from
+:mod:`market.demand.logit` and :mod:`market.demand.equilibrium`.
 """
 
 from __future__ import annotations
@@ -13,52 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, ndtri, pdtr
 
-from market.demand.equilibrium import (
-    Floats,
-    Logit,
-    calendar,
-    choices,
-    diversion_ratios,
-    elasticities,
-    equilibrium_prices,
-    monopoly_prices,
-    nash_prices,
-    nash_profits,
-    prices_of,
-    profits,
-    reward_scales,
-    share_jacobian,
-    shares,
-    solve_qualities,
-)
-from market.demand.script import location_offsets, season_offsets
+from market.demand.logit import Logit, choices
+from market.demand.script import calendar, location_offsets, season_offsets
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from market.theory.best_response import best_response
-
-__all__ = [
-    "Logit",
-    "best_response",
-    "calendar",
-    "demand_quantile",
-    "diversion_ratios",
-    "elasticities",
-    "equilibrium_prices",
-    "mean_demand",
-    "monopoly_prices",
-    "nash_prices",
-    "nash_profits",
-    "newsvendor_level",
-    "prices_against_nash",
-    "profit_gain",
-    "profits",
-    "reward_scales",
-    "seat_profit_gain",
-    "service_level",
-    "share_jacobian",
-    "shares",
-    "solve_qualities",
-]
+from market.state import Floats
 
 DRAWS = 8192
 
@@ -74,16 +33,6 @@ def service_level(price: float, unit_cost: float, holding_cost: float, stockout_
         raise UserError("holding_cost must be above 0: stock that costs nothing to hold has no best level")
     underage = max(0.0, price - unit_cost + stockout_cost)
     return underage / (underage + holding_cost)
-
-
-def prices_against_nash(spec: MarketSpec, seat: int, price: float) -> Floats:
-    """Return posted prices (N,): ``price`` in ``seat``, Bertrand-Nash prices elsewhere.
-
-    Raises :class:`UserError` where the market has no Nash prices.
-    """
-    posted = prices_of(spec).copy()
-    posted[seat] = price
-    return posted
 
 
 def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1, draws: int = DRAWS) -> float:
@@ -125,7 +74,7 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int =
 
     Underage ``price - unit cost + stockout cost``, overage the holding cost, demand over ``lead time + 1`` periods
     (Zipkin 2000, section 9.4.6; lost sales make it an approximation, the better the rarer stockouts are). A rule's
-    prices are :func:`prices_against_nash` at its own price. A price at or below cost gives level 0. The seller's
+    prices are its own beside its rivals' Bertrand-Nash prices. A price at or below cost gives level 0. The seller's
     order-up-to range is not looked at.
     Price 3, cost 2, holding 0.25, lead time 0, Poisson demand of mean 4: the 0.8 quantile, 6.
     Where customers have reference prices: of prices held for good.

@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import Logit, prices_of, profits
+from market.demand.equilibrium import prices_of
+from market.demand.logit import Logit, profits
 from market.demand.script import varies
 from market.errors import UserError
 from market.simulation.decisions import axis_values

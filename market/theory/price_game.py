@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices, profits
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit, profits
 from market.demand.script import varies
 from market.errors import UserError
 from market.simulation.batch import MarketBatch

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from market.errors import UserError
 from market.spec.builtin import find
-from market.spec.models import MarketSpec, Model, find_tape, parse_model, read_yaml
+from market.spec.loading import find_tape, parse_model, read_yaml
+from market.spec.models import MarketSpec, Model
 from policies.config.fields import Count, Periods, Rows, number
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from market.errors import UserError
-from market.spec.models import Model, parse_model
+from market.spec.loading import parse_model
+from market.spec.models import Model
 from policies.config.fields import Count
 
 Share = Annotated[float, Field(ge=0, le=1)]

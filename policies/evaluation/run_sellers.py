@@ -19,7 +19,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from market.errors import UserError
-from market.spec.models import MarketSpec, Model, parse_model
+from market.spec.loading import parse_model
+from market.spec.models import MarketSpec, Model
 from policies.common.results import Records
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps

@@ -1,8 +1,8 @@
 """A policy in words: a shallow decision tree that imitates it, read out as sentences, and how faithful they are.
 
 The tree is a least-squares regression tree (Breiman, Friedman, Olshen & Stone 1984; scikit-learn's) of price and
-order-up-to level together, on what the seller sees in natural units, in situations of greedy play. Each leaf says its
-median price and level. Fidelity is measured on episodes that the tree was not grown on. Dimensions: D situations,
+order-up-to level together, on what the seller sees in natural units, in states of greedy play. Each leaf says its
+median price and level. Fidelity is measured on episodes that the tree was not grown on. Dimensions: D states,
 N sellers, K features, leaves one sentence each.
 """
 
@@ -22,7 +22,7 @@ from policies.explain.states import Rollout, level_wanted, views
 from policies.sellers.protocol import Seller
 
 DEPTH = 3
-LEAST_SHARE = 0.01  # of the situations that a sentence must cover
+LEAST_SHARE = 0.01  # of the states that a sentence must cover
 PRUNED = 0.01  # splits that explain less of the (scaled) variance are not made
 HELD_OUT = 4  # every fourth episode is kept to measure fidelity on
 PRICE_CLOSE, LEVEL_CLOSE = 0.01, 0.05
@@ -30,7 +30,7 @@ PRICE_CLOSE, LEVEL_CLOSE = 0.01, 0.05
 
 @dataclass(frozen=True)
 class Sentence:
-    """One leaf: when, what, and in which share of the held-out situations."""
+    """One leaf: when, what, and in which share of the held-out states."""
 
     conditions: tuple[str, ...]
     price: float
@@ -63,10 +63,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How well the sentences tell the policy, on held-out situations.
+    """How well the sentences tell the policy, on held-out states.
 
     ``price_r2`` and ``order_r2`` are R squared, ``1 - sum (policy - tree)^2 / sum (policy - its mean)^2``, None where
-    the policy varies by less than a thousandth of its range; ``price_close`` is the share of situations with the
+    the policy varies by less than a thousandth of its range; ``price_close`` is the share of states with the
     tree's price within 1 % of the price posted, ``order_close`` with its order within 5 % of the mean inventory
     position after ordering; ``both`` with both. The tree's order brings the inventory position to its level.
     ``order_r2`` and ``order_close`` are None without stock. ``single``: what ``both`` is of one sentence alone, the
@@ -83,7 +83,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class DecisionTree:
-    """A policy's sentences, most frequent first, and their fidelity, measured in ``held_out`` situations."""
+    """A policy's sentences, most frequent first, and their fidelity, measured in ``held_out`` states."""
 
     sentences: tuple[Sentence, ...]
     fidelity: Fidelity
@@ -92,48 +92,48 @@ class DecisionTree:
     held_out: int
 
 
-def imitate(seller: Seller, watched: Rollout, seat: int, depth: int = DEPTH) -> DecisionTree:
+def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -> DecisionTree:
     """Tell the policy of ``seat``, played by ``seller``, in at most 2^depth sentences. Deterministic.
 
-    With a single episode every fourth situation is held out instead.
+    With a single episode every fourth state is held out instead.
 
     Example: a base-stock rule with a constant price has one sentence, "Always: post 2.000, order up to 31 (100 % of
     periods)", and fidelity 1.
     """
-    met = watched.situations
-    features = natural_features(watched.spec, met, seat)
+    met = rollout.states
+    features = natural_features(rollout.spec, met, seat)
     columns = np.stack([feature.values for feature in features], 1) if features else np.zeros((len(met), 1))
-    decided = _decisions(seller, watched, seat)
+    decided = _decisions(seller, rollout, seat)
     group = met.episode if met.episode.max() > 0 else np.arange(len(met))
     test = group % HELD_OUT == HELD_OUT - 1
-    tree = _grow(columns[~test], decided[~test], _scales(watched.spec, seat, decided), depth)
+    tree = _grow(columns[~test], decided[~test], _scales(rollout.spec, seat, decided), depth)
     leaves = np.asarray(tree.apply(columns))
     told = {leaf: np.median(decided[~test & (leaves == leaf)], axis=0) for leaf in np.unique(leaves[~test])}
     sentences = []
     for leaf, conditions in _paths(tree.tree_, features):
         there = leaves == leaf
-        orders = bool((watched.order[there & ~test, seat] > 0).mean() > 0.05)
+        orders = bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
         share = float(there[test].mean())
-        level = float(told[leaf][1]) if watched.spec.stocked else None
+        level = float(told[leaf][1]) if rollout.spec.stocked else None
         sentences.append(Sentence(conditions, float(told[leaf][0]), level, orders, share))
     said = np.array([told[leaf] for leaf in leaves[test]])
     usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
     if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded
         sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
-    fidelity = _fidelity(watched, seat, test, said, usual)
+    fidelity = _fidelity(rollout, seat, test, said, usual)
     ranked = tuple(sorted(sentences, key=lambda one: -one.share))
     return DecisionTree(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
 
 
-def _decisions(seller: Seller, watched: Rollout, seat: int) -> Floats:
+def _decisions(seller: Seller, rollout: Rollout, seat: int) -> Floats:
     """Price and order-up-to level (D, 2), or price alone (D, 1)."""
-    price = watched.price[:, seat]
-    if not watched.spec.stocked:
+    price = rollout.price[:, seat]
+    if not rollout.spec.stocked:
         return price[:, None]
     level = np.empty(len(price))
-    for part, view in views(watched.spec, watched.situations, seat):
-        level[part] = level_wanted(seller, view, {k: v[part] for k, v in watched.memories[seat].items()})
-    if watched.spec.customers.mode == "sampled":
+    for part, view in views(rollout.spec, rollout.states, seat):
+        level[part] = level_wanted(seller, view, {k: v[part] for k, v in rollout.memories[seat].items()})
+    if rollout.spec.customers.mode == "sampled":
         # Of the inventory position in whole units, which the market's rounding of the order makes of it.
         level = np.floor(level + 0.5)
     return np.stack([price, level], axis=1)
@@ -169,17 +169,17 @@ def _paths(tree: Any, features: Sequence[StateFeature]) -> Iterator[tuple[int, t
         todo.append((left, bounds | {k: (low, min(high, threshold))}))
 
 
-def _fidelity(watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats, usual: Floats) -> Fidelity:
-    """Of what the sentences say (D, 1 or 2) in the situations of ``test``, and of the ``usual`` decision alone."""
-    own, price = watched.spec.sellers[seat], watched.price[test, seat]
-    near, order = _near(watched, seat, test, said)
-    single = np.logical_and.reduce([part for part in _near(watched, seat, test, usual) if part is not None])
+def _fidelity(rollout: Rollout, seat: int, test: NDArray[np.bool_], said: Floats, usual: Floats) -> Fidelity:
+    """Of what the sentences say (D, 1 or 2) in the states of ``test``, and of the ``usual`` decision alone."""
+    own, price = rollout.spec.sellers[seat], rollout.price[test, seat]
+    near, order = _near(rollout, seat, test, said)
+    single = np.logical_and.reduce([part for part in _near(rollout, seat, test, usual) if part is not None])
     price_r2 = r_squared(price, said[:, 0], 0.001 * (own.prices[1] - own.prices[0]))
     if order is None:
         return Fidelity(price_r2, float(near.mean()), None, None, float(near.mean()), float(single.mean()))
     order_r2 = r_squared(
-        watched.order[test, seat],
-        _told(watched, seat, test, said),
+        rollout.order[test, seat],
+        _told(rollout, seat, test, said),
         0.001 * (own.order_up_to[1] - own.order_up_to[0]),
     )
     both = near & order
@@ -188,21 +188,21 @@ def _fidelity(watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats
     )
 
 
-def _told(watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:
-    return np.maximum(said[:, 1] - watched.situations.position(seat)[test], 0.0)
+def _told(rollout: Rollout, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:
+    return np.maximum(said[:, 1] - rollout.states.position(seat)[test], 0.0)
 
 
 def _near(
-    watched: Rollout, seat: int, test: NDArray[np.bool_], said: Floats
+    rollout: Rollout, seat: int, test: NDArray[np.bool_], said: Floats
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     """Where the price is close, and where the order is (None without stock)."""
-    price = watched.price[test, seat]
+    price = rollout.price[test, seat]
     near = np.abs(said[:, 0] - price) <= PRICE_CLOSE * np.abs(price) + 1e-12
-    if not watched.spec.stocked:
+    if not rollout.spec.stocked:
         return near, None
-    order = watched.order[test, seat]
-    reached = float((watched.situations.position(seat)[test] + order).mean())
-    return near, np.abs(_told(watched, seat, test, said) - order) <= LEVEL_CLOSE * reached + 1e-12
+    order = rollout.order[test, seat]
+    reached = float((rollout.states.position(seat)[test] + order).mean())
+    return near, np.abs(_told(rollout, seat, test, said) - order) <= LEVEL_CLOSE * reached + 1e-12
 
 
 @np.errstate(under="ignore")

@@ -1,6 +1,6 @@
-"""What a seller sees of a situation, in natural units and words: what a person would decide on.
+"""What a seller sees of a state, in natural units and words: what a person would decide on.
 
-Only what the market's visibility shows the seat is used. Dimensions: D situations, N sellers, K features.
+Only what the market's visibility shows the seat is used. Dimensions: D states, N sellers, K features.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def plain(value: float) -> str:
 
 
 def natural_features(spec: MarketSpec, met: RolloutStates, seat: int) -> list[StateFeature]:
-    """The features of a seat in situations D; those that never change are left out."""
+    """The features of a seat in states D; those that never change are left out."""
     found = [
         *_own(spec, met, seat),
         *_rivals(spec, met, seat),

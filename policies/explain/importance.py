@@ -1,9 +1,9 @@
 """What a learned policy looks at: permutation importance of groups of features for its decisions.
 
-Shuffle one group of the observation among the situations, leave the rest, and see by how much the policy's price and
+Shuffle one group of the observation among the states, leave the rest, and see by how much the policy's price and
 order-up-to level move on average (after Breiman 2001; scikit-learn's ``permutation_importance``). This is importance
 for the decision, not for profit. What a seller remembers of earlier periods is a group of its own. Dimensions: D
-situations, F observation features, G groups.
+states, F observation features, G groups.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View
 
 REPEATS = 5
-MOST = 4000  # situations asked about
+MOST = 4000  # states asked about
 MEMORY = "what it remembers"
 
 
@@ -105,7 +105,7 @@ def _minus_change(estimator: _Shuffled, X: NDArray[np.int64], y: Floats) -> Mapp
 def importances(
     spec: MarketSpec,
     seller: NetworkSeller,
-    situations: RolloutStates,
+    states: RolloutStates,
     seat: int,
     memory: Memory | None = None,
     seed: int = 0,
@@ -114,13 +114,13 @@ def importances(
     vary are left out. Deterministic in ``seed``, which shuffles. ``memory``: what it remembered, arrays over D; None for
     one that remembers nothing.
 
-    Example: a policy that posts 1 + 0.5 x (own last price, in its unit of -1 to 1) where half of the situations have
+    Example: a policy that posts 1 + 0.5 x (own last price, in its unit of -1 to 1) where half of the states have
     -1 and half 1: shuffled, half of them see the other value and move by 1, so 0.5; every other group 0.
     """
     from sklearn.inspection import permutation_importance
 
-    rows_asked = np.linspace(0, len(situations) - 1, min(MOST, len(situations))).astype(int)
-    chosen, remembered = situations.at(rows_asked), {name: array[rows_asked] for name, array in (memory or {}).items()}
+    rows_asked = np.linspace(0, len(states) - 1, min(MOST, len(states))).astype(int)
+    chosen, remembered = states.at(rows_asked), {name: array[rows_asked] for name, array in (memory or {}).items()}
     view = _one_view(spec, chosen, seat)
     varying: dict[str, list[int] | None] = {
         name: columns for name, columns in groups(spec, seat).items() if np.ptp(view.observation[:, columns], 0).any()
@@ -150,9 +150,9 @@ def importances(
     return sorted(listed, key=lambda one: -(one.price / width[0] + (one.level or 0.0) / width[1]))
 
 
-def _one_view(spec: MarketSpec, situations: RolloutStates, seat: int) -> View:
-    """The views of all situations in one; of what is beside the observation a learned seller needs the shapes only."""
-    seen = [view.observation.copy() for _, view in views(spec, situations, seat)]
-    last = next(iter(views(spec, situations.at(slice(0, 1)), seat)))[1]
-    empty = np.zeros(len(situations))
+def _one_view(spec: MarketSpec, states: RolloutStates, seat: int) -> View:
+    """The views of all states in one; of what is beside the observation a learned seller needs the shapes only."""
+    seen = [view.observation.copy() for _, view in views(spec, states, seat)]
+    last = next(iter(views(spec, states.at(slice(0, 1)), seat)))[1]
+    empty = np.zeros(len(states))
     return replace(last, observation=np.concatenate(seen), on_hand=empty, on_order=empty)

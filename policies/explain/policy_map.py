@@ -2,7 +2,7 @@
 
 Everything else that the seller sees stands at a typical value, the median of what it met in greedy play; what a seller
 remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
-Y values up, V situations met, N sellers.
+Y values up, V states met, N sellers.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from market.simulation.render import FRAME, INK
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.explain.states import Rollout, RolloutStates, ask, typical, typical_memory, watch
+from policies.explain.states import Rollout, RolloutStates, ask, greedy_rollout, typical, typical_memory
 from policies.sellers.protocol import Memory, Seller
+from policies.views.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS, ROWS = 41, 31
-DOTS = 150  # situations marked in a map
+DOTS = 150  # states marked in a map
 POSITION, RIVAL, OWN = "inventory position", "lowest rival price", "own last price"
 COLOURS = "cividis"  # told apart by colour-blind readers, and ordered in grey
 
@@ -47,7 +49,7 @@ class PolicyMap:
     """A policy over two free features, ``up`` None where there is only one.
 
     ``price`` (Y, X), money per unit. ``level`` (Y, X), units: the inventory position after ordering, NaN where nothing
-    is ordered, None where there is no stock. ``met`` (V, 2): across and up of situations met in greedy play.
+    is ordered, None where there is no stock. ``met`` (V, 2): across and up of states met in greedy play.
     ``widths``: of the seat's ranges of prices and of levels, so that colours do not magnify trifles. ``memory``: what
     of the seller's memory is shown, in words; empty where it remembers nothing.
     """
@@ -85,28 +87,28 @@ def colour_range(values: Sequence[Floats], width: float) -> tuple[float, float]:
 
 
 def policy_map(
-    policy: str, seller: Seller, watched: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS
+    policy: str, seller: Seller, rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS
 ) -> PolicyMap:
-    """Ask a seller over a grid of situations, all at once.
+    """Ask a seller over a grid of states, all at once.
 
     Args:
         policy: what the map is headed with.
-        seller: any seller; it need not be the one that was watched, so that two can be compared on one grid.
-        watched: play that says what is typical, and between which values the free features range.
+        seller: any seller; it need not be the one that was rollout, so that two can be compared on one grid.
+        rollout: play that says what is typical, and between which values the free features range.
 
     The grid spans what was met, and somewhat more. The inventory position is split between shelf and pipeline as it
     typically is. Of several rivals, the one whose price is most often the lowest takes the price of the axis; no other
     posts less.
     """
-    across, up = axes(watched, seat, columns, rows)
-    grid = _grid(watched, seat, across, up)
-    memory, words = _remembered(seller, watched.memories[seat], len(grid))
-    price, order = ask(watched.spec, seller, grid, seat, memory)
+    across, up = axes(rollout, seat, columns, rows)
+    grid = _grid(rollout, seat, across, up)
+    memory, words = _remembered(seller, rollout.memories[seat], len(grid))
+    price, order = ask(rollout.spec, seller, grid, seat, memory)
     shape = (1 if up is None else len(up.values), len(across.values))
-    level = np.where(order > 0, grid.position(seat) + order, np.nan).reshape(shape) if watched.spec.stocked else None
-    own = watched.spec.sellers[seat]
+    level = np.where(order > 0, grid.position(seat) + order, np.nan).reshape(shape) if rollout.spec.stocked else None
+    own = rollout.spec.sellers[seat]
     widths = own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]
-    return PolicyMap(policy, across, up, price.reshape(shape), level, _met(watched, seat, across, up), widths, words)
+    return PolicyMap(policy, across, up, price.reshape(shape), level, _met(rollout, seat, across, up), widths, words)
 
 
 def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
@@ -120,12 +122,12 @@ def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
     return {name: np.repeat(array, rows, 0) for name, array in one.items()}, words
 
 
-def axes(watched: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
+def axes(rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
     """The two free features of a seat's map and their values; there may be one only."""
-    spec, met = watched.spec, watched.situations
+    spec, met = rollout.spec, rollout.states
     found, counts = [], [columns, rows]
     if spec.stocked:
-        found.append(_positions(spec, met.position(seat) + watched.order[:, seat], counts.pop(0)))
+        found.append(_positions(spec, met.position(seat) + rollout.order[:, seat], counts.pop(0)))
     if _sees_prices(spec):
         rivals = [k for k in range(len(spec.sellers)) if k != seat]
         low, high = min(spec.sellers[k].prices[0] for k in rivals), max(spec.sellers[k].prices[1] for k in rivals)
@@ -157,13 +159,13 @@ def _prices(name: str, met: Floats, low: float, high: float, count: int) -> Axis
     return Axis(name, "money per unit", np.linspace(max(low, centre - half), min(high, centre + half), count))
 
 
-def _grid(watched: Rollout, seat: int, across: Axis, up: Axis | None) -> RolloutStates:
-    """Typical situations (Y x X) but for the free features."""
-    spec, met = watched.spec, watched.situations
+def _grid(rollout: Rollout, seat: int, across: Axis, up: Axis | None) -> RolloutStates:
+    """Typical states (Y x X) but for the free features."""
+    spec, met = rollout.spec, rollout.states
     values = {axis.name: axis.values for axis in (across, up) if axis is not None}
     mesh = dict(zip(values, (part.ravel() for part in np.meshgrid(*values.values())), strict=True))
     size = len(next(iter(mesh.values())))
-    usual = typical_situation(met)
+    usual = typical_state(met)
     grid = usual.at(np.zeros(size, np.int64))
     if POSITION in mesh:
         _stock_up(spec, grid, met, seat, mesh[POSITION])
@@ -174,8 +176,8 @@ def _grid(watched: Rollout, seat: int, across: Axis, up: Axis | None) -> Rollout
     return grid
 
 
-def typical_situation(met: RolloutStates) -> RolloutStates:
-    """The median of everything that was met, as one situation."""
+def typical_state(met: RolloutStates) -> RolloutStates:
+    """The median of everything that was met, as one state."""
     return replace(met, **{f.name: typical(getattr(met, f.name))[None] for f in fields(met)})
 
 
@@ -197,9 +199,9 @@ def _undercut(grid: RolloutStates, met: RolloutStates, seat: int, lowest: Floats
         grid.price[:, rival] = lowest if rival == cheapest else np.maximum(grid.price[:, rival], lowest)
 
 
-def _met(watched: Rollout, seat: int, across: Axis, up: Axis | None) -> Floats:
+def _met(rollout: Rollout, seat: int, across: Axis, up: Axis | None) -> Floats:
     """Evenly spread over the play: (V, 2)."""
-    met = watched.situations
+    met = rollout.states
     rivals = [k for k in range(met.price.shape[1]) if k != seat]
     every = met.at(np.linspace(0, len(met) - 1, min(DOTS, len(met))).astype(int))
     columns = []
@@ -222,21 +224,15 @@ def training_maps(
         sellers: who sits in each seat now; a few episodes among them say what is typical.
         seed: of those customers.
     """
-    watched = watch(spec, sellers, episodes=8, seed=seed, warm_up=warm_up)
+    rollout = greedy_rollout(spec, sellers, episodes=8, seed=seed, warm_up=warm_up)
     names = {seat: spec.names[seat] for seat in seats}
-    return {name: draw_policy_map(policy_map(name, sellers[seat], watched, seat)) for seat, name in names.items()}
+    return {name: draw_policy_map(policy_map(name, sellers[seat], rollout, seat)) for seat, name in names.items()}
 
 
 def draw_policy_map(policy: PolicyMap) -> Figure:
-    """Draw price and order-up-to level side by side; dots are situations met. The figure belongs to no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from market.simulation.render import DOTS_PER_INCH, INK
-
+    """Draw price and order-up-to level side by side; dots are states met. The figure belongs to no window."""
     panels = policy.panels
-    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1 + 5 * len(panels), 4.2, layout="none")
     figure.subplots_adjust(left=0.13 / len(panels), right=1 - 0.13 / len(panels), bottom=0.14, top=0.83, wspace=0.24)
     words = f" ({policy.memory})" if policy.memory else ""
     figure.suptitle(f"Policy of {policy.policy}{words}", x=0.02, ha="left", color=INK, fontweight="bold")
@@ -249,8 +245,6 @@ def draw_policy_map(policy: PolicyMap) -> Figure:
 
 
 def _draw_panel(axes_: Axes, policy: PolicyMap, title: str, values: Floats, width: float) -> None:
-    from market.simulation.render import FRAME, INK
-
     axes_.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
     axes_.set_xlabel(policy.across.label, color=INK)
     axes_.tick_params(colors=INK)

@@ -1,7 +1,7 @@
-"""Situations that sellers meet in greedy play, and how to put a seller before any situation one likes.
+"""States that sellers meet in greedy play, and how to put a seller before any state one likes.
 
 What a policy does is asked here of the policy itself, in a market whose state is written down: the observation is
-made by the market, so nothing about its encoding is repeated. Dimensions: D situations, N sellers, L longest lead
+made by the market, so nothing about its encoding is repeated. Dimensions: D states, N sellers, L longest lead
 time, A periods that events are announced ahead.
 """
 
@@ -21,7 +21,7 @@ from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, Seller, View, look
 
 CELLS = 2**22  # rows x periods of one batch: an episode's tape is allocated for every row
-KEPT_PERIODS = 200  # situations kept of one episode
+KEPT_PERIODS = 200  # states kept of one episode
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class RolloutStates:
         return len(self.period)
 
     def at(self, rows: Any) -> Self:
-        """The situations of ``rows``: indices, a mask or a slice."""
+        """The states of ``rows``: indices, a mask or a slice."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def position(self, seat: int) -> Floats:
@@ -54,10 +54,10 @@ class RolloutStates:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Situations met in greedy play and what every seller did there; memories are those it decided with."""
+    """States met in greedy play and what every seller did there; memories are those it decided with."""
 
     spec: MarketSpec
-    situations: RolloutStates
+    states: RolloutStates
     price: Floats  # (D, N) money per unit
     order: Floats  # (D, N) units
     memories: tuple[Memory, ...]  # one a seat, arrays over D
@@ -66,7 +66,9 @@ class Rollout:
 Note = tuple[RolloutStates, list[Memory], Floats, Floats]
 
 
-def watch(spec: MarketSpec, sellers: Sequence[Seller], episodes: int = 64, seed: int = 0, warm_up: int = 0) -> Rollout:
+def greedy_rollout(
+    spec: MarketSpec, sellers: Sequence[Seller], episodes: int = 64, seed: int = 0, warm_up: int = 0
+) -> Rollout:
     """Let the sellers play each other and keep what they met, ordered by period.
 
     Args:
@@ -109,35 +111,35 @@ def _now(batch: MarketBatch) -> RolloutStates:
 
 def _gather(spec: MarketSpec, notes: list[Note]) -> Rollout:
     met, memories, price, order = zip(*notes, strict=True)
-    situations = RolloutStates(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(RolloutStates)))
+    states = RolloutStates(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(RolloutStates)))
     joined = tuple(
         {name: np.concatenate([each[seat][name] for each in memories]) for name in memories[0][seat]}
         for seat in range(len(spec.sellers))
     )
-    return Rollout(spec, situations, np.concatenate(price), np.concatenate(order), joined)
+    return Rollout(spec, states, np.concatenate(price), np.concatenate(order), joined)
 
 
-def views(spec: MarketSpec, situations: RolloutStates, seat: int) -> Iterator[tuple[slice, View]]:
-    """What ``seat`` sees of the situations: slices of D and their views, in order; use each before the next.
+def views(spec: MarketSpec, states: RolloutStates, seat: int) -> Iterator[tuple[slice, View]]:
+    """What ``seat`` sees of the states: slices of D and their views, in order; use each before the next.
 
-    Rules that randomise draw the same bits in every situation.
+    Rules that randomise draw the same bits in every state.
     """
     size = max(1, CELLS // spec.horizon)
-    for start in range(0, len(situations), size):
-        part = slice(start, min(start + size, len(situations)))
+    for start in range(0, len(states), size):
+        part = slice(start, min(start + size, len(states)))
         batch = MarketBatch(spec, part.stop - part.start, np.zeros(part.stop - part.start, np.uint64))
         batch.serial = True
-        _put(batch, situations.at(part))
+        _put(batch, states.at(part))
         yield part, look(batch, seat, batch.observe())
 
 
-def _put(batch: MarketBatch, situations: RolloutStates) -> None:
+def _put(batch: MarketBatch, states: RolloutStates) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
     for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
-        getattr(state, name)[...] = getattr(situations, name)
+        getattr(state, name)[...] = getattr(states, name)
     state.episode[...] = 0
-    batch.tape.place[...] = situations.place
-    batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = situations.event
+    batch.tape.place[...] = states.place
+    batch.tape.event[rows, state.period[:, None] + np.arange(batch.spec.announced + 1)] = states.event
 
 
 def level_wanted(seller: Seller, view: View, memory: Memory) -> Floats:
@@ -153,16 +155,14 @@ def level_wanted(seller: Seller, view: View, memory: Memory) -> Floats:
     return np.where(order > 0, view.on_hand + view.on_order + order, 0.0)
 
 
-def ask(
-    spec: MarketSpec, seller: Seller, situations: RolloutStates, seat: int, memory: Memory
-) -> tuple[Floats, Floats]:
-    """What a seller decides in each situation: price (D,), money per unit, and order (D,), units.
+def ask(spec: MarketSpec, seller: Seller, states: RolloutStates, seat: int, memory: Memory) -> tuple[Floats, Floats]:
+    """What a seller decides in each state: price (D,), money per unit, and order (D,), units.
 
     ``memory``: arrays over D, as :class:`Rollout` keeps them.
     """
     low, high = spec.sellers[seat].prices
-    price, order = np.empty(len(situations)), np.empty(len(situations))
-    for part, view in views(spec, situations, seat):
+    price, order = np.empty(len(states)), np.empty(len(states))
+    for part, view in views(spec, states, seat):
         remembered = {name: array[part] for name, array in memory.items()}
         price[part], order[part], _ = seller.act(view, remembered)
     if spec.stocked and spec.customers.mode == "sampled":

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
-from market.spec.models import parse_model
+from market.spec.loading import parse_model
 from policies.config.run import RunConfig
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS, build_learner

@@ -1,201 +1,255 @@
-"""The report's sections on what ``bazaar exploit`` and ``bazaar deviate`` left in the run's ``analysis`` folder.
+"""What other commands left, as the report shows it: tournaments that the run took part in, exploitability, deviations.
 
-The report's section on what other commands left: tournaments that the run took part in.
-
-Exploitability and impulse responses stand in :mod:`policies.report.analysis`.
+Files of other versions, or of nobody, are read with care: what is not as it should be is left out and named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.common.files import read_json
+from policies.report.charts import payoff_chart
 from policies.report.data import ReportedRun
-from policies.report.policies import payoff_chart
+from policies.report.sections import half_width
 from policies.storage.run_folder import ANALYSIS
-from policies.views.format import DASH, column_form, number, plus_minus
-from policies.views.page import Page
+from policies.views.format import column_form, number
+from policies.views.table import Cell, Cells, Column, Row, Table
+
+RESULTS = "results.json"
+MOST_SHOWN = 3  # tournaments, the latest
+MOST_EQUILIBRIA = 5
+MOST_LINE_UPS = 6
+Facts = dict[str, Any]  # of a JSON file
 
 
-def analysis_section(page: Page, run: ReportedRun) -> None:
-    """Exploitability and impulse responses, or how to get them."""
-    exploited, deviated = _files(run, "exploit"), _files(run, "deviate")
-    if exploited:
-        _exploit(page, run, exploited)
-    for file, content in deviated:
-        _deviate(page, run, file, content)
-    seller = run.learners[0].name
-    todo = (
-        []
-        if exploited
-        else [f"bazaar exploit {run.folder} says how much more a seat could earn against these policies"]
-    )
-    if not deviated and len(run.players) > 1:
-        todo.append(
-            f"bazaar deviate {run.folder} --seller {seller} shows how the others answer one period off its policy"
-        )
-    if todo:
-        page.paragraph(f"Not measured yet: {'; '.join(todo)}.", "note")
-
-
-def _files(run: ReportedRun, kind: str) -> list[tuple[Path, dict[str, Any]]]:
-    found = []
-    for file in sorted((run.folder / ANALYSIS).glob(f"{kind}-*.json")):
-        if content := read_json(file, dict):
-            found.append((file, content))
-    return found
+def _files(run: ReportedRun, kind: str) -> dict[Path, Facts]:
+    files = sorted((run.folder / ANALYSIS).glob(f"{kind}-*.json"))
+    return {file: content for file in files if (content := read_json(file, dict))}
 
 
 # ------------------------------------------------------------------------------------------------ exploitability
 
 
-def _exploit(page: Page, run: ReportedRun, files: list[tuple[Path, dict[str, Any]]]) -> None:
-    """One row a file; over all seats, the sum of what is known."""
-    known = [content for _, content in files if _is_regret(content)]
-    for file in (file for file, content in files if not _is_regret(content)):
-        page.paragraph(f"{file} is not as bazaar exploit writes it, so it is left out.", "missing")
-    if not known:
-        return
-    period, form = run.spec.period, column_form([one["profit"] for one in known])
+@dataclass(frozen=True)
+class Exploits:
+    """All measurements of regret: ``foreign`` files are not as `bazaar exploit` writes them, ``table`` has the others.
+
+    ``nash_conv``: the sum over all seats, None where one has none; ``exact``: whether it is no mere lower bound.
+    """
+
+    files: dict[Path, Facts]
+    foreign: list[Path]
+    table: Table | None
+    nash_conv: float | None
+    exact: bool
+
+
+def exploits(run: ReportedRun) -> Exploits:
+    """What `bazaar exploit` left in the run's folder; of several measurements of a seat the largest bound counts."""
+    files = _files(run, "exploit")
+    known = [one for one in files.values() if _is_regret(one)]
+    foreign = [file for file, one in files.items() if not _is_regret(one)]
+    largest = {
+        name: max((one["regret"] for one in known if one["seller"] == name), default=None) for name in run.spec.names
+    }
+    found = [value for value in largest.values() if value is not None]
+    total = sum(found) if len(found) == len(largest) > 1 else None
+    table = _exploit_table(run.spec.period, known) if known else None
+    return Exploits(files, foreign, table, total, all(one.get("exact") for one in known))
+
+
+def _is_regret(one: Facts) -> bool:
+    numbers = all(isinstance(one.get(key), int | float) for key in ("profit", "regret", "difference"))
+    return numbers and isinstance(one.get("seller"), str)
+
+
+def _exploit_table(period: str, known: list[Facts]) -> Table:
+    form = column_form([one["profit"] for one in known])
+    columns = [Column("seat"), Column(f"profit a {period}", form), Column("best response", align="left")]
+    columns += [Column("it earns more", form), Column("regret"), Column("of profit", "{:.2%}")]
     rows = []
     for one in known:
-        exact = "exact" if one.get("exact") else "at least"
-        share = number(one["regret"] / abs(one["profit"]), "{:.2%}") if one["profit"] else DASH
-        gap = plus_minus(one, "difference", 1, form, form)
-        rows.append([one["seller"], number(one["profit"], form), str(one.get("response")), gap, exact, share])
-    heads = ["seat", f"profit a {period}", "best response", "it earns more", "regret", "of profit"]
-    page.heading("How exploitable are they?")
-    page.table(heads, rows, "What each seat could earn more while the others stay as they are", text=(2,))
-    page.paragraph(_nash_conv(run, known), "note")
-
-
-def _is_regret(content: dict[str, Any]) -> bool:
-    numbers = all(isinstance(content.get(key), int | float) for key in ("profit", "regret", "difference"))
-    return numbers and isinstance(content.get("seller"), str)
-
-
-def _nash_conv(run: ReportedRun, known: list[dict[str, Any]]) -> str:
-    """The sum of regrets where every seat has one: of several measurements of a seat the largest bound."""
-    largest = {name: max((o["regret"] for o in known if o["seller"] == name), default=None) for name in run.spec.names}
-    text = "A trained response is one among many, so what it earns more is a lower bound on regret."
-    found = [value for value in largest.values() if value is not None]
-    if len(found) < len(largest) or len(found) < 2:
-        return text
-    least = "" if all(one.get("exact") for one in known) else "at least "
-    return f"{text} Over all seats regret sums to {least}{number(sum(found))} a {run.spec.period} (NashConv; 0 in equilibrium)."
-
-
-# ------------------------------------------------------------------------------------------------ impulse responses
-
-
-def _deviate(page: Page, run: ReportedRun, file: Path, content: dict[str, Any]) -> None:
-    """The picture that ``bazaar deviate`` drew, and its figures as a table."""
-    try:
-        seller, rule, period = str(content["seller"]), str(content["to"]), run.spec.period
-        rows = _response_rows(content)
-        heads = [f"{period}s after", *(f"price of {name}" for name in content["sellers"])]
-        heads += [f"profit of {seller}", "gained so far"]
-    except (KeyError, IndexError, TypeError, ValueError):
-        page.paragraph(f"{file} is not as bazaar deviate writes it, so it is left out.", "missing")
-        return
-    page.heading(f"{seller} plays {rule} for one {period}: what follows")
-    if (picture := file.with_suffix(".png")).is_file():
-        page.picture(picture, f"What changes when {seller} leaves its policy for one {period}")
-    page.table(heads, rows, "Changes against the undeviated twin on the same customers")
-    page.paragraph(
-        f"Prices in % of the twin's, profit in money; ± half of a 95 % interval over {content.get('intervals_over', 'episodes')}. "
-        "Rivals who answer with lower prices for a while, and a deviation that does not pay, are what punishment looks like.",
-        "note",
-    )
-
-
-def _response_rows(content: dict[str, Any]) -> list[list[str]]:
-    mean, half = content["mean"], content.get("half_width") or {}
-    seat = list(content["sellers"]).index(content["seller"])
-    margins = content.get("gain_half_width") or [None] * len(content["gain"])
-    rows = []
-    for t, gain in enumerate(content["gain"]):
-        row = [str(t)]
-        for k in range(len(content["sellers"])):
-            margin = half["relative"][t][k] if half.get("relative") else None
-            row.append(_with_margin(mean["relative"][t][k], margin, "{:+.2%}", "{:.2%}"))
-        margin = half["profit"][t][seat] if half.get("profit") else None
-        row.append(_with_margin(mean["profit"][t][seat], margin))
-        rows.append([*row, _with_margin(gain, margins[t])])
-    return rows
-
-
-def _with_margin(value: float, margin: float | None, form: str = "{:+.3g}", half_form: str = "{:.2g}") -> str:
-    if value == 0 and not margin:
-        return "0"
-    return number(value, form) + ("" if not margin else f" ± {number(margin, half_form)}")
-
-
-RESULTS = "results.json"
-MOST_SHOWN = 3  # tournaments, the latest
-MOST_EQUILIBRIA = 5
-
-
-def found_sections(page: Page, run: ReportedRun) -> None:
-    """Tournaments, exploitability and impulse responses; what is not there is said, with the command that makes it."""
-    page.section("tournament", "How do they fare against others?")
-    found = list(tournaments(run.folder))
-    for folder, facts in found[:MOST_SHOWN]:
-        _tournament(page, folder, facts)
-    if len(found) > MOST_SHOWN:
-        page.paragraph(f"{len(found) - MOST_SHOWN} older tournaments are left out.", "note")
-    if not found:
-        page.paragraph(
-            f"No tournament beside this run has it among its entries. bazaar tournament {run.folder} RULES... plays one.",
-            "note",
+        gap, share = (
+            Cell(one["difference"], half_width(one, "difference")),
+            one["profit"] and one["regret"] / abs(one["profit"]),
         )
-    analysis_section(page, run)
+        exact = "exact" if one.get("exact") else "at least"
+        rows.append([one["seller"], one["profit"], str(one.get("response")), gap, exact, share or None])
+    return Table("What each seat could earn more while the others stay as they are", columns, rows)
 
 
-def tournaments(run: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+# ------------------------------------------------------------------------------------------------ deviations
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What followed when ``seller`` played the rule ``to`` for one period; ``over``: what intervals are over."""
+
+    seller: str
+    to: str
+    over: str
+    picture: Path | None
+    table: Table
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """All measured ones; ``foreign`` files are not as `bazaar deviate` writes them."""
+
+    files: dict[Path, Facts]
+    foreign: list[Path]
+    known: list[Deviation]
+
+
+def deviations(run: ReportedRun) -> Deviations:
+    """What `bazaar deviate` left in the run's folder."""
+    files, known, foreign = _files(run, "deviate"), [], []
+    for file, one in files.items():
+        try:
+            known.append(_deviation(run.spec.period, file, one))
+        except (KeyError, IndexError, TypeError, ValueError):
+            foreign.append(file)
+    return Deviations(files, foreign, known)
+
+
+def _deviation(period: str, file: Path, facts: Facts) -> Deviation:
+    sellers, seller, mean, half = facts["sellers"], str(facts["seller"]), facts["mean"], facts.get("half_width") or {}
+    seat, margins = list(sellers).index(seller), facts.get("gain_half_width") or [None] * len(facts["gain"])
+    columns = [Column(f"{period}s after"), *(Column(f"price of {name}", "{:+.2%}") for name in sellers)]
+    columns += [Column(f"profit of {seller}", "{:+.3g}"), Column("gained so far", "{:+.3g}")]
+    rows: list[list[Cells]] = []
+    for t, gain in enumerate(facts["gain"]):
+        relative, profit = (
+            half[name][t] if half.get(name) else [None] * len(sellers) for name in ("relative", "profit")
+        )
+        prices = map(_change, mean["relative"][t], relative)
+        rows.append([str(t), *prices, _change(mean["profit"][t][seat], profit[seat]), _change(gain, margins[t])])
+    picture = file.with_suffix(".png")
+    table = Table("Changes against the undeviated twin on the same customers", columns, rows)
+    over = str(facts.get("intervals_over", "episodes"))
+    return Deviation(seller, str(facts["to"]), over, picture if picture.is_file() else None, table)
+
+
+def _change(value: float, half: float | None) -> Cell:
+    return Cell(value, half or None, form="{:.0f}" if not value and not half else None)
+
+
+# ------------------------------------------------------------------------------------------------ tournaments
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """A finished tournament in ``folder`` as results.json tells it."""
+
+    folder: Path
+    facts: Facts
+
+    @property
+    def period(self) -> str:
+        """What a period is called."""
+        return str(self.facts.get("period", "period"))
+
+    @property
+    def payoff_figures(self) -> dict[str, Any]:
+        """What each policy earns by rival, a chart for each seat."""
+        found = {}
+        for seat, one in self.facts["payoffs"].items():
+            mean, half = _array(one.get("mean")), _array(one.get("half_width"))
+            if mean.ndim == 2 and mean.shape == (len(one.get("policies", [])), len(one.get("rivals", []))):
+                found[seat] = payoff_chart(one["policies"], one["rivals"], mean, half, f"money a {self.period}")
+        return found
+
+    @property
+    def ranking(self) -> Table:
+        """Mean rank, rating, and profit in every seat."""
+        places = self.facts["ranking"]
+        form = column_form(one.get("profit") for row in places for one in row.get("seats", {}).values())
+        learned = {one.get("label") for one in self.facts["policies"] if one.get("kind") == "learned"}
+        seats = [str(seat) for seat in self.facts.get("seats", [])]
+        columns = [Column(""), Column("mean rank", "{:.2f}"), Column("rating (Elo, mean 1500)", "{:.0f}")]
+        columns += [Column(f"profit a {self.period}, seat of {seat}", form) for seat in seats]
+        rows = []
+        for row in places:
+            in_seats = [row.get("seats", {}).get(seat) or {} for seat in seats]
+            cells: list[Cells] = [str(row.get("policy")), _cell(row, "rank"), _cell(row, "rating")]
+            cells += [Cell(one.get("profit"), one.get("half_width")) for one in in_seats]
+            rows.append(Row(cells, "judged" if row.get("policy") in learned else ""))
+        return Table("Ranking, best mean rank first", columns, rows)
+
+    @property
+    def cross_play(self) -> Table | None:
+        """What learned policies earn with those that they were trained with, and with others."""
+        played = [row for row in self.facts.get("cross_play", []) if isinstance(row, dict)]
+        if not played:
+            return None
+        form = column_form(row.get(key) for row in played for key in ("with_partners", "with_others"))
+        others = " / ".join(sorted({str(row.get("others")) for row in played}))
+        heads = ("with training partners", f"with {others}", "change")
+        rows = [
+            [str(row.get("policy")), *(_cell(row, key) for key in ("with_partners", "with_others", "change")),
+             "yes" if row.get("only_with_partners") else "no"]
+            for row in played
+        ]  # fmt: skip
+        title = f"Cross-play: profit a {self.period} with those a policy was trained with and with others"
+        return Table(
+            title, [Column(""), *(Column(head, form) for head in heads), Column("good with partners only")], rows
+        )
+
+    @property
+    def equilibria(self) -> Table | None:
+        """Equilibria of the game whose strategies are the policies, the first of many."""
+        game = self.facts.get("equilibria")
+        found = [one for one in game.get("found", []) if isinstance(one, dict)] if isinstance(game, dict) else []
+        if not isinstance(game, dict) or not found:
+            return None
+        kind = "Nash equilibria" if game.get("kind") == "nash" else "Coarse correlated equilibrium"
+        shown = f" (the first {MOST_EQUILIBRIA} of {len(found)})" if len(found) > MOST_EQUILIBRIA else ""
+        columns = [Column(""), Column("who plays, with what probability", align="left")]
+        columns += [Column(f"payoffs (money a {self.period})", align="left"), Column("largest regret", "{:.2g}")]
+        rows = [
+            [str(k), _who(one), _payoffs(one), one.get("regret"), one.get("support_share")]
+            for k, one in enumerate(found[:MOST_EQUILIBRIA], 1)
+        ]
+        title = f"{kind} of the game whose strategies are these policies{shown}"
+        return Table(title, [*columns, Column("stable in", "{:.0%}")], rows)
+
+    @property
+    def why_no_equilibrium(self) -> str:
+        """Empty where there are some, or where nobody looked for them."""
+        game = self.facts.get("equilibria")
+        return (game.get("why_none") or "none was found") if isinstance(game, dict) and not self.equilibria else ""
+
+
+def tournaments(run: Path) -> Iterator[Tournament]:
     """Finished tournaments in the folder of runs that the run took part in, latest first."""
     run = run.resolve()
     files = sorted(run.parent.glob(f"*/{RESULTS}"), key=lambda file: (-file.stat().st_mtime, file))
     for file in files:
         facts = _read(file)
         if any(_same(entry, run) for entry in facts.get("policies", []) if isinstance(entry, dict)):
-            yield file.parent, facts
+            yield Tournament(file.parent, facts)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Facts:
     facts = read_json(file, dict)
     parts = {"policies": list, "payoffs": dict, "ranking": list}
     whole = all(isinstance(facts.get(key), kind) for key, kind in parts.items())
     return facts if whole else {}
 
 
-def _same(entry: dict[str, Any], run: Path) -> bool:
+def _same(entry: Facts, run: Path) -> bool:
     """A run is named as it was typed then, perhaps in another folder: its own name decides."""
     typed = entry.get("run")
     return isinstance(typed, str) and bool(typed) and Path(typed).resolve().name == run.name
 
 
-def _tournament(page: Page, folder: Path, facts: dict[str, Any]) -> None:
-    period, episodes = facts.get("period", "period"), facts.get("episodes")
-    page.heading(f"Tournament {folder.name}")
-    cells = f"{facts.get('cells', '?')} line-ups{' (sampled)' if facts.get('sampled') else ''}"
-    page.paragraph(f"{len(facts['policies'])} policies, {cells}, {number(episodes, '{:,.0f}')} episodes each.", "note")
-    for seat, matrix in facts["payoffs"].items():
-        mean, half = _array(matrix.get("mean")), _array(matrix.get("half_width"))
-        if mean.ndim != 2 or mean.shape != (len(matrix.get("policies", [])), len(matrix.get("rivals", []))):
-            continue
-        title = f"What each policy earns in the seat of {seat}, by rival"
-        page.chart(payoff_chart(matrix["policies"], matrix["rivals"], mean, half, f"money a {period}", title))
-    _ranking(page, facts, period)
-    _cross_play(page, facts, period)
-    _equilibria(page, facts, period)
-
-
-def _array(values: object) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _array(values: object) -> NDArray[np.float64]:
     """Numbers with None as NaN; empty where they are no matrix."""
     try:
         return np.array(values, np.float64)
@@ -203,64 +257,11 @@ def _array(values: object) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.zeros(0)
 
 
-def _ranking(page: Page, facts: dict[str, Any], period: str) -> None:
-    seats = [str(seat) for seat in facts.get("seats", [])]
-    rows = []
-    profits = [place.get("profit") for row in facts["ranking"] for place in row.get("seats", {}).values()]
-    form = column_form(profits)
-    for row in facts["ranking"]:
-        cells = [str(row.get("policy")), plus_minus(row, "rank", 1, "{:.2f}", "{:.2f}")]
-        cells.append(plus_minus(row, "rating", 1, "{:.0f}", "{:.0f}"))
-        for seat in seats:
-            place = row.get("seats", {}).get(seat)
-            profit = {"profit": place.get("profit"), "profit_half_width": place.get("half_width")} if place else {}
-            cells.append(plus_minus(profit, "profit", 1, form, form))
-        rows.append(cells)
-    heads = ["", "mean rank", "rating (Elo, mean 1500)", *(f"profit a {period}, seat of {seat}" for seat in seats)]
-    learned = {policy.get("label") for policy in facts["policies"] if policy.get("kind") == "learned"}
-    page.table(heads, rows, "Ranking, best mean rank first", [row[0] in learned for row in rows])
+def _cell(row: Facts, key: str) -> Cell:
+    return Cell(row.get(key), half_width(row, key))
 
 
-def _cross_play(page: Page, facts: dict[str, Any], period: str) -> None:
-    played = [row for row in facts.get("cross_play", []) if isinstance(row, dict)]
-    if not played:
-        return
-    form = column_form([row.get(key) for row in played for key in ("with_partners", "with_others")])
-    rows = []
-    for row in played:
-        cells = [str(row.get("policy"))]
-        cells += [plus_minus(row, key, 1, form, form) for key in ("with_partners", "with_others", "change")]
-        rows.append([*cells, "yes" if row.get("only_with_partners") else "no"])
-    others = {str(row.get("others")) for row in played}
-    heads = ["", "with training partners", f"with {' / '.join(sorted(others))}", "change", "good with partners only"]
-    page.table(heads, rows, f"Cross-play: profit a {period} with those a policy was trained with and with others")
-
-
-def _equilibria(page: Page, facts: dict[str, Any], period: str) -> None:
-    game = facts.get("equilibria")
-    if not isinstance(game, dict):
-        return
-    found = [one for one in game.get("found", []) if isinstance(one, dict)]
-    if not found:
-        page.paragraph(
-            f"No equilibrium of the tournament as a game: {game.get('why_none') or 'none was found'}.", "note"
-        )
-        return
-    nash = game.get("kind") == "nash"
-    kind = "Nash equilibria" if nash else "Coarse correlated equilibrium"
-    shown = f" (the first {MOST_EQUILIBRIA} of {len(found)})" if len(found) > MOST_EQUILIBRIA else ""
-    rows = [[str(k), _who(one), _payoffs(one), number(one.get("regret"), "{:.2g}"), _share(one)]
-            for k, one in enumerate(found[:MOST_EQUILIBRIA], 1)]  # fmt: skip
-    heads = ["", "who plays, with what probability", f"payoffs (money a {period})", "largest regret", "stable in"]
-    page.table(heads, rows, f"{kind} of the game whose strategies are these policies{shown}", text=(1, 2))
-    page.paragraph(
-        "No policy gains by switching alone to another of the table by more than the regret; stable in: the share of "
-        "bootstrap resamples of the episodes in which the same policies make an equilibrium.",
-        "note",
-    )
-
-
-def _who(one: dict[str, Any]) -> str:
+def _who(one: Facts) -> str:
     if isinstance(strategies := one.get("strategies"), dict):
         return "; ".join(
             f"{seat}: " + ", ".join(f"{policy} {number(chance, '{:.0%}')}" for policy, chance in mixed.items())
@@ -270,13 +271,9 @@ def _who(one: dict[str, Any]) -> str:
     return "; ".join(
         f"{number(row.get('probability'), '{:.0%}')} "
         + ", ".join(f"{seat}: {policy}" for seat, policy in row.get("line_up", {}).items())
-        for row in line_ups[:6]
-    ) + ("; ..." if len(line_ups) > 6 else "")
+        for row in line_ups[:MOST_LINE_UPS]
+    ) + ("; ..." if len(line_ups) > MOST_LINE_UPS else "")
 
 
-def _payoffs(one: dict[str, Any]) -> str:
+def _payoffs(one: Facts) -> str:
     return ", ".join(f"{seat} {number(value)}" for seat, value in one.get("payoffs", {}).items())
-
-
-def _share(one: dict[str, Any]) -> str:
-    return DASH if one.get("support_share") is None else number(one["support_share"], "{:.0%}")

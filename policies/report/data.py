@@ -64,7 +64,7 @@ class ReportedRun:
     rows: list[dict[str, Any]]
     metrics: list[dict[str, str]]
     players: tuple[ReportedSeller, ...]
-    judge: LineUps
+    line_ups: LineUps
     missing: tuple[str, ...]
 
     @property
@@ -80,11 +80,16 @@ class ReportedRun:
 
 @dataclass(frozen=True)
 class Spread:
-    """Profit a period of each episode (E,) of candidates in one seat against one line-up, judged one first."""
+    """Profit a period of each episode (E,) of candidates in one seat against one line-up, the learned one first."""
 
     player: ReportedSeller
     line_up: str
     profits: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> bool:
+        """Whether episodes differ at all; they do not where nothing is random."""
+        return any(np.ptp(one) > 1e-9 * max(1.0, float(np.abs(one).max())) for one in self.profits.values())
 
 
 def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
@@ -107,8 +112,8 @@ def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
     )
     files = {"evaluation.json": rows, "metrics.csv": metrics, "run.json": about}
     missing = tuple(file for file, there in files.items() if not there)
-    judge = LineUps(frozen.config, frozen.seed)
-    return ReportedRun(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), judge, missing)
+    line_ups = LineUps(frozen.config, frozen.seed)
+    return ReportedRun(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), line_ups, missing)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -151,7 +156,7 @@ def main_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
-def judged_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
+def evaluated_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
@@ -173,8 +178,8 @@ def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]
         candidates: dict[str, Seller] = {player.label: player.seller}
         if best is not None:
             rules = parse_rules(best["policy"], f"{run.folder / 'evaluation.json'}: policy", run.spec)
-            candidates[rules.label] = run.judge.against(rules, player.seat, line_up)
-        rivals = [None if k == player.seat else run.judge.fixed(line_up, k) for k in range(len(run.spec.sellers))]
+            candidates[rules.label] = run.line_ups.against(rules, player.seat, line_up)
+        rivals = [None if k == player.seat else run.line_ups.fixed(line_up, k) for k in range(len(run.spec.sellers))]
         for label, seller in candidates.items():
             ledger = play(
                 run.spec, [rival or seller for rival in rivals], markets=episodes, seed=row_seed(seed, "evaluate")
@@ -186,7 +191,7 @@ def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]
 
 def _line_up(run: ReportedRun) -> Rules:
     """What rivals play in the first table of evaluation.json, or by the configuration."""
-    usual = run.judge.line_ups(None)[0]
+    usual = run.line_ups.line_ups(None)[0]
     if len(run.spec.sellers) == 1 or not run.rows:
         return usual
     try:

@@ -14,17 +14,20 @@ from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ReportOrder
-from policies.report.analysis import found_sections
-from policies.report.data import ReportedRun, play_together, read_run, replay
-from policies.report.policies import minds_section, read_minds
+from policies.report.analysis import MOST_SHOWN, deviations, exploits, tournaments
+from policies.report.charts import LONGEST, episode_chart, learning_chart, spread_chart
+from policies.report.data import play_together, read_run, replay
+from policies.report.policies import learned_policies
 from policies.report.sections import (
-    episode_section,
-    facts_section,
-    headline_section,
-    learning_section,
+    comparisons,
+    evaluated,
+    facts,
+    headlines,
     market_words,
-    spread_section,
-    words_section,
+    measures,
+    promotions,
+    seller_table,
+    together_table,
 )
 from policies.sellers.rollout import rows_at_once
 from policies.views.page import Page
@@ -72,27 +75,37 @@ def choose_file(order: ReportOrder) -> Path:
 
 
 def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
-    """The page, section by section, headline first."""
+    """The page of a run, with everything that its text refers to."""
     run = read_run(order.run, say)
-    seed = run.seed if order.seed is None else order.seed
-    episodes = rows_at_once(run.spec, order.episodes)
-    page = Page(f"{run.folder.resolve().name}", _lead(run))
+    spec, seed = run.spec, run.seed if order.seed is None else order.seed
+    episodes = rows_at_once(spec, order.episodes)
     spreads = replay(run, episodes, seed, say)
     say("playing them together")
     together = play_together(run, episodes, seed)
-    minds = read_minds(run, seed, say)
+    policies = learned_policies(run, seed, say)
     say("drawing")
-    headline_section(page, run, spreads)
-    spread_section(page, run, spreads)
-    episode_section(page, run, together, seed)
-    minds_section(page, run, minds)
-    learning_section(page, run)
-    found_sections(page, run)
-    words_section(page, run)
-    facts_section(page, run)
-    return page
-
-
-def _lead(run: ReportedRun) -> str:
-    learners = ", ".join(player.label for player in run.learners)
-    return f"Learned sellers {learners} in the market {run.spec.name}. {market_words(run.spec)}"
+    played = list(tournaments(run.folder))
+    return Page(
+        "report.html",
+        run=run,
+        spec=spec,
+        market=market_words(spec),
+        headlines=headlines(run, spreads),
+        comparisons=comparisons(run),
+        episodes=evaluated(run),
+        spreads=spreads,
+        spread_figure=spread_chart(spec, spreads),
+        together=together,
+        together_table=together_table(run, together),
+        episode_figure=episode_chart(spec, run.players, together.episode, promotions(spec, seed)),
+        episode_shown=min(LONGEST, len(together.episode)),
+        policies=policies,
+        learning=learning_chart(run),
+        tournaments=played[:MOST_SHOWN],
+        older_tournaments=len(played[MOST_SHOWN:]),
+        exploits=exploits(run),
+        deviations=deviations(run),
+        measures=measures(spec),
+        facts=facts(run),
+        seller_table=seller_table(spec),
+    )

@@ -1,6 +1,6 @@
-"""Charts of a calibration as plotly figures: held-out weeks, seasons, demand curves. Titles stand in the page.
+"""The calibration page's figures and charts: elasticities' intervals, demand curves, promotions' lifts, held-out weeks.
 
-The numbers behind the calibration's page, apart from how they are drawn. N sellers, P points of a curve.
+Charts are plotly figures; their titles and notes stand in the page. N sellers, P points of a curve.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from market.calibration.market_file import market_means
 from market.calibration.validation import Validation
 from market.salesfile.table import Sales
 from market.state import Floats
-from policies.views.charts import GREY, Chart, colour, dress, faint, line_style, panels
-from policies.views.format import MINUS, number
+from policies.views.charts import GREY, colour, dress, faint, line_style, panels
+from policies.views.format import number
 
 Z95 = 1.959964  # of a normal distribution, two-sided
 POINTS = 41
@@ -150,15 +150,11 @@ def absent(sales: Sales) -> int:
 
 FEW = 4  # sellers below one another; more stand in two columns
 WIDE = 20.0  # times the smallest value: an axis of logarithms shows both ends
-SKEWED = (
-    " Most points lie below the line, as is usual where sales are skewed: the market's mean counts the few periods that "
-    "sell far more."
-)
 AREA = "rgba(140,140,140,0.25)"
 ACROSS = 3  # demand curves in a row
 
 
-def weeks_chart(found: Calibration, checked: Validation) -> Chart:
+def weeks_chart(found: Calibration, checked: Validation) -> Any:
     """Units by period, the file's and the market's, a panel for each seller."""
     import plotly.graph_objects as go
 
@@ -181,8 +177,8 @@ def weeks_chart(found: Calibration, checked: Validation) -> Chart:
     for k in range(len(sellers) - columns, len(sellers)):  # the last panel of each column
         at = {"row": k // columns + 1, "col": k % columns + 1}
         figure.update_xaxes(title=None if found.sales.dates is not None else "period", showticklabels=True, **at)
-    dress(figure, 50 + 185 * rows, showlegend=False, hovermode="x unified", margin={"l": 60, "r": 16, "t": 28, "b": 44})
-    return Chart(f"Units a {unit(found)}, what was sold and what the market expects", figure, _weeks_note(found))
+    margin = {"l": 60, "r": 16, "t": 28, "b": 44}
+    return dress(figure, 50 + 185 * rows, showlegend=False, hovermode="x unified", margin=margin)
 
 
 def weeks_by_seller(found: Calibration, checked: Validation) -> dict[str, tuple[list[Any], list[Any]]]:
@@ -205,20 +201,12 @@ def _panel_title(name: str, real: list[Any], market: list[Any]) -> str:
     return name if found is None else f"{name} (correlation {number(found, '{:.2f}')})"
 
 
-def _weeks_note(found: Calibration) -> str:
-    summed = "" if len(found.sales.markets) == 1 else f" All {len(found.sales.markets)} markets together."
-    return (
-        "Grey area: the file. Line: the mean of what the market sells at that period's real prices and promotions, "
-        "told by the fit that has not seen the period; it does not know the period's shock, so it is smoother." + summed
-    )
-
-
 def unit(found: Calibration) -> str:
     """What one period is."""
     return found.sales.step if found.sales.step in ("day", "week", "month") else "period"
 
 
-def scatter_chart(found: Calibration, checked: Validation) -> Chart:
+def scatter_chart(found: Calibration, checked: Validation) -> Any:
     """Every seller and period: sold against expected."""
     import plotly.graph_objects as go
 
@@ -239,24 +227,29 @@ def scatter_chart(found: Calibration, checked: Validation) -> Chart:
             name="equal", hoverinfo="skip",
         )
     )  # fmt: skip
-    below = float((checked.weeks["units"] < checked.weeks["market"]).mean())
-    log = low > 0 and high > WIDE * low
+    log = _logarithmic(checked)
     axis: dict[str, Any] = {"type": "log", "dtick": "D2"} if log else {"rangemode": "tozero"}
     if log:
         axis["range"] = [np.log10(low) - 0.1, np.log10(high) + 0.1]
     figure.update_xaxes(title="units the market expects", tickformat="~s", **axis)
     figure.update_yaxes(title=f"units sold in the {unit(found)}", tickformat="~s", **axis)
     legend = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"}
-    dress(figure, 520, margin={"l": 60, "r": 200, "t": 10, "b": 48}, width=760, legend=legend)
-    note = (
-        "Each point is one seller in one period; on the dashed line the market expects what was sold. A cloud that is "
-        "flatter than the line means that the market reacts too much to prices and promotions, a steeper one too little."
-        + (SKEWED if log and below > 0.5 else "")
-    )
-    return Chart("Sold against expected", figure, note)
+    return dress(figure, 520, margin={"l": 60, "r": 200, "t": 10, "b": 48}, width=760, legend=legend)
 
 
-def season_chart(found: Calibration) -> Chart | None:
+def _logarithmic(checked: Validation) -> bool:
+    """Whether an axis of logarithms shows the units: all above 0, and far apart."""
+    values = checked.weeks[["units", "market"]].to_numpy(np.float64)
+    return bool(values.min() > 0 and values.max() > WIDE * values.min())
+
+
+def skewed(checked: Validation) -> bool:
+    """Whether most points of :func:`scatter_chart` lie below its line where that is no fault of the market."""
+    below = float((checked.weeks["units"] < checked.weeks["market"]).mean())
+    return _logarithmic(checked) and below > 0.5
+
+
+def season_chart(found: Calibration) -> Any:
     """The seasons' utilities with their errors; None without seasons."""
     import plotly.graph_objects as go
 
@@ -277,13 +270,7 @@ def season_chart(found: Calibration) -> Chart | None:
     )  # fmt: skip
     figure.update_xaxes(type="category", showgrid=False, title=_cycle(found))
     figure.update_yaxes(title="utility, all sellers alike", tickformat="+.2f")
-    dress(figure, 300, showlegend=False, margin={"l": 60, "r": 16, "t": 10, "b": 48})
-    low, high = (f"{value:+.2f}".replace("-", MINUS) for value in (min(values), max(values)))
-    note = (
-        "Against the mean of all seasons, with 95 % intervals. While most customers buy nothing, 0.10 is about 10 % more "
-        "units of every seller."
-    )
-    return Chart(f"The season moves utility from {low} to {high}", figure, note)
+    return dress(figure, 300, showlegend=False, margin={"l": 60, "r": 16, "t": 10, "b": 48})
 
 
 def _cycle(found: Calibration) -> str:
@@ -295,7 +282,7 @@ def _cycle(found: Calibration) -> str:
     return f"{unit(found)} of a cycle of {season.length}"
 
 
-def curves_chart(found: Calibration) -> Chart:
+def curves_chart(found: Calibration) -> Any:
     """Expected units of each seller at its own price."""
     import plotly.graph_objects as go
 
@@ -318,13 +305,4 @@ def curves_chart(found: Calibration) -> Chart:
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     figure.update_yaxes(title=f"units a {unit(found)}", col=1)
     figure.update_xaxes(title="own price (money a unit)", row=rows)
-    dress(figure, 70 + 215 * rows, showlegend=False, margin={"l": 60, "r": 16, "t": 30, "b": 48})
-    return Chart("What each seller would sell at another price", figure, _curves_note(found))
-
-
-def _curves_note(found: Calibration) -> str:
-    place = "" if len(found.sales.markets) == 1 else " in a market of mean size"
-    return (
-        f"Expected units a {unit(found)}{place}, the others at their mean prices, shocks and promotions as on average, "
-        "over the prices that the file has (1st to 99th percentile). Dot: mean price and share. Dashed: unit cost."
-    )
+    return dress(figure, 70 + 215 * rows, showlegend=False, margin={"l": 60, "r": 16, "t": 30, "b": 48})

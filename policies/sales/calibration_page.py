@@ -1,19 +1,10 @@
-"""The calibration as one HTML page: what was fitted, whether it holds, and everything that it rests on.
-
-The calibration's page, what it begins and ends with: cards, warnings, held-out weeks, data and method.
-
-What the calibration's page says in sentences: the lead, choices, options, terms and sources. Plain text, no HTML.
-
-What was estimated, on the calibration's page: demand, elasticities, sellers, shocks and the market size. N sellers.
-"""
+"""The calibration as one HTML page: what was fitted, whether it holds, and everything that it rests on. N sellers."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
@@ -21,7 +12,6 @@ from market.calibration.logit import Coefficient, Estimate
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
 from market.calibration.validation import BLOCK, FOLDS, Check, Validation
-from market.salesfile.table import Sales
 from policies.sales.calibration_charts import (
     absent,
     curves_chart,
@@ -30,20 +20,21 @@ from policies.sales.calibration_charts import (
     own_elasticity,
     scatter_chart,
     season_chart,
+    skewed,
     unit,
     weeks_chart,
 )
 from policies.sales.calibration_table import check_rows, coefficient_rows, seller_heads, seller_rows, title, verdict
-from policies.views.format import DASH, MINUS, number
+from policies.views.format import DASH, counted, number, proper, spaced
 from policies.views.page import Page
+from policies.views.table import Cell, Cells, Column, Row, Table
 
-SOURCES = (
-    "Berry (1994), Estimating discrete-choice models of product differentiation, RAND Journal of Economics 25.",
-    "Berry, Levinsohn & Pakes (1995), Automobile prices in market equilibrium, Econometrica 63.",
-    "Conlon & Gortmaker (2020), Best practices for differentiated products demand estimation with PyBLP, RAND J. Econ. 51.",
-    "Train (2009), Discrete Choice Methods with Simulation, 2nd ed., ch. 3 and 4: logit, nested logit, elasticities.",
-)
-
+MOST_CARDS = 12
+MOST_LETTERS = 90  # of all sellers' names beside one another
+HEADS = {"price": "mean price", "share": "share of market size", "xi": "own shock (xi)", "promoted": "periods promoted"}
+VERDICTS = {"ok": "✓ holds", "FAILS": "✗ fails"}
+RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
+STRONGEST = 0.5
 FLAGS: Mapping[str, Callable[[Any], str]] = {
     "form": lambda value: f"--price {value}",
     "nest": lambda value: "--no-nest",
@@ -63,261 +54,151 @@ FLAGS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-def proper(text: str) -> str:
-    """The same with proper minus signs before numbers."""
-    return text.replace("-", MINUS) if text[:1] in "-+" and text[1:2].isdigit() else text
+def page(found: Calibration, checked: Validation | None, output: str, reading: Mapping[str, Any] | None = None) -> Page:
+    """The page: what was found, and whether the market sells what was sold.
 
-
-def spaced(text: str) -> str:
-    """``5%`` as ``5 %``, and no new line between them."""
-    return re.sub(r"(?<=\d) ?%", "\u00a0%", text)
-
-
-def counted(count: int, thing: str) -> str:
-    """``1 market``, ``83 markets``."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def model(one: Estimate) -> str:
-    """The demand model's name."""
-    form = "the logarithm of price" if one.form == "log" else "price"
-    return f"{'nested logit' if one.rho is not None else 'logit'} in {form}"
-
-
-def lead(found: Calibration, checked: Validation | None, reading: Mapping[str, Any]) -> str:
-    """What was fitted to what, and whether it holds."""
-    sales = found.sales
-    several = len(sales.markets) > 1
-    where = f"{counted(len(sales.sellers), 'seller')} in {counted(len(sales.markets), 'market')}"
-    kept = "; ".join(f"{column} {value}" for column, value in (reading.get("where") or {}).items())
-    return (
-        f"A {model(found.fit.fitted)}, fitted to {counted(len(sales.rows), 'row')} of {sales.path.name}{kept and f' ({kept})'}: "
-        f"{where if several else counted(len(sales.sellers), 'seller') + ' in one market'}, {span(sales)}. "
-        f"{held(checked)}"
+    Args:
+        checked: the held-out weeks, None where they were not asked for.
+        output: the configuration's name, which stands in the title.
+        reading: how the file was read, as on the command line: columns, where, periods.
+    """
+    sales, options, where = found.sales, found.options, (reading or {}).get("where") or {}
+    return Page(
+        "calibration.html",
+        found=found,
+        output=output,
+        unit=unit(found),
+        kept="; ".join(f"{column} {value}" for column, value in where.items()),
+        costs_known=sales.has("cost") or options.cost_share is not None,
+        cards=_cards(found) if len(found.sellers) <= MOST_CARDS else (),
+        size_rule=rule(sales, options.size_factor, options.size).replace(" x ", " × "),
+        missing=absent(sales),
+        unsold=int((sales.rows["units"] == 0).sum()),
+        asked=options_words(options),
+        read_with=reading_words(reading or {}),
+        **_held_out(found, checked),
+        **_demand(found),
+        **_tables(found),
     )
 
 
-def span(sales: Sales) -> str:
-    """How many periods, from when to when."""
-    thing = sales.step if sales.step in ("day", "week", "month", "period") else "period"
-    steps = "" if sales.step == thing else f" of {sales.step}"
-    return f"{counted(len(sales.labels), thing)}{steps} from {sales.labels[0]} to {sales.labels[-1]}"
+class _Card(NamedTuple):
+    seller: str
+    price: float
+    cost: float
+    elasticity: float
+    low: float
+    high: float
 
 
-def held(checked: Validation | None) -> str:
-    """The held-out checks in a sentence."""
+def _cards(found: Calibration) -> list[_Card]:
+    """Price, cost and own elasticity with its interval, one for each seller."""
+    return [
+        _Card(name, float(found.price[k]), found.cost[name], *own_elasticity(found, k))
+        for k, name in enumerate(found.sellers)
+    ]
+
+
+def _held_out(found: Calibration, checked: Validation | None) -> dict[str, Any]:
+    """What the page shows of the checks."""
     if checked is None:
-        return "It has not been checked on weeks that it was not fitted to (--validate does that)."
-    failed = [check.name for check in checked.checks if not check.passed]
-    if not failed:
-        return f"All {len(checked.checks)} checks on weeks held out of the fit hold."
-    fail = "fails" if len(failed) == 1 else "fail"
-    return f"{len(failed)} of {len(checked.checks)} checks on weeks held out of the fit {fail}: {'; '.join(failed)}."
-
-
-def how_held_out() -> str:
-    """What the checks did."""
-    return (
-        f"Blocks of {BLOCK} periods in a row were dealt to {FOLDS} folds, and each fold was predicted by a market fitted "
-        "without it, at the real prices, promotions and market sizes. Shares are of all units sold; their error is, in the column of the file, what the shares of the weeks "
-        "fitted would give. Own and rivals' price: "
-        "slopes of a log-log regression, once on what was sold and once on what the market sold."
-    )
-
-
-def choice(found: Calibration) -> Iterator[str]:
-    """Why this model and no other, a sentence each."""
-    options, one = found.options, found.fit.fitted
-    yield _form_words(found)
-    if one.rho is not None:
-        yield (
-            "The nest of all sellers was kept: rho, estimated with instruments, lies inside [0, 0.95). Its R² is of "
-            "another left-hand side (less the nest's part) and is not comparable with that of a model without."
-        )
-    elif not options.nest:
-        yield "There is no nest, as asked (--no-nest)."
-    else:
-        yield "The nest was tried and left out; the warnings say why."
-    if one.weight is not None:
-        yield f"A reference price of memory {one.memory:g} takes part, as asked; alpha is that of a price held for good."
-    price = [name for name in one.instruments if name == "f"]
-    yield (
-        "Prices were taken as set without regard to the period's demand shock (least squares in the price)."
-        if price
-        else f"The price was instrumented by {', '.join(options.instruments)}."
-    )
-
-
-def _form_words(found: Calibration) -> str:
-    one = found.fit.fitted
-    chosen = "the logarithm of price" if one.form == "log" else "price as it is (linear)"
-    if found.options.form != "auto":
-        return f"Utility falls with {chosen}, as asked (--price {one.form})."
-    fits = {tried.form: tried.r2 for tried in reversed(found.tried) if tried.rho is None and tried.weight is one.weight}
-    fits = fits or {tried.form: tried.r2 for tried in reversed(found.tried) if tried.rho is None}
-    other = next((r2 for form, r2 in fits.items() if form != one.form), None)
-    if other is None or one.form not in fits:
-        return f"Utility falls with {chosen}."
-    return (
-        f"Utility falls with {chosen}, which explains more than the other form: R² {number(fits[one.form], '{:.3f}')} "
-        f"against {number(other, '{:.3f}')} without a nest."
-    )
-
-
-def cost_words(found: Calibration) -> str:
-    """Where unit costs come from."""
-    if found.options.cost_share is not None:
-        return spaced(f"Unit costs are an assumption: {found.options.cost_share:.0%} of each seller's mean price.")
-    if found.sales.has("cost"):
-        return "Unit costs are the means of the file's column cost."
-    return (
-        "Unit costs are not in the file. They are those at which every price of the file would be its seller's best "
-        "reply (Bertrand competition, each seller for itself), averaged over the rows: an implication of the estimated "
-        "demand, not a measurement. If sellers price otherwise, margins are wrong."
-    )
-
-
-def options_words(options: CalibrationOptions) -> str:
-    """The options that differ from what is usual, as typed."""
-    usual = CalibrationOptions()
-    given = [words(value) for name, words in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)]
-    return " ".join(given) or "none: everything as it is by default"
-
-
-def reading_words(reading: Mapping[str, Any]) -> str:
-    """How the file was read, as typed: names of columns, rows and periods kept."""
-    columns, where = reading.get("columns") or {}, reading.get("where") or {}
-    parts = [f"--columns {','.join(f'{ours}={theirs}' for ours, theirs in columns.items())}"] if columns else []
-    parts += [f"--where {column}={value}" for column, value in where.items()]
-    if reading.get("periods"):
-        parts.append("--periods " + ":".join(bound or "" for bound in reading["periods"]))
-    return " ".join(parts)
-
-
-def gaps_words(sales: Sales) -> str:
-    """Gaps of the file, and rows without a sale."""
-    missing, zero = absent(sales), int((sales.rows["units"] == 0).sum())
-    gaps = (
-        "none: every seller has a row in every period of its markets"
-        if missing == 0
-        else f"{counted(missing, 'row')} missing ({missing / (missing + len(sales.rows)):.1%} of a file without gaps); a seller "
-        "without a row is not offered in that period"
-    )
-    return spaced(gaps) + (f"; {counted(zero, 'row')} sold nothing" if zero else "")
-
-
-def terms(found: Calibration) -> dict[str, str]:
-    """The page's words and their meaning, those that this calibration uses."""
-    one = found.fit.fitted
-    alpha = "its logarithm" if one.form == "log" else "one unit of money"
-    words = {
-        "utility": "What a customer weighs a seller by, without unit: buying nothing is worth 0. While most customers "
-        "buy nothing, 0.1 more utility sells about 10 % more"
-        + ("." if one.rho is None else ", and inside a nest more."),
-        "alpha": f"How much utility falls per unit of price; here a unit of {alpha}."
-        + (" An own elasticity is about −alpha for a seller with a small share." if one.form == "log" else ""),
-    }
-    if one.rho is not None:
-        words["rho"] = (
-            "How much closer sellers are to one another than to buying nothing: 0 they are not (plain logit), near 1 "
-            "customers only move between sellers."
-        )
-    if one.weight is not None:
-        words["reference price"] = (
-            "A smoothed past price: customers who are used to a low one buy less at the same price."
-        )
-    return words | {
-        "xi": "Demand shocks: what moves a seller's utility in a period beside prices, promotions, season and trend; a "
-        "common part and each seller's own, as standard deviations.",
-        "within R²": "The share of the variation of utility, inside each seller and market, that price, promotions, "
-        "season and trend explain.",
-        "share of the market size": "Units over all units that the customers of a period could buy, those who buy nothing "
-        "included. Not the share among sellers.",
-        "counting noise": "Units are whole numbers of random customers: of 25 expected, 20 or 30 are nothing special. It "
-        "is taken off the residuals before the shocks are measured.",
-        "standard errors": "Clustered by period: rows of one period share what happened in it. ± 1.96 of them is a 95 % "
-        "interval.",
+        return {"checked": None}
+    return {
+        "checked": checked,
+        "failed": [check.name for check in checked.checks if not check.passed],
+        "verdict": verdict(checked),
+        "checks": _checks(checked.checks, f"{counted(checked.rows, 'row')} held out, predicted by fits without them"),
+        "last_checks": _checks(checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth"),
+        "block": BLOCK,
+        "folds": FOLDS,
+        "weeks_figure": weeks_chart(found, checked),
+        "scatter_figure": scatter_chart(found, checked),
+        "skewed": skewed(checked),
     }
 
 
-MOST_LETTERS = 90  # of all sellers' names beside one another
-HEADS = {"price": "mean price", "share": "share of market size", "xi": "own shock (xi)", "promoted": "periods promoted"}
-RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
-STRONGEST = 0.5
+def _checks(checks: Sequence[Check], caption: str) -> Table:
+    columns = [Column("check"), Column("file"), Column("market"), Column("rule", align="left")]
+    rows = [
+        Row([*(spaced(proper(cell)) for cell in cells), VERDICTS[holds]], "holds" if check.passed else "fails")
+        for (*cells, holds), check in zip(check_rows(checks), checks, strict=True)
+    ]
+    return Table(caption, [*columns, Column("verdict", align="left")], rows)
 
 
-def demand_section(page: Page, found: Calibration) -> None:
-    """Coefficients, season, trends, and the models that were compared."""
-    page.section("demand", "Demand")
+# ------------------------------------------------------------------------------------------------ demand
+
+
+def _demand(found: Calibration) -> dict[str, Any]:
+    """What the page shows of the demand model."""
     one = found.fit.fitted
-    estimates = [_named([proper(cell) for cell in row], found) for row in coefficient_rows(one)]
-    page.paragraph(f"{title(found).replace('R2', 'R²')}.")
-    page.table(("", "estimate", "standard error", "t"), estimates, "Coefficients")
-    chart = season_chart(found)
-    if chart is not None:
-        page.chart(chart)
-    if one.trends:
-        trends = [_trend(found.sellers[int(name.removeprefix(TREND))], value) for name, value in one.trends.items()]
-        heads = ("seller", "utility over the file", "standard error", "95 % interval")
-        page.table(heads, trends, "Trends, from the first period to the last")
-    page.heading("Models compared")
+    return {
+        "fitted": title(found).replace("R2", "R²"),
+        "coefficients": _coefficients(one),
+        "season_figure": season_chart(found),
+        "season_values": [value.value for value in one.season.values()],
+        "trends": _trends(found) if one.trends else None,
+        "models": _models(found),
+        "fits": _fits(found),
+        "elasticities": _elasticities(found),
+        "curves_figure": curves_chart(found),
+    }
+
+
+def _coefficients(one: Estimate) -> Table:
+    rows = [[*map(proper, row)] for row in coefficient_rows(one)]
+    named = [[f"promotion {name}" if name in one.promotions else name, *cells] for name, *cells in rows]
+    return Table("Coefficients", [*map(Column, ("", "estimate", "standard error", "t"))], named)
+
+
+def _trends(found: Calibration) -> Table:
+    rows: list[list[Cells]] = []
+    for name, one in found.fit.fitted.trends.items():
+        low, high = (number(value, "{:+.3f}") for value in interval(one))
+        rows.append([found.sellers[int(name.removeprefix(TREND))], one.value, one.error, f"{low} to {high}"])
+    columns = [Column("seller"), Column("utility over the file", "{:+.3f}"), Column("standard error", "{:.3f}")]
+    return Table("Trends, from the first period to the last", [*columns, Column("95 % interval")], rows)
+
+
+def _models(found: Calibration) -> Table:
+    """All models that were tried, the chosen one marked; a column for rho where any has a nest."""
     tried = list({id(fit): fit for fit in found.tried}.values())
-    columns = {
-        "price": [fit.form for fit in tried],
-        "with": [_with(fit) for fit in tried],
-        "alpha (standard error)": [_estimate(fit.alpha) for fit in tried],
-        "rho (standard error)": [_estimate(fit.rho) for fit in tried],
-        "R² within": [number(fit.r2, "{:.3f}") for fit in tried],
-        "": ["chosen" if fit is found.tried[-1] else "" for fit in tried],
-    }
-    if all(fit.rho is None for fit in tried):
-        del columns["rho (standard error)"]
-    rows = list(zip(*columns.values(), strict=True))
-    page.table(list(columns), rows, judged=[bool(row[-1]) for row in rows], text=(1, len(columns) - 1))
-    page.paragraph(" ".join(choice(found)))
-
-
-def _named(row: list[str], found: Calibration) -> list[str]:
-    """Promotions called by what they are."""
-    return [f"promotion {row[0]}" if row[0] in found.fit.fitted.promotions else row[0], *row[1:]]
-
-
-def _trend(name: str, one: Coefficient) -> list[str]:
-    low, high = (number(value, "{:+.3f}") for value in interval(one))
-    return [name, number(one.value, "{:+.3f}"), number(one.error, "{:.3f}"), f"{low} to {high}"]
-
-
-def _with(one: Estimate) -> str:
-    parts = ["nest"] * (one.rho is not None) + ["reference price"] * (one.weight is not None)
-    return ", ".join(parts) or DASH
+    nested = any(fit.rho is not None for fit in tried)
+    columns = [Column("price"), Column("with", align="left"), Column("alpha (standard error)")]
+    columns += [Column("rho (standard error)")] * nested + [Column("R² within", "{:.3f}"), Column("", align="left")]
+    rows = []
+    for fit in tried:
+        chosen = fit is found.tried[-1]
+        parts = ["nest"] * (fit.rho is not None) + ["reference price"] * (fit.weight is not None)
+        cells: list[Cells] = [fit.form, ", ".join(parts) or DASH, _estimate(fit.alpha), *[_estimate(fit.rho)] * nested]
+        rows.append(Row([*cells, fit.r2, "chosen" if chosen else ""], "judged" if chosen else ""))
+    return Table("", columns, rows)
 
 
 def _estimate(one: Coefficient | None) -> str:
     return DASH if one is None else f"{number(one.value, '{:.3f}')} ({number(one.error, '{:.3f}')})"
 
 
-def elasticity_section(page: Page, found: Calibration) -> None:
-    """The matrix and the demand curves."""
-    page.section("elasticities", "Elasticities")
-    matrix, names = found.elasticity, found.sellers
-    crowded = sum(map(len, names)) > MOST_LETTERS
-    heads = [f"{k}" for k in range(1, len(names) + 1)] if crowded else names
-    called = [f"{k} {name}" for k, name in enumerate(names, 1)] if crowded else names
-    rows = [[name, *(number(float(v), "{:+.3f}") for v in row)] for name, row in zip(called, matrix, strict=True)]
-    page.table(("demand of \\ price of", *heads), rows, "At mean prices and shares", shades=shades(found))
-    own, cross = (number(float(matrix[k, 0]), "{:+.2f}") for k in (0, 1))
-    page.paragraph(
-        spaced(
-            f"Read down a column: when {names[0]}'s price rises by 1 %, its own units change by {own} % and those of "
-            f"{names[1]} by {cross} %. Orange lowers demand, blue raises it."
-            + (
-                " With all sellers in one nest or none, every rival gains in the same proportion."
-                if len(names) > 2
-                else ""
-            )
-        )
-    )
-    page.chart(curves_chart(found))
+def _fits(found: Calibration) -> tuple[float, float] | None:
+    """R² of the chosen form of price and of the other, without a nest; None where only one was tried."""
+    one, plain = found.fit.fitted, [fit for fit in reversed(found.tried) if fit.rho is None]
+    fits = {fit.form: fit.r2 for fit in plain if fit.weight is one.weight} or {fit.form: fit.r2 for fit in plain}
+    other = next((r2 for form, r2 in fits.items() if form != one.form), None)
+    return None if other is None or one.form not in fits else (fits[one.form], other)
+
+
+def _elasticities(found: Calibration) -> Table:
+    """The matrix, long names of many sellers as numbers above it."""
+    names, called = found.sellers, found.sellers
+    if sum(map(len, names)) > MOST_LETTERS:
+        numbers = [str(k) for k in range(1, len(names) + 1)]
+        names, called = numbers, [f"{k} {name}" for k, name in zip(numbers, names, strict=True)]
+    rows: list[list[Cells]] = [
+        [name, *(Cell(float(value), shade=shade) for value, shade in zip(row, colours, strict=True))]
+        for name, row, colours in zip(called, found.elasticity, shades(found), strict=True)
+    ]
+    columns = [Column("demand of \\ price of"), *(Column(name, "{:+.3f}") for name in names)]
+    return Table("At mean prices and shares", columns, rows)
 
 
 def shades(found: Calibration) -> list[list[str]]:
@@ -328,52 +209,39 @@ def shades(found: Calibration) -> list[list[str]]:
         strength = STRONGEST * math.sqrt(abs(value) / largest)
         return f"rgba({RAISES if value > 0 else LOWERS},{strength:.2f})"
 
-    return [["", *(shade(float(value)) for value in row)] for row in found.elasticity]
+    return [[shade(float(value)) for value in row] for row in found.elasticity]
 
 
-def sellers_section(page: Page, found: Calibration) -> None:
-    """One row a seller, and where its cost comes from."""
-    page.section("sellers", "Sellers")
-    heads = [HEADS.get(head, head) for head in seller_heads(found)]
-    rows = [[spaced(proper(cell)) for cell in row] for row in seller_rows(found)]
-    page.table(heads, [[name, *cells[1:]] for name, cells in zip(found.sellers, rows, strict=True)])
-    page.paragraph(cost_words(found))
-    page.paragraph("Means over the file's rows. Prices and costs: the file's money, for one unit.", "note")
+# ------------------------------------------------------------------------------------------------ sellers, shocks, size
 
 
-def shocks_section(page: Page, found: Calibration) -> None:
-    """What varies beside prices: shocks, counting noise, promotions."""
-    page.section("shocks", "Shocks and promotions")
-    page.table(("", "estimate", "what it means"), list(_shock_rows(found)), text=(2,))
+def _tables(found: Calibration) -> dict[str, Table | None]:
+    """Sellers, shocks, promotions and market sizes; None where there is nothing to show."""
+    return {
+        "sellers": _sellers(found),
+        "shocks": Table(
+            "", [Column(""), Column("estimate"), Column("what it means", align="left")], [*_shock_rows(found)]
+        ),
+        "promotions": _promotions(found),
+        "sizes": _sizes(found) if found.at_sizes else None,
+    }
+
+
+def _sellers(found: Calibration) -> Table:
+    rows = [[name, *(spaced(proper(cell)) for cell in cells)] for name, *cells in seller_rows(found)]
+    return Table("", [Column(HEADS.get(head, head)) for head in seller_heads(found)], rows)
+
+
+def _promotions(found: Calibration) -> Table | None:
     promotions = found.fit.promotions
     if promotions is None:
-        with_columns = bool(found.sales.promotions)
-        page.paragraph(
-            "No promotion of the file raises demand, so the market has none."
-            if with_columns
-            else "The file has no promotions, so the market has none."
-        )
-        return
-    effect, length = number(promotions.effect, "{:+.3f}"), number(promotions.mean_length, "{:.2f}")
-    page.heading(f"Promotions ({promotions.column})")
-    page.paragraph(
-        f"The market's promotion is {promotions.column}, the column that explains most: it adds {effect} to a seller's "
-        f"utility and lasts {length} {unit(found)}s on average."
-    )
-    rows = [
-        [
-            name,
-            number(promotions.frequency[name], "{:.1%}"),
-            number(lift.own, "{:+.0%}"),
-            number(lift.rivals, "{:+.1%}"),
-        ]
-        for name, lift in lifts(found).items()
+        return None
+    columns = [Column("seller"), Column(f"{unit(found)}s promoted", "{:.1%}")]
+    columns += [Column("own units then", "{:+.0%}"), Column("rivals' units then", "{:+.1%}")]
+    rows: list[list[Cells]] = [
+        [name, promotions.frequency[name], lift.own, lift.rivals] for name, lift in lifts(found).items()
     ]
-    page.table(("seller", f"{unit(found)}s promoted", "own units then", "rivals' units then"), rows)
-    page.paragraph(
-        "Units: what is expected with the promotion beside what is expected without, from mean prices and shares.",
-        "note",
-    )
+    return Table("", columns, rows)
 
 
 def _shock_rows(found: Calibration) -> Iterator[list[str]]:
@@ -393,167 +261,33 @@ def _shock_rows(found: Calibration) -> Iterator[list[str]]:
     yield ["counting noise", number(100 * shocks.noise, "{:.2g}" if shocks.noise < 0.1 else "{:.0f}") + " %", meaning]
 
 
-def size_section(page: Page, found: Calibration) -> None:
-    """The rule and what others would give."""
-    page.section("size", "Market size")
-    taken = rule(found.sales, found.options.size_factor, found.options.size).replace(" x ", " × ")
-    page.paragraph(
-        f"How many units all customers of a {unit(found)} could buy, those who buy nothing included: {taken}."
-        + (" Sales do not tell it, so this is an assumption." if found.at_sizes else "")
-    )
-    if not found.at_sizes:
-        return
-    sizes = sorted(found.at_sizes, key=lambda one: one.size)
-    columns = {
-        "market size": [one.label.replace(" x ", " × ") for one in sizes],
-        "mean units": [f"{one.size:,.0f}" for one in sizes],
-        "alpha": [number(one.alpha, "{:.3f}") for one in sizes],
-        "rho": [number(one.rho, "{:.3f}") for one in sizes],
-        "mean own elasticity": [number(one.own, "{:.3f}") for one in sizes],
-    }
-    if found.fit.fitted.rho is None:
-        del columns["rho"]
-    rows = list(zip(*columns.values(), strict=True))
-    page.table(list(columns), rows, "The same model at other market sizes", [one is found.at_sizes[0] for one in sizes])
-    owns = [one.own for one in found.at_sizes]
-    page.paragraph(
-        f"Over these sizes the mean own elasticity goes from {number(min(owns), '{:.2f}')} to "
-        f"{number(max(owns), '{:.2f}')}. What the size does decide is how many customers come from outside, rather "
-        "than from rivals, when a price falls."
-    )
+def _sizes(found: Calibration) -> Table:
+    """The same model at other market sizes, the one taken marked."""
+    nested = found.fit.fitted.rho is not None
+    columns = [Column("market size"), Column("mean units", "{:,.0f}"), Column("alpha", "{:.3f}")]
+    columns += [Column("rho", "{:.3f}")] * nested + [Column("mean own elasticity", "{:.3f}")]
+    rows = []
+    for one in sorted(found.at_sizes, key=lambda one: one.size):
+        cells: list[Cells] = [one.label.replace(" x ", " × "), one.size, one.alpha, *[one.rho] * nested, one.own]
+        rows.append(Row(cells, "judged" if one is found.at_sizes[0] else ""))
+    return Table("The same model at other market sizes", columns, rows)
 
 
-MOST_CARDS = 12
-HOLDS, FAILS = "✓ holds", "✗ fails"
+# ------------------------------------------------------------------------------------------------ as typed
 
 
-def cards_section(page: Page, found: Calibration) -> None:
-    """Own elasticity, price and margin of each seller."""
-    page.section("sellers-at-a-glance", "How strongly do customers react to prices?")
-    if len(found.sellers) <= MOST_CARDS:
-        cards = "".join(_card(found, seat) for seat in range(len(found.sellers)))
-        page.html(f'<div class="cards">{cards}</div>')
-    known = "shares" if found.fit.fitted.rho is None else "rho and shares"
-    source = "implied by the demand, see Sellers" if not _cost_known(found) else "see Sellers"
-    page.paragraph(
-        "Own elasticity: the change of a seller's units, in per cent, when its own price rises by one per cent, at mean "
-        f"prices and shares. Its interval takes alpha's standard error alone (delta method), {known} as known. "
-        f"Unit costs: {source}.",
-        "note",
-    )
+def options_words(options: CalibrationOptions) -> str:
+    """The options that differ from what is usual, as typed."""
+    usual = CalibrationOptions()
+    given = [words(value) for name, words in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)]
+    return " ".join(given) or "none: everything as it is by default"
 
 
-def _card(found: Calibration, seat: int) -> str:
-    value, low, high = own_elasticity(found, seat)
-    name, price = found.sellers[seat], float(found.price[seat])
-    cost = found.cost[name]
-    caption = f"own elasticity, 95 % interval {number(low, '{:.2f}')} to {number(high, '{:.2f}')}"
-    implied = "implied margin" if not _cost_known(found) else "margin"
-    sentence = (
-        f"Mean price {number(price, '{:,.2f}')}, unit cost {number(cost, '{:,.2f}')}, {implied} "
-        f"{number(1 - cost / price, '{:.0%}')}."
-    )
-    return (
-        f'<div class="card"><div class="who">{escape(name)}</div>'
-        f'<div class="figure">{escape(number(value, "{:.2f}"))}</div><div class="caption">{escape(caption)}</div>'
-        f"<p>{escape(spaced(sentence))}</p></div>"
-    )
-
-
-def _cost_known(found: Calibration) -> bool:
-    return found.sales.has("cost") or found.options.cost_share is not None
-
-
-def warnings_section(page: Page, found: Calibration) -> None:
-    """Every warning."""
-    if found.warnings:
-        page.section("warnings", "Warnings")
-        items = "".join(f"<li>{escape(_sentence(text))}</li>" for text in found.warnings)
-        page.html(f'<ul class="missing">{items}</ul>')
-
-
-def _sentence(text: str) -> str:
-    begun = f"{text[:1].upper()}{text[1:]}" if text.split(" ", 1)[0].isalpha() else text
-    return begun if begun.endswith("?") else f"{begun}."
-
-
-def checks_section(page: Page, found: Calibration, checked: Validation | None) -> None:
-    """The held-out weeks."""
-    page.section("checks", "Does the market sell what was sold?")
-    if checked is None:
-        page.paragraph(
-            "This is not known: the market was not checked on weeks that it was not fitted to. Calibrate again with "
-            "--validate before relying on it.",
-            "missing",
-        )
-        return
-    page.paragraph(verdict(checked), "" if checked.passed else "missing")
-    _checks(page, checked.checks, f"{counted(checked.rows, 'row')} held out, predicted by fits without them")
-    page.paragraph(how_held_out(), "note")
-    page.chart(weeks_chart(found, checked))
-    page.chart(scatter_chart(found, checked))
-    page.heading("The last fifth of the file")
-    page.paragraph(
-        "The same, with a market fitted to the first four fifths only. A failure here only warns: real markets drift, and "
-        "a market fitted to the past need not hold for what comes next."
-    )
-    _checks(page, checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth")
-
-
-def _checks(page: Page, checks: Sequence[Check], caption: str) -> None:
-    words = {"ok": HOLDS, "FAILS": FAILS}
-    rows = [[*(spaced(proper(cell)) for cell in row[:-1]), words[row[-1]]] for row in check_rows(checks)]
-    kinds = ["holds" if check.passed else "fails" for check in checks]
-    page.table(("check", "file", "market", "rule", "verdict"), rows, caption, text=(3, 4), kinds=kinds)
-
-
-def data_section(page: Page, found: Calibration, reading: Mapping[str, Any]) -> None:
-    """Where the numbers come from, terms and sources."""
-    page.section("data", "Data and method")
-    sales = found.sales
-    read = reading_words(reading)
-    page.definitions(
-        {
-            "file": str(sales.path),
-            "sha256": sales.sha256,
-            "rows": f"{len(sales.rows):,}, of which {found.fit.fitted.rows:,} take part in the regression",
-            "sellers": ", ".join(found.sellers),
-            "markets": "one" if len(sales.markets) == 1 else f"{len(sales.markets):,}: {_some(sales.markets)}",
-            "periods": span(sales),
-            "gaps": gaps_words(sales),
-            **({"read with": read} if read else {}),
-            "options": options_words(found.options),
-        }
-    )
-    page.heading("Terms")
-    page.definitions(terms(found))
-    page.heading("Sources")
-    page.html(f"<ul>{''.join(f'<li>{escape(source)}</li>' for source in SOURCES)}</ul>")
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def page(found: Calibration, checked: Validation | None, output: str, reading: Mapping[str, Any] | None = None) -> Page:
-    """The page: what was found, and whether the market sells what was sold.
-
-    Args:
-        checked: the held-out weeks, None where they were not asked for.
-        output: the configuration's name, which stands in the title.
-        reading: how the file was read, as on the command line: columns, where, periods.
-    """
-    made = Page(
-        f"{output}: a market from {found.sales.path.name}", lead(found, checked, reading or {}), command="calibrate"
-    )
-    cards_section(made, found)
-    warnings_section(made, found)
-    checks_section(made, found, checked)
-    demand_section(made, found)
-    elasticity_section(made, found)
-    sellers_section(made, found)
-    shocks_section(made, found)
-    size_section(made, found)
-    data_section(made, found, reading or {})
-    return made
+def reading_words(reading: Mapping[str, Any]) -> str:
+    """How the file was read, as typed: names of columns, rows and periods kept."""
+    columns, where = reading.get("columns") or {}, reading.get("where") or {}
+    parts = [f"--columns {','.join(f'{ours}={theirs}' for ours, theirs in columns.items())}"] if columns else []
+    parts += [f"--where {column}={value}" for column, value in where.items()]
+    if reading.get("periods"):
+        parts.append("--periods " + ":".join(bound or "" for bound in reading["periods"]))
+    return " ".join(parts)

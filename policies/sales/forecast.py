@@ -176,7 +176,7 @@ def _refuse_outputs(order: ForecastOrder) -> None:
 
 def _picture(result: Forecasts, path: Path) -> None:
     if path.suffix.lower() == ".html":
-        from policies.sales.forecast_view import write_page
+        from policies.sales.forecast_page import write_page
 
         write_page(result, path)
     else:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market.forecast.backtest import Backtest
-from market.simulation.render import COLOURS, DOTS_PER_INCH, FRAME, INK
+from market.simulation.render import COLOURS, INK
 from market.state import Floats
 from policies.common.files import write_file
+from policies.views.figures import dress_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,15 +88,10 @@ COLUMNS = 2
 
 def draw(result: Forecasts) -> Figure:
     """The panels, two beside one another; the figure belongs to no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = panels_of(result)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    size = (5.5 * columns if columns > 1 else 9.0, 2.8 * rows + 0.8)
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.5 * columns if columns > 1 else 9.0, 2.8 * rows + 0.8)
     every = figure.subplots(rows, columns, squeeze=False).flatten()
     for k, (axes, panel) in enumerate(zip(every, panels, strict=False)):
         _draw(axes, panel, COLOURS[k % HUES])
@@ -116,15 +112,11 @@ def _draw(axes: Axes, panel: Panel, colour: str) -> None:
     else:
         axes.vlines(ahead, forecast.low, forecast.high, color=colour, alpha=0.3, linewidth=6)
     axes.plot(ahead, forecast.mean, color=colour, linewidth=2, marker="o", markersize=3)
-    axes.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", color=INK)
+    dress_axes(axes, panel.title, size=10.5)
+    axes.tick_params(labelsize=9)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter("{x:,.0f}" if max(panel.units.max(), forecast.high.max()) >= 10 else "{x:g}")
     _plain_dates(axes, panel)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK, labelsize=9)
 
 
 def _dot(mean: Floats) -> str:

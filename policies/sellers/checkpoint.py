@@ -20,7 +20,8 @@ from pydantic import Field
 from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
-from market.spec.models import MarketSpec, Model, parse_model
+from market.spec.loading import parse_model
+from market.spec.models import MarketSpec, Model
 from policies.common.files import write_file
 from policies.networks.architecture import Architecture, build
 from policies.sellers.lens import ObservationAdapter

@@ -15,7 +15,8 @@ from market.calibration.logit import Coefficient, Estimate, elasticities, implie
 from market.calibration.market_size import market_sizes
 from market.calibration.shocks import Shocks, fit_promotions, fit_shocks
 from market.calibration.validation import log_log
-from market.demand.equilibrium import Logit, nash_prices
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit
 from market.spec.models import MarketSpec
 
 NAMES = ["a", "b", "c"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from market.errors import UserError
-from market.spec.models import read_yaml
+from market.spec.loading import read_yaml
 from policies.config.run import parse_run, read_config, set_value
 from tests.helpers.small_run import DUOPOLY
 

@@ -12,20 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.demand.equilibrium import (
-    Logit,
-    calendar,
-    diversion_ratios,
-    elasticities,
     equilibrium_prices,
     monopoly_prices,
     nash_prices,
     nash_profits,
-    profits,
     reward_scales,
-    share_jacobian,
-    shares,
     solve_qualities,
 )
+from market.demand.logit import Logit, diversion_ratios, elasticities, profits, share_jacobian, shares
+from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.best_response import best_response

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.demand.equilibrium import (
-    Logit,
-    monopoly_prices,
-    nash_prices,
-    nash_profits,
-    profits,
-    reward_scales,
-    shares,
-)
+from market.demand.equilibrium import monopoly_prices, nash_prices, nash_profits, reward_scales
+from market.demand.logit import Logit, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.demand_law import ample_level, demand_law

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import Logit, nash_prices, prices_of, shares
+from market.demand.equilibrium import nash_prices, prices_of
+from market.demand.logit import Logit, shares
 from market.spec.models import MarketSpec
 from market.theory.demand_law import MOST_POINTS, demand_law, normal_points
 

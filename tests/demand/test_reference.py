@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.demand.equilibrium import Logit, nash_prices, profits
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
@@ -25,8 +26,8 @@ from market.theory.upper_bound import hindsight_profit
 from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import RunSellers
 from policies.explain.importance import groups
-from policies.explain.policy_map import typical_situation
-from policies.explain.states import views, watch
+from policies.explain.policy_map import typical_state
+from policies.explain.states import greedy_rollout, views
 from policies.report.sections import market_words
 from policies.sellers.lens import ObservationAdapter
 from policies.sellers.rules.compose import parse_rules
@@ -195,11 +196,11 @@ def test_what_policies_are_asked_is_what_they_saw() -> None:
     """Situations hold the reference price: put before a seller again, they show the same observation."""
     spec = story(1).spec
     sellers = [build("random+base_stock(level=6)", spec, k) for k in range(3)]
-    met = watch(spec, sellers, episodes=3).situations
+    met = greedy_rollout(spec, sellers, episodes=3).states
     batch = MarketBatch(spec, 3, 0)
     batch.reset()
     assert np.ptp(met.reference) > 0
-    assert typical_situation(met).reference.shape == (1, 3)
+    assert typical_state(met).reference.shape == (1, 3)
     (view,) = [view.observation.copy() for _, view in views(spec, met, 1)]
     k = [f.name for f in batch.features].index("own_reference")
     assert view[:, k] == pytest.approx(met.reference[:, 1] - 2, abs=1e-6)

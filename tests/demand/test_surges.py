@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from market.demand.equilibrium import Logit, calendar
+from market.demand.logit import Logit
+from market.demand.script import calendar
 from market.errors import UserError
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec

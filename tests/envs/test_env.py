@@ -16,7 +16,8 @@ from market.envs.parallel import FIELDS, BazaarParallelEnv, env, parallel_env
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
-from market.spec.models import MarketSpec, read_yaml
+from market.spec.loading import read_yaml
+from market.spec.models import MarketSpec
 from market.state import LEDGER_UNITS
 from tests.helpers.checks import check_full_horizon
 

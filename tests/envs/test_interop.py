@@ -11,12 +11,14 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from market.demand.equilibrium import Logit, nash_prices
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit
 from market.envs.vector import SeatEnv, SeatVectorEnv, nash_and_base_stock, vector_env
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
-from market.spec.models import MarketSpec, read_yaml
+from market.spec.loading import read_yaml
+from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import newsvendor_level
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from market.demand.equilibrium import Logit, profits, reward_scales
+from market.demand.equilibrium import reward_scales
+from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec

@@ -1,4 +1,4 @@
-"""Policy maps: situations are put before a seller exactly as it meets them, and maps of known rules are what they must be."""
+"""Policy maps: states are put before a seller exactly as it meets them, and maps of known rules are what they must be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.explain import states as situations
+from policies.explain import states
 from policies.explain.policy_map import (
     OWN,
     POSITION,
@@ -27,7 +27,7 @@ from policies.explain.policy_map import (
     policy_map,
     training_maps,
 )
-from policies.explain.states import Rollout, ask, level_wanted, typical, views, watch
+from policies.explain.states import Rollout, ask, greedy_rollout, level_wanted, typical, views
 from policies.networks.architecture import Architecture, build
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, Seller, View
@@ -74,10 +74,10 @@ def fixed(spec: MarketSpec, *rules: str) -> list[Seller]:
 
 def duopoly(*rules: str) -> Rollout:
     spec = MarketSpec.parse(DUOPOLY)
-    return watch(spec, fixed(spec, *rules), episodes=8, seed=3, warm_up=2)
+    return greedy_rollout(spec, fixed(spec, *rules), episodes=8, seed=3, warm_up=2)
 
 
-# ------------------------------------------------------------------------------------------------ situations
+# ------------------------------------------------------------------------------------------------ states
 
 
 class Recorder:
@@ -100,10 +100,10 @@ def test_sellers_are_put_before_exactly_what_they_met(plain: dict[str, Any]) -> 
     """Every part of the view, to the bit, but the random bits of rules that randomise."""
     spec = MarketSpec.parse(plain)
     recorders = [Recorder(network_seller(spec, seat, seat)) for seat in range(len(spec.sellers))]
-    watched = watch(spec, recorders, episodes=6, seed=5)
-    assert len(np.unique(watched.price[:, 0])) > min(20, len(watched.price) / 12)
+    rollout = greedy_rollout(spec, recorders, episodes=6, seed=5)
+    assert len(np.unique(rollout.price[:, 0])) > min(20, len(rollout.price) / 12)
     for seat, recorder in enumerate(recorders):
-        ((_, staged),) = views(spec, watched.situations, seat)
+        ((_, staged),) = views(spec, rollout.states, seat)
         for name in (f.name for f in fields(View) if f.name != "noise"):
             met = [getattr(view, name) for view in recorder.seen]
             if met[0] is None:
@@ -117,46 +117,46 @@ def test_asked_again_a_network_decides_as_it_did(plain: dict[str, Any]) -> None:
     """Up to the rounding of float32, which depends on how many rows a matrix product has."""
     spec = MarketSpec.parse(plain)
     sellers = [network_seller(spec, seat, seat) for seat in range(len(spec.sellers))]
-    watched = watch(spec, sellers, episodes=6, seed=5)
+    rollout = greedy_rollout(spec, sellers, episodes=6, seed=5)
     for seat, seller in enumerate(sellers):
-        price, order = ask(spec, seller, watched.situations, seat, watched.memories[seat])
-        assert np.allclose(price, watched.price[:, seat], rtol=1e-6)
+        price, order = ask(spec, seller, rollout.states, seat, rollout.memories[seat])
+        assert np.allclose(price, rollout.price[:, seat], rtol=1e-6)
         # Made to order, the ledger books what was sold as ordered.
-        assert np.array_equal(order, watched.order[:, seat] if spec.stocked else 0 * order)
+        assert np.array_equal(order, rollout.order[:, seat] if spec.stocked else 0 * order)
 
 
 def test_rules_with_a_memory_are_asked_with_the_memory_of_then() -> None:
-    watched = duopoly("nash+forecast", "undercut(step=0.1)+forecast")
-    assert watched.memories[0]
-    spec = watched.spec
+    rollout = duopoly("nash+forecast", "undercut(step=0.1)+forecast")
+    assert rollout.memories[0]
+    spec = rollout.spec
     for seat, seller in enumerate(fixed(spec, "nash+forecast", "undercut(step=0.1)+forecast")):
-        price, order = ask(spec, seller, watched.situations, seat, watched.memories[seat])
-        assert np.array_equal(price, watched.price[:, seat]) and np.array_equal(order, watched.order[:, seat])
+        price, order = ask(spec, seller, rollout.states, seat, rollout.memories[seat])
+        assert np.array_equal(price, rollout.price[:, seat]) and np.array_equal(order, rollout.order[:, seat])
 
 
 def test_situations_in_small_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = MarketSpec.parse(RICH)
     sellers = fixed(spec, *["undercut(step=0.1)+base_stock(level=15)"] * 3)
-    watched = watch(spec, sellers, episodes=4)
-    whole = ask(spec, sellers[1], watched.situations, 1, {})
+    rollout = greedy_rollout(spec, sellers, episodes=4)
+    whole = ask(spec, sellers[1], rollout.states, 1, {})
     assert np.ptp(whole[0]) > 0 < np.ptp(whole[1])
-    monkeypatch.setattr(situations, "CELLS", 5 * spec.horizon)
-    assert len(list(views(spec, watched.situations, 1))) == -(-len(watched.situations) // 5)
-    assert np.array_equal(whole, ask(spec, sellers[1], watched.situations, 1, {}))
+    monkeypatch.setattr(states, "CELLS", 5 * spec.horizon)
+    assert len(list(views(spec, rollout.states, 1))) == -(-len(rollout.states) // 5)
+    assert np.array_equal(whole, ask(spec, sellers[1], rollout.states, 1, {}))
 
 
 def test_warm_up_is_left_out_and_long_episodes_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = MarketSpec.parse(DUOPOLY)
     sellers = fixed(spec, "nash", "nash")
-    assert set(watch(spec, sellers, episodes=2, warm_up=7).situations.period) == set(range(7, 20))
-    monkeypatch.setattr(situations, "KEPT_PERIODS", 4)
-    assert sorted(set(watch(spec, sellers, episodes=2, warm_up=7).situations.period)) == [7, 11, 15, 19]
+    assert set(greedy_rollout(spec, sellers, episodes=2, warm_up=7).states.period) == set(range(7, 20))
+    monkeypatch.setattr(states, "KEPT_PERIODS", 4)
+    assert sorted(set(greedy_rollout(spec, sellers, episodes=2, warm_up=7).states.period)) == [7, 11, 15, 19]
 
 
 def test_a_learned_sellers_level_is_known_where_it_orders_nothing() -> None:
     spec = MarketSpec.parse(MONOPOLY)
     seller = network_seller(spec, 0)
-    met = watch(spec, [seller], episodes=2).situations
+    met = greedy_rollout(spec, [seller], episodes=2).states
     full = replace(met, on_hand=met.on_hand + 60.0)
     ((_, view),) = views(spec, full, 0)
     level = level_wanted(seller, view, {})
@@ -175,8 +175,8 @@ def test_typical_is_a_value_that_was_met() -> None:
 
 
 def test_a_base_stock_rule_orders_up_to_its_level_and_nothing_above_it() -> None:
-    watched = duopoly("constant(price=2.5)+base_stock(level=15)", "constant(price=2)+base_stock(level=15)")
-    found = policy_map("left", fixed(watched.spec, "constant(price=2.5)+base_stock(level=15)", "nash")[0], watched, 0)
+    rollout = duopoly("constant(price=2.5)+base_stock(level=15)", "constant(price=2)+base_stock(level=15)")
+    found = policy_map("left", fixed(rollout.spec, "constant(price=2.5)+base_stock(level=15)", "nash")[0], rollout, 0)
     assert found.up is not None and (found.across.name, found.up.name) == (POSITION, RIVAL)
     assert (found.price == 2.5).all() and found.price.shape == (len(found.up.values), len(found.across.values))
     below = found.across.values < 15
@@ -191,7 +191,7 @@ def test_an_undercutting_rule_follows_the_lowest_rival_price() -> None:
     spec = MarketSpec.parse(plain)
     rules = "undercut(step=0.1)+base_stock", "constant(price=2.2)+base_stock", "constant(price=1.9)+base_stock"
     sellers = fixed(spec, *rules)
-    found = policy_map("a", sellers[0], watch(spec, sellers, episodes=4), 0)
+    found = policy_map("a", sellers[0], greedy_rollout(spec, sellers, episodes=4), 0)
     assert found.up is not None
     lowest = np.maximum(found.up.values - 0.1, spec.sellers[0].prices[0])
     assert np.ptp(found.up.values) > 0.3 and found.up.values[0] < 1.9 and found.up.values[-1] > 1.9
@@ -202,7 +202,7 @@ def test_an_undercutting_rule_follows_the_lowest_rival_price() -> None:
 def test_made_to_order_the_map_is_over_prices() -> None:
     spec = MarketSpec.parse(MADE)
     sellers = fixed(spec, "undercut(step=0.1)", "constant(price=2)")
-    found = policy_map("a", sellers[0], watch(spec, sellers, episodes=2), 0)
+    found = policy_map("a", sellers[0], greedy_rollout(spec, sellers, episodes=2), 0)
     assert found.up is not None and (found.across.name, found.up.name) == (RIVAL, OWN) and found.level is None
     assert np.allclose(found.price, np.maximum(found.across.values - 0.1, 1.0)[None, :])
 
@@ -210,22 +210,22 @@ def test_made_to_order_the_map_is_over_prices() -> None:
 def test_alone_the_map_is_over_stock_and_own_price() -> None:
     spec = MarketSpec.parse(MONOPOLY)
     seller = network_seller(spec, 0)
-    found = policy_map("shop", seller, watch(spec, [seller], episodes=4), 0)
+    found = policy_map("shop", seller, greedy_rollout(spec, [seller], episodes=4), 0)
     assert found.up is not None and (found.across.name, found.up.name) == (POSITION, OWN)
     assert np.ptp(found.price, axis=1).max() > 0 and np.ptp(found.price, axis=0).max() > 0
 
 
 def test_hidden_rival_prices_are_no_axis() -> None:
     spec = MarketSpec.parse(DUOPOLY | {"visibility": {"rivals_prices": "hidden"}})
-    watched = watch(spec, fixed(spec, "nash", "nash"), episodes=2)
-    across, up = axes(watched, 0)
+    rollout = greedy_rollout(spec, fixed(spec, "nash", "nash"), episodes=2)
+    across, up = axes(rollout, 0)
     assert up is not None and (across.name, up.name) == (POSITION, OWN)
 
 
 def test_two_policies_share_one_grid() -> None:
-    watched = duopoly("nash+base_stock", "nash+base_stock")
-    one = policy_map("network", network_seller(watched.spec, 0), watched, 0)
-    other = policy_map("rule", fixed(watched.spec, "nash+base_stock", "nash")[0], watched, 0)
+    rollout = duopoly("nash+base_stock", "nash+base_stock")
+    one = policy_map("network", network_seller(rollout.spec, 0), rollout, 0)
+    other = policy_map("rule", fixed(rollout.spec, "nash+base_stock", "nash")[0], rollout, 0)
     assert one.up is not None and other.up is not None
     assert np.array_equal(one.across.values, other.across.values) and np.array_equal(one.up.values, other.up.values)
 
@@ -233,7 +233,7 @@ def test_two_policies_share_one_grid() -> None:
 def test_a_map_repeats_to_the_bit() -> None:
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, seat) for seat in range(3)]
-    one, other = (policy_map("a", sellers[0], watch(spec, sellers, episodes=4, seed=2), 0) for _ in range(2))
+    one, other = (policy_map("a", sellers[0], greedy_rollout(spec, sellers, episodes=4, seed=2), 0) for _ in range(2))
     assert np.array_equal(one.price, other.price) and np.array_equal(one.met, other.met)
     assert one.level is not None and other.level is not None and np.array_equal(one.level, other.level, equal_nan=True)
 
@@ -244,9 +244,9 @@ def test_what_a_map_shows_the_seller(seat: int, columns: int, rows: int, seed: i
     """On every cell the position and the lowest rival price are those of the axes, in whole units, stock never negative."""
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, k, seed + k) for k in range(3)]
-    watched = watch(spec, sellers, episodes=2, seed=seed)
+    rollout = greedy_rollout(spec, sellers, episodes=2, seed=seed)
     recorder = Recorder()
-    found = policy_map("x", recorder, watched, seat, columns, rows)
+    found = policy_map("x", recorder, rollout, seat, columns, rows)
     (view,) = recorder.seen
     assert found.up is not None and view.rivals_price is not None
     across, up = (part.ravel() for part in np.meshgrid(found.across.values, found.up.values))

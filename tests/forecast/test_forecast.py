@@ -39,7 +39,8 @@ from policies.cli.main import main
 from policies.config.orders import ForecastOrder
 from policies.sales.forecast import Forecasts, as_data, forecasts
 from policies.sales.forecast_charts import draw
-from policies.sales.forecast_view import page, print_forecasts, unknown, verdict, write_page
+from policies.sales.forecast_page import page, write_page
+from policies.sales.forecast_view import print_forecasts, unknown, verdict
 from tests.helpers.browser import browser, visit
 
 pytest.importorskip("statsforecast")

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from market.demand.equilibrium import prices_of
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
+from market.state import Floats
 
 EVERYBODY_BUYS = {"outside": "none", "price_sensitivity": 1.0}
 
@@ -47,3 +49,10 @@ def play(batch: MarketBatch, price: Any = 2.0, order: Any = 0.0) -> Any:
     shape = batch.state.price.shape
     decisions = (np.broadcast_to(np.asarray(x, np.float64), shape) for x in (price, order))
     return batch.step(*decisions).copy()
+
+
+def prices_against_nash(spec: MarketSpec, seat: int, price: float) -> Floats:
+    """Posted prices (N,): ``price`` in ``seat``, Bertrand-Nash prices elsewhere."""
+    posted = prices_of(spec).copy()
+    posted[seat] = price
+    return posted

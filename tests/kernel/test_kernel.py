@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 from scipy import stats
 
-from market import kernel
+from market.kernel import randomness
+from market.state import LEDGER, MARKET, SELLER
 from tests.helpers.markets import EVERYBODY_BUYS, begun, customers_come, play, serve_in_stages
 
 LEVEL = 0.001  # of significance of every statistical test; the seeds are fixed
@@ -221,32 +224,32 @@ def _fill(draw, random, out, a, b, c):
 
 @numba.njit
 def _poisson(random, m, a, b, c):
-    return kernel.poisson(random, m, a)
+    return randomness.poisson(random, m, a)
 
 
 @numba.njit
 def _binomial(random, m, a, b, c):
-    return kernel.binomial(random, m, a, b)
+    return randomness.binomial(random, m, a, b)
 
 
 @numba.njit
 def _hypergeometric(random, m, a, b, c):
-    return kernel.hypergeometric(random, m, a, b, c)
+    return randomness.hypergeometric(random, m, a, b, c)
 
 
 @numba.njit
 def _normal(random, m, a, b, c):
-    return kernel.normal(random, m)
+    return randomness.normal(random, m)
 
 
 @numba.njit
 def _gamma(random, m, a, b, c):
-    return kernel.gamma(random, m, a)
+    return randomness.gamma(random, m, a)
 
 
 @numba.njit
 def _beta(random, m, a, b, c):
-    return kernel.beta(random, m, a, b)
+    return randomness.beta(random, m, a, b)
 
 
 def draws(sampler, *parameters: float, size: int = 40_000) -> np.ndarray:
@@ -313,17 +316,33 @@ def test_beta(a: float, b: float) -> None:
 
 
 def test_uniform_numbers_lie_strictly_inside_0_and_1() -> None:
-    assert kernel.unit(np.uint64(2**64 - 1)) < 1 and kernel.unit(np.uint64(0)) == 0
+    assert randomness.unit(np.uint64(2**64 - 1)) < 1 and randomness.unit(np.uint64(0)) == 0
     values = draws(_uniform)
     assert values.min() > 0 and values.max() < 1 and stats.kstest(values, "uniform").pvalue > LEVEL
 
 
 @numba.njit
 def _uniform(random, m, a, b, c):
-    return kernel.uniform(random, m)
+    return randomness.uniform(random, m)
 
 
 def test_streams_differ_in_every_part_of_their_key() -> None:
     parts = [(s, e, t, p) for s in (0, 1, 7) for e in range(20) for t in range(50) for p in (1, 2)]
-    keys = {kernel.key(np.uint64(s), e, t, np.uint64(p)) for s, e, t, p in parts}
+    keys = {randomness.key(np.uint64(s), e, t, np.uint64(p)) for s, e, t, p in parts}
     assert len(keys) == len(parts)
+
+
+# ------------------------------------------------------------------------------------ records
+
+
+def test_records_are_aligned_and_a_market_saved_without_goes_on_to_the_bit(tmp_path: Path) -> None:
+    """numpy files do not keep alignment: what they hold is what was saved before records had it."""
+    assert all(record.isalignedstruct for record in (MARKET, SELLER, LEDGER))
+    batch, other = (begun({"stock": 5}, {"xi": 0.3}, seed=3) for _ in range(2))
+    play(batch, price=1.5, order=9)
+    np.savez(tmp_path / "saved.npz", **batch.save())
+    with np.load(tmp_path / "saved.npz") as saved:
+        assert not saved["ledger"].dtype.isalignedstruct and saved["ledger"].dtype == LEDGER
+        other.load(saved)
+    assert other.ledger.tobytes() == batch.ledger.tobytes() and other.ledger.dtype.isalignedstruct
+    assert play(other, order=4).tobytes() == play(batch, order=4).tobytes()

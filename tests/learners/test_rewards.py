@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec

@@ -11,7 +11,8 @@ import pytest
 from market.errors import UserError
 from market.metrics import summary as metrics
 from market.simulation.batch import MarketBatch
-from market.spec.models import MarketSpec, read_yaml
+from market.spec.loading import read_yaml
+from market.spec.models import MarketSpec
 from market.state import LEDGER
 
 CONFIGS = Path(__file__).parents[2] / "configs"

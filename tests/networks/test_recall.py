@@ -20,7 +20,7 @@ from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from policies.explain.importance import MEMORY, importances
 from policies.explain.policy_map import draw_policy_map, policy_map
-from policies.explain.states import typical_memory, watch
+from policies.explain.states import greedy_rollout, typical_memory
 from policies.learners.registry import BUILDERS, build_learner
 from policies.networks.architecture import Architecture, build, decide, empty_memory, greedy
 from policies.networks.encoders import Frames, RecurrentCell, restarted
@@ -221,14 +221,14 @@ def test_a_seller_with_a_memory_is_saved_and_read(memory: dict[str, Any], tmp_pa
 def test_maps_and_importances_tell_that_it_remembers(memory: dict[str, Any]) -> None:
     spec = market()
     sellers = [seller(spec, **memory), seller(spec, 1, seed=1)]
-    watched = watch(spec, sellers, episodes=8)
-    found = {one.group: one for one in importances(spec, sellers[0], watched.situations, 0, watched.memories[0])}
+    rollout = greedy_rollout(spec, sellers, episodes=8)
+    found = {one.group: one for one in importances(spec, sellers[0], rollout.states, 0, rollout.memories[0])}
     assert found[MEMORY].price > 1e-3
-    chart = policy_map("mine", sellers[0], watched, 0, 3, 3)
+    chart = policy_map("mine", sellers[0], rollout, 0, 3, 3)
     assert "typical one" in chart.memory and "typical one" in draw_policy_map(chart)._suptitle.get_text()  # type: ignore[attr-defined]
-    stranger = policy_map("other", sellers[1], watched, 0, 3, 3)
+    stranger = policy_map("other", sellers[1], rollout, 0, 3, 3)
     assert stranger.memory == ""
-    with_other = policy_map("mine", seller(spec, cell="gru"), replace(watched, memories=({}, {})), 0, 3, 3)
+    with_other = policy_map("mine", seller(spec, cell="gru"), replace(rollout, memories=({}, {})), 0, 3, 3)
     assert with_other.memory == "as in the first period of an episode"
 
 

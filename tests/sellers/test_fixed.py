@@ -14,17 +14,19 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtri
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.theory.newsvendor import mean_demand, newsvendor_level, prices_against_nash
+from market.theory.newsvendor import mean_demand, newsvendor_level
 from policies.sellers.protocol import View, reset_rows
 from policies.sellers.rollout import play, rounds
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import PRICING, Undercut
 from policies.sellers.rules.replenishment import REPLENISHMENT, BaseStock
+from tests.helpers.markets import prices_against_nash
 
 SELLER: dict[str, Any] = {
     "quality": 4.0,

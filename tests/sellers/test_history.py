@@ -23,7 +23,7 @@ from policies.evaluation.line_ups import LineUps
 from policies.evaluation.profit_gain import ProfitGain
 from policies.evaluation.scenarios import REPLAYED, shifts
 from policies.explain.features import natural_features
-from policies.explain.states import views, watch
+from policies.explain.states import greedy_rollout, views
 from policies.report.sections import market_words
 from policies.sellers.protocol import look
 from policies.sellers.rollout import play
@@ -140,7 +140,7 @@ def test_a_rival_that_leaves_leaves_every_location() -> None:
 def test_what_sellers_met_is_shown_to_them_again(tmp_path: Path) -> None:
     places = [{"name": name, "size": 1.0 + k, "quality": [2.0, 2.0]} for k, name in enumerate("xyz")]
     spec = replayed(written(tmp_path), locations=places, season=[0.0, 0.1])
-    met = watch(spec, lined_up(spec, "history", "history"), episodes=20).situations
+    met = greedy_rollout(spec, lined_up(spec, "history", "history"), episodes=20).states
     shown = np.concatenate([view.recorded for _, view in views(spec, met, 0)])
     np.testing.assert_array_equal(shown, replay(spec).price[met.place, met.period, 0])
     sizes = {feature.name: feature.values for feature in natural_features(spec, met, 0)}

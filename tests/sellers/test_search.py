@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import Logit, nash_prices
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec

@@ -18,8 +18,8 @@ from market.simulation.observation import feature_list, forecast_windows, known_
 from market.spec.models import MarketSpec
 from policies.explain.features import natural_features
 from policies.explain.importance import groups
-from policies.explain.policy_map import typical_situation
-from policies.explain.states import views, watch
+from policies.explain.policy_map import typical_state
+from policies.explain.states import greedy_rollout, views
 from policies.sellers.lens import ObservationAdapter
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.replenishment import Forecast
@@ -229,13 +229,13 @@ def test_it_changes_nothing_but_what_is_seen() -> None:
 
 def test_what_policies_are_asked_is_what_they_saw() -> None:
     spec = story(1).spec
-    met = watch(spec, [build("random+base_stock(level=6)", spec, k) for k in range(3)], episodes=3).situations
+    met = greedy_rollout(spec, [build("random+base_stock(level=6)", spec, k) for k in range(3)], episodes=3).states
     (view,) = [view.observation.copy() for _, view in views(spec, met, 2)]
     k = [f.name for f in feature_list(spec)].index("own_demand_forecast")
     (told,) = (f for f in natural_features(spec, met, 2) if f.name.startswith("forecast of demand"))
     assert np.ptp(told.values) > 0
     assert view[:, k] * spec.sellers[2].order_up_to[1] == pytest.approx(told.values, rel=1e-5)
-    assert typical_situation(met).smoothed.shape == (1, 3)
+    assert typical_state(met).smoothed.shape == (1, 3)
 
 
 def test_it_is_a_group_of_its_own_and_neutral_where_it_is_not_shown() -> None:

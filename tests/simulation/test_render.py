@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from market.envs.parallel import parallel_env
 from market.simulation.render import ansi, draw_episode, rgb_array
-from market.spec.models import MarketSpec, read_yaml
+from market.spec.loading import read_yaml
+from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS, Floats
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices, profits, shares, solve_qualities
+from market.demand.equilibrium import monopoly_prices, nash_prices, solve_qualities
+from market.demand.logit import Logit, profits, shares
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec

@@ -13,7 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from market.errors import UserError
-from market.spec.models import MarketSpec, read_yaml
+from market.spec.loading import read_yaml
+from market.spec.models import MarketSpec
 from tests.helpers.markets import a_market
 
 FULL = a_market(

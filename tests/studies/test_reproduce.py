@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from market.theory.newsvendor import Logit, best_response, nash_prices
+from market.theory.best_response import best_response
 from market.theory.price_game import PriceGame
 from policies.config.orders import ReproduceOrder
 from policies.config.run import read_config

@@ -255,7 +255,8 @@ def test_states_count_the_last_sellers_price_fastest() -> None:
 
 
 def test_nash_prices_gain_nothing_and_joint_prices_everything() -> None:
-    from market.theory.newsvendor import Logit, monopoly_prices, nash_prices
+    from market.demand.equilibrium import monopoly_prices, nash_prices
+    from market.demand.logit import Logit
 
     logit = Logit.of(TWO)
     low, high = nash_prices(logit)[0], monopoly_prices(logit)[0]

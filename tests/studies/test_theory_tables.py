@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from market.demand.equilibrium import Logit, elasticities, monopoly_prices, nash_prices, profits, shares
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit, elasticities, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import solve

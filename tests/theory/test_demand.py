@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import nbinom, norm, poisson
 
-from market.demand.equilibrium import Logit, shares
+from market.demand.logit import Logit, shares
 from market.spec.models import MarketSpec
 from market.theory.demand_law import DemandLaw, ample_level, demand_law
 from policies.sellers.rollout import play

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from market.demand.equilibrium import Logit, nash_prices, profits
+from market.demand.equilibrium import nash_prices
+from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.mdp import StockStates

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from market.demand.equilibrium import Logit, nash_prices, shares
+from market.demand.logit import Logit, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import (
     demand_quantile,
     mean_demand,
     newsvendor_level,
-    prices_against_nash,
     profit_gain,
     seat_profit_gain,
     service_level,
@@ -70,12 +69,6 @@ def test_newsvendor_level_is_the_quantile_over_lead_time_and_one_period() -> Non
         ratio = (3.0 - 2.0 + 0.5) / (3.0 - 2.0 + 0.5 + 0.25)
         assert newsvendor_level(spec, 0, PRICE) == poisson.ppf(ratio, rate(spec) * (lead + 1))
     assert newsvendor_level(market(), 0, [2.0, 2.5]) == 0.0
-
-
-def test_prices_against_nash_replace_one_seat_only() -> None:
-    spec = market()
-    nash, posted = nash_prices(Logit.of(spec)), prices_against_nash(spec, 1, 7.0)
-    assert posted[0] == nash[0] and posted[1] == 7.0 and nash[1] != 7.0
 
 
 def test_baskets_multiply_the_level() -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import SerializeAsAny
 
 from market.errors import UserError
-from market.spec.models import MarketSpec, Model, parse_model
+from market.spec.loading import parse_model
+from market.spec.models import MarketSpec, Model
 from market.state import Floats
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat, place

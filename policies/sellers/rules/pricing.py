@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from market.demand.equilibrium import Logit
+from market.demand.logit import Logit
 from market.demand.script import recorded_prices
 from market.errors import UserError
 from market.spec.models import Model, NonNegative, Positive

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from market.errors import UserError
-from market.spec.models import parse_model
+from market.spec.loading import parse_model
 from market.theory.price_game import Ints, PriceGame
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json

@@ -14,11 +14,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.demand.equilibrium import Logit, monopoly_prices, nash_prices
-from market.simulation.render import COLOURS, DOTS_PER_INCH, FRAME, INK
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit
+from market.simulation.render import COLOURS, FRAME, INK
 from market.state import Floats
 from market.theory.price_game import PriceGame
 from policies.studies.calvano.findings import Finding, one_period_equilibria, path_figures
+from policies.views.figures import dress_axes, legend_above, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,14 +169,9 @@ def draw_impulse(findings: Sequence[Finding], game: PriceGame) -> Figure:
     Returns:
         A figure that belongs to no window.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(COLUMNS, len(findings))
     rows = -(-len(findings) // columns)
-    size = (5.5 * columns, 3.4 * rows + 0.8)
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.5 * columns, 3.4 * rows + 0.8)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, finding in zip(panels, findings, strict=False):
         _draw(axes, finding, game)
@@ -185,10 +182,8 @@ def draw_impulse(findings: Sequence[Finding], game: PriceGame) -> Figure:
     for axes in panels[max(0, len(findings) - columns) : len(findings)]:
         axes.set_xlabel(f"{game.spec.period} (0: before the deviation)", color=INK)
         axes.tick_params(labelbottom=True)
-    handles, names = panels[0].get_legend_handles_labels()
-    title = f"{game.spec.name}: one seller leaves its strategy in {game.spec.period} 1 for its static best response (bands: 95 %)"
-    legend = figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, title=title)
-    legend.get_title().set(color=INK, fontweight="bold")
+    left = f"one seller leaves its strategy in {game.spec.period} 1 for its static best response (bands: 95 %)"
+    legend_above(figure, panels[0], f"{game.spec.name}: {left}")
     return figure
 
 
@@ -201,12 +196,7 @@ def _draw(axes: Axes, finding: Finding, game: PriceGame) -> None:
     for k, (name, path) in enumerate((("deviator", impulse.deviator), ("rivals", impulse.rivals))):
         _line(axes, path, COLOURS[k], name, "o" if k == 0 else "s")
     unit = f"{finding.sessions} {finding.subject.unit}" + ("s" if finding.sessions > 1 else " only")
-    axes.set_title(f"{finding.subject.name}, {unit}", loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK)
+    dress_axes(axes, f"{finding.subject.name}, {unit}")
 
 
 def _line(axes: Axes, path: Floats, colour: str, name: str, marker: str) -> None:

@@ -9,9 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from market.simulation.render import COLOURS, DASHES, FRAME, INK
+from market.simulation.render import COLOURS, DASHES, FRAME
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.views.figures import dress_axes, legend_above, new_figure
 from policies.views.table import fitting
 
 if TYPE_CHECKING:
@@ -125,24 +126,19 @@ def _move(mean: float, half: float, beyond: bool, most: str = "") -> str:
 
 def draw_response(spec: MarketSpec, response: DeviationResponse) -> Figure:
     """Price paths (% of undeviated) and the deviator's profit with 95 % bands; belongs to no window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), dpi=100, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     for k, name in enumerate(response.names):
         label = f"{name} (deviates)" if k == response.seat else name
         _path(left, k, 100 * response.mean["relative"][:, k], 100 * response.half["relative"][:, k], label)
         _path(right, k, response.mean["profit"][:, k], response.half["profit"][:, k], label)
-    _dress(left, "Price change", "% of the undeviated price", spec)
-    _dress(right, "Profit change", f"money a {spec.period}", spec)
-    handles, names = left.get_legend_handles_labels()
-    what = f"{response.names[response.seat]} plays {response.rule} for one {spec.period} (mean, 95 % band)"
-    legend = figure.legend(
-        handles, names, loc="outside upper center", ncols=min(len(names), 5), frameon=False, title=what
-    )
-    legend.get_title().set(color=INK, fontweight="bold")
+    after = f"{spec.period}s after the deviation"
+    dress_axes(left, "Price change", after, "% of the undeviated price")
+    dress_axes(right, "Profit change", after, f"money a {spec.period}")
+    for axes in (left, right):
+        axes.axhline(0, color=FRAME, linewidth=0.8, zorder=0)
+    seller = response.names[response.seat]
+    legend_above(figure, left, f"{seller} plays {response.rule} for one {spec.period} (mean, 95 % band)")
     return figure
 
 
@@ -152,14 +148,3 @@ def _path(axes: Axes, k: int, mean: Floats, half: Floats, label: str) -> None:
     style = DASHES[k // len(COLOURS) % len(DASHES)]
     axes.plot(time, path, color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.6, label=label)
     axes.fill_between(time, path - band, path + band, color=colour, alpha=0.18, linewidth=0)
-
-
-def _dress(axes: Axes, title: str, unit: str, spec: MarketSpec) -> None:
-    axes.axhline(0, color=FRAME, linewidth=0.8, zorder=0)
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_ylabel(unit, color=INK)
-    axes.set_xlabel(f"{spec.period}s after the deviation", color=INK)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK)

@@ -10,19 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from market.demand.equilibrium import (
-    Floats,
-    Logit,
-    diversion_ratios,
-    elasticities,
-    monopoly_prices,
-    nash_prices,
-    shares,
-)
+from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.logit import Logit, diversion_ratios, elasticities, profits, shares
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.theory.newsvendor import mean_demand, newsvendor_level, profits, service_level
+from market.state import Floats
+from market.theory.newsvendor import mean_demand, newsvendor_level, service_level
 from market.theory.optimum import PRICES, Axis, Optimum, solve, why_not
 from market.theory.upper_bound import hindsight_profit
 from policies.common.seeding import row_seed

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from market.errors import UserError
-from market.spec.models import parse_model
+from market.spec.loading import parse_model
 from policies.config.run import RunConfig, Training, parse_run
 from policies.config.search_space import Dimension
 from policies.learners.build import learner_name

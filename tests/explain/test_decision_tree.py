@@ -16,10 +16,10 @@ from sklearn.metrics import r2_score
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.explain.decision_tree import HELD_OUT, DecisionTree, Sentence, imitate, r_squared
+from policies.explain.decision_tree import HELD_OUT, DecisionTree, Sentence, grow_tree, r_squared
 from policies.explain.features import StateFeature, natural_features, plain
 from policies.explain.importance import groups, importances
-from policies.explain.states import Rollout, watch
+from policies.explain.states import Rollout, greedy_rollout
 from policies.networks.architecture import Architecture, build
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Memory, View
@@ -53,14 +53,14 @@ class Threshold:
         return np.where(short, 2.5, 1.5), np.maximum(np.where(short, 45.0, 35.0) - position, 0), memory
 
 
-def watched_with(seller: Any, market: dict[str, Any] = LARGE, episodes: int = 16) -> Rollout:
+def rollout_with(seller: Any, market: dict[str, Any] = LARGE, episodes: int = 16) -> Rollout:
     spec = MarketSpec.parse(market)
     rivals = fixed(spec, *["nash+base_stock"] * len(spec.sellers))[1:]
-    return watch(spec, [seller, *rivals], episodes=episodes, seed=1)
+    return greedy_rollout(spec, [seller, *rivals], episodes=episodes, seed=1)
 
 
 def holds(condition: str, features: dict[str, StateFeature]) -> np.ndarray:
-    """A condition as it is printed, read by a person: which situations it is true of."""
+    """A condition as it is printed, read by a person: which states it is true of."""
     for feature in features.values():
         if feature.some and condition == feature.some:
             return feature.values >= 1
@@ -81,10 +81,10 @@ def number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def read(told: DecisionTree, watched: Rollout, seat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the printed sentences say: how many apply to each situation, the price, and the order-up-to level."""
-    features = {one.name: one for one in natural_features(watched.spec, watched.situations, seat)}
-    size = len(watched.situations)
+def read(told: DecisionTree, rollout: Rollout, seat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the printed sentences say: how many apply to each state, the price, and the order-up-to level."""
+    features = {one.name: one for one in natural_features(rollout.spec, rollout.states, seat)}
+    size = len(rollout.states)
     applied, price, level = np.zeros(size, int), np.zeros(size), np.zeros(size)
     for sentence in told.sentences:
         when, what = re.fullmatch(r"(.+): (post .+) \(.+ of periods\)", sentence.text).groups()  # type: ignore[union-attr]
@@ -104,7 +104,7 @@ def read(told: DecisionTree, watched: Rollout, seat: int) -> tuple[np.ndarray, n
 
 
 def test_a_policy_of_two_branches_is_told_exactly() -> None:
-    told = imitate(Threshold(), watched_with(Threshold()), 0)
+    told = grow_tree(Threshold(), rollout_with(Threshold()), 0)
     assert sorted((one.when, one.what) for one in told.sentences) == [
         ("If inventory position < 16", "post 2.500, order up to 45"),
         ("If inventory position from 16 to 34", "post 1.500, order up to 35"),
@@ -117,14 +117,14 @@ def test_a_policy_of_two_branches_is_told_exactly() -> None:
 
 
 def test_sentences_that_would_say_the_same_are_one() -> None:
-    told = imitate(Wobble(), watched_with(Wobble()), 0)
+    told = grow_tree(Wobble(), rollout_with(Wobble()), 0)
     assert [one.text for one in told.sentences] == ["Always: post 1.500, order up to 35 (100 % of periods)"]
     assert 0.7 < told.fidelity.both == told.fidelity.single < 1.0
 
 
 def test_a_base_stock_rule_is_one_sentence() -> None:
     seller = fixed(MarketSpec.parse(LARGE), "constant(price=2)+base_stock(level=31)", "nash")[0]
-    told = imitate(seller, watched_with(seller), 0)
+    told = grow_tree(seller, rollout_with(seller), 0)
     assert [one.text for one in told.sentences] == ["Always: post 2.000, order up to 31 (100 % of periods)"]
     assert (told.fidelity.price_r2, told.fidelity.both, told.fidelity.single) == (None, 1, 1)
 
@@ -135,7 +135,7 @@ def test_where_nothing_is_ordered_it_says_so() -> None:
             position = view.on_hand + view.on_order
             return np.full(len(position), 2.0), np.where(position < 14, 40.0 - position, 0), memory
 
-    told = imitate(Patient(), watched_with(Patient()), 0)
+    told = grow_tree(Patient(), rollout_with(Patient()), 0)
     nothing = [one for one in told.sentences if one.what.endswith("order nothing")]
     assert [one.when for one in nothing] == ["If inventory position ≥ 14"]
     assert [one.what for one in told.sentences if one not in nothing] == ["post 2.000, order up to 40"]
@@ -145,7 +145,7 @@ def test_where_nothing_is_ordered_it_says_so() -> None:
 def test_made_to_order_only_prices_are_told() -> None:
     spec = MarketSpec.parse(MADE)
     sellers = [network_seller(spec, seat) for seat in range(2)]
-    told = imitate(sellers[0], watch(spec, sellers, episodes=8), 0)
+    told = grow_tree(sellers[0], greedy_rollout(spec, sellers, episodes=8), 0)
     assert told.fidelity.order_close is None and all(one.level is None for one in told.sentences)
     assert re.fullmatch(r"post \d\.\d{3}", told.sentences[0].what)
 
@@ -155,42 +155,42 @@ def test_made_to_order_only_prices_are_told() -> None:
 
 @pytest.mark.parametrize(("market", "seat"), [(RICH, 0), (RICH, 2), (LARGE, 0), (MONOPOLY, 0)])
 def test_printed_sentences_are_as_faithful_as_claimed(market: dict[str, Any], seat: int) -> None:
-    """Exactly one sentence applies to every situation; fidelity worked out anew from the printed text."""
+    """Exactly one sentence applies to every state; fidelity worked out anew from the printed text."""
     spec = MarketSpec.parse(market)
     sellers = [network_seller(spec, k, k + 1) for k in range(len(spec.sellers))]
-    watched = watch(spec, sellers, episodes=24, seed=2)
-    told = imitate(sellers[seat], watched, seat)
+    rollout = greedy_rollout(spec, sellers, episodes=24, seed=2)
+    told = grow_tree(sellers[seat], rollout, seat)
     assert len(told.sentences) > 1
-    applied, price, level = read(told, watched, seat)
-    test = watched.situations.episode % HELD_OUT == HELD_OUT - 1
+    applied, price, level = read(told, rollout, seat)
+    test = rollout.states.episode % HELD_OUT == HELD_OUT - 1
     assert (applied[test] == 1).mean() > 0.995  # a printed price is rounded, a few values lie that close to one
     assert told.held_out == test.sum() and told.grown_on == (~test).sum()
-    near = np.abs(price - watched.price[:, seat]) <= 0.01 * watched.price[:, seat]
-    position = watched.situations.position(seat)
-    order = watched.order[:, seat]
+    near = np.abs(price - rollout.price[:, seat]) <= 0.01 * rollout.price[:, seat]
+    position = rollout.states.position(seat)
+    order = rollout.order[:, seat]
     close = np.abs(np.maximum(level - position, 0) - order) <= 0.05 * (position + order)[test].mean()
     assert near[test].mean() == pytest.approx(told.fidelity.price_close, abs=0.02)
     assert (near & close)[test].mean() == pytest.approx(told.fidelity.both, abs=0.03)
     assert told.fidelity.both >= told.fidelity.single - 0.1
 
 
-def test_imitation_repeats_to_the_bit() -> None:
+def test_the_tree_repeats_to_the_bit() -> None:
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, seat) for seat in range(3)]
-    one, other = (imitate(sellers[1], watch(spec, sellers, episodes=12, seed=4), 1) for _ in range(2))
+    one, other = (grow_tree(sellers[1], greedy_rollout(spec, sellers, episodes=12, seed=4), 1) for _ in range(2))
     assert one == other
 
 
 def test_one_episode_is_enough() -> None:
-    told = imitate(Threshold(), watched_with(Threshold(), episodes=1), 0)
+    told = grow_tree(Threshold(), rollout_with(Threshold(), episodes=1), 0)
     assert told.held_out > 0 and told.grown_on > 0
 
 
 def test_a_deeper_tree_says_more() -> None:
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, seat) for seat in range(3)]
-    watched = watch(spec, sellers, episodes=40)
-    flat, deep = (imitate(sellers[0], watched, 0, depth) for depth in (1, 4))
+    rollout = greedy_rollout(spec, sellers, episodes=40)
+    flat, deep = (grow_tree(sellers[0], rollout, 0, depth) for depth in (1, 4))
     assert len(flat.sentences) <= 2 < len(deep.sentences) <= 16
     assert deep.fidelity.price_r2 is not None and flat.fidelity.price_r2 is not None
     assert deep.fidelity.price_r2 > flat.fidelity.price_r2
@@ -248,7 +248,7 @@ def test_rare_sentences_are_not_said_to_cover_nothing() -> None:
 
 def test_features_are_what_the_seat_is_shown() -> None:
     spec = MarketSpec.parse(RICH)
-    met = watch(spec, [network_seller(spec, k) for k in range(3)], episodes=8).situations
+    met = greedy_rollout(spec, [network_seller(spec, k) for k in range(3)], episodes=8).states
     found = {one.name: one for one in natural_features(spec, met, 1)}
     assert np.array_equal(found["inventory position"].values, met.on_hand[:, 1] + met.pipeline[:, 1].sum(1))
     assert np.array_equal(found["lowest rival price"].values, np.minimum(met.price[:, 0], met.price[:, 2]))
@@ -281,7 +281,7 @@ def test_importance_is_the_mean_move_of_a_decision() -> None:
     """price = 2 + 0.5 x own price as seen, level = 10 + 10 x 0.2 x stock as seen; shuffled values are like two at random."""
     spec = MarketSpec.parse(a_market(STOCK, STOCK, horizon=40))
     mover = fixed(spec, "random+base_stock(level=18)", "random+base_stock(level=18)")
-    met = watch(spec, mover, episodes=32).situations
+    met = greedy_rollout(spec, mover, episodes=32).states
     found = {
         one.group: one
         for one in importances(spec, linear_seller(spec, {"own_price": (0.5, 0.0), "own_on_hand": (0, 0.2)}), met, 0)
@@ -296,9 +296,9 @@ def test_importance_is_the_mean_move_of_a_decision() -> None:
 
 
 def test_the_example_of_two_values() -> None:
-    """Half of the situations see -1 and half 1: shuffled, half of them see the other and move by 1."""
+    """Half of the states see -1 and half 1: shuffled, half of them see the other and move by 1."""
     spec = MarketSpec.parse(a_market(STOCK, STOCK, horizon=10))
-    met = watch(spec, fixed(spec, "nash", "nash"), episodes=200).situations
+    met = greedy_rollout(spec, fixed(spec, "nash", "nash"), episodes=200).states
     met.price[:, 0] = np.where(np.arange(len(met)) % 2, 1.0, 3.0)
     found = importances(spec, linear_seller(spec, {"own_price": (0.5, 0.0)}), met, 0)
     assert found[0].group == "own last price" and found[0].price == pytest.approx(0.5, rel=0.05)
@@ -307,7 +307,7 @@ def test_the_example_of_two_values() -> None:
 def test_importances_repeat_to_the_bit_and_leave_the_global_generator_alone() -> None:
     spec = MarketSpec.parse(RICH)
     sellers = [network_seller(spec, seat) for seat in range(3)]
-    met = watch(spec, sellers, episodes=6).situations
+    met = greedy_rollout(spec, sellers, episodes=6).states
     before = np.random.get_state()[1].copy()  # type: ignore[index,union-attr]
     one, other = (importances(spec, sellers[2], met, 2, seed=7) for _ in range(2))
     assert one == other and len(one) > 8
@@ -327,7 +327,7 @@ def test_every_column_of_the_observation_is_in_one_group() -> None:
 
 def test_what_never_varies_has_no_importance() -> None:
     spec = MarketSpec.parse(MADE)
-    met = watch(spec, fixed(spec, "nash", "nash"), episodes=3).situations
+    met = greedy_rollout(spec, fixed(spec, "nash", "nash"), episodes=3).states
     met.sold[:] = met.sold[0]
     met.price[:] = met.price[0]
     seller = network_seller(spec, 0)

@@ -1,0 +1,115 @@
+"""Reading a configuration: YAML in, a validated model or one message a mistake out.
+
+Every message has the form ``place: rule``, the place being the file and the key's path. Any pydantic model will do:
+the models of a market are in :mod:`market.spec.models`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from market.errors import UserError
+from market.salesfile.files import ENDINGS
+from market.spec.builtin import hint
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def find_tape(market: object, path: Path) -> None:
+    """Make the sales file that a configuration at ``path`` names relative to its own folder an absolute path."""
+    tape = market.get("tape") if isinstance(market, dict) else None
+    if isinstance(tape, dict) and isinstance(tape.get("file"), str) and tape["file"]:
+        file = path.parent / tape["file"]
+        tape["file"] = str(file.parent.resolve() / file.name)
+
+
+def parse_model(model: type[T], data: object, where: str) -> T:
+    """Validate ``data``; every error becomes one line ``where.key.path: rule``."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(model, where, dict(problem)) for problem in error.errors()]
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
+    path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: unknown key{_suggestion(model, problem['loc'])}"
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    if problem["type"] in ("model_type", "dict_type"):
+        message = "must be a mapping of keys to values"
+    if problem["type"] == "tuple_type":
+        message = "must be a list"
+    if problem["type"] == "missing":
+        message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
+        return f"{path}: {message}"
+    return f"{path}: {message}{f' (got {shown!r})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
+
+
+def _suggestion(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> str:
+    """The known key that an unknown one resembles, or all that may stand in its place."""
+    for part in loc[:-1]:
+        if isinstance(part, str) and model is not None:
+            model = _model_within(model.model_fields[part].annotation)
+    keys = list(model.model_fields) if model is not None else []
+    close = difflib.get_close_matches(str(loc[-1]), keys, 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(keys)})"
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The model inside ``X | None`` or ``tuple[X, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)
+
+
+def refuse_booleans(data: object, path: str) -> None:
+    """No value of a market is true or false, but YAML reads on, off, yes and no so, and they pass for 1 and 0."""
+    if isinstance(data, bool):
+        raise UserError(f"{path}: must not be true or false (YAML reads yes, no, on and off so: put names in quotes)")
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data if isinstance(data, list) else []):
+        refuse_booleans(value, f"{path}.{key}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader that also refuses a key written twice (YAML keeps the last in silence)."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} is written twice")
+            seen.add(str(key.value))
+        return node
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping; raise :class:`UserError` that names the file when it is missing or not one."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}){hint(path)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not valid YAML ({' '.join(str(error).split())}){_aside(path)}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
+    return data
+
+
+def _aside(path: str | Path) -> str:
+    """What a file that is no configuration seems to be."""
+    sales = Path(path).suffix.lower() in ENDINGS
+    return "; a sales file: bazaar calibrate makes a configuration of it" if sales else ""

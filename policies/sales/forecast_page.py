@@ -1,0 +1,106 @@
+"""The forecast as one HTML page: the panels, both tables, warnings, and how to read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from market.simulation.render import INK
+from policies.common.files import write_file
+from policies.sales.forecast_charts import COLUMNS, HUES, KEY, Panel, heading, panels_of
+from policies.sales.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, unknown, verdict
+from policies.views.charts import colour, dress, faint, panels
+from policies.views.page import Page
+from policies.views.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from policies.sales.forecast import Forecasts
+
+FEW = 6  # series beside one another in a table
+
+
+def write_page(result: Forecasts, path: Path) -> None:
+    """Write the page; nothing in it needs the network."""
+    write_file(path, page(result).text())
+
+
+def page(result: Forecasts) -> Page:
+    """The page of all series; of many, charts and words of the first."""
+    return Page(
+        "forecast.html",
+        file=result.sales.path.name,
+        series=len(result.outlooks),
+        last=result.sales.labels[-1],
+        plan=result.plan,
+        unit=result.unit,
+        unknown=unknown(result),
+        figure=chart(result),
+        heading=heading(result),
+        key=KEY,
+        warnings=result.warnings[:MOST],
+        warnings_left=len(result.warnings[MOST:]),
+        ahead=_ahead(result),
+        verdicts=[verdict(one) for one in result.outlooks[:MOST]],
+        backtest=_backtest(result),
+        how=list(how(result)),
+    )
+
+
+def _ahead(result: Forecasts) -> list[Table]:
+    """One row a period, one column a series."""
+    periods, *series = ahead_columns(result, result.outlooks)
+    groups = [[periods, *series[first : first + FEW]] for first in range(0, len(series), FEW)]
+    return [
+        Table("", [Column(one[0]) for one in group], list(zip(*(one[1:] for one in group), strict=True)))
+        for group in groups
+    ]
+
+
+def _backtest(result: Forecasts) -> Table:
+    """One row a model of each series."""
+    columns = [Column(head, align="left" if k in WORDS else "right") for k, head in enumerate(HEADS)]
+    rows = [
+        Row(row, "judged" if score is one.chosen else "")
+        for one in result.outlooks
+        for row, score in zip(backtest_rows(one), one.scores, strict=True)
+    ]
+    return Table("", columns, rows)
+
+
+def chart(result: Forecasts) -> Any:
+    """The panels, two beside one another."""
+    drawn = panels_of(result)
+    columns = min(COLUMNS, len(drawn))
+    rows = -(-len(drawn) // columns)
+    figure = panels(rows, columns, [one.title for one in drawn], vertical_spacing=0.28 / rows, horizontal_spacing=0.09)
+    for k, panel in enumerate(drawn):
+        _draw(figure, panel, k % HUES, {"row": k // columns + 1, "col": k % columns + 1})
+    figure.update_yaxes(rangemode="tozero")
+    margin = {"l": 60, "r": 16, "t": 30, "b": 40}
+    return dress(figure, 60 + 250 * rows, showlegend=False, hovermode="x unified", margin=margin)
+
+
+def _draw(figure: Any, panel: Panel, k: int, at: dict[str, int]) -> None:
+    import plotly.graph_objects as go
+
+    ahead, forecast = panel.ahead, panel.outlook.forecast
+    shown = {"hovertemplate": "%{y:,.4~r}"}
+    figure.add_trace(
+        go.Scatter(x=panel.past, y=panel.units, name="sold", line={"color": INK, "width": 1.3}, **shown), **at
+    )
+    for periods, mean in panel.tried:
+        dashed = {"color": colour(k), "width": 1.2, "dash": "dash"}
+        mode = "lines" if len(mean) > 1 else "markers"
+        figure.add_trace(go.Scatter(x=periods, y=mean, name="backtest", line=dashed, mode=mode, **shown), **at)
+    edge = {"mode": "lines", "line": {"width": 0}} | shown
+    figure.add_trace(go.Scatter(x=ahead, y=forecast.low, name="low", **edge), **at)
+    band = {"fill": "tonexty", "fillcolor": faint(k, 0.2)}
+    figure.add_trace(go.Scatter(x=ahead, y=forecast.high, name="high", **band, **edge), **at)
+    if len(ahead) == 1:  # no area: a bar
+        bar = {"x": [*ahead, *ahead], "y": [forecast.low[0], forecast.high[0]], "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(**bar, mode="lines", line={"color": faint(k, 0.3), "width": 6}), **at)
+    line = {"color": colour(k), "width": 2}
+    figure.add_trace(
+        go.Scatter(x=ahead, y=forecast.mean, name="mean", line=line, mode="lines+markers", marker={"size": 4}, **shown),
+        **at,
+    )
