@@ -82,8 +82,8 @@ def read(words: Sequence[str]) -> tuple[Order, str]:
 
 def function(work: str) -> Any:
     """What carries out an order; imports its module."""
-    module, name = (work, "carry_out") if "." in work else ("", work)
-    return getattr(import_module(f"policies.{module}".rstrip(".")), name).__wrapped__
+    module, name = (f"policies.{work}", "carry_out") if "." in work else ("policies", work)
+    return getattr(import_module(module), name).__wrapped__
 
 
 # ------------------------------------------------------------------------------------------------ train
@@ -131,6 +131,7 @@ def _app() -> App:
         name="bazaar",
         help="A marketplace of competing sellers.",
         version=_version,
+        help_format="plaintext",
         default_parameter=Parameter(negative=(), allow_repeating=True, json_list=False),
     )
     for rank, (name, forms) in enumerate(COMMANDS.items()):
@@ -159,7 +160,7 @@ def _stub(name: str, kinds: Sequence[type[Order]]) -> Any:
 def _parameters(kinds: Sequence[type[Order]]) -> list[inspect.Parameter]:
     found: dict[str, attrs.Attribute[Any]] = {}
     for order in kinds:
-        for field in sorted(attrs.fields(order), key=lambda field: bool(field.inherited)):
+        for field in attrs.fields(order):
             if option(field) is not None:
                 found.setdefault(field.name, field)
     made = [_parameter(field, required=len(kinds) == 1) for field in found.values()]

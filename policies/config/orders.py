@@ -361,7 +361,7 @@ class CalibrateOrder(SalesOrder):
     ] = None
     market_size_factor: Annotated[
         AboveOne | None,
-        Option("market size as this many times the busiest period", "X", group=ASSUMED),
+        Option("market size as this many times the busiest period (default: 1.5)", "X", group=ASSUMED),
     ] = None
     cost_share: Annotated[
         Share | None,
