@@ -1,4 +1,4 @@
-"""Arrays as tensors and back: what is saved holds tensors and plain values only, so that it loads without pickle.
+"""Arrays and random generators as tensors and back: what is saved holds tensors and plain values only, so that it loads without pickle.
 
 Every loop, seat and learner offers ``state_dict()`` and ``load_state_dict(state)``: nested dicts and lists of tensors,
 numbers, text, true, false and None. The tensors are copies: what is saved does not change when its owner goes on.
@@ -33,6 +33,28 @@ def to_arrays(tensors: Mapping[str, Tensor], like: Mapping[str, NDArray[Any]] | 
         if name in arrays and array.dtype.names is not None:
             arrays[name] = arrays[name].view(array.dtype)[..., 0]
     return arrays
+
+
+_MASK64 = (1 << 64) - 1
+
+
+def generator_state(rng: np.random.Generator) -> Tensor:
+    """The state of a PCG64 generator as six words, (6,) int64."""
+    state: Any = rng.bit_generator.state
+    wide = (state["state"]["state"], state["state"]["inc"])
+    words = [part for value in wide for part in (value >> 64, value & _MASK64)]
+    return torch.from_numpy(np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64).view(np.int64))
+
+
+def restore_generator(rng: np.random.Generator, words: Tensor) -> None:
+    """Put a PCG64 generator back into a state taken by :func:`generator_state`."""
+    high, low, inc_high, inc_low, has_uint32, uinteger = (int(word) for word in words.cpu().numpy().view(np.uint64))
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": high << 64 | low, "inc": inc_high << 64 | inc_low},
+        "has_uint32": has_uint32,
+        "uinteger": uinteger,
+    }
 
 
 def one_torch_thread() -> None:

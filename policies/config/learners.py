@@ -1,11 +1,11 @@
-"""What a configuration may say of a learner: one model of options per algorithm. Needs no Tianshou.
+"""What a configuration may say of a learner: one model of options per algorithm, its reward and aversion to risk.
 
-What a configuration may say of what a learner is after: its reward, and how much the lower tail counts.
+Needs no Tianshou.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -80,11 +80,6 @@ class LearnerOptions(BaseModel):
     normalize_observations: bool = Field(
         False, description="give each observed number mean 0 and sd 1, as seen so far; saved with the network"
     )
-    memory: Literal["auto", "numpy", "device"] = Field(
-        "auto",
-        description="where transitions lie: numpy: as arrays, Tianshou's way; device: as tensors where the networks are; "
-        "auto: device, which was the faster by 2 to 8 % on a CPU too",
-    )
     reward: Reward = Field(
         "own", description="what is maximised: own profit, minus_best_rival, or {own: w}, the rest the market's total"
     )
@@ -96,6 +91,14 @@ class LearnerOptions(BaseModel):
         description="observations that the networks see, of the last periods; before an episode's first, its first",
     )
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_memory_is_left(cls, given: Any) -> Any:
+        """``memory`` of older configurations chose between memories that learn the same; it is read and says nothing."""
+        if isinstance(given, dict) and given.get("memory") in ("auto", "numpy", "device"):
+            return {key: value for key, value in given.items() if key != "memory"}
+        return given
 
     @model_validator(mode="after")
     def _anneals(self) -> LearnerOptions:

@@ -26,23 +26,23 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from tianshou.data import Batch, ReplayBuffer
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
-from policies.learners.algorithms import Losses
+from policies.common.torch_tools import generator_state, restore_generator
 from policies.learners.memory import TensorMemory
-from policies.learners.numpy_memory import LockstepBuffer, generator_state, restore_generator
 from policies.learners.optim import anneal
 from policies.learners.rewards import RewardBaseline
-from policies.networks.architecture import Actor, Architecture
+from policies.learners.updates import Losses
+from policies.networks.architecture import Architecture
 from policies.networks.encoders import Frames, FrameStack
+from policies.networks.heads import Actor
 from policies.networks.normalizer import Moments, share
 
 
@@ -57,7 +57,6 @@ class LearnerSetup:
     device: torch.device
     rng: np.random.Generator  # for exploration
     memory_seed: int
-    buffer: ReplayBuffer | None
     grid: tuple[int, int] | None = None  # prices x levels of discrete actions
 
 
@@ -65,7 +64,7 @@ class Learner(ABC):
     """One seat's learner in M rows. Built by :func:`build_learner`."""
 
     algorithm: Any
-    memory: ReplayBuffer | TensorMemory
+    memory: TensorMemory
 
     def __init__(
         self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
@@ -78,11 +77,17 @@ class Learner(ABC):
         if network.normalizer is not None:
             share(algorithm, network.normalizer)
         self.frames = FrameStack(network.recall, setup.rows) if isinstance(network.recall, Frames) else None
-        self.memory = setup.buffer if setup.buffer is not None else _memory(setup, length)
+        self.memory = self._make_memory(setup, length)
         self.stored, self.updates, self.fraction, self.rate = 0, 0, 0.0, 1.0
         self._losses: Losses | None = None
         self._groups = [(group, group["lr"]) for group in self._param_groups()]
         self.progress(0.0)
+
+    def _make_memory(self, setup: LearnerSetup, length: int) -> TensorMemory:
+        space = setup.action_space
+        shape, kind = ((), np.int64) if isinstance(space, Discrete) else (space.shape, np.float32)
+        sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed, setup.device)
+        return TensorMemory(*sizes)
 
     def _param_groups(self) -> list[dict[str, Any]]:
         return [group for optim in self.algorithm._optimizers for group in optim._optim.param_groups]
@@ -95,6 +100,10 @@ class Learner(ABC):
     @abstractmethod
     def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
         """Actions for what the networks are shown (M, W): the observations, or stacks of them."""
+
+    def _look(self, seen: NDArray[np.float32]) -> Tensor:
+        """What the network's body sees (M, W) of what the networks are shown."""
+        return self.network.body.tensor(seen)
 
     def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
         """Actions for observations (M, F), as they are to be remembered: int64 (M,), or float32 (M, A).
@@ -124,21 +133,12 @@ class Learner(ABC):
         """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
         if self.frames is not None:
             obs, obs_next = self.frames.shown, self.frames.following(obs_next)
-        if isinstance(self.memory, LockstepBuffer | TensorMemory):
-            self.memory.store(obs, action, reward, obs_next, truncated)
-        else:
-            never = np.zeros_like(truncated)
-            fields = {"obs": obs, "act": action, "rew": reward, "obs_next": obs_next, "truncated": truncated}
-            self.memory.add(cast(Any, Batch(fields | {"terminated": never, "info": Batch()})))
+        self.memory.store(obs, action, reward, obs_next, truncated)
         self.baseline.see(reward, truncated)
-        self._see(obs)
-        self.stored += self.rows
-
-    def _see(self, obs: NDArray[np.float32]) -> None:
         if self._seen is not None and self.network.normalizer is not None:
-            device = isinstance(self.memory, TensorMemory)
-            self._seen.see(self.memory.latest("obs") if device else self.network.body.tensor(obs))  # type: ignore[union-attr]
+            self._seen.see(self.memory.latest("obs"))
             self.network.normalizer.set(self._seen)
+        self.stored += self.rows
 
     def learn(self) -> dict[str, float] | None:
         """Run the updates that are due; every ``report_every``-th of them also returns :meth:`scalars`."""
@@ -176,28 +176,24 @@ class Learner(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly: tensors and plain values only, so it loads without pickle."""
-        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
-            raise TypeError(f"only a memory of the learner's own can be saved, not {type(self.memory).__name__}")
-        state = {
+        return {
             "algorithm": copy.deepcopy(self.algorithm.state_dict()),
-            "memory": _to_tensors(self.memory.state_dict()),
-            "generator": _to_tensors({"rng": generator_state(self.policy.rng)})["rng"],
+            "memory": self.memory.state_dict(),
+            "generator": generator_state(self.policy.rng),
             "counters": {"stored": self.stored, "updates": self.updates, "fraction": self.fraction},
             "baseline": self.baseline.state_dict(),
             "frames": self.frames.state_dict() if self.frames is not None else {},
             "seen": self._seen.state_dict() if self._seen is not None else {},
+            "own": self._own_state(),
         }
-        return state | {"own": self._own_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken, in a learner built with the same arguments."""
-        if not isinstance(self.memory, LockstepBuffer | TensorMemory):
-            raise TypeError(f"only a memory of the learner's own can be loaded, not {type(self.memory).__name__}")
         # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
         self.algorithm.load_state_dict(copy.deepcopy(state["algorithm"]))
         self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
-        self.memory.load_state_dict(_to_arrays(state["memory"]))
-        restore_generator(self.policy.rng, _to_arrays({"rng": state["generator"]})["rng"])
+        self.memory.load_state_dict(state["memory"])
+        restore_generator(self.policy.rng, state["generator"])
         self.stored, self.updates = state["counters"]["stored"], state["counters"]["updates"]
         self.baseline.load_state_dict(state["baseline"])
         if self.frames is not None:
@@ -216,12 +212,11 @@ class Learner(ABC):
             self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))
         self.progress(self.fraction)
 
-    @abstractmethod
     def _own_state(self) -> dict[str, float]:
-        """Counters of the algorithm that its own ``state_dict()`` leaves out."""
+        """Counters of the algorithm that its own ``state_dict()`` leaves out: none, unless overridden."""
+        return {}
 
-    @abstractmethod
-    def _load_own(self, state: dict[str, float]) -> None:
+    def _load_own(self, state: dict[str, float]) -> None:  # noqa: B027, since most algorithms have none
         """Take back :meth:`_own_state`."""
 
 
@@ -230,7 +225,7 @@ class ReplayLearner(Learner):
 
     def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
         with torch.no_grad():
-            action: NDArray[Any] = self.network.greedy(self.network.body.tensor(seen)).cpu().numpy()
+            action: NDArray[Any] = self.network.greedy(self._look(seen)).cpu().numpy()
         if not explore:
             return action
         with policy_within_training_step(self.policy):
@@ -245,93 +240,3 @@ class ReplayLearner(Learner):
                 self._losses = self.algorithm.update(self.memory, sample_size=options.batch_size)
         self.updates += due
         return due > 0
-
-
-class DQNLearner(ReplayLearner):
-    """Epsilon-greedy on a grid."""
-
-    def _explore_at(self, fraction: float) -> None:
-        o = self.options
-        way = min(fraction / o.epsilon_fraction, 1.0)
-        self.policy.eps_training = anneal(o.epsilon_schedule, o.epsilon, o.epsilon_final, way)
-
-    def _exploration(self) -> dict[str, float]:
-        return {"epsilon": self.policy.eps_training}
-
-    def _own_state(self) -> dict[str, float]:
-        return {"iteration": self.algorithm._iter}
-
-    def _load_own(self, state: dict[str, float]) -> None:
-        self.algorithm._iter = state["iteration"]
-
-
-class DDPGLearner(ReplayLearner):
-    """Gaussian noise on a box."""
-
-    def _explore_at(self, fraction: float) -> None:
-        o = self.options
-        way = min(fraction / o.noise_fraction, 1.0)
-        self.policy.noise = anneal(o.noise_schedule, o.noise, o.noise_final, way)
-
-    def _exploration(self) -> dict[str, float]:
-        return {"noise": self.policy.noise}
-
-    def _own_state(self) -> dict[str, float]:
-        return {}
-
-    def _load_own(self, state: dict[str, float]) -> None:
-        """Tianshou's own state holds all."""
-
-
-class A2CLearner(Learner):
-    """Draws from its own distribution, learns from each segment once it is full, then forgets it."""
-
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
-        network: Any = self.network
-        with torch.no_grad():
-            if explore:
-                return np.asarray(network.sample(seen, self.policy.rng))
-            return np.asarray(network.greedy(network.body.tensor(seen)).cpu().numpy())
-
-    def _learn(self) -> bool:
-        if len(self.memory) < self.options.segment * self.rows:
-            return False
-        with policy_within_training_step(self.policy):
-            self._losses = self._update()
-        self.memory.reset(keep_statistics=True)
-        self.updates += 1
-        return True
-
-    def _update(self) -> Losses:
-        losses: Losses = self.algorithm.update(self.memory, self.options.batch_size, self.options.repeat)
-        return losses
-
-    def _explore_at(self, fraction: float) -> None:
-        self.algorithm.ent_coef = anneal("linear", self.options.entropy, self.options.entropy_final, fraction)
-
-    def _exploration(self) -> dict[str, float]:
-        return {"entropy_weight": self.algorithm.ent_coef}
-
-    def _own_state(self) -> dict[str, float]:
-        return {}
-
-    def _load_own(self, state: dict[str, float]) -> None:
-        """Tianshou's own state holds all."""
-
-
-def _memory(setup: LearnerSetup, length: int) -> LockstepBuffer | TensorMemory:
-    discrete = isinstance(setup.action_space, Discrete)
-    shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
-    sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed)
-    if setup.options.memory == "numpy":
-        return LockstepBuffer(*sizes)
-    return TensorMemory(*sizes, setup.device)  # type: ignore[call-arg]
-
-
-def _to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
-    return {k: torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for k, a in arrays.items()}
-
-
-def _to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
-    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    return {k: a.view(np.uint64) if k in ("generator", "rng") else a for k, a in arrays.items()}

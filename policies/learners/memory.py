@@ -2,17 +2,15 @@
 
 The transition of one row in one period is one record, a row of 64-bit words that holds all fields; the records of one
 period lie side by side (flat index = slot * M + row). So a period reaches the device in one copy, and what an update
-needs of a transition is gathered in one operation. Sampling draws the same transitions as
-:class:`~policies.learners.numpy_memory.LockstepBuffer` does with the same seed, and the two read one another's state.
+needs of a transition is gathered in one operation. Storage, draws and neighbours are those of Tianshou's
+``VectorReplayBuffer(total_size=length * M, buffer_num=M)``, without its Python loop over sub-buffers.
 
-Dimensions: M rows, F observation features, I indices asked for, N periods of an n-step return, W words of a record.
+:class:`SequenceMemory` is read in sequences, with the state that a recurrent network had before every transition
+(Kapturowski et al. 2019, "Recurrent experience replay in distributed reinforcement learning", with stored start
+states). A sequence may run across an episode's end: the network forgets there, as it did when it played.
 
-Replay memory that is read in sequences, with the state that the network had before every transition.
-
-A sequence may run across an episode's end: the network forgets there, as it did when it played (Kapturowski et al.
-2019, "Recurrent experience replay in distributed reinforcement learning", with stored start states).
-
-Dimensions: M rows, B sequences, T periods of a sequence, F observation features, H units of a cell.
+Dimensions: M rows, F observation features, I indices asked for, N periods of an n-step return, W words of a record,
+B sequences, T periods of a sequence, H units of a cell.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.learners.numpy_memory import Incoming, generator_state, refuse_infinite, restore_generator
+from policies.common.torch_tools import generator_state, restore_generator
 from policies.networks.encoders import State
 
 WORD = 8  # bytes
@@ -114,8 +112,8 @@ class TensorMemory:
         """The slot written last; 0 when nothing has been written."""
         return (self._insertion - 1) % self.length if self._size else 0
 
-    def reset(self, keep_statistics: bool = False) -> None:
-        """Forget all transitions; there are no statistics of episodes to keep."""
+    def reset(self) -> None:
+        """Forget all transitions."""
         self._insertion = self._size = 0
 
     def store(
@@ -129,14 +127,19 @@ class TensorMemory:
         """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), truncated (M,).
 
         An episode's end is a horizon and never a terminal state here, so values bootstrap across it.
+
+        Raises ValueError where a field has NaN or infinity, before anything is stored.
         """
-        incoming: Incoming = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next}
-        refuse_infinite(incoming)
+        incoming = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next, "truncated": truncated}
+        for name, array in incoming.items():
+            if not np.isfinite(array).all():
+                row = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))[0])
+                raise ValueError(f"NaN or infinity in {name} of row {row}: nothing was stored")
         first = self._insertion * self.rows
         if self._copied is not None:
             self._copied.synchronize()
         block = slice(0, self.rows) if self._staged else slice(first, first + self.rows)
-        for name, array in (incoming | {"truncated": truncated}).items():
+        for name, array in incoming.items():
             self._fields[name][block] = array
         if self._staged:
             self._send(first)
@@ -182,36 +185,33 @@ class TensorMemory:
         ahead = torch.arange(0, periods * self.rows, self.rows, device=self.device)
         return (index + ahead[:, None]) % (self._size * self.rows)
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
-        """As :class:`~policies.learners.numpy_memory.LockstepBuffer` has it."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """The fields of what is stored, (M, slots filled, ...) each, and where the memory and its draws stand."""
         stored = self._records[: len(self)].cpu()
         fields = {name: self._by_row(place.of(stored)) for name, place in self.places.items()}
-        nothing = np.zeros(self.rows, np.int64)
-        return {
-            **fields,
-            "terminated": np.zeros_like(fields["truncated"]),
-            "done": fields["truncated"].copy(),
-            "episode_return": np.zeros(self.rows),
-            "episode_length": nothing,
-            "episode_start": nothing.copy(),
-            "counters": np.array([self._insertion, self._size], np.int64),
-            "generator": generator_state(self.rng),
-        }
+        counters = torch.tensor([self._insertion, self._size])
+        return fields | {"counters": counters, "generator": generator_state(self.rng)}
 
-    def _by_row(self, field: Tensor) -> NDArray[Any]:
-        array = field.numpy().reshape(self._size, self.rows, *field.shape[1:])
-        return np.ascontiguousarray(array.swapaxes(0, 1))
+    def _by_row(self, field: Tensor) -> Tensor:
+        return (
+            field.view(self._size, self.rows, *field.shape[1:])
+            .swapaxes(0, 1)
+            .clone(memory_format=torch.contiguous_format)
+        )
 
-    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on exactly where a state was taken; sizes must be the same."""
-        insertion, size = (int(n) for n in state["counters"])
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on exactly where a state was taken; sizes must be the same.
+
+        What older states hold beside it (Tianshou's accounts of episodes) is not looked at.
+        """
+        insertion, size = state["counters"].tolist()
         for name, place in self.places.items():
-            if state[name].shape != (self.rows, size, *place.shape) or size > self.length:
+            if tuple(state[name].shape) != (self.rows, size, *place.shape) or size > self.length:
                 holds = (self.rows, self.length, *place.shape)
-                raise ValueError(f"memory's {name} has shape {state[name].shape}, this one holds {holds}")
+                raise ValueError(f"memory's {name} has shape {tuple(state[name].shape)}, this one holds {holds}")
         stored = torch.zeros((size * self.rows, self.width), dtype=torch.int64)
         for name, place in self.places.items():
-            place.of(stored).numpy()[:] = state[name].swapaxes(0, 1).reshape(size * self.rows, *place.shape)
+            place.of(stored)[:] = state[name].swapaxes(0, 1).reshape(size * self.rows, *place.shape)
         self._records[: len(stored)].copy_(stored)
         self._insertion, self._size = insertion, size
         restore_generator(self.rng, state["generator"])
@@ -316,14 +316,13 @@ class SequenceMemory(TensorMemory):
         index = torch.from_numpy(slot * self.rows + row).to(self.device)
         return sequences(self, index, periods, {name: kept[index] for name, kept in self._states.items()})
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Tensor]:
         """As the base's, with the states."""
         kept = {STATE + name: self._by_row(tensor[: len(self)].cpu()) for name, tensor in self._states.items()}
         return super().state_dict() | kept
 
-    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on exactly where a state was taken."""
         super().load_state_dict(state)
         for name, tensor in self._states.items():
-            array = np.ascontiguousarray(state[STATE + name].swapaxes(0, 1)).reshape(len(self), tensor.shape[1])
-            tensor[: len(self)] = torch.from_numpy(array)
+            tensor[: len(self)] = state[STATE + name].swapaxes(0, 1).reshape(len(self), tensor.shape[1])

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 
 
 def clip_by_norm(gradients: list[Tensor], norm: float) -> None:

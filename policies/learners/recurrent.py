@@ -1,41 +1,34 @@
 """Learners with recurrent networks: what they remember while they play, and what of it they learn from.
 
-Dimensions: M rows, F observation features, W = F + H numbers that a network's body sees, H units of a cell.
+A2C: a segment is a sequence a row, from the states that the networks had when it began. Actor and critic have a cell
+each. Gradients reach back to the segment's beginning; minibatches are of whole rows.
 
-A2C with recurrent networks: a segment is a sequence a row, from the states that the networks had when it began.
+DQN learns from sequences out of a replay memory (Kapturowski et al. 2019, R2D2). A sequence's first periods, the
+*burn-in*, only bring the network's state up to date from the one that was stored when it played, under older weights: no
+loss, no gradient. Of the periods after, each has its n-step double-Q target along the sequence. Unlike R2D2: no
+priorities, no rescaling of values, one uniform memory.
 
-Actor and critic have a cell each. Gradients reach back to the segment's beginning; minibatches are of whole rows.
-
-Dimensions: M rows, L periods of a segment, B rows of a minibatch, F observation features, H units of a cell.
-
-DQN with a recurrent network: learns from sequences out of a replay memory (Kapturowski et al. 2019, R2D2).
-
-A sequence's first periods, the *burn-in*, only bring the network's state up to date from the one that was stored when
-it played, under older weights: no loss, no gradient. Of the periods after, each has its n-step double-Q target along
-the sequence. Unlike R2D2: no priorities, no rescaling of values, one uniform memory.
-
-Dimensions: M rows, B sequences, K periods of burn-in, T periods learned, N periods of an n-step return, A actions.
+Dimensions: M rows, F observation features, H units of a cell, W = F + H numbers that a network's body sees, L periods of
+a segment, B sequences or rows of a minibatch, K periods of burn-in, T periods learned, N periods of an n-step return, A
+actions.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
-from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor, nn
 
-from policies.learners.algorithms import LeanA2C, LeanDQN, Losses
-from policies.learners.base import A2CLearner, DQNLearner, Learner, LearnerSetup
+from policies.learners.a2c import A2CLearner, LeanA2C
+from policies.learners.base import Learner, LearnerSetup
+from policies.learners.dqn import DQNLearner, LeanDQN
 from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
-from policies.learners.returns import advantages, n_step_return
-from policies.learners.rewards import RewardBaseline
-from policies.networks.architecture import Actor, Perceptron, QNetwork
+from policies.learners.updates import Losses, advantages, n_step_return
 from policies.networks.encoders import CellKind, RecurrentCell, State, restarted
+from policies.networks.heads import Actor, Perceptron, QNetwork
 
 
 class RecurrentCritic(nn.Module):
@@ -61,12 +54,11 @@ class RecurrentA2C(LeanA2C):
         self, buffer: TensorMemory, batch_size: int | None, repeat: int, first: State
     ) -> Any:
         """All that the buffer holds, ``repeat`` times, in minibatches; ``first``: the actor's state at its beginning."""
-        if not self.policy.is_within_training_step:
-            raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        self._within_step()
         segment = whole(buffer, first)
         began = self.begun
         with torch.no_grad():
-            advantage, returns, after = self._assess(segment)
+            advantage, returns, after = self._valued(segment)
         self.begun = restarted(after, segment.truncated[-1])
         count = segment.rew.shape[1]
         size = min(max((batch_size or segment.rew.numel()) // len(segment.rew), 1), count)
@@ -78,17 +70,16 @@ class RecurrentA2C(LeanA2C):
                 losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
         return Losses(tensors=losses)
 
-    def _assess(self, segment: Sequences) -> tuple[Tensor, Tensor, State]:
+    def _valued(self, segment: Sequences) -> tuple[Tensor, Tensor, State]:
         """Advantages and returns (L, M), and the critic's state (M, H) after the segment."""
         critic = self._pair[1]
         seen, after = critic.recall.sequence(segment.obs, segment.begins, self.begun)
         flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
         follows, _ = critic.recall(segment.obs_next.flatten(0, 1), flat)
         value, value_next = critic.body(seen).squeeze(2), critic.body(follows).view(segment.rew.shape)
-        learned: Any = self.baseline.learned
         ends = segment.truncated.clone()
         ends[-1] = True
-        reward = learned(segment.rew)
+        reward = self.baseline.learned(segment.rew)
         advantage = advantages(reward.T, value.T, value_next.T, ends.T, self.gamma, self.gae_lambda).T
         returns = (advantage + value).float()
         if self.normalize_advantages:
@@ -128,8 +119,7 @@ class RecurrentDQN(LeanDQN):
 
     def update(self, buffer: SequenceMemory, sample_size: int) -> Any:  # type: ignore[override]
         """One gradient step on sequences that hold ``sample_size`` learned transitions (at least one sequence)."""
-        if not self.policy.is_within_training_step:
-            raise RuntimeError("update() must be called within policy_within_training_step(policy)")
+        self._within_step()
         drawn = buffer.draw(max(sample_size // self.sequence, 1), self.burn_in + self.sequence)
         return self.learn_from(drawn)
 
@@ -161,10 +151,9 @@ class RecurrentDQN(LeanDQN):
         q = self._next_values(target, drawn.obs_next[k:], self._unroll(target, drawn)[1])
         choice = self._next_values(online, drawn.obs_next[k:], after) if self.is_double else q
         value = q.gather(2, choice.argmax(dim=2, keepdim=True)).squeeze(2)
-        reward: Any = self.baseline.learned
         ends = drawn.truncated[k:].clone()
         ends[-1] = True
-        return returns_along(reward(drawn.rew[k:]), ends, value, self.periods, self.gamma).float()
+        return returns_along(self.baseline.learned(drawn.rew[k:]), ends, value, self.periods, self.gamma).float()
 
     @staticmethod
     def _next_values(network: QNetwork, obs_next: Tensor, after: State) -> Tensor:
@@ -197,16 +186,17 @@ class Remembering(Learner):
     state: State
     before: State  # the state that the last decision was made with
 
-    def _begin(self) -> None:
+    def __init__(self, setup: LearnerSetup, *parts: Any) -> None:
+        super().__init__(setup, *parts)
         self.state = self.before = self.network.recall.start(self.rows, self.network.body.device)
 
-    def _look(self, obs: NDArray[np.float32]) -> Tensor:
+    def _look(self, seen: NDArray[np.float32]) -> Tensor:
         """What the body sees (M, W) of a period; the state goes on."""
         self.before = self.state
         with torch.no_grad():
-            found: tuple[Tensor, State] = self.network.recall(self.network.body.tensor(obs), self.state)
-        seen, self.state = found
-        return seen
+            found: tuple[Tensor, State] = self.network.recall(self.network.body.tensor(seen), self.state)
+        shown, self.state = found
+        return shown
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Forget what lies before now in the rows (M,) whose episode begins anew."""
@@ -228,27 +218,15 @@ class RecurrentDQNLearner(Remembering, DQNLearner):
     algorithm: RecurrentDQN
     memory: SequenceMemory
 
-    def __init__(
-        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
-    ) -> None:
-        memory: Any = SequenceMemory(
-            start=network.recall.start(setup.rows, setup.device),
+    def _make_memory(self, setup: LearnerSetup, length: int) -> SequenceMemory:
+        return SequenceMemory(
+            start=self.network.recall.start(setup.rows, setup.device),
             length=length,
             rows=setup.rows,
             observation=setup.observation,
             seed=setup.memory_seed,
             device=setup.device,
         )
-        super().__init__(replace(setup, buffer=memory), algorithm, network, baseline, length)
-        self._begin()
-
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
-        with torch.no_grad():
-            action: NDArray[Any] = self.network.greedy(self._look(seen)).cpu().numpy()
-        if not explore:
-            return action
-        with policy_within_training_step(self.policy):
-            return np.asarray(self.policy.add_exploration_noise(action, None))
 
     def remember(self, obs: Any, action: Any, reward: Any, obs_next: Any, truncated: Any) -> None:
         """Store one period, and the state that it was decided with."""
@@ -263,28 +241,16 @@ class RecurrentA2CLearner(Remembering, A2CLearner):
     """Draws from its own distribution; learns from each segment as sequences."""
 
     algorithm: RecurrentA2C
-    memory: TensorMemory
 
-    def __init__(
-        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
-    ) -> None:
-        discrete = isinstance(setup.action_space, Discrete)
-        shape, kind = ((), np.int64) if discrete else (setup.action_space.shape, np.float32)
-        sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed, setup.device)
-        memory: Any = TensorMemory(*sizes)
-        super().__init__(replace(setup, buffer=memory), algorithm, network, baseline, length)
-        self._begin()
+    def __init__(self, setup: LearnerSetup, *parts: Any) -> None:
+        super().__init__(setup, *parts)
         self._first = self.state
 
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
-        shown = self._look(seen)
+    def _look(self, seen: NDArray[np.float32]) -> Tensor:
+        shown = super()._look(seen)
         if not len(self.memory):
             self._first = self.before
-        network: Any = self.network
-        with torch.no_grad():
-            if explore:
-                return np.asarray(network.sample(shown, self.policy.rng))
-            return np.asarray(network.greedy(shown).cpu().numpy())
+        return shown
 
     def _update(self) -> Any:
         o = self.options

@@ -11,16 +11,15 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from pydantic import BaseModel
 from tianshou.algorithm.optim import TorchOptimizerFactory
-from tianshou.data import ReplayBuffer
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from market.errors import UserError
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
-from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
-from policies.learners.base import A2CLearner, DDPGLearner, DQNLearner, Learner, LearnerSetup
-from policies.learners.exploration import EpsilonGreedyPolicy, NoisyPolicy, SamplingPolicy
-from policies.learners.quantile import LeanQRDQN, QuantilePolicy
+from policies.learners.a2c import A2CLearner, LeanA2C, SamplingPolicy
+from policies.learners.base import Learner, LearnerSetup
+from policies.learners.ddpg import DDPGLearner, LeanDDPG, NoisyPolicy
+from policies.learners.dqn import DQNLearner, EpsilonGreedyPolicy, LeanDQN, LeanQRDQN, QuantilePolicy
 from policies.learners.recurrent import (
     RecurrentA2C,
     RecurrentA2CLearner,
@@ -29,15 +28,8 @@ from policies.learners.recurrent import (
     RecurrentDQNLearner,
 )
 from policies.learners.rewards import ReturnScale, RewardBaseline, RiskBaseline
-from policies.networks.architecture import (
-    ActionValueCritic,
-    Actor,
-    Architecture,
-    GaussianActor,
-    ValueCritic,
-    build,
-    tail_emphasis,
-)
+from policies.networks.architecture import Architecture, build, tail_emphasis
+from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
 
 
 def _build_dqn(setup: LearnerSetup) -> Learner:
@@ -196,7 +188,6 @@ def build_learner(
     rows: int,
     device: str = "cpu",
     seed: int = 0,
-    buffer: ReplayBuffer | None = None,
     grid: tuple[int, int] | None = None,
 ) -> Learner:
     """Make a learner for one seat.
@@ -210,14 +201,11 @@ def build_learner(
         device: where networks live and updates run.
         seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
         grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
-        buffer: a buffer to use in place of the learner's own, with room for M rows.
     """
     _need(name in BUILDERS, f"unknown learner {name!r}: must be one of {', '.join(BUILDERS)}")
     expected = BUILDERS[name].options
     _need(isinstance(options, expected), f"{name} takes {expected.__name__}, not {type(options).__name__}")
     _check_spaces(observation_space, action_space)
-    remembers = getattr(options, "recurrent", "none") != "none"
-    _need(not remembers or buffer is None, "a recurrent learner keeps sequences and takes no other buffer")
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = LearnerSetup(
         options=options,
@@ -227,7 +215,6 @@ def build_learner(
         device=torch.device(device),
         rng=np.random.Generator(np.random.PCG64(explore)),
         memory_seed=memory,
-        buffer=buffer,
         grid=grid,
     )
     with torch.random.fork_rng(devices=[]):

@@ -1,12 +1,11 @@
 """What a network knows of earlier periods: nothing, the last observations, or the state of a recurrent cell.
 
-A :class:`Encoder` stands before the body of every actor and makes what the body sees of the observation and of a
-*state*, tensors over rows by name, which is all that lasts from one period to the next. Dimensions: B rows, F
-observation features, W = width of what the body sees, H units of a cell, T periods of a sequence.
+An :class:`Encoder` stands before the body of every actor and makes what the body sees of the observation and of a
+*state*, tensors over rows by name, which is all that lasts from one period to the next. :class:`FrameStack` holds the
+last observations of a learner's rows while it plays.
 
-The last observations that a learner's networks are shown, of all its rows.
-
-Dimensions: M rows, F observation features, W = stack x F.
+Dimensions: M rows, B rows of a batch, F observation features, W = width of what the body sees, H units of a cell, T
+periods of a sequence.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from policies.networks.normalizer import Normalizer
 
 State = dict[str, Tensor]
+Arrays = dict[str, NDArray[Any]]  # a state outside of torch: what a seller remembers, over M rows
 CellKind = Literal["none", "gru", "lstm"]
 
 
@@ -127,34 +127,34 @@ class RecurrentCell(Encoder):
 CELLS: dict[str, Callable[[int, int], Any]] = {"gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
-def make_recall(observation: int, cell: CellKind, units: int, stack: int, normalize: bool) -> Encoder:
-    """The recall that an architecture asks for; ``normalize`` concerns cells, other bodies scale what they see."""
+def make_encoder(observation: int, cell: CellKind, units: int, stack: int, normalize: bool) -> Encoder:
+    """The encoder that an architecture asks for; ``normalize`` concerns cells, other bodies scale what they see."""
     if cell != "none":
         return RecurrentCell(observation, cell, units, normalize)
     return Frames(observation, stack) if stack > 1 else NoMemory(observation)
 
 
 def restarted(state: State, rows: Tensor) -> State:
-    """The state with the rows (B,) whose episode begins anew put back to the start, which is zeros for every recall."""
+    """The state with the rows (B,) whose episode begins anew put back to the start, which is zeros for every encoder."""
     return {name: tensor.masked_fill(rows.reshape(-1, *(1,) * (tensor.ndim - 1)), 0) for name, tensor in state.items()}
 
 
 class FrameStack:
     """Stacks of M rows. What a learner stores are whole stacks: ``stack`` times the memory, and nothing to look up."""
 
-    def __init__(self, recall: Frames, rows: int) -> None:
-        self.recall, self.state = recall, recall.start(rows)
-        self.shown = np.zeros((rows, recall.width), np.float32)
+    def __init__(self, encoder: Frames, rows: int) -> None:
+        self.encoder, self.state = encoder, encoder.start(rows)
+        self.shown = np.zeros((rows, encoder.width), np.float32)
 
     def push(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take in a period's observations (M, F); returns what is shown (M, W), also kept as ``shown``."""
-        seen, self.state = self.recall(torch.as_tensor(obs), self.state)
+        seen, self.state = self.encoder(torch.as_tensor(obs), self.state)
         self.shown = seen.numpy()
         return self.shown
 
     def following(self, obs_next: NDArray[np.float32]) -> NDArray[np.float32]:
         """What would be shown (M, W) if the next observations were ``obs_next`` (M, F) in the same episodes."""
-        seen: NDArray[np.float32] = self.recall(torch.as_tensor(obs_next), self.state)[0].numpy()
+        seen: NDArray[np.float32] = self.encoder(torch.as_tensor(obs_next), self.state)[0].numpy()
         return seen
 
     def restart(self, rows: NDArray[np.bool_]) -> None:

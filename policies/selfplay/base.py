@@ -9,7 +9,7 @@ from typing import Any
 from market.simulation.decisions import Decisions
 from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 
 MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
 

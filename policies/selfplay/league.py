@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.files import write_json
 from policies.common.seeding import rival_draws
+from policies.common.torch_tools import generator_state, restore_generator
 from policies.config.learners import LearnerOptions
 from policies.config.selfplay import LeagueOptions
 from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
-from policies.learners.numpy_memory import generator_state, restore_generator
 from policies.learners.optim import WeightAverage
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 from policies.selfplay.base import Mode
 from policies.selfplay.matchmaking import KINDS, DrawnMarket, RatedMatchmaker
 from policies.selfplay.population import Population
@@ -229,7 +228,7 @@ class League(Mode):
             "pool": self.pool.state_dict(),
             "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.meetings.items()},
             "averages": {str(seat): average.state_dict() for seat, average in self.averages.items()},
-            "generator": torch.from_numpy(generator_state(self.rng)),
+            "generator": generator_state(self.rng),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
         }
 
@@ -241,4 +240,4 @@ class League(Mode):
             meetings.ratings.load_state_dict(state["ratings"][str(seat)])
             self.markets[seat].load_state_dict(state["markets"][str(seat)])
             self.averages[seat].load_state_dict(state["averages"][str(seat)])
-        restore_generator(self.rng, state["generator"].numpy())
+        restore_generator(self.rng, state["generator"])

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from market.metrics.summary import episode_profit
@@ -24,12 +23,12 @@ from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.files import write_json
 from policies.common.seeding import rival_draws, row_seed
+from policies.common.torch_tools import generator_state, restore_generator
 from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
 from policies.games.empirical_game import EmpiricalGame, LineUp
 from policies.learners.base import Learner
-from policies.learners.numpy_memory import generator_state, restore_generator
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 from policies.selfplay.base import MARKET, Mode
 from policies.selfplay.matchmaking import DrawnMarket, Members
 from policies.selfplay.population import Member, Population
@@ -230,7 +229,7 @@ class PSRO(Mode):
             "rounds": copy.deepcopy(self.rounds),
             "pool": self.pool.state_dict(),
             "game": self.game.state_dict(),
-            "generator": torch.from_numpy(generator_state(self.rng)),
+            "generator": generator_state(self.rng),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
         }
 
@@ -244,7 +243,7 @@ class PSRO(Mode):
         self.round = state["round"]
         for seat, market in self.markets.items():
             market.load_state_dict(state["markets"][str(seat)])
-        restore_generator(self.rng, state["generator"].numpy())
+        restore_generator(self.rng, state["generator"])
 
 
 def _entry(member: Member, weight: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import default_player
 from policies.learners.base import Learner
 from policies.learners.build import learner_name, make_learner
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 

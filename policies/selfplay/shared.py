@@ -21,7 +21,8 @@ from market.simulation.decisions import Decisions, order_quantity
 from market.state import Floats
 from policies.config.selfplay import SharedOptions
 from policies.learners.base import Learner
-from policies.networks.architecture import Actor, build
+from policies.networks.architecture import build
+from policies.networks.heads import Actor
 from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
 from policies.selfplay.seating import Seats
 

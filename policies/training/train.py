@@ -25,17 +25,17 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import Run, default_player
-from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
 from policies.training.loop import learn
 from policies.training.run import TrainingRun
 from policies.training.tracking import Tracker, muted_writer_threads
-from policies.training.view import print_rehearsal
+from policies.training.view import tables
 
 
 def pick_device(wanted: str) -> Literal["cpu", "cuda"]:
@@ -78,6 +78,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     changes = order.changes + ((f"training.budget={order.budget}",) if order.budget else ())
     config = config or read_config(order.config, changes)
     device = pick_device(order.device)
+    _warn_of_numpy_memories(config, console)
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
@@ -89,6 +90,14 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
             describe(folder, config, order.command, facts)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
+
+
+def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
+    seats = {f"seats.{name}": player for name, player in config.seats.items() if isinstance(player, dict)}
+    for place, options in ({f"learners.{name}": given for name, given in config.learners.items()} | seats).items():
+        if options.get("memory") == "numpy":
+            said = f"warning: {place}.memory: numpy has gone; transitions are kept as tensors, and the same is learned"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def carry_on(
@@ -125,7 +134,8 @@ def carry_on(
 def judge_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
     """The final tables, on screen and in the run's files."""
     if training.rehearsal is not None:
-        print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
+        for table in tables(training.rehearsal, training.spec, training.config.evaluation):
+            table.print(console)
     record_results(training, tracker, final_judgement(training, folder, console))
 
 
@@ -195,7 +205,7 @@ def final_judgement(training: TrainingRun, folder: Path, console: Console) -> li
     }
     sellers = {policy: policy for named in subjects.values() for policy in named}
     comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
-    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+    write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 
 
@@ -205,7 +215,7 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
     if training.rehearsal is not None:
         figures["profit_gain"] = {MARKET: training.rehearsal.gain}
     for one in comparisons[: len(training.learner_names)]:
-        for row in (row for row in comparison_rows(one) if row["judged"]):
+        for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +12,19 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
-from tests.cli.test_readme import blocks
 from tests.helpers.markets import a_market
+from tests.house.test_documents import DOCUMENTS, blocks, run_block
 
 ROOT = Path(__file__).parents[2]
-(SNIPPET,) = (block for block in blocks("python") if "SharedVectorEnv" in block)
+(SNIPPET,) = (block for one in DOCUMENTS for block in blocks(one, "python") if "SharedVectorEnv" in block)
 
 
-def test_tianshous_stock_trainer_trains_one_policy_for_all_seats() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SNIPPET],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split() == ["250", "updates"]
+def test_tianshous_stock_trainer_trains_one_policy_for_all_seats(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    run_block(SNIPPET)
+    assert capsys.readouterr().out.split() == ["250", "updates"]
 
 
 def test_environments_are_the_seats_of_the_batchs_rows() -> None:

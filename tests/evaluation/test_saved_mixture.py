@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,15 +29,19 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.studies.deviate.run import deviate
 from policies.studies.tournament.run import tournament, tournament_summary
+from tests.helpers.shared import once
 from tests.helpers.small_run import small_run, train_small
 
 PSRO = ("selfplay={mode: psro, rounds: 2, episodes: 8}",)
 
 
-@cache
 def trained() -> Path:
     """A run with a pool of random prices and two responses a seat; copied before it is changed."""
-    return train_small(small_run().parent, "psro", changes=PSRO)
+    return once("psro", _train_psro) / "psro"
+
+
+def _train_psro(runs: Path) -> None:
+    train_small(runs, "psro", changes=PSRO)
 
 
 @pytest.fixture(name="run")

@@ -56,11 +56,9 @@ def feed(learner: Learner, periods: int, start: int = 0, learn: bool = True, sca
 
 def next_batch(learner: Learner) -> Any:
     """What its next update will learn from; the learner goes on as if nobody had looked."""
-    algorithm, size = learner.algorithm, learner.options.batch_size if learner.options.batch_size else 0
     memory: Any = learner.memory
     before = memory.rng.bit_generator.state
-    with policy_within_training_step(learner.policy):
-        batch = algorithm._prepared(memory, size)
+    batch = learner.algorithm.drawn(memory, learner.options.batch_size or 0)
     memory.rng.bit_generator.state = before
     return batch
 

@@ -1,16 +1,14 @@
-"""One small training run that several test modules look at; made once in a process."""
+"""One small training run that several test modules look at; made once."""
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
 
 from policies.training.train import train
+from tests.helpers.pictures import pictures
+from tests.helpers.shared import once
 
 ROOT = Path(__file__).parents[2]
 DUOPOLY = ROOT / "configs" / "duopoly.yaml"
@@ -38,9 +36,11 @@ def train_small(runs: Path, name: str, seed: int = 0, config: Path = DUOPOLY, ch
         return train(config, seed=seed, device="cpu", changes=given, name=name, runs=runs, console=console).folder
 
 
-@cache
 def small_run() -> Path:
     """The folder of the shared run; its printed output stands beside it."""
-    runs = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, runs, ignore_errors=True)
-    return train_small(runs, "run")
+    return once("small_run", _make) / "run"
+
+
+def _make(runs: Path) -> None:
+    with pictures():
+        train_small(runs, "run")

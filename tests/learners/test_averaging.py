@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.learners.optim import WeightAverage
-from policies.networks.architecture import Actor
+from policies.networks.heads import Actor
 from tests.selfplay.test_modes import HORIZON, league
 
 

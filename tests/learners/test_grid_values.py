@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from policies.config.run import read_config
 from policies.learners.build import make_learner
-from policies.networks.architecture import Architecture, GridPerceptron, build
+from policies.networks.architecture import Architecture, build
+from policies.networks.heads import GridPerceptron
 from tests.helpers.learning import CONFIGS
 
 

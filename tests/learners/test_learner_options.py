@@ -171,3 +171,10 @@ def test_defaults_are_mean_squares_without_clipping() -> None:
     chosen = {name: BUILDERS[name].options() for name in NAMES}
     assert {o.loss for o in chosen.values()} == {"mse"} and {o.lr_schedule for o in chosen.values()} == {"linear"}
     assert [chosen[name].max_grad_norm for name in NAMES] == [None, None, 0.5]
+
+
+@pytest.mark.parametrize("given", ["auto", "numpy", "device"])
+def test_the_memory_that_older_configurations_name_is_read_and_says_nothing(given: str) -> None:
+    assert DQNOptions.model_validate({"memory": given, "gamma": 0.9}) == DQNOptions(gamma=0.9)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        DQNOptions.model_validate({"memory": f"{given}s"})

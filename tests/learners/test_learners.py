@@ -11,18 +11,15 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from pydantic import ValidationError
-from tianshou.algorithm.modelfree.a2c import A2C
-from tianshou.algorithm.modelfree.ddpg import DDPG
-from tianshou.algorithm.modelfree.dqn import DQN
-from tianshou.data import VectorReplayBuffer
 from tianshou.utils.torch_utils import policy_within_training_step
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
-from policies.learners.algorithms import LeanA2C, LeanDDPG, LeanDQN
 from policies.learners.base import Learner
-from policies.learners.numpy_memory import LockstepBuffer
+from policies.learners.ddpg import LeanDDPG
+from policies.learners.dqn import LeanDQN
 from policies.learners.registry import BUILDERS, build_learner
 from policies.networks.architecture import Architecture, build, greedy
+from tests.helpers.stock_memory import stock
 
 ROWS = 64
 GRID, BOX = Discrete(4), Box(-1, 1, (2,), np.float32)
@@ -52,13 +49,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make(seat: str, features: int = 4, rows: int = ROWS, seed: int = 0, buffer: Any = None, **changes: Any) -> Learner:
+def make(seat: str, features: int = 4, rows: int = ROWS, seed: int = 0, **changes: Any) -> Learner:
     name = seat.split("-")[0]
     options = BUILDERS[name].options(**SMALL[name] | changes)
     space = Box(-1, 1, (features,), np.float32)
-    return build_learner(
-        name, options, observation_space=space, action_space=SEATS[seat], rows=rows, seed=seed, buffer=buffer
-    )
+    return build_learner(name, options, observation_space=space, action_space=SEATS[seat], rows=rows, seed=seed)
 
 
 Reward = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
@@ -253,70 +248,23 @@ def test_a_saved_seller_is_weights_and_architecture(seat: str) -> None:
 # ------------------------------------------------------------------------------------------------ stock Tianshou's numbers
 
 
-class StockDQN(LeanDQN):
-    update, _preprocess_batch, _update_with_batch = DQN.update, DQN._preprocess_batch, DQN._update_with_batch
-
-
-class StockDDPG(LeanDDPG):
-    update, _preprocess_batch, _update_with_batch = DDPG.update, DDPG._preprocess_batch, DDPG._update_with_batch
-    _update_lagged_network_weights = DDPG._update_lagged_network_weights
-
-
-class StockA2C(LeanA2C):
-    _preprocess_batch, _update_with_batch = A2C._preprocess_batch, A2C._update_with_batch
-
-    def update(self, *args: Any, **options: Any) -> Any:
-        """Stock updates draw actions that nobody uses; the next period's must be the same without."""
-        before = self.policy.rng.bit_generator.state
-        result = A2C.update(self, *args, **options)
-        self.policy.rng.bit_generator.state = before
-        return result
-
-
-STOCK = {LeanDQN: StockDQN, LeanDDPG: StockDDPG, LeanA2C: StockA2C}
-
-
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize("seat", list(SEATS))
 def test_trimmed_updates_give_stock_numbers(seat: str, n_step: int) -> None:
-    changes: dict[str, Any] = {"center_rewards": False, "report_every": 1, "memory": "numpy"}
+    changes: dict[str, Any] = {"center_rewards": False, "report_every": 1}
     changes |= {} if seat.startswith("dqn") else {"saturation": 0.0}
     if seat.startswith("a2c"):  # one minibatch, since stock Tianshou shuffles by numpy's global generator
         changes |= {"normalize_advantages": False, "batch_size": None}
     else:
         changes |= {"n_step": n_step}
-    lean, stock = make(seat, **changes), make(seat, **changes)
-    stock.algorithm.__class__ = STOCK[type(stock.algorithm)]
+    lean, other = make(seat, **changes), stock(make(seat, **changes))
     run(lean, seat, 60)
-    run(stock, seat, 60)
-    assert stock.updates == lean.updates > 10
-    for a, b in zip(weights(lean), weights(stock), strict=True):
+    run(other, seat, 60)
+    assert other.updates == lean.updates > 10
+    for a, b in zip(weights(lean), weights(other), strict=True):
         assert np.allclose(a, b, rtol=0, atol=1e-4)
     moved = zip(lean.network.parameters(), make(seat, **changes).network.parameters(), strict=True)
     assert min(float((a - b).detach().abs().max()) for a, b in moved) > 1e-2
-
-
-@pytest.mark.parametrize("seat", list(SEATS))
-def test_learns_the_same_from_the_stock_buffer(seat: str) -> None:
-    """With the sampled indices equal, Tianshou's buffer and ours give the same bits."""
-    changes: dict[str, Any] = {"segment": 10, "batch_size": None} if seat.startswith("a2c") else {"n_step": 3}
-    ours = make(seat, memory="numpy", **changes)
-    assert isinstance(ours.memory, LockstepBuffer)
-    stock = make(seat, buffer=VectorReplayBuffer(ours.memory.maxsize, ROWS), **changes)
-    stock.memory.sample_indices = LockstepBuffer.sample_indices.__get__(ours.memory)  # type: ignore[method-assign]
-    reward = reward_of(seat)
-    for t in range(30):
-        obs, following = (contexts(np.random.default_rng(t + k)) for k in (0, 1))
-        action = ours.act(obs)
-        assert np.array_equal(action, stock.act(obs))
-        for learner in (ours, stock):
-            learner.remember(obs, action, reward(obs, action), following, np.arange(ROWS) % 7 == t % 7)
-        state = ours.memory.rng.bit_generator.state
-        stock.learn()
-        ours.memory.rng.bit_generator.state = state
-        ours.learn()
-    assert ours.updates == stock.updates > 1
-    assert same(weights(ours), weights(stock))
 
 
 def test_updating_outside_a_training_step_is_refused() -> None:

@@ -12,15 +12,16 @@ from gymnasium.spaces import Box
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tianshou.algorithm.modelfree.qrdqn import QRDQN
 
 from market.errors import UserError
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import DQNOptions, Risk
 from policies.learners.base import Learner
-from policies.learners.quantile import LeanQRDQN, quantile_huber_loss
+from policies.learners.dqn import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner
-from policies.networks.architecture import Architecture, QuantileNetwork, build, greedy, tail_emphasis
+from policies.networks.architecture import Architecture, build, greedy, tail_emphasis
+from policies.networks.heads import QuantileNetwork
+from tests.helpers.stock_memory import stock
 from tests.learners.test_learners import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]
@@ -44,12 +45,8 @@ def test_the_loss_is_stock_tianshous_for_kappa_1() -> None:
     current, target = quantiles.unsqueeze(2), targets.unsqueeze(1)
     distance = torch.nn.functional.smooth_l1_loss(target.expand(5, 8, 8), current.expand(5, 8, 8), reduction="none")
     weight = (levels.view(1, -1, 1) - (target - current).le(0.0).float()).abs()
-    stock = (distance * weight).sum(-1).mean(1).mean()
-    assert float(quantile_huber_loss(quantiles, targets, levels, 1.0)) == pytest.approx(float(stock), rel=1e-6)
-
-
-class StockQRDQN(LeanQRDQN):
-    update, _preprocess_batch, _update_with_batch = QRDQN.update, QRDQN._preprocess_batch, QRDQN._update_with_batch
+    expected = (distance * weight).sum(-1).mean(1).mean()
+    assert float(quantile_huber_loss(quantiles, targets, levels, 1.0)) == pytest.approx(float(expected), rel=1e-6)
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
@@ -60,26 +57,22 @@ def test_trimmed_updates_give_stock_numbers(n_step: int) -> None:
         "kappa": 1.0,
         "n_step": n_step,
         "center_rewards": False,
-        "memory": "numpy",
     }
-    lean, stock = make("dqn", **changes), make("dqn", **changes)
-    stock.algorithm.__class__ = StockQRDQN
+    lean, other = make("dqn", **changes), stock(make("dqn", **changes))
     run(lean, "dqn", 60)
-    run(stock, "dqn", 60)
-    assert stock.updates == lean.updates > 10
-    for a, b in zip(weights(lean), weights(stock), strict=True):
+    run(other, "dqn", 60)
+    assert other.updates == lean.updates > 10
+    for a, b in zip(weights(lean), weights(other), strict=True):
         assert np.allclose(a, b, rtol=0, atol=1e-4)
     moved = zip(lean.network.parameters(), make("dqn", **changes).network.parameters(), strict=True)
     assert min(float((a - b).detach().abs().max()) for a, b in moved) > 1e-2
 
 
-def test_the_same_is_learned_from_a_memory_on_the_device() -> None:
-    here, there = (make("dqn", quantiles=8, memory=memory) for memory in ("numpy", "device"))
-    for learner in (here, there):
-        run(learner, "dqn", 40)
-    assert here.updates == there.updates > 10 and type(here.memory) is not type(there.memory)
-    assert greedy(there.network, np.eye(4, dtype=np.float32)).tolist() == list(range(4))
-    assert there.scalars()["mean_q"] == pytest.approx(here.scalars()["mean_q"], abs=0.3)
+def test_learns_what_each_state_asks_for() -> None:
+    learner = make("dqn", quantiles=8)
+    run(learner, "dqn", 40)
+    assert learner.updates > 10
+    assert greedy(learner.network, np.eye(4, dtype=np.float32)).tolist() == list(range(4))
 
 
 STATE = np.ones((ROWS, 1), np.float32)

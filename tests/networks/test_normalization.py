@@ -136,11 +136,12 @@ def test_updates_learn_from_rewards_so_divided(name: str, center: bool) -> None:
     options: dict[str, Any] = {"center_rewards": center, "lr": 1e-2}
     options |= {"gae_lambda": 0.9} if name == "a2c" else {"n_step": 3}
     ours = feed(make(name, normalize_returns=True, **options), 5, learn=False)
-    plain = feed(make(name, memory="numpy", **options), 5, learn=False)
+    plain = feed(make(name, **options), 5, learn=False)
     sd = ours.baseline.scale.sd  # type: ignore[union-attr]
     assert ours.scalars()["return_sd"] == sd > 1.2
     plain_memory: Any = plain.memory
-    plain_memory.rew[:] = (plain_memory.rew - plain.baseline.mean) / sd
+    rewards = plain_memory.places["rew"].of(plain_memory._records)
+    rewards.copy_((rewards - plain.baseline.mean) / sd)
     plain.baseline.mean = 0.0
     one, other = next_batch(ours), next_batch(plain)
     assert torch.allclose(one.returns, other.returns, rtol=1e-6)

@@ -242,7 +242,7 @@ def test_the_typical_memory_is_one_that_was_met() -> None:
 
 
 def stacked(name: str, seed: int = 0, **changes: Any) -> Any:
-    return probes.make(name, seed, stack=3, memory="device", **changes)
+    return probes.make(name, seed, stack=3, **changes)
 
 
 def feed(learner: Any, periods: int, start: int = 0, learn: bool = True) -> list[dict[str, Any]]:

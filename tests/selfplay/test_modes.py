@@ -164,7 +164,7 @@ def test_the_indicator_tells_the_seat_and_saved_sellers_need_none() -> None:
     mode = play(config("ddpg", "ddpg", selfplay={"mode": "shared", "indicator": True}), 30)
     learner = mode.learners[0]
     memory: Any = learner.memory
-    seen = memory.state_dict()["obs"]
+    seen = memory.state_dict()["obs"].numpy()
     assert (seen[:ROWS, :, -2:] == (1, 0)).all() and (seen[ROWS:, :, -2:] == (0, 1)).all()
     observation = mode.batch.observe()[:, 0]
     for which in range(2):

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,15 @@ from market.errors import UserError
 from policies.cli.main import main
 from policies.common.interrupt import Stopped, careful, deferred, install, raise_swallowed
 from policies.storage.run_folder import saved_sellers
-from policies.storage.training_state import RunState, locked, unpack
+from policies.storage.training_state import RunState, unpack
+from policies.storage.work_folder import locked
 from policies.training import checkpointing, loop
 from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.resume import resume
 from policies.training.train import train
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners
+from tests.helpers.shared import once
 
 OFTEN = CheckpointOptions(every=1e-9)
 
@@ -153,16 +154,15 @@ def test_recurrent_and_averse_learners_go_on_to_the_same_bits(
     assert_the_same(run, whole)
 
 
-@cache
 def cut_run() -> Path:
     """A run killed with two generations on disk; copied before it is touched."""
-    import tempfile
+    return once("cut", _cut_off) / "runs" / "cut"
 
-    folder = Path(tempfile.mkdtemp())
+
+def _cut_off(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         killed_at(loop, "play_period", 30, patch)
         begin(three_learners(folder, budget=9_600), "cut")
-    return folder / "runs" / "cut"
 
 
 @pytest.fixture(name="cut")

@@ -107,7 +107,9 @@ def test_a_learner_that_diverged_is_named_and_its_last_good_policy_kept(tmp_path
 
 
 def test_a_budget_smaller_than_the_evaluations_repeats_none(tmp_path: Path) -> None:
-    run = train_small(tmp_path, "tiny", changes=("training.budget=1", "seats.right=nash+base_stock"))
+    changes = ("training.budget=1", "seats.right=nash+base_stock", "learners.dqn.memory=numpy")
+    run = train_small(tmp_path, "tiny", changes=changes)
+    assert (tmp_path / "tiny.txt").read_text().startswith("warning: learners.dqn.memory: numpy has gone")
     assert metrics(run).groupby(["seller", "phase", "metric"]).size().max() == 2
 
 

@@ -144,7 +144,6 @@ class Trained(NamedTuple):
     markets: int = TRAINING_MARKETS
     batch: int = BATCH
     buffer: int = BUFFER
-    memory: str = "auto"
     device: str = "cpu"
 
 
@@ -162,7 +161,7 @@ def training_loop(setup: Trained) -> SelfPlay:
     spec = bench_market(len(PLAYERS))
     seen, players = MarketBatch(spec).observation_space, []
     for seat, (name, encoding) in enumerate(PLAYERS):
-        options: dict[str, Any] = {"hidden": HIDDEN, "batch_size": setup.batch, "memory": setup.memory}
+        options: dict[str, Any] = {"hidden": HIDDEN, "batch_size": setup.batch}
         if "replay_ratio" in BUILDERS[name].options.model_fields:
             options |= {"replay_ratio": REPLAY_RATIO, "buffer": setup.buffer, "warm_up": 0}
         decisions, chosen = Decisions(spec, seat, encoding), BUILDERS[name].options(**options)

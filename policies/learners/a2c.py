@@ -1,0 +1,133 @@
+"""A2C: Tianshou's, trimmed; how it draws actions; the learner.
+
+Tianshou's own ``update`` is not used because it carries a segment through ``Batch`` objects and numpy, draws actions that
+nobody uses, builds distribution objects for every minibatch and shuffles by numpy's global generator. Side by side in
+one process (segments of 10 periods of 256 rows, the usual options) an update by it took 1.8 times as long as
+:class:`LeanA2C`'s (median of 300).
+
+Dimensions: M rows, A components of a box action, B rows of a batch, L periods of a segment.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tianshou.algorithm.modelfree.a2c import A2C
+from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
+from tianshou.data import Batch
+from tianshou.utils.torch_utils import policy_within_training_step
+from torch import Tensor
+
+from policies.learners.base import Learner
+from policies.learners.memory import TensorMemory
+from policies.learners.optim import anneal
+from policies.learners.rewards import RewardBaseline
+from policies.learners.updates import Lean, Losses, Minibatch, advantages
+from policies.networks.heads import ValueCritic
+
+
+class SamplingPolicy(ProbabilisticActorPolicy):
+    """Tianshou's, drawing actions from a random generator of its own in place of torch's global one."""
+
+    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(**options, action_scaling=False, action_bound_method=None)
+        self.rng = rng
+
+    def forward(self, batch: Any, state: Any = None) -> Any:
+        """Actions for a batch of observations, as Tianshou's Collector asks for them."""
+        actor: Any = self.actor
+        output, hidden = actor(batch.obs, state=state, info=batch.info)
+        act = torch.as_tensor(actor.sample(batch.obs, self.rng))
+        return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
+
+
+class LeanA2C(Lean, A2C):
+    """Tianshou's A2C, its log-densities computed directly; shuffles minibatches by a generator of its own.
+
+    ``saturation`` weighs a penalty on means outside the range of actions, their squared way out: a policy that was
+    driven out of it early (order nothing, say) draws only actions that are clipped to the same one, and learns nothing
+    any more. 0 is the algorithm as published.
+    """
+
+    def __init__(
+        self, *, baseline: RewardBaseline, normalize_advantages: bool, saturation: float, **options: Any
+    ) -> None:
+        super().__init__(**options, max_batchsize=2**31)
+        self.saturation = saturation
+        self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
+        self.baseline, self.normalize_advantages = baseline, normalize_advantages
+
+    def update(self, buffer: TensorMemory, batch_size: int | None, repeat: int) -> Losses:  # type: ignore[override]
+        """All that the buffer holds, ``repeat`` times, in minibatches."""
+        self._within_step()
+        return self._update_with_batch(self.drawn(buffer), batch_size, repeat)
+
+    @torch.no_grad()
+    def drawn(self, memory: TensorMemory, sample_size: int = 0) -> Minibatch:
+        """All that the memory holds, row by row, with returns and advantages."""
+        _, critic = self._networks
+        taken, shape = memory.take(memory.sample_indices(0)), (memory.rows, -1)
+        obs = taken.seen("obs")
+        value, value_next = critic(torch.cat((obs, taken.seen("obs_next")))).view(2, *shape)
+        reward, ends = self.baseline.learned(taken["rew"]).view(shape), taken.ends.view(shape)
+        advantage = advantages(reward, value, value_next, ends, self.gamma, self.gae_lambda)
+        returns = (advantage + value).flatten()
+        if self.normalize_advantages:
+            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + self._eps)
+        return Minibatch(obs, taken["act"], returns.float(), advantage.flatten().float())
+
+    def _update_with_batch(self, batch: Minibatch, batch_size: int | None, repeat: int) -> Losses:  # type: ignore[override]
+        policy: Any = self.policy
+        data = (batch.obs, batch.act, batch.adv, batch.returns)
+        count, size = len(batch.obs), min(batch_size or len(batch.obs), len(batch.obs))
+        for _ in range(repeat):
+            if size == count:
+                losses = self._step(*data)
+                continue
+            order = torch.as_tensor(policy.rng.permutation(count), device=batch.obs.device)
+            for part in order.split(size):  # type: ignore[no-untyped-call]
+                losses = self._step(*(array[part] for array in data))
+        return Losses(tensors=losses)
+
+    def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
+        actor, critic = self._networks
+        log_p, entropy, outside = actor.evaluate(obs, act)
+        actor_loss = -(log_p * advantage).mean() + self.saturation * outside
+        critic_loss = self.value_loss(critic(obs).squeeze(1), returns)
+        self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
+        named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
+        return {name: tensor.detach() for name, tensor in named.items()}
+
+
+class A2CLearner(Learner):
+    """Draws from its own distribution, learns from each segment once it is full, then forgets it."""
+
+    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+        network: Any = self.network
+        with torch.no_grad():
+            shown = self._look(seen)
+            return np.asarray(
+                network.sample(shown, self.policy.rng) if explore else network.greedy(shown).cpu().numpy()
+            )
+
+    def _learn(self) -> bool:
+        if len(self.memory) < self.options.segment * self.rows:
+            return False
+        with policy_within_training_step(self.policy):
+            self._losses = self._update()
+        self.memory.reset()
+        self.updates += 1
+        return True
+
+    def _update(self) -> Losses:
+        losses: Losses = self.algorithm.update(self.memory, self.options.batch_size, self.options.repeat)
+        return losses
+
+    def _explore_at(self, fraction: float) -> None:
+        self.algorithm.ent_coef = anneal("linear", self.options.entropy, self.options.entropy_final, fraction)
+
+    def _exploration(self) -> dict[str, float]:
+        return {"entropy_weight": self.algorithm.ent_coef}

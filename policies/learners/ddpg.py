@@ -1,0 +1,89 @@
+"""DDPG on a box: Tianshou's, trimmed; how it explores; the learner.
+
+Tianshou's own ``update`` is not used for the reasons that :mod:`policies.learners.dqn` gives, and because it moves target
+networks weight by weight. Side by side in one process (256 rows, the usual options) an update by it took 2.8 times as
+long as :class:`LeanDDPG`'s (median of 300).
+
+Dimensions: M rows, A components of a box action, B rows of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from tianshou.algorithm.modelfree.ddpg import DDPG, ContinuousDeterministicPolicy
+from torch import Tensor
+
+from policies.learners.base import ReplayLearner
+from policies.learners.optim import anneal
+from policies.learners.rewards import RewardBaseline
+from policies.learners.updates import LeanReplay, Losses, Minibatch
+
+STRAIGHT = 1.5  # tanh is 0.91 there
+
+
+class NoisyPolicy(ContinuousDeterministicPolicy):
+    """Tianshou's, with Gaussian noise from a generator of its own; actions stay in [-1, 1], as they are carried out."""
+
+    def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
+        super().__init__(**options, action_scaling=False, action_bound_method=None)
+        self.rng, self.noise = rng, 0.0
+
+    def add_exploration_noise(self, act: Any, batch: Any) -> Any:
+        """Actions (M, A) plus noise, clipped."""
+        return np.clip(act + np.float32(self.noise) * self.rng.standard_normal(act.shape, np.float32), -1.0, 1.0)
+
+
+class LeanDDPG(LeanReplay, DDPG):  # type: ignore[misc]  # sample_size is never None here
+    """Tianshou's DDPG, the same numbers (targets' rounding apart) in fewer calls.
+
+    ``saturation`` weighs a penalty on the actor's outputs before tanh, the squared excess of their size over
+    :data:`STRAIGHT`: an actor driven to the end of its range early (order nothing, say, while stock has only cost
+    money) has no gradient left to come back by. 0 is the algorithm as published.
+    """
+
+    def __init__(self, *, baseline: RewardBaseline, saturation: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.baseline, self.periods = baseline, self.n_step_return_horizon
+        self.saturation = saturation
+        actor, actor_old, critic_old = cast(Any, (self.policy.actor, self.actor_old, self.critic_old))
+        self._bodies = actor.body, actor_old.module.body
+        self._critic_old = (critic_old.module,)
+        pairs = self._lagged_networks._lagged_network_pairs
+        self._targets: list[Tensor] = [p for pair in pairs for p in pair.target.parameters()]
+        self._sources: list[Tensor] = [p for pair in pairs for p in pair.source.parameters()]
+
+    def _value(self, obs_next: Tensor) -> Tensor:
+        value: Tensor = self._critic_old[0](obs_next, torch.tanh(self._bodies[1](obs_next)))
+        return value.squeeze(1)
+
+    @torch.no_grad()
+    def _update_lagged_network_weights(self) -> None:
+        torch._foreach_lerp_(self._targets, self._sources, self.tau)
+
+    def _update_with_batch(self, batch: Minibatch) -> Losses:  # type: ignore[override]
+        q = self.critic(batch.obs, batch.act)
+        critic_loss = self.value_loss(q, batch.returns)
+        self.critic_optim.step(critic_loss)
+        output = self._bodies[0](batch.obs)
+        actor_loss = -self.critic(batch.obs, torch.tanh(output)).mean()
+        if self.saturation:
+            actor_loss = actor_loss + self.saturation * torch.relu(output.abs() - STRAIGHT).square().mean()
+        self.policy_optim.step(actor_loss)
+        self._update_lagged_network_weights()
+        q = q.detach().mean()
+        return Losses(tensors={"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach(), "mean_q": q})
+
+
+class DDPGLearner(ReplayLearner):
+    """Gaussian noise on a box."""
+
+    def _explore_at(self, fraction: float) -> None:
+        o = self.options
+        way = min(fraction / o.noise_fraction, 1.0)
+        self.policy.noise = anneal(o.noise_schedule, o.noise, o.noise_final, way)
+
+    def _exploration(self) -> dict[str, float]:
+        return {"noise": self.policy.noise}

@@ -1,0 +1,275 @@
+"""The modules of actors and critics: perceptrons, one actor a kind of decision, critics.
+
+Dimensions: B rows of a batch (M when the market asks), F observation features, K discrete actions, A components of
+a box action. An actor's ``recall`` makes what its body sees (B, W) of observations and of what it remembers
+(:mod:`policies.networks.encoders`); of one that remembers nothing, W = F. All other methods of an actor take what the body
+sees. ``forward(seen, state, info)`` returns ``(output, state)``, which is all that Tianshou's policies ask of a network.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from policies.networks.encoders import make_encoder
+from policies.networks.normalizer import Normalizer
+
+if TYPE_CHECKING:
+    from policies.networks.architecture import Architecture
+
+LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+class Perceptron(nn.Module):
+    """Linear layers with ReLU between, behind a normalizer where there is one: (B, inputs) -> (B, outputs)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, hidden: tuple[int, ...], last_gain: float = 1.0, normalize: bool = False
+    ) -> None:
+        super().__init__()
+        self.normalizer = Normalizer(inputs) if normalize else None
+        sizes = (inputs, *hidden, outputs)
+        self._run = tuple(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = nn.ModuleList(self._run)
+        with torch.no_grad():
+            self._run[-1].weight.mul_(last_gain)
+            self._run[-1].bias.zero_()
+
+    @property
+    def device(self) -> torch.device:
+        return self._run[-1].bias.device
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = self._run[-1]
+        return nn.functional.linear(self._inner(x), last.weight, last.bias)
+
+    def _inner(self, x: Tensor) -> Tensor:
+        if self.normalizer is not None:
+            x = self.normalizer(x)
+        for layer in self._run[:-1]:
+            x = torch.relu_(nn.functional.linear(x, layer.weight, layer.bias))
+        return x
+
+    def at(self, x: Tensor, index: Tensor) -> Tensor:
+        """One output (B,) a row, ``index`` (B,): as ``forward`` and gather but for rounding, without the other outputs.
+
+        Of the hundreds of values of a grid, learning moves one a transition.
+        """
+        last, rows = self._run[-1], self._rows(index)
+        weight = nn.functional.embedding(rows, last.weight).sum(dim=1)
+        return (self._inner(x) * weight).sum(dim=1) + last.bias[rows].sum(dim=1)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return index.unsqueeze(1)
+
+    def tensor(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """Observations or actions as float32 on this network's device."""
+        return torch.as_tensor(x, dtype=torch.float32, device=self.device)
+
+
+class GridPerceptron(Perceptron):
+    """Values (B, K) of a grid of P prices x J levels, K = P J, each a sum: state + price + level + joint part.
+
+    What is learned of one action tells of all with its price, and of all with its level. State and advantage apart:
+    Wang et al. (2016), dueling networks; a part for each branch of a decision: Tavakoli et al. (2018).
+
+    Example: 2 x 2, state 1, price parts (0, 2), level parts (0, 3), joint parts 0: values 1, 4, 3, 6.
+    """
+
+    def __init__(self, inputs: int, axes: tuple[int, int], hidden: tuple[int, ...], normalize: bool = False) -> None:
+        self._parts = (1, *axes, axes[0] * axes[1])
+        super().__init__(inputs, sum(self._parts), hidden, normalize=normalize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, price, level, joint = torch.split(super().forward(x), list(self._parts), dim=1)
+        return joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
+
+    def _rows(self, index: Tensor) -> Tensor:
+        _, prices, levels, _ = self._parts
+        price, level, joint = 1 + index // levels, 1 + prices + index % levels, 1 + prices + levels + index
+        return torch.stack((torch.zeros_like(index), price, level, joint), dim=1)
+
+
+class Actor(nn.Module, ABC):
+    """An actor's trunk and what all actors share.
+
+    ``recall``, its encoder, ``body``, ``layers`` and ``normalizer`` are keys of saved state dicts: they keep their names.
+    """
+
+    def __init__(self, architecture: Architecture, last_gain: float = 1.0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        a = architecture
+        self.recall = make_encoder(a.observation, a.cell, a.cell_size, a.stack, a.normalize)
+        outputs, own_scale = a.actions * a.quantiles, a.normalize and a.cell == "none"
+        self.body = Perceptron(self.recall.width, outputs, a.hidden, last_gain, own_scale)
+
+    @property
+    def normalizer(self) -> Normalizer | None:
+        """What brings its observations to one scale, where there is one."""
+        return self.recall.normalizer or self.body.normalizer
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
+        """``(output, state)`` of what the body sees, as Tianshou's policies ask."""
+        return self.body(self.body.tensor(obs)), state
+
+    @abstractmethod
+    def greedy(self, obs: Tensor) -> Tensor:
+        """The action without exploration: (B, W) -> int64 (B,) or float32 (B, A) in [-1, 1]."""
+
+
+class QNetwork(Actor):
+    """(B, W) -> the value Q (B, K) of each discrete action."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        a = architecture
+        if a.axes is not None:
+            self.body = GridPerceptron(self.recall.width, a.axes, a.hidden, a.normalize and a.cell == "none")
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        q: Tensor = self.body(obs)
+        return q.argmax(dim=1)
+
+
+class QuantileNetwork(Actor):
+    """(B, W) -> Q quantiles (B, K, Q) of each discrete action's return, at levels (i + 1/2) / Q.
+
+    ``emphasis`` (Q,): the weights by which quantiles make an action's value, saved with the network.
+    """
+
+    emphasis: Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        self.register_buffer("emphasis", torch.full((architecture.quantiles,), 1 / architecture.quantiles))
+
+    def quantiles(self, obs: Tensor) -> Tensor:
+        """Of what the body sees (B, W): (B, K, Q)."""
+        found: Tensor = self.body(obs)
+        return found.view(len(obs), self.architecture.actions, -1)
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
+        return self.quantiles(self.body.tensor(obs)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        return (self.quantiles(obs) @ self.emphasis).argmax(dim=1)
+
+
+class CategoricalActor(Actor):
+    """(B, W) -> unnormalised log-probabilities (B, K) of discrete actions; nearly uniform at first."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, last_gain=0.01)
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        logits: Tensor = self.body(obs)
+        return logits.argmax(dim=1)
+
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probability (B,) of integer actions (B,), and the mean entropy (), in nats; 0, as none is out of range."""
+        log_p = torch.log_softmax(self.body(obs), dim=1)
+        chosen = log_p.gather(1, action.long().unsqueeze(1)).squeeze(1)
+        return chosen, -(log_p.exp() * log_p).sum(1).mean(), torch.zeros_like(chosen[0])
+
+    @torch.no_grad()
+    def sample(self, obs: Tensor | NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Actions (M,) drawn by inverting the cumulative distribution, with one uniform number a row."""
+        p = torch.softmax(self.body(self.body.tensor(obs)), dim=1).cumsum(1)
+        uniform = self.body.tensor(rng.random((len(p), 1), np.float32))
+        drawn: NDArray[np.int64] = (p < uniform * p[:, -1:]).sum(1).cpu().numpy()
+        return drawn
+
+
+class GaussianActor(Actor):
+    """(B, W) -> mean (B, A), unbounded, and standard deviation (B, A), the same in every state.
+
+    Actions are stored as drawn and clipped to [-1, 1] only when carried out.
+    """
+
+    def __init__(self, architecture: Architecture, initial_sd: float = 0.5) -> None:
+        super().__init__(architecture, last_gain=0.01)
+        self.log_sd = nn.Parameter(torch.full((architecture.actions,), float(np.log(initial_sd))))
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
+        mean = self.body(self.body.tensor(obs))
+        return (mean, self.log_sd.exp().expand_as(mean)), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        mean: Tensor = self.body(obs)
+        return mean.clamp(-1.0, 1.0)
+
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-density (B,) of unclipped actions (B, A), entropy (), in nats, and the means' squared way out of range ()."""
+        mean = self.body(obs)
+        z = (action - mean) * (-self.log_sd).exp()
+        constant = (self.log_sd + LOG_SQRT_2PI).sum()
+        outside = torch.relu(mean.abs() - 1).square().mean()
+        return -0.5 * z.square().sum(1) - constant, constant + 0.5 * len(self.log_sd), outside
+
+    @torch.no_grad()
+    def sample(self, obs: Tensor | NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Actions (M, A), unclipped."""
+        both: NDArray[np.float32] = torch.cat((self.body(self.body.tensor(obs)), self.log_sd.exp()[None])).cpu().numpy()
+        mean, sd = both[:-1], both[-1]
+        drawn: NDArray[np.float32] = np.add(mean, sd * rng.standard_normal(mean.shape, np.float32), dtype=np.float32)
+        return drawn
+
+
+class DeterministicActor(Actor):
+    """(B, W) -> action (B, A) in [-1, 1] through tanh; near the middle at first."""
+
+    max_action = 1.0
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, last_gain=0.1)
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
+        return torch.tanh(self.body(self.body.tensor(obs))), state
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        return torch.tanh(self.body(obs))
+
+
+class ValueCritic(nn.Module):
+    """(B, F) -> the value V (B, 1) of a state."""
+
+    def __init__(self, observation: int, hidden: tuple[int, ...], normalize: bool = False) -> None:
+        super().__init__()
+        self.body = Perceptron(observation, 1, hidden, normalize=normalize)
+
+    def forward(self, obs: Tensor | NDArray[Any]) -> Tensor:
+        value: Tensor = self.body(self.body.tensor(obs))
+        return value
+
+
+class ActionValueCritic(nn.Module):
+    """(B, F), (B, A) -> the value Q (B, 1) of a state and an action."""
+
+    def __init__(self, observation: int, actions: int, hidden: tuple[int, ...], normalize: bool = False) -> None:
+        super().__init__()
+        self.normalizer = Normalizer(observation) if normalize else None
+        self.body = Perceptron(observation + actions, 1, hidden)
+
+    def forward(self, obs: Tensor | NDArray[Any], action: Tensor | NDArray[Any], info: Any = None) -> Tensor:
+        seen = self.body.tensor(obs)
+        if self.normalizer is not None:
+            seen = self.normalizer(seen)
+        value: Tensor = self.body(torch.cat((seen, self.body.tensor(action)), dim=1))
+        return value
+
+
+ACTORS: dict[str, Callable[[Architecture], Actor]] = {
+    "q": QNetwork,
+    "quantile": QuantileNetwork,
+    "categorical": CategoricalActor,
+    "gaussian": GaussianActor,
+    "deterministic": DeterministicActor,
+}

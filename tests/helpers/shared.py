@@ -1,0 +1,34 @@
+"""What several test modules look at is made once a session, whichever worker needs it first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+PLACE = "BAZAAR_TESTS_SHARED"
+
+
+def open_shared() -> None:
+    """Called where tests are handed out, before workers start: they inherit the place."""
+    os.environ[PLACE] = tempfile.mkdtemp(prefix="bazaar-tests-")
+
+
+def close_shared() -> None:
+    shutil.rmtree(os.environ.pop(PLACE), ignore_errors=True)
+
+
+def once(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of this name that ``make`` has filled; tests only read it."""
+    place = Path(os.environ[PLACE])
+    folder = place / name
+    with FileLock(place / f"{name}.lock"):
+        if not folder.exists():
+            (unfinished := place / f"{name}.unfinished").mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder

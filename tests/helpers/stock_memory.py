@@ -1,0 +1,78 @@
+"""Tianshou's own replay buffer in the place of a learner's memory, for tests that compare with Tianshou."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from tianshou.algorithm.modelfree.a2c import A2C
+from tianshou.algorithm.modelfree.ddpg import DDPG
+from tianshou.algorithm.modelfree.dqn import DQN
+from tianshou.algorithm.modelfree.qrdqn import QRDQN
+from tianshou.data import Batch, VectorReplayBuffer
+
+from policies.learners.a2c import LeanA2C
+from policies.learners.base import Learner
+from policies.learners.ddpg import LeanDDPG
+from policies.learners.dqn import LeanDQN, LeanQRDQN
+from policies.learners.memory import TensorMemory
+
+
+class StockMemory(VectorReplayBuffer):
+    """A ``VectorReplayBuffer`` that takes in and draws what a :class:`TensorMemory` of the same seed does."""
+
+    def __init__(self, length: int, rows: int, seed: int = 0) -> None:
+        super().__init__(length * rows, rows)
+        self.length, self.rows = length, rows
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+
+    def store(self, obs: Any, act: Any, rew: Any, obs_next: Any, truncated: Any) -> None:
+        """Append one transition per row."""
+        fields = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next, "truncated": truncated}
+        fields |= {"terminated": np.zeros_like(truncated), "info": Batch()}
+        self.add(cast(Any, Batch(fields)))
+
+    def sample_indices(self, batch_size: int | None) -> NDArray[np.int64]:
+        """Flat indices (row * length + slot) of the same transitions."""
+        if not batch_size:
+            return np.asarray(super().sample_indices(batch_size))
+        row, slot = np.divmod(self.rng.integers(0, len(self), batch_size), len(self) // self.rows)
+        return np.asarray(row * self.length + slot)
+
+
+class _StockDQN(LeanDQN):
+    update, _preprocess_batch, _update_with_batch = DQN.update, DQN._preprocess_batch, DQN._update_with_batch
+
+
+class _StockQRDQN(LeanQRDQN):
+    update, _preprocess_batch, _update_with_batch = QRDQN.update, QRDQN._preprocess_batch, QRDQN._update_with_batch
+
+
+class _StockDDPG(LeanDDPG):
+    update, _preprocess_batch, _update_with_batch = DDPG.update, DDPG._preprocess_batch, DDPG._update_with_batch
+    _update_lagged_network_weights = DDPG._update_lagged_network_weights
+
+
+class _StockA2C(LeanA2C):
+    _preprocess_batch, _update_with_batch = A2C._preprocess_batch, A2C._update_with_batch
+
+    def update(self, *args: Any, **options: Any) -> Any:
+        """Stock updates draw actions that nobody uses; the next period's must be the same without."""
+        before = self.policy.rng.bit_generator.state
+        result = A2C.update(self, *args, **options)
+        self.policy.rng.bit_generator.state = before
+        return result
+
+
+STOCK = {LeanDQN: _StockDQN, LeanQRDQN: _StockQRDQN, LeanDDPG: _StockDDPG, LeanA2C: _StockA2C}
+
+
+def stock(learner: Learner) -> Any:
+    """The learner with Tianshou's own update and buffer in place of ours, before it has stored anything."""
+    ours: TensorMemory = learner.memory
+    learner.algorithm.__class__ = STOCK[type(learner.algorithm)]
+    memory = StockMemory(ours.length, ours.rows)
+    memory.rng.bit_generator.state = ours.rng.bit_generator.state
+    learner.memory = cast(Any, memory)
+    return learner

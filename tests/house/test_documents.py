@@ -1,0 +1,105 @@
+"""Every command and every block of Python in the documents runs as it stands, with a small budget in a scratch folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from policies.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    path
+    for name in ("", "market", "policies", "configs", "tests", "runs")
+    if (path := ROOT / name / "README.md").is_file()
+]
+DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
+QUICK = ["--budget", "20000", "--set", "training.evaluations=2", "--set", "evaluation.episodes=64"]
+LESS = {
+    "train": QUICK,
+    "evaluate": ["--episodes", "64"],
+    "exploit": ["--budget", "20000", "--episodes", "64"],
+    "deviate": ["--episodes", "64"],
+    "report": ["--episodes", "32"],
+    "tournament": ["--episodes", "32", "--processes", "1"],
+    "reproduce": ["--sessions", "2", "--seeds", "0"],
+    "tune": ["--budget", "20000", "--processes", "1"],
+    "bench": ["--seconds", "0.01", "--only", "env"],
+}
+SERVES = "board"  # until it is stopped
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run_block(block: str) -> None:
+    """As a script of its own would be run."""
+    exec(compile(block, "a block of Python", "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+def commands(document: Path) -> list[list[str]]:
+    lines = [line.split(" #")[0] for block in blocks(document, "sh") for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("bazaar ")]
+
+
+def quickly(words: list[str]) -> list[str]:
+    """The command with a small budget and few episodes, whatever it asks for."""
+    alone = ["--processes", "1"] if words[1] == "train" and "--seeds" in words else []
+    return [*words[1:], *LESS.get(words[1], []), *alone]
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    return folder
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_shows_runs_in_the_order_given(
+    document: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(scratch)
+    for words in commands(document):
+        if words[1] != SERVES:
+            assert main(quickly(words)) == 0, (words, capsys.readouterr())
+    for block in blocks(document, "python"):
+        run_block(block)
+
+
+def test_what_the_readmes_commands_leave(scratch: Path) -> None:
+    assert {words[1] for words in commands(ROOT / "README.md")} >= {"train", "evaluate", "theory", "exploit", "report"}
+    assert (scratch / "runs" / "first" / "report.html").stat().st_size > 0
+
+
+def test_the_first_line_trains_the_default_story(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
+    (line,) = (line for line in lines if "bazaar train" in line and "venv" in line)
+    words = shlex.split(line.split("&&")[-1])
+    assert words[0] == ".venv/bin/bazaar"
+    monkeypatch.chdir(scratch)
+    assert main(quickly(words)) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("dominicks (dqn)", "minute_maid (a2c)", "tropicana (ddpg)", "bazaar board"))
+
+
+def test_every_subcommand_is_in_a_table_of_commands() -> None:
+    from policies.cli.commands import COMMANDS
+
+    written = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    assert [command for command in COMMANDS if f"| `bazaar {command}" not in written] == []
+
+
+def test_the_glossary_of_measures_is_the_codes() -> None:
+    from market.metrics.summary import MEASURES
+
+    glossary = (ROOT / "runs" / "README.md").read_text(encoding="utf-8")
+    for name, (unit, what) in MEASURES.items():
+        assert f"| `{name}` | {unit} | {what} |" in glossary
