@@ -10,10 +10,9 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +22,7 @@ from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import CellsBar, progress
-from policies.common.results import Records
+from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig
@@ -34,9 +33,6 @@ from policies.studies.tournament.play import CellSetup, Learned, play_all, read_
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -118,26 +114,18 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
-@dataclass(frozen=True)
-class TournamentResult(Records):
-    """A tournament's folder; ``summary``: payoffs, ranking, cross-play and equilibria (:func:`tournament_summary`)."""
+class TournamentResult(WrittenRecords):
+    """A tournament that was played, with a row a line-up: who sat where, and what each seat earned."""
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The tournament's folder."""
+        return self.csv.parent
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """All figures, as ``results.json`` holds them."""
+        """Payoffs, ranking, cross-play and equilibria: see :func:`tournament_summary`."""
         return tournament_summary(self.folder)
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a line-up: who sat where, and what each seat earned."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as ``payoffs.csv`` has them."""
-        from pandas import read_csv
-
-        return read_csv(self.folder / PAYOFFS)
 
 
 @ordered_by(TournamentOrder)
@@ -169,7 +157,7 @@ def tournament(order: TournamentOrder) -> TournamentResult:
                 _carry_out(order, config, policies, line_ups, work, console)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_interrupted(work.path, line_ups)) from None
-    return TournamentResult(work.path)
+    return TournamentResult(work.path / PAYOFFS)
 
 
 def _carry_out(

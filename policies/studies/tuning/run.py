@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from sqlalchemy import URL
@@ -22,7 +21,7 @@ from policies.common.console import silent
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.progress import Progress, Task, progress
-from policies.common.results import Records
+from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, read_config
@@ -35,9 +34,6 @@ from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
 from policies.studies.tuning.view import TRIALS, print_results, record_trial, write_best, write_trials
 from policies.training.run import TrainingRun
 from policies.training.train import pick_device
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT, STORE = "tune.json", "study.db"
@@ -119,21 +115,13 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
                 )
 
 
-@dataclass(frozen=True)
-class TuningResult(Records):
-    """A search's folder, with all its trials."""
+class TuningResult(WrittenRecords):
+    """A search that was made, with a row a trial: state, objective, the gain of each configuration and seed, options."""
 
-    folder: Path
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a trial: state, objective, the gain of each configuration and seed, the options."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as ``trials.csv`` has them."""
-        from pandas import read_csv
-
-        return read_csv(self.folder / TRIALS)
+    @property
+    def folder(self) -> Path:
+        """The search's folder."""
+        return self.csv.parent
 
 
 @ordered_by(TuneOrder)
@@ -173,7 +161,7 @@ def tune(order: TuneOrder) -> TuningResult:
     except KeyboardInterrupt:
         again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
         raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
-    return TuningResult(folder)
+    return TuningResult(folder / TRIALS)
 
 
 class TrialsBar(Progress):
