@@ -1,4 +1,4 @@
-"""Whole numbers as people write them in a configuration."""
+"""Numbers of a configuration, which people write as 3e6, and which YAML may take for text, or for true and false."""
 
 from __future__ import annotations
 

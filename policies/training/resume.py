@@ -17,7 +17,8 @@ from policies.config.command import ordered_by
 from policies.config.orders import OnNan, ResumeOrder
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
 from policies.training.train import carry_on, disk_errors, pick_device

@@ -28,7 +28,8 @@ from policies.evaluation.run_sellers import Run, default_player
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
 from policies.training.loop import learn

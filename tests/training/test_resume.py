@@ -20,7 +20,8 @@ from market.errors import UserError
 from policies.cli.main import main
 from policies.common.interrupt import Stopped, careful, deferred, install, raise_swallowed
 from policies.storage.run_folder import saved_sellers
-from policies.storage.training_state import RunState, locked, unpack
+from policies.storage.training_state import RunState, unpack
+from policies.storage.work_folder import locked
 from policies.training import checkpointing, loop
 from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions

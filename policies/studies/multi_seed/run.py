@@ -31,7 +31,7 @@ from policies.config.run import read_config
 from policies.evaluation.evaluate import evaluate
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
-from policies.storage.training_state import locked
+from policies.storage.work_folder import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
