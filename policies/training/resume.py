@@ -49,7 +49,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
-    keeping = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
+    checkpoints = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
     with careful(), disk_errors(folder), locked(folder):
         state = RunState(folder).load(console)
         if state is not None and state["config"] != config_digest(folder):
@@ -62,7 +62,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         training.bar = bar
         past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
-        carry_on(training, folder, keeping, console, state)
+        carry_on(training, folder, checkpoints, console, state)
     return folder
 
 

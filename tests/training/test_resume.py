@@ -85,7 +85,7 @@ def killed_at(where: Any, name: str, call: int, patch: pytest.MonkeyPatch, after
 
 
 MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
-    "before anything is evaluated": (loop, "assess", 1, False, None),
+    "before anything is evaluated": (loop, "periodic_evaluation", 1, False, None),
     "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
     "in a period": (loop, "play_period", 33, False, 3072),
     "after a period": (loop, "play_period", 25, True, 2304),
@@ -117,7 +117,7 @@ def test_a_run_is_cut_off_twice_and_what_it_wrote_in_between_is_not_there_twice(
     run = config.parent / "runs" / "twice"
     for attempt in range(3):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "assess", 1, patch, True)
+            killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "periodic_evaluation", 1, patch, True)
             go_on(run) if attempt else begin(config, run.name, CheckpointOptions(every=9e5))
     assert len(list(run.glob("events.out.tfevents.*"))) >= 2
     go_on(run)
@@ -302,7 +302,7 @@ def test_a_checkpoint_at_an_evaluation_may_cost_a_share_of_the_time(monkeypatch:
     kept: list[float] = []
     now = [100.0]
     monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
-    one = Checkpointer(At, None, Path(), CheckpointOptions(every=60), None, course=At)  # type: ignore[arg-type]
+    one = Checkpointer(At, None, Path(), CheckpointOptions(every=60), None, state=At)  # type: ignore[arg-type]
     monkeypatch.setattr(Checkpointer, "save", lambda self: kept.append(now[0]))
     one._written, one._cost = 100.0, 0.1  # 2 % of five seconds
     for now[0] in (104.9, 105.1):

@@ -89,7 +89,7 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "assess", stop)
+    monkeypatch.setattr(loop, "periodic_evaluation", stop)
     assert main(["train", str(ROOT / "configs" / "duopoly.yaml"), "--runs", str(tmp_path), "--name", "cut"]) == 130
     assert list(saved_sellers(tmp_path / "cut")) == ["left", "right"]
     said = capsys.readouterr().err
