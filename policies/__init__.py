@@ -11,26 +11,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from policies.evaluation.evaluate import evaluate
-    from policies.evaluation.run_sellers import Run, load_run
-    from policies.learners.registry import register_learner
-    from policies.report.run import write_report
-    from policies.sales.calibrate import calibrate
-    from policies.sales.forecast import forecast
-    from policies.sales.record import record
-    from policies.sellers.rollout import play as rollout
-    from policies.sellers.rules.compose import register_rule
-    from policies.sellers.rules.level_search import build as build_rule
-    from policies.studies.bench.run import bench
-    from policies.studies.calvano.run import reproduce
-    from policies.studies.deviate.run import deviate
-    from policies.studies.exploit.run import exploit
-    from policies.studies.multi_seed.run import resume_seeds, train_seeds
-    from policies.studies.theory.run import theory
-    from policies.studies.tournament.run import tournament
-    from policies.studies.tuning.run import tune
-    from policies.training.resume import resume
-    from policies.training.train import train
+    from policies.evaluation.evaluate import evaluate as evaluate
+    from policies.evaluation.run_sellers import Run as Run
+    from policies.evaluation.run_sellers import load_run as load_run
+    from policies.learners.registry import register_learner as register_learner
+    from policies.report.run import write_report as write_report
+    from policies.sales.calibrate import calibrate as calibrate
+    from policies.sales.forecast import forecast as forecast
+    from policies.sales.record import record as record
+    from policies.sellers.rollout import play
+    from policies.sellers.rules.compose import register_rule as register_rule
+    from policies.sellers.rules.level_search import build
+    from policies.studies.bench.run import bench as bench
+    from policies.studies.calvano.run import reproduce as reproduce
+    from policies.studies.deviate.run import deviate as deviate
+    from policies.studies.exploit.run import exploit as exploit
+    from policies.studies.multi_seed.run import resume_seeds as resume_seeds
+    from policies.studies.multi_seed.run import train_seeds as train_seeds
+    from policies.studies.theory.run import theory as theory
+    from policies.studies.tournament.run import tournament as tournament
+    from policies.studies.tuning.run import tune as tune
+    from policies.training.resume import resume as resume
+    from policies.training.train import train as train
+
+    rollout, build_rule = play, build
 
 _PLACES = {
     "train": "policies.training.train:train",
@@ -56,30 +60,7 @@ _PLACES = {
     "register_rule": "policies.sellers.rules.compose:register_rule",
     "register_learner": "policies.learners.registry:register_learner",
 }
-__all__ = [
-    "Run",
-    "bench",
-    "build_rule",
-    "calibrate",
-    "deviate",
-    "evaluate",
-    "exploit",
-    "forecast",
-    "load_run",
-    "record",
-    "register_learner",
-    "register_rule",
-    "reproduce",
-    "resume",
-    "resume_seeds",
-    "rollout",
-    "theory",
-    "tournament",
-    "train",
-    "train_seeds",
-    "tune",
-    "write_report",
-]
+__all__ = list(_PLACES)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from policies.config.orders import BoardOrder
 
 
 @ordered_by(BoardOrder)
-def serve(order: BoardOrder) -> None:
+def carry_out(order: BoardOrder) -> None:
     """Carry out `bazaar board`: start TensorBoard and wait for it; Ctrl-C ends it."""
     runs, host, port = order.runs, order.host, order.port
     if not runs.is_dir():

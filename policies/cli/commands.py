@@ -27,75 +27,32 @@ from policies.config.command import Argument, Order, option, place
 
 
 class Form(NamedTuple):
-    """What a command is asked, and the function that is the command in Python, as ``module:name``."""
+    """What a command is asked, and what carries it out: a function of :mod:`policies`, or one of a module here."""
 
     order: type[Order]
     work: str
 
 
-class Command(NamedTuple):
-    """A command: its purpose, and its form, or several of which its words choose one."""
-
-    purpose: str
-    forms: tuple[Form, ...]
-
-
-def _one(purpose: str, order: type[Order], work: str) -> Command:
-    return Command(purpose, (Form(order, work),))
-
-
-TRAIN = Form(orders.TrainOrder, "policies.training.train:train")
-TRAIN_SEEDS = Form(orders.TrainSeedsOrder, "policies.studies.multi_seed.run:train_seeds")
-RESUME = Form(orders.ResumeOrder, "policies.training.resume:resume")
-RESUME_SEEDS = Form(orders.ResumeSeedsOrder, "policies.studies.multi_seed.run:resume_seeds")
-COMMANDS = {
-    "train": Command(
-        "train the learners of a configuration against each other", (TRAIN, TRAIN_SEEDS, RESUME, RESUME_SEEDS)
-    ),
-    "tune": _one("search options of the learners with Optuna", orders.TuneOrder, "policies.studies.tuning.run:tune"),
-    "evaluate": _one(
-        "judge a seller against fixed competitors on the same customers",
-        orders.EvaluateOrder,
-        "policies.evaluation.evaluate:evaluate",
-    ),
-    "report": _one("write one HTML page about a run", orders.ReportOrder, "policies.report.run:write_report"),
-    "tournament": _one(
-        "play every policy against every other; payoffs, ranks, equilibria",
-        orders.TournamentOrder,
-        "policies.studies.tournament.run:tournament",
-    ),
-    "exploit": _one(
-        "how much more a seat could earn against the others, all at their best evaluation",
-        orders.ExploitOrder,
-        "policies.studies.exploit.run:exploit",
-    ),
-    "deviate": _one(
-        "force a seller off its policy for one period and watch what the others do",
-        orders.DeviateOrder,
-        "policies.studies.deviate.run:deviate",
-    ),
-    "theory": _one(
-        "equilibrium prices, elasticities and exact optima of a market",
-        orders.TheoryOrder,
-        "policies.studies.theory.run:theory",
-    ),
-    "calibrate": _one(
-        "fit a market to a sales file, and check it on weeks held out",
-        orders.CalibrateOrder,
-        "policies.sales.calibrate:calibrate",
-    ),
-    "record": _one("write what a market sells as a sales file", orders.RecordOrder, "policies.sales.record:record"),
-    "forecast": _one(
-        "forecast every seller's units from a sales file, with a backtest",
-        orders.ForecastOrder,
-        "policies.sales.forecast:forecast",
-    ),
-    "reproduce": _one("repeat a published result", orders.ReproduceOrder, "policies.studies.calvano.run:reproduce"),
-    "configs": _one(
-        "name the built-in configurations, or copy one", orders.ConfigsOrder, "policies.cli.configs:configs"
-    ),
-    "board": _one("open TensorBoard on the runs", orders.BoardOrder, "policies.cli.board:serve"),
-    "bench": _one("measure speed on this machine", orders.BenchOrder, "policies.studies.bench.run:bench"),
+TRAIN = Form(orders.TrainOrder, "train")
+TRAIN_SEEDS = Form(orders.TrainSeedsOrder, "train_seeds")
+RESUME = Form(orders.ResumeOrder, "resume")
+RESUME_SEEDS = Form(orders.ResumeSeedsOrder, "resume_seeds")
+COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
+    "train": (TRAIN, TRAIN_SEEDS, RESUME, RESUME_SEEDS),
+    "tune": (Form(orders.TuneOrder, "tune"),),
+    "evaluate": (Form(orders.EvaluateOrder, "evaluate"),),
+    "report": (Form(orders.ReportOrder, "write_report"),),
+    "tournament": (Form(orders.TournamentOrder, "tournament"),),
+    "exploit": (Form(orders.ExploitOrder, "exploit"),),
+    "deviate": (Form(orders.DeviateOrder, "deviate"),),
+    "theory": (Form(orders.TheoryOrder, "theory"),),
+    "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),
+    "record": (Form(orders.RecordOrder, "record"),),
+    "forecast": (Form(orders.ForecastOrder, "forecast"),),
+    "reproduce": (Form(orders.ReproduceOrder, "reproduce"),),
+    "configs": (Form(orders.ConfigsOrder, "cli.configs"),),
+    "board": (Form(orders.BoardOrder, "cli.board"),),
+    "bench": (Form(orders.BenchOrder, "bench"),),
 }
 
 
@@ -116,8 +73,8 @@ def read(words: Sequence[str]) -> tuple[Order, str]:
     if found.__name__ not in COMMANDS:  # what prints help or the version
         found(*bound.args, **bound.kwargs)
         raise SystemExit(0)
-    command, given = COMMANDS[found.__name__], dict(bound.arguments)
-    form = command.forms[0] if len(command.forms) == 1 else _training(given)
+    forms, given = COMMANDS[found.__name__], dict(bound.arguments)
+    form = forms[0] if len(forms) == 1 else _training(given)
     fields = attrs.fields_dict(form.order)
     given = {name: not value if fields[name].default is True else value for name, value in given.items()}
     return form.order(**given), form.work
@@ -125,7 +82,7 @@ def read(words: Sequence[str]) -> tuple[Order, str]:
 
 def function(work: str) -> Any:
     """What carries out an order; imports its module."""
-    module, _, name = work.partition(":")
+    module, name = (f"policies.{work}", "carry_out") if "." in work else ("policies", work)
     return getattr(import_module(module), name).__wrapped__
 
 
@@ -174,11 +131,12 @@ def _app() -> App:
         name="bazaar",
         help="A marketplace of competing sellers.",
         version=_version,
+        help_format="plaintext",
         default_parameter=Parameter(negative=(), allow_repeating=True, json_list=False),
     )
-    for rank, (name, command) in enumerate(COMMANDS.items()):
-        purpose = f"{command.purpose[0].upper()}{command.purpose[1:]}."
-        app.command(_stub(name, [form.order for form in command.forms]), name=name, help=purpose, sort_key=rank)
+    for rank, (name, forms) in enumerate(COMMANDS.items()):
+        purpose = (forms[0].order.__doc__ or "").partition("\n")[0]
+        app.command(_stub(name, [form.order for form in forms]), name=name, help=purpose, sort_key=rank)
     return app
 
 
@@ -202,7 +160,7 @@ def _stub(name: str, kinds: Sequence[type[Order]]) -> Any:
 def _parameters(kinds: Sequence[type[Order]]) -> list[inspect.Parameter]:
     found: dict[str, attrs.Attribute[Any]] = {}
     for order in kinds:
-        for field in sorted(attrs.fields(order), key=lambda field: bool(field.inherited)):
+        for field in attrs.fields(order):
             if option(field) is not None:
                 found.setdefault(field.name, field)
     made = [_parameter(field, required=len(kinds) == 1) for field in found.values()]

@@ -15,7 +15,7 @@ from policies.views.table import Column, Table
 
 
 @ordered_by(ConfigsOrder)
-def configs(order: ConfigsOrder) -> dict[str, str]:
+def carry_out(order: ConfigsOrder) -> dict[str, str]:
     """Carry out `bazaar configs`: name the configurations, or show one, or copy it; returns their stories by name."""
     console, known = order.console or silent(), builtin()
     stories = {name: story(path) for name, path in known.items()}

@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
     """Have what was written to a file, or to the names in a folder, reach the disk."""
     if os.name == "nt" and path.is_dir():  # Windows opens no folders
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows syncs what may be written
     try:
         os.fsync(handle)
     finally:

@@ -1,4 +1,4 @@
-"""The progress of a training run: phase, speed and time left; a bar on a terminal, a line now and then elsewhere."""
+"""How far a command has come: what it does, speed and time left; rows on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Rows
 
 REFRESH = 0.2
 LINES = 10
@@ -45,68 +45,145 @@ class RunBar(Protocol):
 MakeBar = Callable[[Console, int], RunBar]
 
 
-class TrainingBar:
-    """Counts seller-periods; a context manager. Speed is that of learning, evaluations apart."""
+class Progress:
+    """What a command is at: a row a task on a terminal, elsewhere a line now and then. A context manager.
 
-    def __init__(self, console: Console, budget: int) -> None:
-        columns = (
-            TextColumn("{task.fields[phase]:<11}"),
+    Args:
+        lines: off a terminal, so many lines of a task at most.
+        transient: whether the rows go when the work is done.
+        clock: whether rows end with rich's own estimate of what is left, and not with what :meth:`Task.show` is told.
+    """
+
+    def __init__(self, console: Console, lines: int = LINES, transient: bool = True, clock: bool = False) -> None:
+        columns = [
+            TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[text]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+        ]
+        columns += [TextColumn("left"), TimeRemainingColumn()] if clock else [TextColumn("{task.fields[left]}")]
+        self.console, self.lines, self.plain = console, lines, not console.is_terminal
+        self.rows = Rows(
+            *columns,
+            console=console,
+            transient=transient,
+            refresh_per_second=5,
+            speed_estimate_period=60,
+            disable=self.plain,
         )
-        self._console, self._budget, self._lines = console, budget, not console.is_terminal
-        self._bar = Progress(*columns, console=console, refresh_per_second=5, speed_estimate_period=60)
-        self._task = self._bar.add_task("train", total=budget, phase="", speed="")
-        self._begun = self._last_time = time.monotonic()
-        self._last_done, self._done, self._speed, self._printed = 0, 0, "", 0
-        self._first: int | None = None
 
     def __enter__(self) -> Self:
-        if not self._lines:
-            self._bar.start()
+        self.rows.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._lines:
-            self._bar.stop()
+        self.rows.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line where no terminal shows the rows."""
+        if self.plain:
+            self.console.print(text, highlight=False, markup=False)
+
+
+class Task:
+    """A row: ``total`` units of work, of which ``there`` were done before."""
+
+    def __init__(self, bar: Progress, name: str = "", total: float = 1.0, there: float = 0, text: str = "") -> None:
+        self.bar, self.total = bar, total
+        self._row = bar.rows.add_task(name, total=total, completed=int(there), text=text, left="")
+        self.count_from(there)
+
+    def count_from(self, there: float) -> None:
+        """Pace and lines count from here on."""
+        self.there, self.begun, self._printed = there, time.monotonic(), 0
+
+    def restart(self, name: str, total: float, text: str = "") -> None:
+        """Have the row show other work."""
+        self.total = max(total, 1e-9)
+        self.bar.rows.reset(self._row, description=name, total=self.total, text=text)
+        self.count_from(0)
+
+    @property
+    def seconds(self) -> float:
+        """Since work began."""
+        return max(time.monotonic() - self.begun, 1e-9)
+
+    def left(self, done: float) -> str:
+        """For how long the rest takes at the pace so far."""
+        new = done - self.there
+        return f"about {self.seconds * (self.total - done) / new:.0f} s left" if new > 0 else ""
+
+    def show(self, done: float, line: str = "", **shown: Any) -> None:
+        """So much is ``done``.
+
+        Args:
+            line: what is printed, with the time, where another share of the work is done and no terminal shows it.
+            shown: the row's new ``description``, ``text`` and ``left``; ``refresh``: show it at once.
+        """
+        self.bar.rows.update(self._row, completed=done, **shown)
+        share = int((min(done, self.total) - self.there) * self.bar.lines // max(self.total - self.there, 1e-9))
+        if line and share > self._printed:
+            self._printed = share
+            self.bar.say(f"{line}   {self.seconds:.0f} s, {self.left(min(done, self.total))}")
+
+
+def thousands(per_second: float) -> str:
+    """Speed of learning in words."""
+    return f"{per_second / 1000:,.1f} thousand seller-periods/s"
+
+
+class TrainingBar(Progress):
+    """Counts seller-periods. Speed is that of learning, evaluations apart."""
+
+    def __init__(self, console: Console, budget: int) -> None:
+        super().__init__(console, transient=False, clock=True)
+        self.task = Task(self, total=budget)
+        self._done, self._phase, self._speed, self._begun = 0, "", "", False
+        self._last_time, self._last_done = time.monotonic(), 0
 
     def phase(self, name: str) -> None:
         """Name what goes on now."""
-        if self._lines and self._done == 0:
-            self._console.print(f"{name} ...", highlight=False)
-        self._bar.update(self._task, phase=name, completed=self._done, refresh=not self._lines)
-        self._last_time, self._last_done = time.monotonic(), self._done
+        self._phase = name
+        if self._done == 0:
+            self.say(f"{name} ...")
+        self._show()
 
     def advance_to(self, done: int) -> None:
         """Show that ``done`` seller-periods are behind us."""
-        self._done, now = min(done, self._budget), time.monotonic()
-        if self._first is None:  # a run that was resumed begins far on
-            self._begin_at(self._done, now)
-        finished = self._done == self._budget
-        span = now - self._last_time
-        if span < REFRESH and not finished:
+        self._done = min(done, int(self.task.total))
+        if not self._begun:  # a run that was resumed begins far on
+            self._begun = True
+            self.task.count_from(self._done)
+        span = time.monotonic() - self._last_time
+        if span < REFRESH and self._done < self.task.total:
             return
         if span >= REFRESH or not self._speed:
-            self._speed = f"{(self._done - self._last_done) / max(span, 1e-9) / 1000:,.1f} thousand seller-periods/s"
-        self._bar.update(self._task, completed=self._done, speed=self._speed)
-        self._last_time, self._last_done = now, self._done
-        if self._lines and self._done * LINES // self._budget > self._printed:
-            self._printed = self._done * LINES // self._budget
-            self._line(now - self._begun)
+            self._speed = thousands((self._done - self._last_done) / max(span, 1e-9))
+        self._show(f"learning {self._done / self.task.total:4.0%}   {self._speed}")
 
-    def _begin_at(self, done: int, now: float) -> None:
-        self._first, self._begun, self._printed = done, now, done * LINES // self._budget
+    def _show(self, line: str = "") -> None:
+        text = f"{self._done / self.task.total:4.0%} {self._speed}"
+        self.task.show(self._done, line, description=f"{self._phase:<11}", text=text, refresh=not line)
+        self._last_time, self._last_done = time.monotonic(), self._done
 
-    def _line(self, elapsed: float) -> None:
-        left = elapsed * (self._budget - self._done) / max(self._done - (self._first or 0), 1)
-        text = f"learning {self._done / self._budget:4.0%}   {self._speed}   {elapsed:.0f} s, about {left:.0f} s left"
-        self._console.print(text, highlight=False)
+
+class CellsBar(Progress):
+    """Counts the cells of a tournament, ``there`` of which were played before, each of so many seller-``periods``."""
+
+    def __init__(self, console: Console, cells: int, there: int, periods: int) -> None:
+        super().__init__(console)
+        self._task = Task(self, "playing", cells, there, f"{there} of {cells} cells")
+        self._cells, self._done, self._periods = cells, there, periods
+        self.say(f"playing {cells - there} cells ...")
+
+    def finished(self, line_up: Any) -> None:
+        """One more cell is done."""
+        self._done += 1
+        speed = (self._done - self._task.there) * self._periods / self._task.seconds
+        text, fast = f"{self._done} of {self._cells} cells", f"{speed / 1e6:,.1f} million seller-periods/s"
+        self._task.show(self._done, f"{text}   {fast}", text=f"{text} {fast}", left=self._task.left(self._done))
 
 
 @contextmanager
@@ -122,7 +199,7 @@ def progress(
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
     columns += [TextColumn(f"{{task.completed}} {unit}")] if total is None else [BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn()] if total is None else [TextColumn(f"{unit}, left"), TimeRemainingColumn()]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Rows(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
 
         def tick(text: str, episodes: int) -> None:
@@ -135,7 +212,7 @@ def progress(
 def phases(console: Console, title: str) -> Iterator[Callable[[str], None]]:
     """What a command that goes through phases does now, and for how long it has; a line a phase off a terminal."""
     columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Rows(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def say(phase: str) -> None:

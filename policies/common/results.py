@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +22,23 @@ class Records:
         from pandas import DataFrame
 
         return DataFrame(self.records())
+
+
+@dataclass(frozen=True)
+class WrittenRecords(Records):
+    """A result whose rows are in a file."""
+
+    csv: Path
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of the file."""
+        return [{str(key): value for key, value in row.items()} for row in self.to_frame().to_dict("records")]
+
+    def to_frame(self) -> DataFrame:
+        """The file as a table of pandas."""
+        from pandas import read_csv
+
+        return read_csv(self.csv)
 
 
 def scalars(row: dict[str, Any]) -> dict[str, Any]:

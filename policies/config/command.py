@@ -134,7 +134,7 @@ def path(value: str | Path) -> Path:
     return Path(value)
 
 
-def path_or_none(value: str | Path | None) -> Path | None:
+def file(value: str | Path | None) -> Path | None:
     """The same of an option that may be left out."""
     return None if value is None else Path(value)
 

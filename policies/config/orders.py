@@ -19,8 +19,8 @@ from policies.config.command import (
     Rule,
     Seconds,
     Share,
+    file,
     path,
-    path_or_none,
     paths,
     words,
 )
@@ -43,6 +43,8 @@ Checkpoint = Annotated[
     Option("which saved sellers: at their best or latest evaluation, or what a psro run mixes in the end"),
 ]
 SeedOfCustomers = Annotated[AtLeastZero, Option("seed of the customers")]
+File = Path | None
+Json = Annotated[File, Option("write what was found as JSON", "FILE")]
 Force = Annotated[bool, Option("write over files that are there")]
 
 
@@ -51,7 +53,10 @@ Force = Annotated[bool, Option("write over files that are there")]
 
 @frozen(kw_only=True)
 class TrainOrder(Order):
-    """One training run. ``name`` of its folder: by default configuration, seed and time."""
+    """Train the learners of a configuration against each other.
+
+    ``name`` of its folder: by default configuration, seed and time.
+    """
 
     config: Config = field(converter=path, kw_only=False)
     budget: Annotated[Count | None, Option("seller-periods to train for (default: the config's)", "N")] = None
@@ -94,7 +99,7 @@ class ResumeSeedsOrder(ResumeOrder):
 
 @frozen(kw_only=True)
 class TuneOrder(Order):
-    """A search of learners' options.
+    """Search options of the learners with Optuna.
 
     ``trials`` are all of the study, those of earlier calls among them; each is trained with ``seeds`` seeds and counts
     their mean, or the ``worst``; of a training run the ``best`` evaluation counts, or the ``last``. ``learner`` sits in
@@ -126,7 +131,10 @@ class TuneOrder(Order):
 
 @frozen(kw_only=True)
 class EvaluateOrder(Order):
-    """Who is judged. ``subjects``: folders of runs of one market, or one configuration."""
+    """Judge a seller against fixed competitors on the same customers.
+
+    ``subjects``: folders of runs of one market, or one configuration.
+    """
 
     subjects: Annotated[
         tuple[Path, ...], Argument("folders of runs (several: seeds), or a configuration", "RUN|CONFIG")
@@ -141,15 +149,13 @@ class EvaluateOrder(Order):
     risk: Annotated[bool, Option("print all measures of risk and service as well")] = False
     risk_level: Annotated[Share | None, Option("tail of VaR and CVaR (default: the config's)", "Q")] = None
     stress: Annotated[bool, Option("judge again under named shifts of the market")] = False
-    json: Annotated[Path | None, Option("write the table as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
-    csv: Annotated[Path | None, Option("write the table as CSV", "FILE")] = field(default=None, converter=path_or_none)
+    json: Json = field(default=None, converter=file)
+    csv: Annotated[File, Option("write the table as CSV", "FILE")] = field(default=None, converter=file)
 
 
 @frozen(kw_only=True)
 class ReportOrder(Order):
-    """A page about a run.
+    """Write one HTML page about a run.
 
     ``out``: default ``report.html`` in the run's folder, or the first of ``report-2.html``, ``report-3.html`` ... that
     does not exist. ``seed`` of the customers: default the run's own, so that episodes are those of its evaluation.
@@ -157,25 +163,25 @@ class ReportOrder(Order):
 
     run: Run = field(converter=path, kw_only=False)
     out: Annotated[
-        Path | None, Option("file to write (default: report.html in the run's folder)", "FILE.html", short="-o")
-    ] = field(default=None, converter=path_or_none)
+        File, Option("file to write (default: report.html in the run's folder)", "FILE.html", short="-o")
+    ] = field(default=None, converter=file)
     episodes: Annotated[Count, Option("episodes played for distributions and policies")] = 256
     seed: Annotated[AtLeastZero | None, Option("seed of the customers (default: the run's own)")] = None
 
 
 @frozen(kw_only=True)
 class TournamentOrder(Order):
-    """Who meets whom. An entry that is a folder is a run, any other is rules.
+    """Play every policy against every other; payoffs, ranks, equilibria.
 
-    ``config`` is needed where only rules are given; ``name`` defaults to one made of what is played; ``most_cells``
-    bounds line-ups of three and more seats.
+    An entry that is a folder is a run, any other is rules. ``config`` is needed where only rules are given; ``name``
+    defaults to one made of what is played; ``most_cells`` bounds line-ups of three and more seats.
     """
 
     entries: Annotated[tuple[str, ...], Argument("folders of runs, and rules to play along", "RUN|RULES")] = field(
         converter=words, kw_only=False
     )
-    config: Annotated[Path | None, Option("the market, where no run says which", "CONFIG")] = field(
-        default=None, converter=path_or_none
+    config: Annotated[File, Option("the market, where no run says which", "CONFIG")] = field(
+        default=None, converter=file
     )
     episodes: Annotated[Count, Option("episodes a cell")] = 1000
     seed: SeedOfCustomers = 0
@@ -185,14 +191,15 @@ class TournamentOrder(Order):
     processes: Processes = None
     ray: Ray = None
     most_cells: Annotated[Count, Option("line-ups played before they are only sampled")] = 1024
-    json: Annotated[Path | None, Option("write the results as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
 
 
 @frozen(kw_only=True)
 class ExploitOrder(Order):
-    """Whose regret is sought. ``learner``: a name, several with commas, or all."""
+    """How much more a seat could earn against the others, all at their best evaluation.
+
+    ``learner``: a name, several with commas, or all.
+    """
 
     run: Run = field(converter=path, kw_only=False)
     seller: Annotated[str | None, Option("this seat only (default: every seat, and NashConv)")] = None
@@ -202,14 +209,15 @@ class ExploitOrder(Order):
     episodes: Annotated[Count | None, Option("episodes judged (default: until precise)")] = None
     device: Device = "auto"
     checkpoint: Checkpoint = "best"
-    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
 
 
 @frozen(kw_only=True)
 class DeviateOrder(Order):
-    """Who deviates, how and when. Several ``runs`` are training seeds."""
+    """Force a seller off its policy for one period and watch what the others do.
+
+    Several ``runs`` are training seeds.
+    """
 
     runs: Annotated[tuple[Path, ...], Argument("folders of runs (several: seeds)", "RUN")] = field(
         converter=paths, kw_only=False
@@ -221,31 +229,31 @@ class DeviateOrder(Order):
     episodes: Annotated[Count, Option("episodes a run")] = 512
     seed: SeedOfCustomers = 0
     checkpoint: Checkpoint = "best"
-    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
-    png: Annotated[Path | None, Option("write the picture here as well", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
+    png: Annotated[File, Option("write the picture here as well", "FILE")] = field(default=None, converter=file)
 
 
 @frozen(kw_only=True)
 class TheoryOrder(Order):
-    """What theory is asked of a market. ``gamma`` None: the optimum of average profit, beside the learners' own."""
+    """Equilibrium prices, elasticities and exact optima of a market.
+
+    ``gamma`` None: the optimum of average profit, beside the learners' own.
+    """
 
     config: Config = field(converter=path, kw_only=False)
     seat: Annotated[str | None, Option("exact solution of this seller's seat only")] = None
     gamma: Annotated[Discount | None, Option("discount factor of the exact solution (default: average profit)")] = None
     prices: Annotated[Count | None, Option("prices of the exact solution, evenly spaced over the range")] = None
     changes: Changes = field(default=(), converter=words)
-    json: Annotated[Path | None, Option("write all figures as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
 
 
 @frozen(kw_only=True)
 class ReproduceOrder(Order):
-    """An experiment to repeat; the defaults are the paper's. ``delta`` None: 0.95 and 0.35."""
+    """Repeat a published result.
+
+    The defaults are the paper's. ``delta`` None: 0.95 and 0.35.
+    """
 
     what: Annotated[str, Argument("calvano: algorithmic collusion (2020, AER 110)", "calvano")] = field(kw_only=False)
     sessions: Annotated[Count, Option("tabular sessions")] = 100
@@ -256,15 +264,13 @@ class ReproduceOrder(Order):
     alpha: Annotated[Share, Option("step size of the tables")] = 0.15
     beta: Annotated[Share, Option("decay of exploration a period, exp(-beta t)")] = 4e-6
     initial: Annotated[Literal["payoff", "zero"], Option("first values of the tables")] = "payoff"
-    config: Annotated[Path | None, Option("another market made to order (default: the paper's)", "CONFIG")] = field(
-        default=None, converter=path_or_none
+    config: Annotated[File, Option("another market made to order (default: the paper's)", "CONFIG")] = field(
+        default=None, converter=file
     )
     changes: Changes = field(default=(), converter=words)
     name: Annotated[str | None, Option("name of the folder (default: what and time)")] = None
     runs: Runs = field(default=Path("runs"), converter=path)
-    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
 
 
 # ------------------------------------------------------------------------------------------------ sales files
@@ -306,17 +312,16 @@ class SalesOrder(Order):
 
 @frozen(kw_only=True)
 class CalibrateOrder(SalesOrder):
-    """How a market is fitted; :class:`market.calibration.options.CalibrationOptions` says more of what is decided."""
+    """Fit a market to a sales file, and check it on weeks held out.
+
+    :class:`market.calibration.options.CalibrationOptions` says more of what is decided.
+    """
 
     output: Annotated[Path, Option("YAML file to write", "CONFIG", short="-o")] = field(converter=path)
     validate: Annotated[bool, Option("check the market on weeks that it was not fitted to")] = False
     replay: Annotated[bool, Option("the configuration replays the file's periods (market.tape)")] = False
-    report: Annotated[Path | None, Option("write a page about it", "FILE.html")] = field(
-        default=None, converter=path_or_none
-    )
-    json: Annotated[Path | None, Option("write everything found as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
+    json: Json = field(default=None, converter=file)
     force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
     price: Annotated[Literal["auto", "linear", "log"], Option("form of the price (auto: by fit)", group=DEMAND)] = (
         "auto"
@@ -356,7 +361,7 @@ class CalibrateOrder(SalesOrder):
     ] = None
     market_size_factor: Annotated[
         AboveOne | None,
-        Option("market size as this many times the busiest period", "X", group=ASSUMED),
+        Option("market size as this many times the busiest period (default: 1.5)", "X", group=ASSUMED),
     ] = None
     cost_share: Annotated[
         Share | None,
@@ -380,28 +385,25 @@ class CalibrateOrder(SalesOrder):
 
 @frozen(kw_only=True)
 class ForecastOrder(SalesOrder):
-    """What is forecast."""
+    """Forecast every seller's units from a sales file, with a backtest."""
 
     horizon: Annotated[Count, Option("periods ahead", "H")]
     by_market: Annotated[bool, Option("a series per seller and market (default: summed)")] = False
     season: Annotated[Count | None, Option("periods of a season (default: by the dates; 1: none)", "N")] = None
     folds: Annotated[Count, Option("folds of the backtest, each of H periods")] = 5
     level: Annotated[Share, Option("of the intervals", "Q")] = 0.9
-    json: Annotated[Path | None, Option("write forecasts and backtest as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
-    csv: Annotated[Path | None, Option("write the forecasts as CSV", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
-    plot: Annotated[Path | None, Option("draw them: .png, or .html for a page", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    json: Json = field(default=None, converter=file)
+    csv: Annotated[File, Option("write the forecasts as CSV", "FILE")] = field(default=None, converter=file)
+    plot: Annotated[File, Option("draw them: .png, or .html for a page", "FILE")] = field(default=None, converter=file)
     force: Force = False
 
 
 @frozen(kw_only=True)
 class RecordOrder(Order):
-    """What is recorded: every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all)."""
+    """Write what a market sells as a sales file.
+
+    Every seat plays ``rules``, in ``markets`` parallel markets for ``periods`` (None: all).
+    """
 
     config: Config = field(converter=path, kw_only=False)
     output: Annotated[Path, Option("sales file to write", "FILE.csv", short="-o")] = field(converter=path)
@@ -420,19 +422,19 @@ class RecordOrder(Order):
 
 @frozen(kw_only=True)
 class ConfigsOrder(Order):
-    """Which built-in configuration; None: all of them, named."""
+    """Name the built-in configurations, or copy one."""
 
     name: Annotated[
         str | None, Argument("one of them, whose text is shown (default: all, with their stories)", "NAME")
     ] = field(default=None, kw_only=False)
-    output: Annotated[Path | None, Option("copy it to this file", "FILE.yaml", short="-o")] = field(
-        default=None, converter=path_or_none
+    output: Annotated[File, Option("copy it to this file", "FILE.yaml", short="-o")] = field(
+        default=None, converter=file
     )
 
 
 @frozen(kw_only=True)
 class BoardOrder(Order):
-    """Where TensorBoard is served."""
+    """Open TensorBoard on the runs."""
 
     runs: Annotated[Path, Argument("folder of the runs", "RUNS")] = field(
         default=Path("runs"), converter=path, kw_only=False
@@ -443,10 +445,11 @@ class BoardOrder(Order):
 
 @frozen(kw_only=True)
 class BenchOrder(Order):
-    """What is measured: all figures, or ``only`` some, each for so many ``seconds``."""
+    """Measure speed on this machine.
 
-    json: Annotated[Path | None, Option("write the figures as JSON", "FILE")] = field(
-        default=None, converter=path_or_none
-    )
+    All figures, or ``only`` some, each for so many ``seconds``.
+    """
+
+    json: Json = field(default=None, converter=file)
     seconds: Annotated[Seconds, Option("time for each figure")] = 3.0
     only: Annotated[tuple[str, ...], Option("measure only this figure", "KEY")] = field(default=(), converter=words)

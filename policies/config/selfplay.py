@@ -39,7 +39,7 @@ class SharedOptions(SelfPlayOptions):
 
 
 class LeagueOptions(SelfPlayOptions):
-    """Rivals drawn for each row from a pool, the harder ones more often (Vinyals et al. 2019)."""
+    """Rivals drawn for each row from a population, the harder ones more often (Vinyals et al. 2019)."""
 
     mode: Literal["league"] = "league"
     current: Share = Field(default=0.2, description="share of rows whose rivals are the learners as they are now")
@@ -77,7 +77,7 @@ class LeagueOptions(SelfPlayOptions):
 
 
 class PSROOptions(SelfPlayOptions):
-    """Rounds of best responses to the equilibrium of the pool (policy-space response oracles, Lanctot et al. 2017)."""
+    """Rounds of best responses to the equilibrium of a population (policy-space response oracles, Lanctot et al. 2017)."""
 
     mode: Literal["psro"] = "psro"
     rounds: PositiveInt = Field(default=8, description="best responses of each seat; the budget is divided among them")

@@ -16,13 +16,13 @@ from market.state import Floats
 from policies.common.files import jsonable
 from policies.evaluation.compare import Comparison, Result
 from policies.evaluation.statistics import (
+    UNKNOWN,
     Interval,
     improvement,
     improvement_over_runs,
     interquartile_mean,
     stratified,
 )
-from policies.evaluation.view import interval_cells
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class AcrossLineUps:
             jsonable(
                 about
                 | {"policy": one.policy, "judged": one.subject}
-                | interval_cells("profit", one.profit)
-                | interval_cells("difference", one.gap)
+                | one.profit.figures("profit")
+                | (one.gap or UNKNOWN).figures("difference")
                 | {"best_fixed": self.best, "probability_of_improvement": one.better}
                 | {"worst_line_up": one.worst, "behind_best_fixed_there": one.behind}
             )
@@ -168,8 +168,8 @@ class AcrossRuns:
             "line_up": "; ".join(c.line_up for c in self.comparisons),
         }
         about |= {"policy": self.seller, "judged": True, "runs": len(self.policies)}
-        chance = interval_cells("probability_of_improvement", self.improvement)
-        middle = interval_cells("interquartile_mean", self.middle)
+        chance = self.improvement.figures("probability_of_improvement")
+        middle = self.middle.figures("interquartile_mean")
         return jsonable(about | middle | chance | {"lowest_run": low, "highest_run": high})
 
 

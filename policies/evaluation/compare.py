@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -19,10 +20,11 @@ from market.metrics.risk import LEVEL, conditional_value_at_risk, probability_of
 from market.metrics.summary import Ledger, episode_profit, summary
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.common.files import jsonable
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import Ends
-from policies.evaluation.statistics import Interval, improvement, mean_interval
+from policies.evaluation.statistics import UNKNOWN, Interval, improvement, mean_interval
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play_columns, rows_at_once
 
@@ -128,6 +130,21 @@ class Comparison:
             better = improvement(paired(result, self.best), np.zeros_like(self.best.profit))
         gain = float("nan") if self.ends is None else self.ends.gain(float(result.total.mean()))
         return Standing(mean_interval(result.profit), gap, better, gain)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain row a candidate with every measure, best first; NaN becomes None. ``table`` is ``comparison``."""
+        best = self.best.policy if self.best else None
+        rows = []
+        for result in sorted(self.results, key=lambda r: -r.mean):
+            standing = self.standings[result.policy]
+            row: dict[str, Any] = {"table": "comparison", "seat": self.seat, "line_up": self.line_up}
+            row |= {"policy": result.policy, "judged": result.subject, "episodes": len(result.profit)}
+            row |= standing.profit.figures("profit") | (standing.gap or UNKNOWN).figures("difference")
+            row |= {"best_fixed": best, "probability_of_improvement": standing.better}
+            row |= {"profit_gain": standing.gain} if self.sellers > 1 else {}
+            row |= {"changed": "; ".join(self.changed)} if self.changed else {}
+            rows.append(jsonable(row | result.summary()))
+        return rows
 
 
 def interval(values: Floats) -> float:

@@ -18,6 +18,7 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import is_finished, is_run, open_run, read_about, seed_folders
+from policies.storage.work_folder import differences, named
 
 MOST_NAMED = 5
 
@@ -127,26 +128,11 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
 
 def _refuse_other_markets(folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
     for folder, config in zip(folders[1:], configs[1:], strict=True):
-        found = differences(configs[0].market.dump(), config.market.dump(), "market")
+        found = list(differences(configs[0].market.dump(), config.market.dump(), "market"))
         if found:
-            raise UserError(f"{folders[0]} and {folder}: are runs of different markets: {_some(found)}")
-
-
-def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where plain data differ, each as ``key.path: this and that``; {a: 1, b: [2]} and {a: 3, b: [2]}: a: 1 and 3."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = list(dict.fromkeys([*one, *other]))
-        pairs = [(str(key), one.get(key), other.get(key)) for key in keys]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = [(str(k), *pair) for k, pair in enumerate(zip(one, other, strict=True))]
-    else:
-        return [] if one == other else [f"{where}: {one} and {other}"]
-    return [line for key, a, b in pairs for line in differences(a, b, f"{where}.{key}" if where else key)]
-
-
-def _some(found: Sequence[str]) -> str:
-    more = len(found) - MOST_NAMED
-    return "; ".join(found[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+            raise UserError(
+                f"{folders[0]} and {folder}: are runs of different markets: {named(found, ' and ', MOST_NAMED)}"
+            )
 
 
 def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[RunConfig]) -> list[str]:
@@ -155,8 +141,8 @@ def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[Ru
     said = [f"{path} did not finish its training: bazaar train --resume {path} goes on." for path in unfinished]
     for name, config in zip(names[1:], configs[1:], strict=True):
         first, second = (one.model_dump(mode="json", exclude={"market"}) for one in (configs[0], config))
-        if found := differences(first, second):
-            said.append(f"{names[0]} and {name} differ in more than the seed: {_some(found)}.")
+        if found := list(differences(first, second)):
+            said.append(f"{names[0]} and {name} differ in more than the seed: {named(found, ' and ', MOST_NAMED)}.")
     seeds: dict[Any, list[str]] = {}
     for name, folder in zip(names, folders, strict=True):
         seeds.setdefault(training_seed(folder), []).append(name)

@@ -20,8 +20,8 @@ from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
 from policies.evaluation.entrants import find_subjects
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.overall_table import print_line_ups, print_runs
-from policies.evaluation.view import comparison_rows, print_comparison
+from policies.evaluation.view import comparison_table, line_ups_table, runs_notes
+from policies.evaluation.view_risk import risk_table
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
 
@@ -109,10 +109,10 @@ def judge_all(
     for line_up in judge.line_ups(against):
         for seat, named in subjects.items():
             comparison = _compare(judge, seat, named, line_up, episodes, console)
-            keep(comparison_rows(comparison))
-            print_comparison(comparison, judge.spec, judge.config.evaluation, console)
+            keep(comparison.rows())
+            comparison_table(comparison, judge.spec, judge.config.evaluation).print(console)
             if risk:
-                _print_risk(comparison, judge, console)
+                risk_table(comparison, judge.spec, judge.config.evaluation, console.width).print(console)
             comparisons.append(comparison)
     _sum_up(judge, comparisons, sellers or {}, console, keep)
     return comparisons
@@ -137,12 +137,6 @@ def _compare(
         return judge.compare(seat, sellers, line_up, episodes, tick)
 
 
-def _print_risk(comparison: Comparison, judge: LineUps, console: Console) -> None:
-    from policies.evaluation.risk_table import print_risk
-
-    print_risk(comparison, judge.spec, judge.config.evaluation, console)
-
-
 def _sum_up(
     judge: LineUps, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
 ) -> None:
@@ -154,10 +148,11 @@ def _sum_up(
         if len(those) > 1:
             line_ups = AcrossLineUps(those)
             keep(line_ups.rows())
-            print_line_ups(line_ups, judge.spec, judge.config.evaluation, console)
+            line_ups_table(line_ups, judge.spec, judge.config.evaluation).print(console)
     runs = [found for those in seats.values() for found in training_runs(those, sellers)]
     keep([found.row() for found in runs if len(found.policies) > 1])
-    print_runs(runs, console)
+    for note in runs_notes(runs):
+        note.print(console)
 
 
 def stress_all(

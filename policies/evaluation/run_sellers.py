@@ -135,7 +135,7 @@ def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, Saved
 
 
 def as_trained(judge: LineUps, seat: int) -> Find:
-    """Rules of a run's pool with their levels, as training found them."""
+    """Rules of a run's population with their levels, as training found them."""
     return lambda text: judge.fixed(parse_rules(text, "rules", judge.spec), seat).rules
 
 

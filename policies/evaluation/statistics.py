@@ -53,6 +53,14 @@ class Interval:
         """The same in a unit ``by`` times as large, ``by`` > 0."""
         return Interval(self.value / by, self.low / by, self.high / by)
 
+    def figures(self, name: str) -> dict[str, float]:
+        """Its entries in a row of plain data: the value, half the width of the interval, and the ends."""
+        ends = {f"{name}_half_width": self.half, f"{name}_low": self.low, f"{name}_high": self.high}
+        return {name: self.value} | ends
+
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+
 
 def mean_interval(samples: ArrayLike, scale: float = 0.0) -> Interval:
     """The mean of independent samples (E,), such as paired differences, with its bootstrap interval.

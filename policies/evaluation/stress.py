@@ -26,7 +26,7 @@ from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import BLOCK, interval
 from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, shifts
-from policies.evaluation.stress_table import print_stress
+from policies.evaluation.view_risk import stress_table
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rollout import play
 
@@ -187,5 +187,5 @@ def run_stress(
                 finished += rows
     finally:
         if finished:
-            print_stress(finished, config, console)
+            stress_table(finished, config).print(console)
     return finished

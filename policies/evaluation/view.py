@@ -1,22 +1,19 @@
-"""Comparisons as tables: on the terminal, and as plain rows for JSON and CSV."""
+"""Comparisons as tables: of one seat against one line-up, over several line-ups, and over several training runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from market.spec.models import MarketSpec
-from policies.common.files import jsonable
 from policies.config.run import Evaluation
-from policies.evaluation.compare import Comparison, Result, Standing, precise
+from policies.evaluation.aggregate import AcrossLineUps, AcrossRuns, Overall
+from policies.evaluation.compare import Comparison, Result, precise
 from policies.evaluation.statistics import Interval
+from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
-SHOWN = {
+MEASURES = {
     "price": ("price", "{:.3f}"),
     "market_share": ("share", "{:.1%}"),
     "fill_rate": ("fill", "{:.1%}"),
@@ -25,74 +22,100 @@ SHOWN = {
     "conditional_value_at_risk": ("CVaR {level}", "{:.4g}"),
     "maximum_drawdown": ("drawdown", "{:.4g}"),
 }
-FIRST = 3  # columns that are shown in any case: the name, its profit and the difference
+LEAST = 3  # columns that are shown in any case: the name, its profit and the difference
+
+ONE_SEED = "one training seed; train several with --seeds to tell luck from skill."
+HOW_RUNS = (
+    "Over runs: the scores are each run's mean difference to the best fixed competitor of each line-up. The interquartile "
+    "mean leaves out the lowest and the highest quarter of them (of three none); the probability of improvement is that "
+    "of a run to earn more than that competitor; 95 % intervals by bootstrap of whole runs, so a few runs say little "
+    "(Agarwal et al. 2021)."
+)
 
 
-def comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One plain row per candidate with every measure; NaN becomes None."""
-    best = comparison.best.policy if comparison.best else None
-    rows = []
-    for result in sorted(comparison.results, key=lambda r: -r.mean):
-        standing = comparison.standings[result.policy]
-        row: dict[str, Any] = {"table": "comparison", "seat": comparison.seat, "line_up": comparison.line_up}
-        row |= {"policy": result.policy, "judged": result.subject, "episodes": len(result.profit)}
-        row |= interval_cells("profit", standing.profit) | interval_cells("difference", standing.gap)
-        row |= {"best_fixed": best, "probability_of_improvement": standing.better}
-        if comparison.sellers > 1:
-            row["profit_gain"] = standing.gain
-        if comparison.changed:
-            row["changed"] = "; ".join(comparison.changed)
-        rows.append(jsonable(row | result.summary()))
-    return rows
+def estimate(value: Interval) -> Cell:
+    """An estimate and half the width of its interval."""
+    return Cell(value.value, value.half)
 
 
-def interval_cells(name: str, interval: Interval | None) -> dict[str, float]:
-    """An estimate's entries in a row: the value, half the width of its interval, and the ends."""
-    known = interval or Interval(np.nan, np.nan, np.nan)
-    ends = {f"{name}_half_width": known.half, f"{name}_low": known.low, f"{name}_high": known.high}
-    return {name: known.value} | ends
+def gain_text(gain: float) -> str:
+    """A profit gain, without the sign that rounding would leave before a zero."""
+    return f"{round(gain, 2) + 0.0:.2f}"
 
 
-def print_comparison(comparison: Comparison, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
-    """The table of one seat against one line-up, best first, and in words what it says of the subjects.
-
-    Columns that a narrow terminal has no room for are left out from the right.
-    """
-    ranked = sorted(comparison.results, key=lambda r: -r.mean)
-    shown = {key: about for key, about in SHOWN.items() if key in ranked[0].summary()}
-    heads = ["", f"profit a {spec.period}", "to best fixed"] + (["profit gain"] if comparison.sellers > 1 else [])
-    heads += [head.format(level=percent(settings.risk_level)) for head, _ in shown.values()]
-    cells = [_cells(comparison, result, shown) for result in ranked]
-    print_table(title(comparison), heads, cells, [result.subject for result in ranked], console)
-    for line in verdicts(comparison):
-        console.print(line, highlight=False)
-    console.print(_how(comparison, spec, settings), style="dim", highlight=False)
+def played(episodes: int, spec: MarketSpec, settings: Evaluation) -> str:
+    """How many episodes of what length, and how profit was counted."""
+    number = f"{episodes} episodes" if episodes > 1 else "1 episode (too few for intervals)"
+    valued = f", stock valued at {settings.salvage:g} x unit cost" if spec.stocked else ""
+    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
+    return f"{number} of {spec.horizon} {spec.period}s{skipped}{valued}"
 
 
-def title(comparison: Comparison) -> str:
+def _relative(gap: Interval, profit: float) -> tuple[Interval, str]:
+    """A difference as a share of a profit, or as money where that is nothing, and how it is written."""
+    return (gap, "{:+.4g}") if profit == 0 else (gap.scaled(abs(profit)), "{:+.2%}")
+
+
+def _difference(gap: Interval | None, profit: float) -> Cell | None:
+    if gap is None:
+        return None
+    shown, form = _relative(gap, profit)
+    return Cell(shown.value, shown.half, form=form)
+
+
+def _in_brackets(gap: Interval, profit: float) -> str:
+    """The difference with the ends of its interval."""
+    shown, form = _relative(gap, profit)
+    ends = f" [{form.format(shown.low)}, {form.format(shown.high)}]" if np.isfinite(shown.half) else ""
+    return form.format(shown.value) + ends
+
+
+def _finding(gap: Interval) -> str:
+    return {1: "earns more than", -1: "earns less than", 0: "cannot be told from"}[gap.sign]
+
+
+# ------------------------------------------------------------------------------------------------ one line-up
+
+
+def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> Table:
+    """One seat against one line-up, best first, and in words what it says of the subjects."""
+    ranked = sorted(comparison.results, key=lambda result: -result.mean)
+    measures = [key for key in MEASURES if key in ranked[0].summary()]
+    columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed")]
+    columns += [Column("profit gain", gain_text)] if comparison.sellers > 1 else []
+    level = f"{100 * settings.risk_level:.3g}%"
+    columns += [Column(name.format(level=level), form) for name, form in map(MEASURES.__getitem__, measures)]
+    rows = [Row(_cells(comparison, one, measures), "judged" if one.subject else "") for one in ranked]
+    notes = [*map(Note, _verdicts(comparison)), Note(_how(comparison, spec, settings), "note")]
+    return Table(_title(comparison), columns, rows, notes, least=LEAST)
+
+
+def _title(comparison: Comparison) -> str:
     """Who is judged, against whom, and whether in a market that it did not learn in."""
     against = f" against {comparison.line_up}" if comparison.sellers > 1 else ""
     changed = ", in a market that differs from training" if comparison.changed else ""
     return f"{comparison.seat}{against}{changed}"
 
 
-def print_table(
-    name: str, heads: Sequence[str], cells: Sequence[Sequence[str]], marked: Sequence[bool], console: Console
-) -> None:
-    """Rows of text under heads, subjects marked, as many columns as there is room for."""
-    fitting = _fitting([heads, *cells], console.width)
-    table = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for k, head in enumerate(heads[:fitting]):
-        table.add_column(head, justify="right" if k else "left", no_wrap=True)
-    for row, subject in zip(cells, marked, strict=True):
-        table.add_row(*row[:fitting], style="bold cyan" if subject else "")
-    console.print(table)
+def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> list[Cells]:
+    standing, best, summary = comparison.standings[result.policy], comparison.best, result.summary()
+    gap = None if best is None or result is best else _difference(standing.gap, best.mean)
+    gain = [standing.gain] if comparison.sellers > 1 else []
+    return [result.policy, estimate(standing.profit), gap, *gain, *(summary[key] for key in measures)]
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int) -> int:
-    """How many columns fit beside one another."""
-    widths = [max(len(row[k]) for row in rows) + 3 for k in range(len(rows[0]))]
-    return max(FIRST, sum(sum(widths[: k + 1]) + 1 <= width for k in range(len(widths))))
+def _verdicts(comparison: Comparison) -> Iterator[str]:
+    """A sentence for every subject: whether it earns more than the best fixed competitor, how much and how often."""
+    best = comparison.best
+    if best is None:
+        yield "No fixed competitor was tried in this seat."
+        return
+    for result in (r for r in comparison.results if r.subject):
+        standing = comparison.standings[result.policy]
+        assert standing.gap is not None
+        often = f", better in {standing.better:.0%} of episodes" if len(result.profit) > 1 else ""
+        amount = _in_brackets(standing.gap, best.mean)
+        yield f"{result.policy} {_finding(standing.gap)} the best fixed competitor, {best.policy}: {amount}{often}."
 
 
 def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
@@ -105,14 +128,6 @@ def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
     if comparison.changed:
         lines.append(f"Changed since training: {'; '.join(comparison.changed)}.")
     return "\n".join(lines) + "\n"
-
-
-def played(episodes: int, spec: MarketSpec, settings: Evaluation) -> str:
-    """How many episodes of what length, and how profit was counted."""
-    number = f"{episodes} episodes" if episodes > 1 else "1 episode (too few for intervals)"
-    valued = f", stock valued at {settings.salvage:g} x unit cost" if spec.stocked else ""
-    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
-    return f"{number} of {spec.horizon} {spec.period}s{skipped}{valued}"
 
 
 def _what_gain_is(comparison: Comparison, spec: MarketSpec) -> str:
@@ -132,68 +147,73 @@ def _imprecise(settings: Evaluation) -> str:
     )
 
 
-def _cells(comparison: Comparison, result: Result, shown: dict[str, tuple[str, str]]) -> list[str]:
-    summary, standing = result.summary(), comparison.standings[result.policy]
-    cells = [result.policy, plus_minus("{:.4g}", standing.profit, "{:.2g}"), _gap(comparison, result, standing)]
-    cells += [gain_text(standing.gain)] if comparison.sellers > 1 else []
-    return cells + [number(form, summary[key]) for key, (_, form) in shown.items()]
+# ------------------------------------------------------------------------------------------------ several line-ups
 
 
-def _gap(comparison: Comparison, result: Result, standing: Standing) -> str:
-    best = comparison.best
-    return "-" if best is None or result is best or standing.gap is None else relative(standing.gap, best.mean)
+def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> Table:
+    """One seat over all line-ups, best first, and what it says of the subjects."""
+    columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed overall")]
+    columns += [Column("worst against"), Column("to best fixed there", "{:+.2%}")]
+    rows = [Row(_overall_cells(line_ups, one), "judged" if one.subject else "") for one in line_ups.standings]
+    notes = [*map(Note, _overall_verdicts(line_ups)), Note(_overall_how(line_ups, spec, settings), "note")]
+    return Table(f"{line_ups.seat} over {len(line_ups.comparisons)} line-ups", columns, rows, notes, least=LEAST)
 
 
-def relative(gap: Interval, profit: float) -> str:
-    """A difference with its interval as a share of a profit, or as money where that is nothing."""
-    if profit == 0:
-        return plus_minus("{:+.4g}", gap, "{:.2g}")
-    return plus_minus("{:+.2%}", gap.scaled(abs(profit)), "{:.2%}")
+def _overall_cells(line_ups: AcrossLineUps, one: Overall) -> list[Cells]:
+    gap = None if one.policy == line_ups.best else _difference(one.gap, line_ups.best_mean)
+    return [one.policy, estimate(one.profit), gap, one.worst, one.behind]
 
 
-def in_brackets(gap: Interval, profit: float) -> str:
-    """The same with the ends of the interval in brackets."""
-    form, shown = ("{:+.4g}", gap) if profit == 0 else ("{:+.2%}", gap.scaled(abs(profit)))
-    ends = f" [{form.format(shown.low)}, {form.format(shown.high)}]" if np.isfinite(shown.half) else ""
-    return form.format(shown.value) + ends
+def _overall_verdicts(line_ups: AcrossLineUps) -> Iterator[str]:
+    """A sentence for every subject about its mean over line-ups."""
+    for one in line_ups.standings if line_ups.best is not None else ():
+        if one.subject and one.gap is not None:
+            yield (
+                f"Over {len(line_ups.comparisons)} line-ups {one.policy} {_finding(one.gap)} the best fixed competitor "
+                f"overall, {line_ups.best}: {_in_brackets(one.gap, line_ups.best_mean)}, better in {one.better:.0%} of episodes."
+            )
 
 
-def plus_minus(form: str, value: Interval, half_form: str) -> str:
-    """The estimate ± half the width of its interval, where it has one."""
-    half = f" ± {half_form.format(value.half)}" if np.isfinite(value.half) else ""
-    return form.format(value.value) + half
+def _overall_how(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> str:
+    numbers = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
+    span = f"{numbers[0]} to " if len(numbers) > 1 else ""
+    return (
+        f"Each line-up counts the same; {span}{played(numbers[-1], spec, settings)}. 95 % intervals (± half their "
+        "width) by bootstrap, stratified over line-ups: the same episodes are drawn in all of them, which meet the "
+        "same customers.\n"
+    )
 
 
-def number(form: str, value: float) -> str:
-    """A number, or a dash where there is none."""
-    return form.format(value) if np.isfinite(value) else "-"
+# ------------------------------------------------------------------------------------------------ several runs
 
 
-def gain_text(gain: float) -> str:
-    """A profit gain; without the sign that rounding would leave before a zero."""
-    return number("{:.2f}", round(gain, 2) + 0.0)
+def runs_notes(found: Sequence[AcrossRuns]) -> Iterator[Note]:
+    """What several training runs of a seller say together; of one alone, that it is one."""
+    several = [runs for runs in found if len(runs.policies) > 1]
+    for runs in several:
+        if all(comparison.best is not None for comparison in runs.comparisons):
+            yield Note(_over_runs(runs))
+    for runs in found:
+        if several and runs not in several:
+            yield Note(f"{runs.seller}: {ONE_SEED}", "note")
+    if several:
+        yield Note(HOW_RUNS + "\n", "note")
+    elif found:
+        yield Note(f"{ONE_SEED[0].upper()}{ONE_SEED[1:]}\n", "note")
 
 
-def percent(share: float) -> str:
-    """0.05 as 5%, 0.025 as 2.5%."""
-    return f"{100 * share:.3g}%"
+def _over_runs(runs: AcrossRuns) -> str:
+    low, high = (_score(runs, end) for end in runs.ends)
+    of = "more a period than the best fixed competitor" if runs.in_money else "of the best fixed competitor's profit"
+    middle, chance, enough = runs.middle, runs.improvement, len(runs.policies) > 2
+    between = f" [{_score(runs, middle.low)}, {_score(runs, middle.high)}]" if enough else ""
+    likely = f" [{chance.low:.2f}, {chance.high:.2f}]" if enough else ""
+    return (
+        f"{runs.seller} over {len(runs.policies)} runs: interquartile mean {_score(runs, middle.value)}{between} {of}; "
+        f"probability of improvement {chance.value:.2f}{likely}; range {low} to {high}."
+        + ("" if enough else " An interval needs three runs.")
+    )
 
 
-def verdicts(comparison: Comparison) -> list[str]:
-    """A sentence for every subject: whether it earns more than the best fixed competitor, how much and how often."""
-    best = comparison.best
-    if best is None:
-        return ["No fixed competitor was tried in this seat."]
-    lines = []
-    for result in (r for r in comparison.results if r.subject):
-        standing = comparison.standings[result.policy]
-        assert standing.gap is not None
-        often = f", better in {standing.better:.0%} of episodes" if len(result.profit) > 1 else ""
-        amount = in_brackets(standing.gap, best.mean)
-        lines.append(f"{result.policy} {word(standing.gap)} the best fixed competitor, {best.policy}: {amount}{often}.")
-    return lines
-
-
-def word(gap: Interval) -> str:
-    """What an interval of a difference says."""
-    return {1: "earns more than", -1: "earns less than", 0: "cannot be told from"}[gap.sign]
+def _score(runs: AcrossRuns, value: float) -> str:
+    return f"{value:+.4g}" if runs.in_money else f"{value:+.2%}"

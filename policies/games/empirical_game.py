@@ -1,6 +1,6 @@
-"""The empirical game of a pool that grows: what members earn in every line-up, and an equilibrium of it.
+"""The empirical game of a population that grows: what members earn in every line-up, and an equilibrium of it.
 
-Dimensions: N seats of the market, L <= N seats that the pool plays, A_i members of the pool for the i-th of these.
+Dimensions: N seats of the market, L <= N seats that the population plays, A_i members of the population for the i-th of these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LineUp = tuple[int, ...]
 
 
 class EmpiricalGame:
-    """Payoffs of line-ups of pool members, each played once, and the equilibrium that they have now.
+    """Payoffs of line-ups of population members, each played once, and the equilibrium that they have now.
 
     Of two seats a Nash equilibrium, the first in the order of :func:`policies.games.equilibria.nash_equilibria` (pure ones first,
     then by total payoff); of more the coarse correlated one with the largest total payoff (Marris et al. 2021,

@@ -1,14 +1,10 @@
-"""A step of Adam without the bookkeeping that torch and Tianshou do around one: the same bits, a third of the time.
+"""How weights move: a step of Adam, an average of weights over training, and the schedules of step sizes and exploration.
 
-For networks as small as a seller's the arithmetic of a step takes 20 µs, walking through modules, parameter groups and
-profiling hooks six times as long.
+:class:`FusedAdam` does the same bits as torch's step in a third of the time. For networks as small as a seller's the
+arithmetic of a step takes 20 µs, walking through modules, parameter groups and profiling hooks six times as long.
 
-Averages of weights over training: the policy of an average fluctuates less than that of any moment.
-
-Polyak & Juditsky (1992); of networks, Izmailov et al. (2018), "Averaging weights leads to wider optima and better
-generalization", UAI.
-
-Schedules: how a step size, or the strength of exploration, goes from its first value to its last.
+The policy of a :class:`WeightAverage` fluctuates less than that of any moment (Polyak & Juditsky 1992; of networks,
+Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization", UAI).
 """
 
 from __future__ import annotations

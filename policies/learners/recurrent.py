@@ -180,7 +180,7 @@ def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int
     return found.view(length, width)
 
 
-class Remembering(Learner):
+class RecurrentLearner(Learner):
     """A learner whose network has a state (M, H), which goes on from period to period while it plays."""
 
     state: State
@@ -212,7 +212,7 @@ class Remembering(Learner):
         self.state = _restored(state["remembered"], self.state)
 
 
-class RecurrentDQNLearner(Remembering, DQNLearner):
+class RecurrentDQNLearner(RecurrentLearner, DQNLearner):
     """Epsilon-greedy on a grid; learns from sequences."""
 
     algorithm: RecurrentDQN
@@ -237,7 +237,7 @@ class RecurrentDQNLearner(Remembering, DQNLearner):
         return self.memory.periods >= self.algorithm.burn_in + self.algorithm.sequence and super()._learn()
 
 
-class RecurrentA2CLearner(Remembering, A2CLearner):
+class RecurrentA2CLearner(RecurrentLearner, A2CLearner):
     """Draws from its own distribution; learns from each segment as sequences."""
 
     algorithm: RecurrentA2C

@@ -1,16 +1,16 @@
-"""Running statistics of a learner's rewards: what it subtracts from them, and what it divides them by.
+"""What a learner is rewarded with: what it subtracts from its seat's profits, what it divides them by, and aversion to risk.
 
-Dimensions: M rows, N sellers.
+:class:`RewardBaseline` centres rewards by their running mean and, with a :class:`ReturnScale`, normalises them.
+:class:`RiskBaseline` is that of a risk-averse actor-critic, for which the tail of a period's profits counts beside their
+mean. CVaR of a profit R at level a is the largest value over v of E[v - (v - R)+ / a], and a v that reaches it is the
+a-quantile of R (Rockafellar & Uryasev 2000, "Optimization of conditional value-at-risk", *J. Risk* 2(3), theorem 1). With
+v at the running quantile, v - (v - r)+ / a is a reward like any other, whose mean is CVaR.
 
-Rewards of a risk-averse actor-critic: the tail of a period's profits counts, not only their mean.
-
-CVaR of a profit R at level a is the largest value over v of E[v - (v - R)+ / a], and a v that reaches it is the
-a-quantile of R (Rockafellar & Uryasev 2000, "Optimization of conditional value-at-risk", *J. Risk* 2(3), theorem 1).
-With v at the running quantile, v - (v - r)+ / a is a reward like any other, whose mean is CVaR.
-
-What it is: a static measure of one *period's* profit, over all periods alike. What it is not: CVaR of an episode's or
+What that is: a static measure of one *period's* profit, over all periods alike. What it is not: CVaR of an episode's or
 of the discounted profit, which no sum of rewards is. A loss spread thinly over a bad month weighs little here, one
 that falls on single days weighs in full; lumpy orders, paid when they are placed, look like risk.
+
+:class:`Tally` keeps accounts of what seats earned and were rewarded for. Dimensions: M rows, N sellers.
 """
 
 from __future__ import annotations

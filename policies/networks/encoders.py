@@ -1,8 +1,8 @@
 """What a network knows of earlier periods: nothing, the last observations, or the state of a recurrent cell.
 
 An :class:`Encoder` stands before the body of every actor and makes what the body sees of the observation and of a
-*state*, tensors over rows by name, which is all that lasts from one period to the next. :class:`FrameStack` holds the
-last observations of a learner's rows while it plays.
+*state*, tensors over rows by name, which is all that lasts from one period to the next. While a learner plays, a
+:class:`FrameStack` holds the last observations of its rows.
 
 Dimensions: M rows, B rows of a batch, F observation features, W = width of what the body sees, H units of a cell, T
 periods of a sequence.

@@ -22,7 +22,7 @@ from policies.report.data import ReportedRun, ReportedSeller
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
-from policies.views.charts import colour, dress, panels
+from policies.views.charts import Place, colour, dress, panels
 
 DEEPER = 6
 EPISODES = 64
@@ -109,24 +109,22 @@ def map_chart(policy: PolicyMap, reference: PolicyMap | None) -> Any:
     return dress(figure, 60 + 280 * rows, showlegend=False, plot_bgcolor=BLANK)
 
 
-def _draw(figure: Any, policy: PolicyMap, panel: int, at: dict[str, int], rows: int) -> None:
-    import plotly.graph_objects as go
-
+def _draw(figure: Any, policy: PolicyMap, panel: int, at: Place, rows: int) -> None:
     _, values, _ = policy.panels[panel]
     across, up, unit = policy.across, policy.up, "money" if panel == 0 else "units"
     if up is None or len(up.values) < 2:
-        figure.add_trace(go.Scatter(x=across.values, y=values[0], mode="lines", line={"color": INK}), **at)
+        figure.add_scatter(x=across.values, y=values[0], mode="lines", line={"color": INK}, **at)
         figure.update_yaxes(title=policy.panels[panel][0], **at)
         figure.update_xaxes(title=across.label, **at)
         return
     hover = f"{across.name} %{{x:.4g}}<br>{up.name} %{{y:.4g}}<br>%{{z:.4g}} {unit}<extra></extra>"
     axis = "coloraxis" if panel == 0 else "coloraxis2"
-    heat = go.Heatmap(x=across.values, y=up.values, z=values, coloraxis=axis, hovertemplate=hover, hoverongaps=False)
-    figure.add_trace(heat, **at)
+    look = {"coloraxis": axis, "hovertemplate": hover, "hoverongaps": False}
+    figure.add_heatmap(x=across.values, y=up.values, z=values, **look, **at)
     low, high = across.values[[0, -1]], up.values[[0, -1]]
     met = policy.met[((policy.met >= [low[0], high[0]]) & (policy.met <= [low[1], high[1]])).all(1)]
     dots = {"size": 4, "color": "white", "line": {"color": INK, "width": 0.6}}
-    figure.add_trace(go.Scatter(x=met[:, 0], y=met[:, 1], mode="markers", marker=dots, hoverinfo="skip"), **at)
+    figure.add_scatter(x=met[:, 0], y=met[:, 1], mode="markers", marker=dots, hoverinfo="skip", **at)
     # Without ranges of their own the axes leave room for dots, which would look like cells where nothing is ordered.
     options = {"title": across.label if at["row"] == rows else None, "range": _edges(across.values), "showgrid": False}
     figure.update_xaxes(**options, **at)
@@ -161,8 +159,6 @@ def reacts(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]
 
 def importance_chart(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]) -> Any:
     """Bars: how far price and level move when a group of what the seller sees is shuffled; None when nothing does."""
-    import plotly.graph_objects as go
-
     if not reacts(spec, player, found):
         return None
     names = [one.group for one in found]
@@ -173,8 +169,8 @@ def importance_chart(spec: MarketSpec, player: ReportedSeller, found: Sequence[I
     figure = panels(1, len(parts), shared_yaxes=True, horizontal_spacing=0.05)
     for k, (what, unit, mean, sd) in enumerate(parts, 1):
         error = {"type": "data", "array": sd, "color": INK, "thickness": 1, "width": 3}
-        bars = go.Bar(x=mean, y=names, orientation="h", marker={"color": colour(player.seat)}, error_x=error)
-        figure.add_trace(bars, 1, k)
+        look = {"orientation": "h", "marker": {"color": colour(player.seat)}, "error_x": error}
+        figure.add_bar(x=mean, y=names, **look, row=1, col=k)
         figure.update_xaxes(title=f"mean change of {what} ({unit})", rangemode="tozero", row=1, col=k)
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return dress(figure, 90 + 26 * len(names), showlegend=False, margin={"l": 60, "r": 16, "t": 8, "b": 48})
+    return dress(figure, 90 + 26 * len(names), top=8, showlegend=False)

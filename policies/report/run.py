@@ -19,11 +19,11 @@ from policies.report.charts import LONGEST, episode_chart, learning_chart, sprea
 from policies.report.data import play_together, read_run, replay
 from policies.report.policies import learned_policies
 from policies.report.sections import (
+    about_market,
     comparisons,
     evaluated,
     facts,
     headlines,
-    market_words,
     measures,
     promotions,
     seller_table,
@@ -89,7 +89,7 @@ def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
         "report.html",
         run=run,
         spec=spec,
-        market=market_words(spec),
+        market=about_market(spec),
         headlines=headlines(run, spreads),
         comparisons=comparisons(run),
         episodes=evaluated(run),

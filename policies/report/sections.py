@@ -221,7 +221,7 @@ def _promoted(spec: MarketSpec) -> bool:
     return spec.events is not None and any(seller.event_frequency for seller in spec.sellers)
 
 
-def market_words(spec: MarketSpec) -> str:
+def about_market(spec: MarketSpec) -> str:
     """The market in a sentence or two."""
     replayed = spec.tape and Path(spec.tape.file).name
     return sentences("market.html", spec=spec, replayed=replayed, promoted=_promoted(spec))

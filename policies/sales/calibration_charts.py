@@ -19,7 +19,7 @@ from market.calibration.market_file import market_means
 from market.calibration.validation import Validation
 from market.salesfile.table import Sales
 from market.state import Floats
-from policies.views.charts import GREY, colour, dress, faint, line_style, panels
+from policies.views.charts import GREY, PALE_GREY, WIDE, colour, dress, faint, grid, line_style, panels
 from policies.views.format import number
 
 Z95 = 1.959964  # of a normal distribution, two-sided
@@ -149,36 +149,26 @@ def absent(sales: Sales) -> int:
 
 
 FEW = 4  # sellers below one another; more stand in two columns
-WIDE = 20.0  # times the smallest value: an axis of logarithms shows both ends
-AREA = "rgba(140,140,140,0.25)"
 ACROSS = 3  # demand curves in a row
 
 
 def weeks_chart(found: Calibration, checked: Validation) -> Any:
     """Units by period, the file's and the market's, a panel for each seller."""
-    import plotly.graph_objects as go
-
-    sellers, time = found.sellers, times(found.sales)
-    columns = 1 if len(sellers) <= FEW else 2
-    rows, wide = -(-len(sellers) // columns), weeks_by_seller(found, checked)
+    sellers, time, wide = found.sellers, times(found.sales), weeks_by_seller(found, checked)
+    rows, columns, places = grid(len(sellers), 1 if len(sellers) <= FEW else 2)
     titles = [_panel_title(name, *wide[name]) for name in sellers]
     figure = panels(rows, columns, titles, vertical_spacing=0.3 / rows, horizontal_spacing=0.09, shared_xaxes=True)
-    for k, name in enumerate(sellers):
-        at = {"row": k // columns + 1, "col": k % columns + 1}
-        looks: dict[str, dict[str, Any]] = {
-            "sold (file)": {"line": {"color": GREY, "width": 1}, "fill": "tozeroy", "fillcolor": AREA},
-            "market": {"line": line_style(k)},
-        }
-        for (label, look), values in zip(looks.items(), wide[name], strict=True):
-            shown = {"mode": "lines", "hovertemplate": "%{y:,.0f}"}
-            figure.add_trace(go.Scatter(x=time, y=values, name=label, **shown, **look), **at)
+    shown = {"mode": "lines", "hovertemplate": "%{y:,.0f}"}
+    for k, (name, at) in enumerate(zip(sellers, places, strict=True)):
+        sold, market = wide[name]
+        area = {"line": {"color": GREY, "width": 1}, "fill": "tozeroy", "fillcolor": PALE_GREY}
+        figure.add_scatter(x=time, y=sold, name="sold (file)", **shown, **area, **at)
+        figure.add_scatter(x=time, y=market, name="market", line=line_style(k), **shown, **at)
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     figure.update_yaxes(title="units", col=1)
-    for k in range(len(sellers) - columns, len(sellers)):  # the last panel of each column
-        at = {"row": k // columns + 1, "col": k % columns + 1}
+    for at in places[-columns:]:  # the last panel of each column
         figure.update_xaxes(title=None if found.sales.dates is not None else "period", showticklabels=True, **at)
-    margin = {"l": 60, "r": 16, "t": 28, "b": 44}
-    return dress(figure, 50 + 185 * rows, showlegend=False, hovermode="x unified", margin=margin)
+    return dress(figure, 50 + 185 * rows, top=28, bottom=44, showlegend=False, hovermode="x unified")
 
 
 def weeks_by_seller(found: Calibration, checked: Validation) -> dict[str, tuple[list[Any], list[Any]]]:
@@ -208,33 +198,22 @@ def unit(found: Calibration) -> str:
 
 def scatter_chart(found: Calibration, checked: Validation) -> Any:
     """Every seller and period: sold against expected."""
-    import plotly.graph_objects as go
-
-    figure, wide = panels(1, 1), weeks_by_seller(found, checked)
-    for k, (name, (real, market)) in enumerate(wide.items()):
+    figure = panels()
+    for k, (name, (real, market)) in enumerate(weeks_by_seller(found, checked).items()):
         marker = {"color": faint(k, 0.55), "size": 7, "symbol": k // 7, "line": {"width": 0.5, "color": colour(k)}}
-        text = "%{text}: sold %{y:,.0f}, market %{x:,.0f}"
-        figure.add_trace(
-            go.Scatter(
-                x=market, y=real, text=found.sales.labels, name=name, mode="markers", marker=marker, hovertemplate=text
-            )
-        )
+        text = {"text": found.sales.labels, "hovertemplate": "%{text}: sold %{y:,.0f}, market %{x:,.0f}"}
+        figure.add_scatter(x=market, y=real, name=name, mode="markers", marker=marker, **text)
     values = checked.weeks[["units", "market"]].to_numpy(np.float64)
-    low, high = float(values.min()), float(values.max())
-    figure.add_trace(
-        go.Scatter(
-            x=[low, high], y=[low, high], mode="lines", line={"color": GREY, "dash": "dash", "width": 1.2},
-            name="equal", hoverinfo="skip",
-        )
-    )  # fmt: skip
-    log = _logarithmic(checked)
-    axis: dict[str, Any] = {"type": "log", "dtick": "D2"} if log else {"rangemode": "tozero"}
-    if log:
-        axis["range"] = [np.log10(low) - 0.1, np.log10(high) + 0.1]
+    ends = low, high = float(values.min()), float(values.max())
+    dashed = {"color": GREY, "dash": "dash", "width": 1.2}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=dashed, name="equal", hoverinfo="skip")
+    axis: dict[str, Any] = {"rangemode": "tozero"}
+    if _logarithmic(checked):
+        axis = {"type": "log", "dtick": "D2", "range": [np.log10(low) - 0.1, np.log10(high) + 0.1]}
     figure.update_xaxes(title="units the market expects", tickformat="~s", **axis)
     figure.update_yaxes(title=f"units sold in the {unit(found)}", tickformat="~s", **axis)
     legend = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"}
-    return dress(figure, 520, margin={"l": 60, "r": 200, "t": 10, "b": 48}, width=760, legend=legend)
+    return dress(figure, 520, top=10, right=200, width=760, legend=legend)
 
 
 def _logarithmic(checked: Validation) -> bool:
@@ -251,26 +230,18 @@ def skewed(checked: Validation) -> bool:
 
 def season_chart(found: Calibration) -> Any:
     """The seasons' utilities with their errors; None without seasons."""
-    import plotly.graph_objects as go
-
     effects = found.fit.fitted.season
     if not effects:
         return None
     labels, values = season_labels(found), [one.value for one in effects.values()]
-    errors = [Z95 * one.error for one in effects.values()]
-    figure = panels(1, 1)
+    errors = {"array": [Z95 * one.error for one in effects.values()], "color": colour(0), "thickness": 1.5, "width": 4}
+    look = {"mode": "markers", "marker": {"color": colour(0), "size": 9}, "error_y": errors, "name": "season"}
+    figure = panels()
     figure.add_hline(y=0, line={"color": GREY, "width": 1})
-    figure.add_trace(
-        go.Scatter(
-            x=[labels[name] for name in effects], y=values, mode="markers", name="season",
-            marker={"color": colour(0), "size": 9},
-            error_y={"array": errors, "color": colour(0), "thickness": 1.5, "width": 4},
-            hovertemplate="%{x}: %{y:+.3f}<extra></extra>",
-        )
-    )  # fmt: skip
+    figure.add_scatter(x=[*map(labels.get, effects)], y=values, hovertemplate="%{x}: %{y:+.3f}<extra></extra>", **look)
     figure.update_xaxes(type="category", showgrid=False, title=_cycle(found))
     figure.update_yaxes(title="utility, all sellers alike", tickformat="+.2f")
-    return dress(figure, 300, showlegend=False, margin={"l": 60, "r": 16, "t": 10, "b": 48})
+    return dress(figure, 300, top=10, showlegend=False)
 
 
 def _cycle(found: Calibration) -> str:
@@ -284,25 +255,18 @@ def _cycle(found: Calibration) -> str:
 
 def curves_chart(found: Calibration) -> Any:
     """Expected units of each seller at its own price."""
-    import plotly.graph_objects as go
-
-    number_of = len(found.sellers)
-    columns = min(ACROSS, number_of)
-    rows = -(-number_of // columns)
+    rows, columns, places = grid(len(found.sellers), ACROSS)
     figure = panels(rows, columns, found.sellers, vertical_spacing=0.34 / rows, horizontal_spacing=0.08)
-    for k in range(number_of):
-        curve, at = demand_curve(found, k), {"row": k // columns + 1, "col": k % columns + 1}
-        text = "price %{x:.2f}: %{y:,.4~r} units<extra></extra>"
-        line = {"color": colour(k), "width": 2.2}
-        figure.add_trace(go.Scatter(x=curve.price, y=curve.units, mode="lines", line=line, hovertemplate=text), **at)
+    text = {"hovertemplate": "price %{x:.2f}: %{y:,.4~r} units<extra></extra>"}
+    for k, at in enumerate(places):
+        curve, line = demand_curve(found, k), {"color": colour(k), "width": 2.2}
         dot = {"color": colour(k), "size": 10, "line": {"color": "white", "width": 1.5}}
-        figure.add_trace(
-            go.Scatter(x=[curve.mean[0]], y=[curve.mean[1]], mode="markers", marker=dot, hovertemplate=text), **at
-        )
+        figure.add_scatter(x=curve.price, y=curve.units, mode="lines", line=line, **text, **at)
+        figure.add_scatter(x=curve.mean[:1], y=curve.mean[1:], mode="markers", marker=dot, **text, **at)
         figure.add_vline(x=curve.cost, line={"color": GREY, "dash": "dash", "width": 1.4}, **at)
         low, high = min(curve.cost, float(curve.price[0])), float(curve.price[-1])
         figure.update_xaxes(range=[low - 0.05 * (high - low), high + 0.05 * (high - low)], **at)
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     figure.update_yaxes(title=f"units a {unit(found)}", col=1)
     figure.update_xaxes(title="own price (money a unit)", row=rows)
-    return dress(figure, 70 + 215 * rows, showlegend=False, margin={"l": 60, "r": 16, "t": 30, "b": 48})
+    return dress(figure, 70 + 215 * rows, top=30, showlegend=False)

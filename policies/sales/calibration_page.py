@@ -74,8 +74,8 @@ def page(found: Calibration, checked: Validation | None, output: str, reading: M
         size_rule=rule(sales, options.size_factor, options.size).replace(" x ", " × "),
         missing=absent(sales),
         unsold=int((sales.rows["units"] == 0).sum()),
-        asked=options_words(options),
-        read_with=reading_words(reading or {}),
+        asked=typed_options(options),
+        read_with=typed_reading(reading or {}),
         **_held_out(found, checked),
         **_demand(found),
         **_tables(found),
@@ -276,14 +276,14 @@ def _sizes(found: Calibration) -> Table:
 # ------------------------------------------------------------------------------------------------ as typed
 
 
-def options_words(options: CalibrationOptions) -> str:
+def typed_options(options: CalibrationOptions) -> str:
     """The options that differ from what is usual, as typed."""
     usual = CalibrationOptions()
     given = [words(value) for name, words in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)]
     return " ".join(given) or "none: everything as it is by default"
 
 
-def reading_words(reading: Mapping[str, Any]) -> str:
+def typed_reading(reading: Mapping[str, Any]) -> str:
     """How the file was read, as typed: names of columns, rows and periods kept."""
     columns, where = reading.get("columns") or {}, reading.get("where") or {}
     parts = [f"--columns {','.join(f'{ours}={theirs}' for ours, theirs in columns.items())}"] if columns else []

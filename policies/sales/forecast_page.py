@@ -9,7 +9,7 @@ from market.simulation.render import INK
 from policies.common.files import write_file
 from policies.sales.forecast_charts import COLUMNS, HUES, KEY, Panel, heading, panels_of
 from policies.sales.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, unknown, verdict
-from policies.views.charts import colour, dress, faint, panels
+from policies.views.charts import Place, colour, dress, faint, grid, panels
 from policies.views.page import Page
 from policies.views.table import Column, Row, Table
 
@@ -70,37 +70,27 @@ def _backtest(result: Forecasts) -> Table:
 def chart(result: Forecasts) -> Any:
     """The panels, two beside one another."""
     drawn = panels_of(result)
-    columns = min(COLUMNS, len(drawn))
-    rows = -(-len(drawn) // columns)
+    rows, columns, places = grid(len(drawn), COLUMNS)
     figure = panels(rows, columns, [one.title for one in drawn], vertical_spacing=0.28 / rows, horizontal_spacing=0.09)
-    for k, panel in enumerate(drawn):
-        _draw(figure, panel, k % HUES, {"row": k // columns + 1, "col": k % columns + 1})
+    for k, (panel, at) in enumerate(zip(drawn, places, strict=True)):
+        _draw(figure, panel, k % HUES, at)
     figure.update_yaxes(rangemode="tozero")
-    margin = {"l": 60, "r": 16, "t": 30, "b": 40}
-    return dress(figure, 60 + 250 * rows, showlegend=False, hovermode="x unified", margin=margin)
+    return dress(figure, 60 + 250 * rows, top=30, bottom=40, showlegend=False, hovermode="x unified")
 
 
-def _draw(figure: Any, panel: Panel, k: int, at: dict[str, int]) -> None:
-    import plotly.graph_objects as go
-
+def _draw(figure: Any, panel: Panel, k: int, at: Place) -> None:
     ahead, forecast = panel.ahead, panel.outlook.forecast
-    shown = {"hovertemplate": "%{y:,.4~r}"}
-    figure.add_trace(
-        go.Scatter(x=panel.past, y=panel.units, name="sold", line={"color": INK, "width": 1.3}, **shown), **at
-    )
+    shown: dict[str, Any] = {"hovertemplate": "%{y:,.4~r}"} | at
+    figure.add_scatter(x=panel.past, y=panel.units, name="sold", line={"color": INK, "width": 1.3}, **shown)
+    dashed = {"color": colour(k), "width": 1.2, "dash": "dash"}
     for periods, mean in panel.tried:
-        dashed = {"color": colour(k), "width": 1.2, "dash": "dash"}
         mode = "lines" if len(mean) > 1 else "markers"
-        figure.add_trace(go.Scatter(x=periods, y=mean, name="backtest", line=dashed, mode=mode, **shown), **at)
-    edge = {"mode": "lines", "line": {"width": 0}} | shown
-    figure.add_trace(go.Scatter(x=ahead, y=forecast.low, name="low", **edge), **at)
-    band = {"fill": "tonexty", "fillcolor": faint(k, 0.2)}
-    figure.add_trace(go.Scatter(x=ahead, y=forecast.high, name="high", **band, **edge), **at)
+        figure.add_scatter(x=periods, y=mean, name="backtest", line=dashed, mode=mode, **shown)
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}} | shown
+    figure.add_scatter(x=ahead, y=forecast.low, name="low", **edge)
+    figure.add_scatter(x=ahead, y=forecast.high, name="high", fill="tonexty", fillcolor=faint(k, 0.2), **edge)
     if len(ahead) == 1:  # no area: a bar
         bar = {"x": [*ahead, *ahead], "y": [forecast.low[0], forecast.high[0]], "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(**bar, mode="lines", line={"color": faint(k, 0.3), "width": 6}), **at)
-    line = {"color": colour(k), "width": 2}
-    figure.add_trace(
-        go.Scatter(x=ahead, y=forecast.mean, name="mean", line=line, mode="lines+markers", marker={"size": 4}, **shown),
-        **at,
-    )
+        figure.add_scatter(**bar, mode="lines", line={"color": faint(k, 0.3), "width": 6}, **at)
+    line = {"mode": "lines+markers", "line": {"color": colour(k), "width": 2}, "marker": {"size": 4}}
+    figure.add_scatter(x=ahead, y=forecast.mean, name="mean", **line, **shown)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,32 +11,16 @@ from market.simulation.batch import MarketBatch
 from market.state import Record
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv
-from policies.common.results import Records
+from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import RecordOrder
 from policies.config.run import read_config
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
-
-@dataclass(frozen=True)
-class RecordedSales(Records):
-    """A sales file that was written."""
-
-    path: Path
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a period, market and seller."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as the file has them."""
-        from pandas import read_csv
-
-        return read_csv(self.path)
+class RecordedSales(WrittenRecords):
+    """A sales file that was written: a row a period, market and seller."""
 
 
 @ordered_by(RecordOrder)

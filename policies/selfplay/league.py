@@ -1,6 +1,6 @@
-"""League play: each learner in a market of its own, against rivals drawn from a pool for every row and episode.
+"""League play: each learner in a market of its own, against rivals drawn from a population for every row and episode.
 
-Prioritised fictitious self-play (Vinyals et al. 2019): the pool holds the learners as they are now, past snapshots of
+Prioritised fictitious self-play (Vinyals et al. 2019): the population holds the learners as they are now, past snapshots of
 all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.selfplay.matchmaking``). A fixed
 share of rows meets each kind; which rivals a row has changes only when its episode ends.
 
@@ -52,7 +52,7 @@ DISTANCES = 20  # snapshots of a run by default
 
 
 class League(Mode):
-    """One :class:`~policies.selfplay.matchmaking.DrawnMarket` a learner, and the pool that all of them draw from.
+    """One :class:`~policies.selfplay.matchmaking.DrawnMarket` a learner, and the population that all of them draw from.
 
     ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
     """
@@ -63,12 +63,12 @@ class League(Mode):
         self.options, self.seats, self.spec = options, seats, seats.spec
         self.budget, self.done = config.training.budget, 0
         self.distance = options.distance or max(1, self.budget // DISTANCES)
-        self.pool = Population(self.spec)
+        self.population = Population(self.spec)
         self.players = {seat: seats.learner(seat) for seat in seats.learning}
         self.averages = {seat: self._average(learner) for seat, (learner, _) in self.players.items()}
         self.rng = rival_draws(seats.seed)
         self._add_present()
-        self.meetings: dict[int, RatedMatchmaker] = {}
+        self.matchmakers: dict[int, RatedMatchmaker] = {}
         self.markets: dict[int, DrawnMarket] = {}
         for place, seat in enumerate(self.players):
             self._seat(seat, place * config.training.markets)
@@ -86,20 +86,20 @@ class League(Mode):
         """The learners as they are, and the fixed competitors: made anew in every process."""
         for seat, (learner, decisions) in self.players.items():
             name = self.spec.names[seat]
-            self.pool.add(seat, "current", f"{name} (learning)", NetworkSeller(learner.network, decisions))
+            self.population.add(seat, "current", f"{name} (learning)", NetworkSeller(learner.network, decisions))
         for rules in self._competitors():
             for seat in self.players:
-                self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+                self.population.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
 
     def _competitors(self) -> list[Rules]:
-        """The fixed competitors of the pool: none where no row meets them."""
+        """The fixed competitors of the population: none where no row meets them."""
         usual = STOCKED if self.spec.stocked else MADE
         given, where = self.options.competitors, "selfplay.competitors"
         return self.seats.judge.listed(given, usual, where) if self.options.fixed else []
 
     @cached_property
     def shortfalls(self) -> Shortfalls | None:
-        """Against each fixed competitor of the pool in all learners' seats."""
+        """Against each fixed competitor of the population in all learners' seats."""
         seats, judge, fixed = range(len(self.spec.sellers)), self.seats.judge, self.seats.fixed
         line_ups = [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
         return Shortfalls(self.seats.config, self.seats.seed, line_ups) if line_ups else None
@@ -111,17 +111,17 @@ class League(Mode):
     def _seat(self, seat: int, first_row: int) -> None:
         drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
         pars = partial(self._pars, seat)
-        meetings = RatedMatchmaker(self.pool, seat, drawn, self.options, settings.markets, self.rng, pars)
+        matchmaker = RatedMatchmaker(self.population, seat, drawn, self.options, settings.markets, self.rng, pars)
         # a market counts all its seats, the league those of learners only: their fractions must agree
         budget = self.budget * len(self.spec.sellers) // len(self.players)
-        self.meetings[seat] = meetings
+        self.matchmakers[seat] = matchmaker
         self.markets[seat] = DrawnMarket(
             self.spec,
             seat,
             self.players[seat],
             drawn,
             self.seats.fixed,
-            meetings,
+            matchmaker,
             settings.markets,
             budget,
             self.seats.seed,
@@ -154,19 +154,19 @@ class League(Mode):
         for seat, (learner, decisions) in self.players.items():
             path = Path(f"snapshot of {self.spec.names[seat]}")
             saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
-            self.pool.add_snapshot(saved)
-            if len(self.pool.of(seat, "snapshot")) > self.options.pool:
-                self.pool.evict(self._leaves(seat), self.options.pool)
-        self.pool.drop({number for market in self.markets.values() for number in market.playing()})
-        for meetings in self.meetings.values():
-            meetings.ratings.forget(set(self.pool.members))
+            self.population.add_snapshot(saved)
+            if len(self.population.of(seat, "snapshot")) > self.options.pool:
+                self.population.evict(self._leaves(seat), self.options.pool)
+        self.population.drop({number for market in self.markets.values() for number in market.playing()})
+        for matchmaker in self.matchmakers.values():
+            matchmaker.ratings.forget(set(self.population.members))
 
     def _leaves(self, seat: int) -> int:
         """The snapshot that goes; never the newest, which nobody has met."""
-        *others, _ = self.pool.of(seat, "snapshot")
+        *others, _ = self.population.of(seat, "snapshot")
         if self.options.evict == "oldest":
             return others[0]
-        total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.meetings.items() if k != seat], axis=0)
+        total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.matchmakers.items() if k != seat], axis=0)
         return others[int(np.argmin(total[:-1]))]
 
     def earned(self) -> dict[int, dict[str, float]]:
@@ -176,43 +176,43 @@ class League(Mode):
 
     def figures(self) -> dict[str, dict[str, float]]:
         """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
-        return {self.spec.names[seat]: self._figures(meetings) for seat, meetings in self.meetings.items()}
+        return {self.spec.names[seat]: self._figures(matchmaker) for seat, matchmaker in self.matchmakers.items()}
 
-    def _figures(self, meetings: RatedMatchmaker) -> dict[str, float]:
+    def _figures(self, matchmaker: RatedMatchmaker) -> dict[str, float]:
         found: dict[str, float] = {}
         for kind in KINDS:
-            numbers = [n for seat in meetings.drawn for n in self.pool.of(seat, kind)]
-            known = [one for n in numbers if (one := meetings.ratings.of.get(n)) is not None]
+            numbers = [n for seat in matchmaker.drawn for n in self.population.of(seat, kind)]
+            known = [one for n in numbers if (one := matchmaker.ratings.of.get(n)) is not None]
             if known:
                 found[f"{kind}_profit"] = float(np.mean([one.own for one in known]))
                 found[f"{kind}_worst_profit"] = min(one.own for one in known)
                 found[f"{kind}_margin"] = float(np.mean([one.own - one.theirs for one in known]))
             if len(numbers) > 1:
                 found[f"{kind}_largest_weight"] = max(
-                    float(meetings.chances(seat, kind)[1].max()) for seat in meetings.drawn
+                    float(matchmaker.chances(seat, kind)[1].max()) for seat in matchmaker.drawn
                 )
         return found
 
     def write(self, folder: Path) -> None:
         """``pool/*.pt`` and ``league.json``: every member, what each learner earned against it, and its weight."""
-        self.pool.write(folder)
-        table = [row for seat, meetings in self.meetings.items() for row in self._table(seat, meetings)]
+        self.population.write(folder)
+        table = [row for seat, matchmaker in self.matchmakers.items() for row in self._table(seat, matchmaker)]
         write_json(folder / "league.json", {"step": self.done, "snapshots_every": self.distance, "meetings": table})
 
-    def _table(self, seat: int, meetings: RatedMatchmaker) -> list[dict[str, Any]]:
+    def _table(self, seat: int, matchmaker: RatedMatchmaker) -> list[dict[str, Any]]:
         rows = []
-        for rival in meetings.drawn:
+        for rival in matchmaker.drawn:
             for kind in KINDS:
                 for number, chance in (
-                    zip(*meetings.chances(rival, kind), strict=True) if self.pool.of(rival, kind) else ()
+                    zip(*matchmaker.chances(rival, kind), strict=True) if self.population.of(rival, kind) else ()
                 ):
-                    rated = meetings.ratings.of.get(number)
+                    rated = matchmaker.ratings.of.get(number)
                     rows.append(
                         {
                             "learner": self.spec.names[seat],
                             "seat": self.spec.names[rival],
                             "kind": kind,
-                            "member": self.pool.members[number].label,
+                            "member": self.population.members[number].label,
                             "weight": float(chance),
                             "profit": rated.own if rated else None,
                             "its_profit": rated.theirs if rated else None,
@@ -222,11 +222,11 @@ class League(Mode):
         return rows
 
     def state_dict(self) -> dict[str, Any]:
-        """Pool, ratings, who plays in every row, markets with learners, and the generator of draws."""
+        """Population, ratings, who plays in every row, markets with learners, and the generator of draws."""
         return {
             "done": self.done,
-            "pool": self.pool.state_dict(),
-            "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.meetings.items()},
+            "pool": self.population.state_dict(),
+            "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.matchmakers.items()},
             "averages": {str(seat): average.state_dict() for seat, average in self.averages.items()},
             "generator": generator_state(self.rng),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
@@ -235,9 +235,9 @@ class League(Mode):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken."""
         self.done = state["done"]
-        self.pool.load_state_dict(state["pool"])
-        for seat, meetings in self.meetings.items():
-            meetings.ratings.load_state_dict(state["ratings"][str(seat)])
+        self.population.load_state_dict(state["pool"])
+        for seat, matchmaker in self.matchmakers.items():
+            matchmaker.ratings.load_state_dict(state["ratings"][str(seat)])
             self.markets[seat].load_state_dict(state["markets"][str(seat)])
             self.averages[seat].load_state_dict(state["averages"][str(seat)])
         restore_generator(self.rng, state["generator"])

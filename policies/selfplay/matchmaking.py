@@ -1,19 +1,13 @@
-"""A market of one learner whose rivals are drawn row by row from a pool, and stay for an episode.
+"""Whom a learner meets: a market whose rivals are drawn row by row from a population, and stay for an episode.
 
-Dimensions: M rows, N sellers, R rows whose episode ends.
-
-Whom one learner of a league meets: kinds of rivals by row, members of a kind by how hard it finds them.
+:class:`DrawnMarket` is that market, a :class:`Matchmaker` decides who is drawn. The league's, :class:`RatedMatchmaker`,
+gives each row a kind of rival, and of that kind draws by how hard the learner finds it. That is prioritised fictitious
+self-play (Vinyals et al. 2019, "Grandmaster level in StarCraft II using multi-agent reinforcement learning", *Nature*
+575, methods): a rival B is drawn with probability proportional to f(P[A beats B]), f(x) = (1 - x)^p. A market has no
+winner, so x is here how easy a rival is among those of its kind: the score of the learner against it, moved onto 0 (the
+worst of the scores) to 1 (the best). :class:`Ratings` keeps the scores.
 
 Dimensions: M rows of the learner, N sellers, R rows whose episode ends, K members of a kind, C fixed competitors.
-
-Prioritised fictitious self-play: how hard a learner finds each rival, and how often it should meet it.
-
-Vinyals et al. (2019), "Grandmaster level in StarCraft II using multi-agent reinforcement learning", *Nature* 575,
-methods: a rival B is drawn with probability proportional to f(P[A beats B]), f(x) = (1 - x)^p. A market has no
-winner, so x is here how easy a rival is among those of its kind: the score of the learner against it, moved onto
-0 (the worst of the scores) to 1 (the best). Pure functions, and :class:`Ratings`, which keeps the scores.
-
-Dimensions: K rivals, R episodes that end.
 """
 
 from __future__ import annotations
@@ -41,7 +35,7 @@ Members = NDArray[np.int64]
 
 
 class Matchmaker(Protocol):
-    """Decides whom one learner meets. Numbers are those of a pool's members."""
+    """Decides whom one learner meets. Numbers are those of a population's members."""
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Members (R, N) for rows that begin an episode; what stands in a seat that draws nobody is not looked at."""
@@ -57,13 +51,13 @@ class Matchmaker(Protocol):
 
 
 class DrawnSeat(SeatPlayer):
-    """A seat played by a member of the pool in each row; rows are grouped by member, and each decides once.
+    """A seat played by a member of the population in each row; rows are grouped by member, and each decides once.
 
     ``members`` (M, N) is the market's own, shared by its seats.
     """
 
-    def __init__(self, seat: int, draws: Matchmaker, members: Members) -> None:
-        self.seat, self.draws, self.members = seat, draws, members
+    def __init__(self, seat: int, matchmaker: Matchmaker, members: Members) -> None:
+        self.seat, self.matchmaker, self.members = seat, matchmaker, members
         self.memories: dict[int, Memory] = {}
         self._groups: list[tuple[int, NDArray[np.intp]]] = []
 
@@ -75,7 +69,7 @@ class DrawnSeat(SeatPlayer):
         price, quantity = np.empty(batch.markets), np.empty(batch.markets)
         for number, rows in self._groups:
             memory = self.memories[number]
-            decided = self.draws.seller(number).act(
+            decided = self.matchmaker.seller(number).act(
                 view.take(rows), {name: array[rows] for name, array in memory.items()}
             )
             price[rows], quantity[rows] = decided[0], decided[1]
@@ -92,7 +86,7 @@ class DrawnSeat(SeatPlayer):
         self.memories = {number: self.memories[number] for number, _ in self._groups}
 
     def _fresh(self, number: int) -> Memory:
-        return {name: array.copy() for name, array in self.draws.seller(number).start(len(self.members)).items()}
+        return {name: array.copy() for name, array in self.matchmaker.seller(number).start(len(self.members)).items()}
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Rows whose members may have changed: their memories begin anew."""
@@ -100,7 +94,7 @@ class DrawnSeat(SeatPlayer):
         for number, memory in self.memories.items():
             own = rows & (self.members[:, self.seat] == number)
             if memory and own.any():
-                for name, array in self.draws.seller(number).start(len(rows)).items():
+                for name, array in self.matchmaker.seller(number).start(len(rows)).items():
                     memory[name][own] = array[own]
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,7 +108,7 @@ class DrawnSeat(SeatPlayer):
 
 
 class DrawnMarket(SelfPlay):
-    """M rows in which one learner plays its seat, and ``drawn`` seats are played by whom ``draws`` says.
+    """M rows in which one learner plays its seat, and ``drawn`` seats are played by whom ``matchmaker`` draws.
 
     Args:
         fixed: sellers of the seats that neither learn nor are drawn.
@@ -128,15 +122,15 @@ class DrawnMarket(SelfPlay):
         player: tuple[Learner, Decisions],
         drawn: list[int],
         fixed: Mapping[int, Seller],
-        draws: Matchmaker,
+        matchmaker: Matchmaker,
         markets: int,
         budget: int,
         seed: int,
         first_row: int,
     ) -> None:
-        self.seat, self.draws = seat, draws
-        self.members: Members = draws.draw(np.arange(markets))
-        others: dict[int, Player] = {**fixed, **{k: DrawnSeat(k, draws, self.members) for k in drawn}}
+        self.seat, self.matchmaker = seat, matchmaker
+        self.members: Members = matchmaker.draw(np.arange(markets))
+        others: dict[int, Player] = {**fixed, **{k: DrawnSeat(k, matchmaker, self.members) for k in drawn}}
         players = [player if k == seat else others[k] for k in range(len(spec.sellers))]
         super().__init__(spec, players, markets, budget, seed, first_row)
         self._earned, self._played = np.zeros((markets, len(spec.sellers))), np.zeros(markets)
@@ -148,8 +142,8 @@ class DrawnMarket(SelfPlay):
         if cut.any():
             rows, periods = np.flatnonzero(cut), self._played[cut]
             profit = self._earned[cut] / periods[:, None]
-            self.draws.ended(self.members[cut], profit, periods / self.batch.spec.horizon)
-            self.members[rows] = self.draws.draw(rows)
+            self.matchmaker.ended(self.members[cut], profit, periods / self.batch.spec.horizon)
+            self.members[rows] = self.matchmaker.draw(rows)
             self._earned[cut], self._played[cut] = 0.0, 0.0
 
     def playing(self) -> set[int]:
@@ -167,7 +161,7 @@ class DrawnMarket(SelfPlay):
         return super().state_dict() | {"drawn": to_tensors(own)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back :meth:`state_dict`; the pool must hold its members already."""
+        """Take back :meth:`state_dict`; the population must hold its members already."""
         own = to_arrays(state["drawn"])
         self.members[:], self._earned[:], self._played[:] = own["members"], own["earned"], own["played"]
         super().load_state_dict(state)
@@ -208,7 +202,7 @@ class Rating:
 
 @dataclass
 class Ratings:
-    """One learner's ratings of rivals, by number of the pool's member.
+    """One learner's ratings of rivals, by number of the population's member.
 
     Money a period. Means forget: an episode weighs 1 / ``memory`` once that many have been seen, so that they follow
     the learner. One that was cut short counts by its length.
@@ -262,13 +256,13 @@ class RatedMatchmaker:
 
     Args:
         drawn: the seats whose players are drawn.
-        pars: what the best fixed competitor earns in the learner's seat against each that is in the pool (C,), when all
+        pars: what the best fixed competitor earns in the learner's seat against each that is in the population (C,), when all
             other learners' seats follow its rules; with three sellers or more a yardstick, since seats are drawn singly.
     """
 
     def __init__(
         self,
-        pool: Population,
+        population: Population,
         seat: int,
         drawn: list[int],
         options: Options,
@@ -276,13 +270,14 @@ class RatedMatchmaker:
         rng: Any,
         pars: Callable[[], Floats],
     ) -> None:
-        self.pool, self.seat, self.drawn, self.options, self.rng, self.pars = pool, seat, drawn, options, rng, pars
+        self.population, self.seat, self.drawn, self.options = population, seat, drawn, options
+        self.rng, self.pars = rng, pars
         self.kinds = kinds_of_rows(rows, options)
         self.ratings = Ratings(options.memory)
 
     def chances(self, seat: int, kind: Kind) -> tuple[list[int], Floats]:
         """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
-        members, o = self.pool.of(seat, kind), self.options
+        members, o = self.population.of(seat, kind), self.options
         scores = self.ratings.scores(members, o.measure == "margin")
         if o.measure == "regret" and o.hardness and kind == "fixed" and np.isfinite(scores).any():
             scores = relative(scores, self.pars())
@@ -290,14 +285,14 @@ class RatedMatchmaker:
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Rivals (R, N) for rows that begin an episode, each seat by itself; until there are snapshots, learners."""
-        found = np.full((len(rows), len(self.pool.spec.sellers)), -1, np.int64)
+        found = np.full((len(rows), len(self.population.spec.sellers)), -1, np.int64)
         uniform = self.rng.random((len(rows), len(self.drawn)))
         for column, seat in enumerate(self.drawn):
             for index, kind in enumerate(KINDS):
                 own = np.flatnonzero(self.kinds[rows] == index)
                 if not len(own):
                     continue
-                members, chances = self.chances(seat, kind if self.pool.of(seat, kind) else "current")
+                members, chances = self.chances(seat, kind if self.population.of(seat, kind) else "current")
                 at = np.searchsorted(np.cumsum(chances), uniform[own, column], side="right")
                 found[own, seat] = np.array(members)[np.minimum(at, len(members) - 1)]
         return found
@@ -311,4 +306,4 @@ class RatedMatchmaker:
 
     def seller(self, number: int) -> Seller:
         """The seller of a member."""
-        return self.pool.members[number].seller
+        return self.population.members[number].seller

@@ -1,4 +1,4 @@
-"""The pool of sellers that learners meet: the learners as they are, what they were before, and fixed competitors."""
+"""The population of sellers that learners meet: the learners as they are, what they were before, and fixed competitors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["current", "snapshot", "fixed"]
 
 @dataclass(frozen=True)
 class Member:
-    """One seller of the pool, in the one seat that it can play. ``saved``: what a snapshot is, None of others."""
+    """One seller of the population, in the one seat that it can play. ``saved``: what a snapshot is, None of others."""
 
     number: int
     seat: int
@@ -85,7 +85,7 @@ class Population:
         return {"snapshots": snapshots, "left": sorted(self.left), "next": self._next, "written": sorted(self._written)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back :meth:`state_dict` in a pool that holds the same other members."""
+        """Take back :meth:`state_dict` in a population that holds the same other members."""
         kept = {number: member for number, member in self.members.items() if member.saved is None}
         self.members = kept
         for number, plain in state["snapshots"].items():

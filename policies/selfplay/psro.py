@@ -1,8 +1,8 @@
-"""Policy-space response oracles: rounds of best responses to an equilibrium of the pool.
+"""Policy-space response oracles: rounds of best responses to an equilibrium of the population.
 
 Lanctot et al. (2017), "A unified game-theoretic approach to multiagent reinforcement learning", NeurIPS 30, algorithm
 1: every learner trains against line-ups of its rivals drawn, row by row and episode by episode, from the equilibrium
-of the empirical game of the pool; the responses join the pool, what is new is played, the game solved anew.
+of the empirical game of the population; the responses join the population, what is new is played, the game solved anew.
 What a response gains against the equilibrium that it was trained against is a lower bound on the seat's regret; their
 sum bounds NashConv from below.
 
@@ -42,13 +42,13 @@ class MixtureMatchmaker:
     """Whom one learner meets: line-ups of the equilibrium. Satisfies :class:`policies.selfplay.matchmaking.Matchmaker`."""
 
     def __init__(
-        self, pool: Population, game: EmpiricalGame, seats: list[int], seat: int, rng: np.random.Generator
+        self, population: Population, game: EmpiricalGame, seats: list[int], seat: int, rng: np.random.Generator
     ) -> None:
-        self.pool, self.game, self.seats, self.seat, self.rng = pool, game, seats, seat, rng
+        self.population, self.game, self.seats, self.seat, self.rng = population, game, seats, seat, rng
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Rivals (R, N) for rows that begin an episode."""
-        found = np.full((len(rows), len(self.pool.spec.sellers)), -1, np.int64)
+        found = np.full((len(rows), len(self.population.spec.sellers)), -1, np.int64)
         others = [seat for seat in self.seats if seat != self.seat]
         found[:, others] = self.game.rivals(self.seats.index(self.seat), self.rng.random(len(rows)))
         return found
@@ -58,7 +58,7 @@ class MixtureMatchmaker:
 
     def seller(self, number: int) -> Seller:
         """The seller of a member."""
-        return self.pool.members[number].seller
+        return self.population.members[number].seller
 
 
 class PSRO(Mode):
@@ -73,27 +73,27 @@ class PSRO(Mode):
         self.options, self.seats, self.spec = options, seats, seats.spec
         self.budget, self.done, self.round = seats.config.training.budget, 0, 0
         self.places = list(seats.learning)
-        self.pool, self.rng = Population(self.spec), rival_draws(seats.seed)
+        self.population, self.rng = Population(self.spec), rival_draws(seats.seed)
         self.game = EmpiricalGame(self._profits)
         self.rounds: list[dict[str, Any]] = []
-        self._begin_pool()
+        self._begin_population()
         self.players: dict[int, Player] = {}
         self.markets: dict[int, DrawnMarket] = {}
         self._begin_round()
 
-    def _begin_pool(self) -> None:
+    def _begin_population(self) -> None:
         listed = self.options.start or ("random+base_stock" if self.spec.stocked else "random",)
         for rules in self.seats.judge.parse(listed, "selfplay.start"):
             for seat in self.places:
-                self.pool.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+                self.population.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
         self.game.extend(self._candidates())
 
     def _candidates(self) -> list[list[int]]:
-        return [[one.number for one in self.pool.members.values() if one.seat == seat] for seat in self.places]
+        return [[one.number for one in self.population.members.values() if one.seat == seat] for seat in self.places]
 
     def _profits(self, line_up: LineUp) -> Floats:
-        """What the learners' seats earn a period in a line-up of the pool, on the customers kept for choosing."""
-        sitting = dict(zip(self.places, (self.pool.members[number].seller for number in line_up), strict=True))
+        """What the learners' seats earn a period in a line-up of the population, on the customers kept for choosing."""
+        sitting = dict(zip(self.places, (self.population.members[number].seller for number in line_up), strict=True))
         sellers = [sitting.get(k) or self.seats.fixed[k] for k in range(len(self.spec.sellers))]
         settings, fields = self.seats.config.evaluation, ("profit", "on_hand_left", "on_order")
         seed = row_seed(self.seats.seed, "select")
@@ -118,7 +118,7 @@ class PSRO(Mode):
                 self.players[seat],
                 [k for k in self.places if k != seat],
                 self.seats.fixed,
-                MixtureMatchmaker(self.pool, self.game, self.places, seat, self.rng),
+                MixtureMatchmaker(self.population, self.game, self.places, seat, self.rng),
                 rows,
                 budget,
                 self.seats.seed,
@@ -147,7 +147,7 @@ class PSRO(Mode):
         for seat, (learner, decisions) in self.players.items():
             path = Path(f"response of {self.spec.names[seat]}")
             saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
-            self.pool.add_snapshot(saved)
+            self.population.add_snapshot(saved)
         gains = self.game.extend(self._candidates())
         self.round += 1
         names = [self.spec.names[seat] for seat in self.places]
@@ -165,7 +165,7 @@ class PSRO(Mode):
             self._begin_round()
 
     def _weights(self, place: int) -> dict[str, float]:
-        labels = [self.pool.members[number].label for number in self.game.candidates[place]]
+        labels = [self.population.members[number].label for number in self.game.candidates[place]]
         return dict(zip(labels, self.game.weights(place).tolist(), strict=True))
 
     # -------------------------------------------------------------------------------------------- what comes out
@@ -180,10 +180,10 @@ class PSRO(Mode):
         return self.players[seat][1]
 
     def members(self, seat: int) -> list[tuple[Member, float]]:
-        """The pool of a seat, with the weight of each in the equilibrium."""
+        """The population of a seat, with the weight of each in the equilibrium."""
         place = self.places.index(seat)
         numbers, weights = self.game.candidates[place], self.game.weights(place).tolist()
-        return [(self.pool.members[number], weight) for number, weight in zip(numbers, weights, strict=True)]
+        return [(self.population.members[number], weight) for number, weight in zip(numbers, weights, strict=True)]
 
     def network(self, seat: int) -> Actor:
         """The response with the largest weight in the equilibrium, the newest of equals."""
@@ -200,7 +200,7 @@ class PSRO(Mode):
         return {seat: found for seat, found in figures.items() if found is not None}
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Of the last round: what each response gained, the bound on NashConv, and the pool's size."""
+        """Of the last round: what each response gained, the bound on NashConv, and the population's size."""
         if not self.rounds:
             return {}
         last = self.rounds[-1]
@@ -210,7 +210,7 @@ class PSRO(Mode):
 
     def write(self, folder: Path) -> None:
         """``pool/*.pt`` and ``psro.json``: every round, the mixture of each seat, and the empirical game."""
-        self.pool.write(folder)
+        self.population.write(folder)
         seats = {self.spec.names[seat]: [_entry(*one) for one in self.members(seat)] for seat in self.places}
         content = {
             "step": self.done,
@@ -222,12 +222,12 @@ class PSRO(Mode):
         write_json(folder / FILE, content)
 
     def state_dict(self) -> dict[str, Any]:
-        """Pool, game, rounds, the markets of the present one with their learners, and the generator of draws."""
+        """Population, game, rounds, the markets of the present one with their learners, and the generator of draws."""
         return {
             "done": self.done,
             "round": self.round,
             "rounds": copy.deepcopy(self.rounds),
-            "pool": self.pool.state_dict(),
+            "pool": self.population.state_dict(),
             "game": self.game.state_dict(),
             "generator": generator_state(self.rng),
             "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
@@ -236,7 +236,7 @@ class PSRO(Mode):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken."""
         self.done, self.rounds = state["done"], copy.deepcopy(state["rounds"])
-        self.pool.load_state_dict(state["pool"])
+        self.population.load_state_dict(state["pool"])
         self.game.load_state_dict(state["game"])
         self.round = min(state["round"], self.options.rounds - 1)
         self._begin_round()

@@ -24,8 +24,7 @@ from market.spec.loading import parse_model
 from market.spec.models import MarketSpec, Model
 from policies.common.files import write_file
 from policies.networks.architecture import Architecture, build
-from policies.sellers.lens import ObservationAdapter
-from policies.sellers.network_seller import NetworkSeller
+from policies.sellers.network_seller import NetworkSeller, ObservationAdapter
 
 FORMAT = 1
 FOREIGN = "is damaged or not a seller saved by bazaar"
@@ -55,7 +54,7 @@ class SavedSeller:
         """Put the policy into a seat of ``spec``.
 
         With ``adapt`` the market may differ from the one it was trained in: it keeps the ranges and the grid of its
-        training, and features are matched by name (:class:`~policies.sellers.lens.ObservationAdapter` says how).
+        training, and features are matched by name (:class:`~policies.sellers.network_seller.ObservationAdapter` says how).
 
         Raises:
             UserError: it does not fit, in words that say what differs. With ``adapt`` only where there is no such seat,
@@ -68,8 +67,8 @@ class SavedSeller:
             )
         if not adapt:
             return NetworkSeller(self._network(), Decisions(spec, place, self.encoding))
-        lens = ObservationAdapter.between(self.market, self.seat, spec, place)
-        return NetworkSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (lens,))
+        adapter = ObservationAdapter.between(self.market, self.seat, spec, place)
+        return NetworkSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (adapter,))
 
     def _network(self) -> torch.nn.Module:
         with torch.device("meta"):

@@ -3,19 +3,12 @@
 A file is a line that names the format, a line with the SHA-256 of the rest, and the rest as torch saves it: tensors
 and plain values only. Files are numbered; the newest two are kept, so that a damaged one costs a little time, not
 the run.
-
-One process at a time trains a run.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,35 +104,3 @@ def unpack(content: bytes) -> dict[str, Any]:
     if content[len(FORMAT) : head] != hashlib.sha256(body).hexdigest().encode() + b"\n":
         raise Damaged("is damaged: its SHA-256 is not the one that was written")
     return dict(torch.load(io.BytesIO(body), map_location="cpu", weights_only=True))
-
-
-NAME = "lock"
-
-
-@contextmanager
-def locked(run: Path, inside: str = STATE) -> Iterator[None]:
-    """Hold the lock of a run, or of several, which the system lets go when the process ends, however it ends.
-
-    ``inside``: the folder in the run's in which the lock lies. Raises :class:`UserError` that names the process when another one holds it.
-    """
-    (run / inside).mkdir(exist_ok=True)
-    with open(run / inside / NAME, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UserError(f"{run}: another process (number {holder}) is training this run; wait or end it") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def wait_until_free(run: Path, patience: float) -> None:
-    """Wait until no process holds the run's lock, at most ``patience`` seconds: one that was killed may be ending."""
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        with suppress(UserError), locked(run):
-            return
-        time.sleep(0.1)

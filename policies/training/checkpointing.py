@@ -44,20 +44,20 @@ class Checkpointer:
     training: TrainingRun
     tracker: Tracker
     folder: Path
-    keeping: CheckpointOptions
+    options: CheckpointOptions
     console: Console
-    course: TrainerState = field(default_factory=TrainerState)
+    state: TrainerState = field(default_factory=TrainerState)
     step: int | None = None  # of the last checkpoint
     _written: float = field(default_factory=time.monotonic)
     _cost: float = 0.0  # seconds that the last one took
 
     def due(self) -> bool:
         """Whether it is time for a checkpoint between evaluations."""
-        return time.monotonic() - self._written >= self.keeping.every
+        return time.monotonic() - self._written >= self.options.every
 
     def save_at_evaluation(self) -> None:
         """A checkpoint at an evaluation: always at the first and the last, else unless it would cost too much time."""
-        ends = self.course.evaluated in (0, self.training.config.training.evaluations)
+        ends = self.state.evaluated in (0, self.training.config.training.evaluations)
         if ends or self.due() or time.monotonic() - self._written >= self._cost / SHARE:
             self.save()
 
@@ -81,7 +81,7 @@ class Checkpointer:
             "config": config_digest(self.folder),
             "tracker": self.tracker.state_dict(),
             "training": self.training.state_dict(),
-            "course": self.course.state_dict(),
+            "course": self.state.state_dict(),
             "rates": {seat: learner.rate for seat, learner in learners.items()},
             "sellers": {path.name: _bytes(path) for path in sorted((self.folder / SELLERS).glob("*.pt"))},
         }
@@ -90,7 +90,7 @@ class Checkpointer:
         """Go on from a state; the tracker must be at its mark. Raises :class:`UserError` where it does not fit."""
         try:
             self.training.load_state_dict(state["training"])
-            self.course.load_state_dict(state["course"])
+            self.state.load_state_dict(state["course"])
             for seat, learner in self.training.play.learners.items():
                 learner.slow_down(state["rates"][seat])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
@@ -107,27 +107,27 @@ class Checkpointer:
         where = (
             "there is no good checkpoint yet" if good is None else f"the last good checkpoint is of step {self.step}"
         )
-        if self.keeping.on_nan == "stop" or good is None:
+        if self.options.on_nan == "stop" or good is None:
             again = "" if good is None else f"; bazaar train --resume {self.folder} --on-nan rollback goes on from it"
             raise UserError(f"{problem}; {where}{again}; else lower its lr")
-        if problem.seat is None or len(self.course.rollbacks) >= ROLLBACKS:
+        if problem.seat is None or len(self.state.rollbacks) >= ROLLBACKS:
             tried = (
-                f"after {len(self.course.rollbacks)} rollbacks" if self.course.rollbacks else "whose learner is unknown"
+                f"after {len(self.state.rollbacks)} rollbacks" if self.state.rollbacks else "whose learner is unknown"
             )
             raise UserError(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
         self._roll_back(good, problem.seat, str(problem))
 
     def _roll_back(self, good: dict[str, Any], seat: int, problem: str) -> None:
-        before, learner = self.course.rollbacks, self.training.play.learners[seat]
+        before, learner = self.state.rollbacks, self.training.play.learners[seat]
         self.tracker.rewind(good["tracker"])
         self.restore(good)
         learner.slow_down(learner.rate / 2)
         name, step = self.training.spec.names[seat], self.training.play.done
-        self.course.rollbacks = [*before, {"step": step, "seller": name, "rate": learner.rate}]
+        self.state.rollbacks = [*before, {"step": step, "seller": name, "rate": learner.rate}]
         said = f"{problem}; back to step {step} with its learning rate x {learner.rate:g}"
         self.console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
-        add_about(self.folder, rollbacks=self.course.rollbacks)
-        self.tracker.scalars("training", step, name, {"rollbacks": float(len(self.course.rollbacks))})
+        add_about(self.folder, rollbacks=self.state.rollbacks)
+        self.tracker.scalars("training", step, name, {"rollbacks": float(len(self.state.rollbacks))})
         self.save()
 
 

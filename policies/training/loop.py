@@ -1,6 +1,6 @@
 """A run's loop: play and learn, evaluate at even distances, keep the run's state; from wherever the run stands.
 
-An evaluation as the run goes: how the sellers do against one another and against fixed competitors, and pictures.
+A periodic evaluation is how the sellers do against one another and against fixed competitors, and sometimes pictures.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from policies.training.run import TrainingRun
 from policies.training.tracking import Tracker
 
 
-def assess(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
+def periodic_evaluation(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
     """Evaluate as the run goes: metrics and pictures of self-play, scores against fixed competitors, checkpoints."""
     spec, step = training.spec, training.play.done
-    ledger, settings = training.rehearse(), training.config.evaluation
+    ledger, settings = training.play_greedily(), training.config.evaluation
     counted = ledger[settings.warm_up :]
     figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=settings.risk_level)
     for seat, name in enumerate(spec.names):
         tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
-    training.rehearsal = rehearsal = training.rehearsed(ledger)
-    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": rehearsal.gain}
+    training.self_play = played = training.summarized(ledger)
+    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": played.gain}
     tracker.scalars("evaluation", step, MARKET, total)
-    for name, gain in zip(spec.names, rehearsal.seat_gains, strict=True):
+    for name, gain in zip(spec.names, played.seat_gains, strict=True):
         tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
     training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
     scores = training.scores()
     for seat, score in scores.items():
         reached = {"profit_against_fixed": training.earned[seat]}
-        if training.choice.several:
+        if training.selection.several:
             reached["worst_against_the_pool"] = score
         elif not training.play.learners[seat].options.plain:
             reached["objective_against_fixed"] = score
@@ -67,77 +67,77 @@ def show(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
 PICTURES = 5
 
 
-def learn(keeper: Checkpointer, console: Console) -> None:
+def learn(checkpointer: Checkpointer, console: Console) -> None:
     """Play and learn for what is left of the budget, evaluating at even distances, first before anything is learned.
 
     Raises :class:`~market.errors.UserError` when a learner diverges and its run is to stop then, and
     :class:`~policies.common.interrupt.Stopped` where Ctrl-C finds the run in a state that can be kept.
     """
-    with keeper.training.bar(console, keeper.training.config.training.budget) as bar:
-        while not keeper.training.complete:
+    with checkpointer.training.bar(console, checkpointer.training.config.training.budget) as bar:
+        while not checkpointer.training.complete:
             try:
-                _go_on(keeper, bar)
+                _go_on(checkpointer, bar)
             except Diverged as problem:
-                keeper.recover(problem)
+                checkpointer.recover(problem)
 
 
-def _go_on(keeper: Checkpointer, bar: RunBar) -> None:
-    training, course = keeper.training, keeper.course
+def _go_on(checkpointer: Checkpointer, bar: RunBar) -> None:
+    training, state = checkpointer.training, checkpointer.state
     settings = training.config.training
-    if course.evaluated < 0:
+    if state.evaluated < 0:
         bar.phase("setting up")
-        evaluate(keeper, 0)
-    while course.evaluated < settings.evaluations:
-        k = course.evaluated + 1
+        evaluate(checkpointer, 0)
+    while state.evaluated < settings.evaluations:
+        k = state.evaluated + 1
         until = settings.budget * k // settings.evaluations
         if training.play.done >= until:
-            course.evaluated = k
+            state.evaluated = k
             continue
         bar.phase("learning")
-        practise(keeper, until, bar)
+        train_until(checkpointer, until, bar)
         bar.phase("evaluating")
         with deferred():
-            evaluate(keeper, k)
+            evaluate(checkpointer, k)
         raise_swallowed()
     training.complete = True
 
 
-def practise(keeper: Checkpointer, until: int, bar: RunBar) -> None:
+def train_until(checkpointer: Checkpointer, until: int, bar: RunBar) -> None:
     """Play periods until ``until`` seller-periods are done; record what the learners last reported.
 
     Checkpoints lie between periods, and never at the end, where an evaluation is due.
     """
-    training, tracker, course = keeper.training, keeper.tracker, keeper.course
+    training, tracker, state = checkpointer.training, checkpointer.tracker, checkpointer.state
     begun, first = time.perf_counter(), training.play.done
     while training.play.done < until:
         with deferred():
-            course.reports |= play_period(training)
+            state.reports |= play_period(training)
         bar.advance_to(training.play.done)
         if training.play.done < until:
             raise_swallowed()
-            if keeper.due():
+            if checkpointer.due():
                 with deferred():
-                    keeper.save()
-    for seat, report in course.reports.items():
+                    checkpointer.save()
+    for seat, report in state.reports.items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], report)
     for seat, earned in training.play.earned().items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], earned)
     speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
     tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
-    course.reported = sorted({*course.reported, *course.reports})
-    course.reports = {}
+    state.reported = sorted({*state.reported, *state.reports})
+    state.reports = {}
 
 
-def evaluate(keeper: Checkpointer, k: int) -> None:
+def evaluate(checkpointer: Checkpointer, k: int) -> None:
     """The k-th evaluation, its pictures where they are due, and a checkpoint of the whole run."""
-    training, course = keeper.training, keeper.course
+    training, state = checkpointer.training, checkpointer.state
     check_learners(training)
-    assess(training, keeper.folder, keeper.tracker)
+    periodic_evaluation(training, checkpointer.folder, checkpointer.tracker)
     pictured = k * PICTURES // training.config.training.evaluations
-    if k == 0 or pictured > course.pictured:
-        course.pictured = pictured
-        show(training, keeper.folder, keeper.tracker)
-    if set(course.reported) == set(training.learner_names):
-        keeper.tracker.arrange()
-    course.evaluated = k
-    keeper.save_at_evaluation()
+    if k == 0 or pictured > state.pictured:
+        state.pictured = pictured
+        show(training, checkpointer.folder, checkpointer.tracker)
+    if set(state.reported) == set(training.learner_names):
+        checkpointer.tracker.arrange()
+    state.evaluated = k
+    checkpointer.save_at_evaluation()

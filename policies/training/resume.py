@@ -17,7 +17,8 @@ from policies.config.command import ordered_by
 from policies.config.orders import OnNan, ResumeOrder
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
 from policies.training.train import carry_on, disk_errors, pick_device
@@ -48,7 +49,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
-    keeping = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
+    checkpoints = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
     with careful(), disk_errors(folder), locked(folder):
         state = RunState(folder).load(console)
         if state is not None and state["config"] != config_digest(folder):
@@ -61,7 +62,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         training.bar = bar
         past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
-        carry_on(training, folder, keeping, console, state)
+        carry_on(training, folder, checkpoints, console, state)
     return folder
 
 

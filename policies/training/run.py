@@ -1,6 +1,7 @@
-"""One training run: a market, its players, how good they are by now (:mod:`policies.evaluation.selection`), and what is kept of them.
+"""One training run: a market, its players, how good they are by now, and what is kept of them.
 
-Where a run stands between its evaluations: what its loop must know to go on.
+:class:`TrainingRun` plays and saves its sellers; which are the best of a run says :mod:`policies.evaluation.selection`.
+:class:`TrainerState` is where the run's loop stands between evaluations: what it must know to go on.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class TrainingRun:
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
         self.earned: dict[int, float] = {}
-        self.rehearsal: SelfPlaySummary | None = None
+        self.self_play: SelfPlaySummary | None = None
         self.complete = False
         self.bar: MakeBar = TrainingBar
         self.episode: dict[str, Floats] = {}
@@ -71,13 +72,13 @@ class TrainingRun:
         seats = range(len(self.spec.sellers))
         return [self.greedy(seat) if seat in self.learner_names else self.seats.fixed[seat] for seat in seats]
 
-    def rehearse(self) -> Record:
+    def play_greedily(self) -> Record:
         """All sellers against each other without exploration, on the customers kept for choosing: (T, M, N)."""
         episodes = self.config.training.evaluation_episodes
         return play(self.spec, self.sellers(), markets=episodes, seed=row_seed(self.seed, "select"))
 
-    def rehearsed(self, ledger: Record) -> SelfPlaySummary:
-        """What :meth:`rehearse` played, beside all seats at Nash and at joint-profit prices on the same customers."""
+    def summarized(self, ledger: Record) -> SelfPlaySummary:
+        """What :meth:`play_greedily` played, beside all seats at Nash and at joint-profit prices on the same customers."""
         settings, episodes = self.config.evaluation, ledger.shape[1]
         profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
         price = ledger["price"][settings.warm_up :].mean(axis=(0, 1))
@@ -95,11 +96,11 @@ class TrainingRun:
         scores = {}
         for seat in self.learner_names:
             options = self.play.learners[seat].options
-            scores[seat], self.earned[seat] = self.choice.judge(seat, self.greedy(seat), options)
+            scores[seat], self.earned[seat] = self.selection.judge(seat, self.greedy(seat), options)
         return scores
 
     @cached_property
-    def choice(self) -> ModelSelection:
+    def selection(self) -> ModelSelection:
         """What best policies are chosen by; may be set before the first score."""
         return ModelSelection(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
 
@@ -132,7 +133,7 @@ class TrainingRun:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as :mod:`policies.common.torch_tools` says."""
-        last = self.rehearsal
+        last = self.self_play
         figures = ("profit", "price")
         kept = None if last is None else {name: torch.from_numpy(getattr(last, name).copy()) for name in figures}
         episodes = 0 if last is None else last.episodes
@@ -144,7 +145,7 @@ class TrainingRun:
         self.play.load_state_dict(state["play"])
         self.best, self.complete, kept = dict(state["best"]), state["complete"], state["rehearsal"]
         if kept is not None:
-            self.rehearsal = self._beside_ends(kept["profit"].numpy(), kept["price"].numpy(), state["episodes"])
+            self.self_play = self._beside_ends(kept["profit"].numpy(), kept["price"].numpy(), state["episodes"])
 
 
 @dataclass

@@ -1,13 +1,11 @@
-"""What a run writes while it goes: TensorBoard events and metrics.csv, the same scalars in both.
+"""What a run writes while it goes: TensorBoard's event files and metrics.csv, the same scalars in both.
 
 Each seller is a TensorBoard run of its own (a folder in the run's), so that a tag such as ``evaluation/profit`` is one
 chart with a line for each seller. What concerns the whole market stands in the run's own folder. Steps count
 seller-periods.
 
-Which files a run has written events and metrics to, and how far: what lies behind a checkpoint can be cut off.
-
-TensorBoard shows a step twice that is written twice, so a run that goes on from a checkpoint must take back what it
-wrote after it.
+TensorBoard shows a step twice that is written twice, so a run that goes on from a checkpoint takes back what it wrote
+after it: :class:`EventFiles` knows how far each file went, and cuts it there.
 """
 
 from __future__ import annotations
@@ -142,8 +140,8 @@ class Tracker:
         self._open(mark)
 
     def _open(self, mark: Mapping[str, Any] | None) -> None:
-        written = EventFiles(self._folder)
-        written.cut({} if mark is None else mark["files"])
+        events = EventFiles(self._folder)
+        events.cut({} if mark is None else mark["files"])
         self._seen: set[str] = set(mark["seen"]) if mark else set()
         self._arranged = bool(mark and mark["arranged"])
         with writing(self._folder / EVENTS):

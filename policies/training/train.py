@@ -25,17 +25,17 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import judge_all
 from policies.evaluation.run_sellers import Run, default_player
-from policies.evaluation.view import comparison_rows
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.divergence import Diverged
 from policies.training.loop import learn
 from policies.training.run import TrainingRun
 from policies.training.tracking import Tracker, muted_writer_threads
-from policies.training.view import print_rehearsal
+from policies.training.view import tables
 
 
 def pick_device(wanted: str) -> Literal["cpu", "cuda"]:
@@ -103,7 +103,7 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
 def carry_on(
     training: TrainingRun,
     folder: Path,
-    keeping: CheckpointOptions,
+    checkpoints: CheckpointOptions,
     console: Console,
     state: dict[str, Any] | None = None,
 ) -> None:
@@ -114,18 +114,18 @@ def carry_on(
     console.print(title, highlight=False)
     mark = state["tracker"] if state else None
     with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
-        keeper = Checkpointer(training, tracker, folder, keeping, console)
+        checkpointer = Checkpointer(training, tracker, folder, checkpoints, console)
         try:
             if state is None:
                 training.keep(folder, {})
                 tracker.text("config", training.config.dump())
             else:
-                keeper.restore(state)
-            learn(keeper, console)
+                checkpointer.restore(state)
+            learn(checkpointer, console)
             judge_at_the_end(training, tracker, folder, console)
         except KeyboardInterrupt as stop:
             with careful():
-                raise KeyboardInterrupt(_interrupted(keeper, isinstance(stop, Stopped))) from None
+                raise KeyboardInterrupt(_interrupted(checkpointer, isinstance(stop, Stopped))) from None
     add_about(folder, finished=datetime.now().astimezone().isoformat(timespec="seconds"))
     RunState(folder).forget()
     say_what_next(folder, console)
@@ -133,8 +133,9 @@ def carry_on(
 
 def judge_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
     """The final tables, on screen and in the run's files."""
-    if training.rehearsal is not None:
-        print_rehearsal(training.rehearsal, training.spec, training.config.evaluation, console)
+    if training.self_play is not None:
+        for table in tables(training.self_play, training.spec, training.config.evaluation):
+            table.print(console)
     record_results(training, tracker, final_judgement(training, folder, console))
 
 
@@ -151,19 +152,19 @@ def say_what_next(folder: Path, console: Console) -> None:
     )
 
 
-def _interrupted(keeper: Checkpointer, between_periods: bool) -> str:
+def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
     """Keep what was learned since the last evaluation, unscored, and say where it is and how to go on."""
-    training, folder = keeper.training, shlex.quote(str(keeper.folder))
+    training, folder = checkpointer.training, shlex.quote(str(checkpointer.folder))
     if between_periods and not training.complete:
         try:
-            keeper.save()
-            training.keep(keeper.folder, {})
+            checkpointer.save()
+            training.keep(checkpointer.folder, {})
         except Diverged as problem:
-            return f"interrupted: {problem}; bazaar train --resume {folder} goes on from step {keeper.step}"
+            return f"interrupted: {problem}; bazaar train --resume {folder} goes on from step {checkpointer.step}"
     what = "the final table is missing, all else" if training.complete else "what was learned"
-    onward = "begins it again" if keeper.step is None else f"goes on from step {keeper.step}"
+    onward = "begins it again" if checkpointer.step is None else f"goes on from step {checkpointer.step}"
     return (
-        f"interrupted: {what} is in {keeper.folder}; bazaar train --resume {folder} {onward}, "
+        f"interrupted: {what} is in {checkpointer.folder}; bazaar train --resume {folder} {onward}, "
         f"bazaar evaluate {folder} judges it as it is"
     )
 
@@ -204,17 +205,17 @@ def final_judgement(training: TrainingRun, folder: Path, console: Console) -> li
     }
     sellers = {policy: policy for named in subjects.values() for policy in named}
     comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
-    write_json(folder / "evaluation.json", [row for one in comparisons for row in comparison_rows(one)])
+    write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 
 
 def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Comparison]) -> None:
     """hparams: the run's settings beside the final figures."""
     figures: dict[str, dict[str, float]] = {}
-    if training.rehearsal is not None:
-        figures["profit_gain"] = {MARKET: training.rehearsal.gain}
+    if training.self_play is not None:
+        figures["profit_gain"] = {MARKET: training.self_play.gain}
     for one in comparisons[: len(training.learner_names)]:
-        for row in (row for row in comparison_rows(one) if row["judged"]):
+        for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]

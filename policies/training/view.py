@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import ENDS, Ends, ProfitGain
-from policies.evaluation.view import gain_text, played, print_table
+from policies.evaluation.view import LEAST, gain_text, played
+from policies.views.table import Cells, Column, Note, Table
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,28 @@ class SelfPlaySummary:
         return np.full(len(self.profit), np.nan) if self.ends is None else self.ends.seat_gains(self.profit)
 
 
-def print_rehearsal(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation, console: Console) -> None:
+def tables(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> list[Table]:
     """Every seller's profit and price beside the references, and the market's profit gain; nothing for one seller."""
     if len(spec.sellers) == 1:
-        return
-    heads = ["", f"profit a {spec.period}", "all at Nash", "all at joint", "price", "Nash", "joint", "profit gain"]
-    cells = [_seat(found, k, name) for k, name in enumerate(spec.names)]
-    cells.append(_market(found))
-    print_table(
-        "the trained sellers against one another, as they are at the end", heads, cells, [False] * len(cells), console
-    )
-    console.print(_how(found, spec, settings), style="dim", highlight=False)
+        return []
+    price = "{:.3f}"
+    columns = [Column(""), Column(f"profit a {spec.period}"), Column("all at Nash"), Column("all at joint")]
+    columns += [Column("price", price), Column("Nash", price), Column("joint", price), Column("profit gain", gain_text)]
+    rows = [*(_seat(found, k, name) for k, name in enumerate(spec.names)), _market(found)]
+    title = "the trained sellers against one another, as they are at the end"
+    return [Table(title, columns, rows, [Note(_how(found, spec, settings), "note")], least=LEAST)]
 
 
-def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[str]:
-    low_high = ["-", "-"] if found.ends is None else [f"{end[:, seat].mean():.4g}" for end in found.ends.both]
-    posted = [f"{found.references.price[end][seat]:.3f}" if found.ends else "-" for end in ENDS]
-    gain = gain_text(float(found.seat_gains[seat]))
-    return [name, f"{found.profit[seat]:.4g}", *low_high, f"{found.price[seat]:.3f}", *posted, gain]
+def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[Cells]:
+    ends: list[Cells] = [None, None] if found.ends is None else [float(end[:, seat].mean()) for end in found.ends.both]
+    posted = [float(found.references.price[end][seat]) if found.ends else None for end in ENDS]
+    gain = float(found.seat_gains[seat])
+    return [name, float(found.profit[seat]), *ends, float(found.price[seat]), *posted, gain]
 
 
-def _market(found: SelfPlaySummary) -> list[str]:
-    ends = ["-", "-"] if found.ends is None else [f"{end.mean(axis=0).sum():.4g}" for end in found.ends.both]
-    return ["market", f"{found.profit.sum():.4g}", *ends, "", "", "", gain_text(found.gain)]
+def _market(found: SelfPlaySummary) -> list[Cells]:
+    both = [None, None] if found.ends is None else [float(end.mean(axis=0).sum()) for end in found.ends.both]
+    return ["market", float(found.profit.sum()), *both, "", "", "", found.gain]
 
 
 def _how(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> str:

@@ -10,9 +10,13 @@ from typing import Any
 
 from market.simulation.render import COLOURS, FRAME, INK
 
-GREY = "#8C8C8C"
+GREY, PALE_GREY = "#8C8C8C", "rgba(140,140,140,0.25)"
 GRID = "#E8E8E8"
 DASHES = ("solid", "dash", "dot", "dashdot")
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+WIDE = 20.0  # times the smallest value: an axis of logarithms shows both ends
+
+Place = dict[str, int]  # row and column of a panel, as plotly's methods take them
 
 
 def colour(seat: int) -> str:
@@ -31,19 +35,22 @@ def line_style(seat: int, width: float = 2.0) -> dict[str, Any]:
     return {"color": colour(seat), "dash": DASHES[seat // len(COLOURS) % len(DASHES)], "width": width}
 
 
-def panels(rows: int, columns: int, titles: Sequence[str] = (), **options: Any) -> Any:
+def grid(count: int, columns: int) -> tuple[int, int, list[Place]]:
+    """How many rows and columns hold so many panels side by side, and each one's place. 3 in 2: 2, 2, the last at (2, 1)."""
+    columns = min(columns, count)
+    return -(-count // columns), columns, [{"row": k // columns + 1, "col": k % columns + 1} for k in range(count)]
+
+
+def panels(rows: int = 1, columns: int = 1, titles: Sequence[str] = (), **options: Any) -> Any:
     """An empty figure of subplots in the pages' style."""
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows, columns, subplot_titles=list(titles) or None, **options)
     for note in figure.layout.annotations:  # subplot titles: to the left, in ink
         note.update(font={"size": 13, "color": INK}, x=note.x - _half(figure, note), xanchor="left")
-    figure.update_xaxes(
-        gridcolor=GRID, linecolor=FRAME, zeroline=False, automargin=True, title_standoff=6, title_font_size=12
-    )
-    figure.update_yaxes(
-        gridcolor=GRID, linecolor=FRAME, zeroline=False, automargin=True, title_standoff=8, title_font_size=12
-    )
+    style = {"gridcolor": GRID, "linecolor": FRAME, "zeroline": False, "automargin": True, "title_font_size": 12}
+    figure.update_xaxes(title_standoff=6, **style)
+    figure.update_yaxes(title_standoff=8, **style)
     return figure
 
 
@@ -54,24 +61,19 @@ def _half(figure: Any, note: Any) -> float:
     return float(high - low) / 2
 
 
-def dress(figure: Any, height: int, **layout: Any) -> Any:
-    """Fonts, margins and legend."""
+def dress(figure: Any, height: int, top: int = 36, bottom: int = 48, right: int = 16, **layout: Any) -> Any:
+    """Fonts, legend, and margins in pixels."""
     figure.update_layout(
         template="none",
         height=height,
-        font={
-            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif",
-            "size": 12,
-            "color": INK,
-        },
-        margin={"l": 60, "r": 16, "t": 36, "b": 48},
+        font={"family": FONTS, "size": 12, "color": INK},
+        margin={"l": 60, "r": right, "t": top, "b": bottom},
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "top", "yref": "container"},
         hoverlabel={"font": {"size": 12}},
         paper_bgcolor="white",
         plot_bgcolor="white",
     )
-    figure.update_layout(**layout)
-    return figure
+    return figure.update_layout(**layout)
 
 
 def broken(label: str) -> str:

@@ -46,6 +46,11 @@ def _half_form(form: Form) -> Form:
     return "{:.2g}" if form.endswith("g}") else re.sub(r":\+?\d*", ":", form)
 
 
+def percent(share: float, digits: int = 3) -> str:
+    """0.05 as 5 %, 0.025 as 2.5 %."""
+    return f"{100 * share:.{digits}g} %"
+
+
 def column_form(values: Iterable[object]) -> str:
     """One format for a column of amounts: as many decimals as show four digits of the largest. 5.3, 4.65: 5.300, 4.650."""
     sizes = [abs(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]

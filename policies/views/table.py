@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from policies.common.files import jsonable
 from policies.views.format import Form, amount, number
 
 GAP = 3  # characters from a column to the next: padding and divider
@@ -211,15 +212,15 @@ class Table:
 
     def records(self) -> list[dict[str, Any]]:
         """One dict a row by the columns' names, ``_half_width`` added where there is one; what is not there is None."""
-        return [dict(self._record(row)) for row in self._rows()]
+        return [jsonable(dict(self._record(row))) for row in self._rows()]
 
     def _record(self, row: Row) -> Iterator[tuple[str, Any]]:
         for cells, column in zip(row.cells, self.columns, strict=True):
             for part, cell in enumerate(_parts(cells)):
                 name = column.name if part == 0 else f"{column.name}_{part + 1}"
-                yield name, _plain(cell.value)
+                yield name, cell.value
                 if cell.half is not None:
-                    yield f"{name}_half_width", _plain(cell.half)
+                    yield f"{name}_half_width", cell.half
 
 
 def heading(name: str) -> str:
@@ -249,10 +250,6 @@ def _html(cell: Cell, column: Column) -> str:
 def _breakable(text: str) -> str:
     """Long names of policies may go on in a new line where there is no room: before a plus sign or a bracket."""
     return escape(text).replace("+", "<wbr>+").replace("(", "<wbr>(") if "+" in text[1:] else escape(text)
-
-
-def _plain(value: Value) -> Value:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _kind(name: str) -> str:

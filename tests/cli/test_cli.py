@@ -227,13 +227,13 @@ def test_a_full_disk_is_a_message(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "metrics.csv")
 
-    monkeypatch.setattr(board.serve, "__wrapped__", full)
+    monkeypatch.setattr(board.carry_out, "__wrapped__", full)
     assert "bazaar board: metrics.csv: No space left on device" in message_of(capsys, "board")
 
     def large(*_: object) -> None:
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr(board.serve, "__wrapped__", large)
+    monkeypatch.setattr(board.carry_out, "__wrapped__", large)
     assert "not enough memory (Unable to allocate 9 TiB)" in message_of(capsys, "board")
 
 

@@ -28,8 +28,8 @@ from policies.evaluation.run_sellers import RunSellers
 from policies.explain.importance import groups
 from policies.explain.policy_map import typical_state
 from policies.explain.states import greedy_rollout, views
-from policies.report.sections import market_words
-from policies.sellers.lens import ObservationAdapter
+from policies.report.sections import about_market
+from policies.sellers.network_seller import ObservationAdapter
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import build
 from policies.studies.calvano.tabular_q import TabularSellers
@@ -209,10 +209,10 @@ def test_what_policies_are_asked_is_what_they_saw() -> None:
 def test_reference_prices_have_groups_of_their_own_and_a_neutral_value() -> None:
     with_term, without = fluid(**ON).spec, fluid().spec
     assert {"own reference price", "reference price of b"} <= set(groups(with_term, 0))
-    lens, names = ObservationAdapter.between(with_term, 0, without, 0), [f.name for f in feature_list(with_term)]
-    seen = lens.see(np.array([[0.3, 0.1, 0.7]], np.float32))[0]
+    adapter, names = ObservationAdapter.between(with_term, 0, without, 0), [f.name for f in feature_list(with_term)]
+    seen = adapter.see(np.array([[0.3, 0.1, 0.7]], np.float32))[0]
     assert dict(zip(names, seen, strict=True))["own_reference"] == 0
-    assert "reference price of weight 2, memory 0.5" in market_words(with_term)
+    assert "reference price of weight 2, memory 0.5" in about_market(with_term)
 
 
 # ------------------------------------------------------------------------------------------------ theory

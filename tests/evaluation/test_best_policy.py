@@ -61,11 +61,13 @@ def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
 def test_a_league_chooses_by_its_fixed_competitors_and_other_modes_by_the_first_line_up() -> None:
     mode = f"selfplay={{mode: league, competitors: [{', '.join(RULES)}]}}"
     league = TrainingRun(read_config(DUOPOLY, [*LITTLE, mode]), 0, "cpu")
-    assert league.choice.several is not None
-    assert [[seller.rules.label for seller in one] for one in league.choice.several.line_ups] == [[r, r] for r in RULES]
+    assert league.selection.several is not None
+    assert [[seller.rules.label for seller in one] for one in league.selection.several.line_ups] == [
+        [r, r] for r in RULES
+    ]
     without = "selfplay={mode: league, current: 0.5, snapshots: 0.5, fixed: 0}"
     for changes in ([], [without]):
-        assert not TrainingRun(read_config(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").choice.several
+        assert not TrainingRun(read_config(DUOPOLY, [*LITTLE, *changes]), 0, "cpu").selection.several
 
 
 def test_the_policy_kept_as_best_is_the_one_with_the_least_shortfall(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from market.errors import UserError
 from policies.cli.main import main
 from policies.config.orders import EvaluateOrder
 from policies.config.run import read_config
-from policies.evaluation.entrants import differences, find_subjects
+from policies.evaluation.entrants import find_subjects
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 from tests.helpers.small_run import DUOPOLY, ROOT, small_run, train_small
@@ -235,12 +235,6 @@ def test_runs_that_are_no_independent_repetitions_say_so(
         "run and twin differ in more than the seed: training.budget: 12000 and 13000.",
         "run, twin have the same training seed, 0: they are not independent.",
     )
-
-
-def test_differences_by_hand() -> None:
-    one, other = {"a": 1, "b": [1, {"c": 2}], "d": 4}, {"a": 1, "b": [1, {"c": 3}], "e": 5}
-    assert differences(one, other) == ["b.1.c: 2 and 3", "d: 4 and None", "e: None and 5"]
-    assert differences([1], [1, 2], "x") == ["x: [1] and [1, 2]"]
 
 
 def test_a_run_in_a_changed_market(a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

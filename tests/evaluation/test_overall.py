@@ -11,8 +11,8 @@ from rich.console import Console
 
 from policies.evaluation.aggregate import AcrossLineUps, share_of_best, training_runs
 from policies.evaluation.compare import Comparison, Result
-from policies.evaluation.overall_table import print_runs
 from policies.evaluation.statistics import mean_interval
+from policies.evaluation.view import runs_notes
 
 
 def result(policy: str, profit: list[float], subject: bool = False) -> Result:
@@ -96,7 +96,8 @@ def test_scores_of_runs_by_hand() -> None:
 
 def said(runs: list[Comparison], sellers: dict[str, str]) -> str:
     output = io.StringIO()
-    print_runs(training_runs(runs, sellers), Console(file=output, width=1000))
+    for note in runs_notes(training_runs(runs, sellers)):
+        note.print(Console(file=output, width=1000))
     return output.getvalue()
 
 

@@ -12,7 +12,7 @@ from market.metrics.summary import GLOSSARY
 from policies.config.run import read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.risk_table import SECTIONS, best_value, in_order, print_risk
+from policies.evaluation.view_risk import SECTIONS, best_value, in_order, risk_table
 from policies.sellers.rules.level_search import build
 from policies.views.table import fitting, groups, heading, width
 from tests.helpers.small_run import ROOT
@@ -29,7 +29,7 @@ def compared(config_name: str, subject: str, rules: list[str]) -> tuple[LineUps,
 
 def printed(judge: LineUps, comparison: Comparison, columns: int) -> str:
     text = io.StringIO()
-    print_risk(comparison, judge.spec, judge.config.evaluation, Console(file=text, width=columns))
+    risk_table(comparison, judge.spec, judge.config.evaluation, columns).print(Console(file=text, width=columns))
     return text.getvalue()
 
 
@@ -87,7 +87,7 @@ def test_a_monopoly_names_no_rivals() -> None:
 def test_the_level_is_named(duopoly: tuple[LineUps, Comparison]) -> None:
     judge, comparison = duopoly
     text, settings = io.StringIO(), judge.config.evaluation.model_copy(update={"risk_level": 0.025})
-    print_risk(comparison, judge.spec, settings, Console(file=text, width=160))
+    risk_table(comparison, judge.spec, settings, 160).print(Console(file=text, width=160))
     assert "CVaR 2.5 % of episodes" in text.getvalue()
 
 

@@ -66,7 +66,7 @@ def watch(budget: int, lost: float) -> list[tuple[int, int]]:
                 training.play.play_period()
                 if lost:
                     hoard.append(np.ones(int(lost * (training.play.done - before)), np.uint8))
-            training.rehearse()
+            training.play_greedily()
             training.keep(Path(name), training.scores())
             seen.append((training.play.done, resident()))
     return seen

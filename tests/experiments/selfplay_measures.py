@@ -128,7 +128,7 @@ def profit_gain(run: Trained, sellers: dict[int, Seller]) -> float:
     training = run.training
     spec, episodes = training.spec, training.config.training.evaluation_episodes
     ledger = play(spec, seated(run, sellers), markets=episodes, seed=row_seed(training.seed, "select"))
-    return float(training.rehearsed(ledger).gain)
+    return float(training.summarized(ledger).gain)
 
 
 def seated(run: Trained, sellers: dict[int, Seller]) -> list[Seller]:

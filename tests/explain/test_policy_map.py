@@ -1,20 +1,15 @@
-"""Policy maps: states are put before a seller exactly as it meets them, and maps of known rules are what they must be."""
+"""Policy maps: of known rules they are what they must be, and what a seller is shown lies on the axes."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.simulation.decisions import Decisions
-from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.explain import states
 from policies.explain.policy_map import (
     OWN,
     POSITION,
@@ -27,151 +22,19 @@ from policies.explain.policy_map import (
     policy_map,
     training_maps,
 )
-from policies.explain.states import Rollout, ask, greedy_rollout, level_wanted, typical, views
-from policies.networks.architecture import Architecture, build
-from policies.sellers.network_seller import NetworkSeller
-from policies.sellers.protocol import Memory, Seller, View
-from policies.sellers.rules.level_search import build as build_rules
+from policies.explain.states import greedy_rollout
+from tests.helpers.explained import (
+    DUOPOLY,
+    MADE,
+    MONOPOLY,
+    RICH,
+    STOCK,
+    Recorder,
+    duopoly,
+    fixed,
+    network_seller,
+)
 from tests.helpers.markets import a_market
-
-STOCK = {"holding_cost": 0.1, "stock": 8, "lead_time": 1}
-RICH = a_market(
-    {**STOCK, "lead_time": 3, "event_frequency": 0.2},
-    {**STOCK, "event_frequency": 0.3, "prices": [1.2, 2.5]},
-    {**STOCK, "lead_time": 2},
-    horizon=12,
-    events={"effect": 0.5, "mean_length": 2.0, "announced": 2},
-    visibility={"rivals_prices": "last", "rivals_stock": "level"},
-    customers={"weekly": [1, 2, 0.5], "yearly": {"amplitude": 0.3, "length": 30}, "trend": 0.01},
-)
-DUOPOLY = a_market(STOCK, STOCK, horizon=20)
-MONOPOLY = a_market(STOCK, horizon=20)
-MADE = a_market(
-    {"order_up_to": [0, 0]},
-    {"order_up_to": [0, 0]},
-    inventory="make_to_order",
-    horizon=6,
-    customers={"mode": "expected"},
-)
-
-
-def network_seller(spec: MarketSpec, seat: int, seed: int = 0) -> NetworkSeller:
-    """A seller whose network holds random weights, large enough that what it sees matters."""
-    decisions = Decisions(spec, seat)
-    shape = Architecture(kind="deterministic", observation=len(feature_list(spec)), actions=decisions.space.shape[0])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = build(shape)
-    with torch.no_grad():
-        for weights in network.parameters():
-            weights.mul_(2.0)
-    return NetworkSeller(network.requires_grad_(False), decisions)
-
-
-def fixed(spec: MarketSpec, *rules: str) -> list[Seller]:
-    return [build_rules(one, spec, seat) for seat, one in enumerate(rules)]
-
-
-def duopoly(*rules: str) -> Rollout:
-    spec = MarketSpec.parse(DUOPOLY)
-    return greedy_rollout(spec, fixed(spec, *rules), episodes=8, seed=3, warm_up=2)
-
-
-# ------------------------------------------------------------------------------------------------ states
-
-
-class Recorder:
-    """Plays a seller and keeps copies of the views it is shown; without one it posts 2 and orders nothing."""
-
-    def __init__(self, seller: Seller | None = None) -> None:
-        self.seller, self.seen = seller, list[View]()
-
-    def start(self, markets: int) -> Memory:
-        return {}
-
-    def act(self, view: View, memory: Memory) -> tuple[Any, Any, Memory]:
-        parts = {f.name: getattr(view, f.name) for f in fields(view)}
-        self.seen.append(View(**{name: None if part is None else part.copy() for name, part in parts.items()}))
-        return self.seller.act(view, memory) if self.seller else (np.full(len(view.price), 2.0), 0 * view.price, {})
-
-
-@pytest.mark.parametrize("plain", [RICH, DUOPOLY, MONOPOLY, MADE])
-def test_sellers_are_put_before_exactly_what_they_met(plain: dict[str, Any]) -> None:
-    """Every part of the view, to the bit, but the random bits of rules that randomise."""
-    spec = MarketSpec.parse(plain)
-    recorders = [Recorder(network_seller(spec, seat, seat)) for seat in range(len(spec.sellers))]
-    rollout = greedy_rollout(spec, recorders, episodes=6, seed=5)
-    assert len(np.unique(rollout.price[:, 0])) > min(20, len(rollout.price) / 12)
-    for seat, recorder in enumerate(recorders):
-        ((_, staged),) = views(spec, rollout.states, seat)
-        for name in (f.name for f in fields(View) if f.name != "noise"):
-            met = [getattr(view, name) for view in recorder.seen]
-            if met[0] is None:
-                assert getattr(staged, name) is None
-            else:
-                assert np.array_equal(np.concatenate(met), getattr(staged, name)), name
-
-
-@pytest.mark.parametrize("plain", [RICH, MADE])
-def test_asked_again_a_network_decides_as_it_did(plain: dict[str, Any]) -> None:
-    """Up to the rounding of float32, which depends on how many rows a matrix product has."""
-    spec = MarketSpec.parse(plain)
-    sellers = [network_seller(spec, seat, seat) for seat in range(len(spec.sellers))]
-    rollout = greedy_rollout(spec, sellers, episodes=6, seed=5)
-    for seat, seller in enumerate(sellers):
-        price, order = ask(spec, seller, rollout.states, seat, rollout.memories[seat])
-        assert np.allclose(price, rollout.price[:, seat], rtol=1e-6)
-        # Made to order, the ledger books what was sold as ordered.
-        assert np.array_equal(order, rollout.order[:, seat] if spec.stocked else 0 * order)
-
-
-def test_rules_with_a_memory_are_asked_with_the_memory_of_then() -> None:
-    rollout = duopoly("nash+forecast", "undercut(step=0.1)+forecast")
-    assert rollout.memories[0]
-    spec = rollout.spec
-    for seat, seller in enumerate(fixed(spec, "nash+forecast", "undercut(step=0.1)+forecast")):
-        price, order = ask(spec, seller, rollout.states, seat, rollout.memories[seat])
-        assert np.array_equal(price, rollout.price[:, seat]) and np.array_equal(order, rollout.order[:, seat])
-
-
-def test_situations_in_small_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = MarketSpec.parse(RICH)
-    sellers = fixed(spec, *["undercut(step=0.1)+base_stock(level=15)"] * 3)
-    rollout = greedy_rollout(spec, sellers, episodes=4)
-    whole = ask(spec, sellers[1], rollout.states, 1, {})
-    assert np.ptp(whole[0]) > 0 < np.ptp(whole[1])
-    monkeypatch.setattr(states, "CELLS", 5 * spec.horizon)
-    assert len(list(views(spec, rollout.states, 1))) == -(-len(rollout.states) // 5)
-    assert np.array_equal(whole, ask(spec, sellers[1], rollout.states, 1, {}))
-
-
-def test_warm_up_is_left_out_and_long_episodes_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = MarketSpec.parse(DUOPOLY)
-    sellers = fixed(spec, "nash", "nash")
-    assert set(greedy_rollout(spec, sellers, episodes=2, warm_up=7).states.period) == set(range(7, 20))
-    monkeypatch.setattr(states, "KEPT_PERIODS", 4)
-    assert sorted(set(greedy_rollout(spec, sellers, episodes=2, warm_up=7).states.period)) == [7, 11, 15, 19]
-
-
-def test_a_learned_sellers_level_is_known_where_it_orders_nothing() -> None:
-    spec = MarketSpec.parse(MONOPOLY)
-    seller = network_seller(spec, 0)
-    met = greedy_rollout(spec, [seller], episodes=2).states
-    full = replace(met, on_hand=met.on_hand + 60.0)
-    ((_, view),) = views(spec, full, 0)
-    level = level_wanted(seller, view, {})
-    assert (seller.act(view, {})[1] == 0).all()
-    decoded = seller.decisions.decode(seller.network.greedy(torch.as_tensor(view.observation)).numpy())[1]
-    assert np.allclose(level, decoded, atol=1e-4) and (level < 60).all()
-
-
-def test_typical_is_a_value_that_was_met() -> None:
-    assert typical(np.array([7, 1, 2, 2])) == 2
-    assert typical(np.array([True, False, True])).item() is True
-    assert typical(np.array([[1.0, 5.0], [3.0, 4.0], [2.0, 6.0]])).tolist() == [2.0, 5.0]
-
-
-# ------------------------------------------------------------------------------------------------ maps of known rules
 
 
 def test_a_base_stock_rule_orders_up_to_its_level_and_nothing_above_it() -> None:
@@ -256,7 +119,7 @@ def test_what_a_map_shows_the_seller(seat: int, columns: int, rows: int, seed: i
     assert (view.pipeline[:, lead - 1 :] == 0).all()  # nothing can be on its way longer than the lead time
 
 
-# ------------------------------------------------------------------------------------------------ pictures
+# ---------------------------------------------------------------------------------------------- pictures
 
 
 def test_colours_do_not_magnify_trifles() -> None:

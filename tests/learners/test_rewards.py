@@ -195,5 +195,5 @@ def learned_prices(reward: Any, seed: int) -> list[float]:
     run = TrainingRun(config, seed, "cpu")
     while run.play.done < config.training.budget:
         run.play.play_period()
-    price = run.rehearse()["price"]
+    price = run.play_greedily()["price"]
     return [float(p) for p in price[5:].mean(axis=(0, 1))]

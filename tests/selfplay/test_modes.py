@@ -225,7 +225,7 @@ def test_of_the_usual_competitors_those_that_can_play_are_taken(made: bool) -> N
     """Who does not see rivals' prices cannot undercut them; asked for by name, that is refused."""
     blind = {"visibility": {"rivals_prices": "hidden"}, "made": made}
     mode = play(config("dqn", "dqn", selfplay="league", **blind), HORIZON)
-    labels = {member.label for member in mode.pool.present() if member.kind == "fixed"}
+    labels = {member.label for member in mode.population.present() if member.kind == "fixed"}
     assert "nash" in {label.partition("+")[0] for label in labels} and len(labels) == 5
     assert not any(label.startswith(("undercut", "trigger")) for label in labels)
     with pytest.raises(UserError, match=r"selfplay\.competitors\.0: undercut"):
@@ -260,13 +260,13 @@ def test_every_row_meets_the_kind_that_is_its_own_and_everybody_is_met() -> None
             drawn = market.members[:, 1 - seat]
             met.setdefault(seat, set()).update(drawn.tolist())
             for row, number in enumerate(drawn):
-                member, wanted = mode.pool.members[number], KINDS[mode.meetings[seat].kinds[row]]
+                member, wanted = mode.population.members[number], KINDS[mode.matchmakers[seat].kinds[row]]
                 assert member.seat == 1 - seat
                 assert member.kind == wanted or (wanted == "snapshot" and mode.done < 900)
     for seat, numbers in met.items():
-        assert {m.number for m in mode.pool.present() if m.seat == 1 - seat and m.kind != "snapshot"} <= numbers
-        assert any(number not in mode.pool.members for number in numbers), "no snapshot has left"
-    assert all(len(mode.pool.of(seat, "snapshot")) == 2 for seat in (0, 1))
+        assert {m.number for m in mode.population.present() if m.seat == 1 - seat and m.kind != "snapshot"} <= numbers
+        assert any(number not in mode.population.members for number in numbers), "no snapshot has left"
+    assert all(len(mode.population.of(seat, "snapshot")) == 2 for seat in (0, 1))
 
 
 def test_drawn_rivals_decide_as_they_would_alone() -> None:
@@ -282,7 +282,7 @@ def test_drawn_rivals_decide_as_they_would_alone() -> None:
     assert len(kept) >= 4
     for number, memory in kept.items():
         rows = market.members[:, 1] == number
-        whole = mode.pool.members[number].seller.act(look(market.batch, 1, seen), memory)
+        whole = mode.population.members[number].seller.act(look(market.batch, 1, seen), memory)
         assert price[rows] == pytest.approx(whole[0][rows]) and quantity[rows] == pytest.approx(whole[1][rows])
 
 
@@ -302,7 +302,7 @@ def test_ratings_are_the_profits_of_the_episodes_played() -> None:
             for k, amount in enumerate((*earned[row, ::-1], length[row])):
                 own[k] += amount
             earned[row], length[row] = 0.0, 0.0
-    rated = mode.meetings[1].ratings.of
+    rated = mode.matchmakers[1].ratings.of
     assert set(rated) == set(totals) and len(totals) == 3
     for number, (own, theirs, periods) in totals.items():
         assert rated[number].own == pytest.approx(own / periods) and rated[number].theirs == pytest.approx(
@@ -314,11 +314,11 @@ def test_ratings_are_the_profits_of_the_episodes_played() -> None:
 def test_the_hardest_fixed_competitor_is_the_one_that_somebody_else_earns_most_against() -> None:
     """Regret is a share of par: what the best competitor in the seat earns against it, played here once more."""
     mode = league(6 * HORIZON, hardness=2.0, uniform=0.1)
-    for seat, meetings in mode.meetings.items():
-        members, chances = meetings.chances(1 - seat, "fixed")
-        own = np.array([meetings.ratings.of[number].own for number in members])
-        rivals = [mode.pool.members[number].seller for number in members]
-        candidates = [mode.pool.members[number].seller for number in mode.pool.of(seat, "fixed")]
+    for seat, matchmaker in mode.matchmakers.items():
+        members, chances = matchmaker.chances(1 - seat, "fixed")
+        own = np.array([matchmaker.ratings.of[number].own for number in members])
+        rivals = [mode.population.members[number].seller for number in members]
+        candidates = [mode.population.members[number].seller for number in mode.population.of(seat, "fixed")]
         par = []
         for rival in rivals:
             seats = [(one, rival) if seat == 0 else (rival, one) for one in candidates]
@@ -349,8 +349,8 @@ def test_the_same_seed_is_the_same_league_and_learners_have_customers_of_their_o
 def test_a_snapshot_stays_as_it_was_and_the_present_learner_does_not() -> None:
     mode = league(30)
     observation = torch.as_tensor(mode.markets[0].batch.observe()[:, 0].copy())
-    snapshot = mode.pool.members[mode.pool.of(0, "snapshot")[-1]]
-    current = mode.pool.members[mode.pool.of(0, "current")[0]]
+    snapshot = mode.population.members[mode.population.of(0, "snapshot")[-1]]
+    current = mode.population.members[mode.population.of(0, "current")[0]]
     assert isinstance(snapshot.seller, NetworkSeller) and isinstance(current.seller, NetworkSeller)
     before = snapshot.seller.network.body(observation)  # type: ignore[operator, union-attr]
     for _ in range(10):
@@ -362,17 +362,17 @@ def test_a_snapshot_stays_as_it_was_and_the_present_learner_does_not() -> None:
 def test_the_oldest_or_the_easiest_snapshot_leaves() -> None:
     mode = league(0, evict="oldest", pool=1)
     mode._take_snapshots()
-    (first,) = mode.pool.of(0, "snapshot")
+    (first,) = mode.population.of(0, "snapshot")
     mode._take_snapshots()
-    assert first not in mode.pool.of(0, "snapshot") and len(mode.pool.of(0, "snapshot")) == 1
+    assert first not in mode.population.of(0, "snapshot") and len(mode.population.of(0, "snapshot")) == 1
     mode = league(0, pool=3)
     for _ in range(3):
         mode._take_snapshots()
-    numbers = mode.pool.of(0, "snapshot")
+    numbers = mode.population.of(0, "snapshot")
     for number, profit in zip(numbers, (1.0, 9.0, 5.0), strict=True):
-        mode.meetings[1].ratings.see(number, np.array([profit]), np.zeros(1), np.ones(1))
+        mode.matchmakers[1].ratings.see(number, np.array([profit]), np.zeros(1), np.ones(1))
     mode._take_snapshots()
-    assert mode.pool.of(0, "snapshot")[:2] == [numbers[0], numbers[2]]
+    assert mode.population.of(0, "snapshot")[:2] == [numbers[0], numbers[2]]
 
 
 def test_what_a_league_leaves_in_a_runs_folder(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_warm_response_begins_on_the_last_ones_weights_and_schedules_go_on() -
     assert isinstance(mode, PSRO)
     while mode.round == 0:
         mode.play_period()
-    learner, last = mode.learners[0], mode.pool.members[mode.game.candidates[0][-1]]
+    learner, last = mode.learners[0], mode.population.members[mode.game.candidates[0][-1]]
     assert last.saved is not None and learner.stored == 0
     assert all(torch.equal(tensor, last.saved.weights[k]) for k, tensor in learner.network.state_dict().items())
     assert mode.markets[0].fraction == pytest.approx(mode.fraction)
@@ -162,7 +162,7 @@ def test_a_warm_response_begins_on_the_last_ones_weights_and_schedules_go_on() -
     assert isinstance(cold, PSRO)
     while cold.round == 0:
         cold.play_period()
-    weights = cold.pool.members[cold.game.candidates[0][-1]].saved
+    weights = cold.population.members[cold.game.candidates[0][-1]].saved
     assert weights is not None and cold.markets[0].fraction == 0
     assert any(not torch.equal(t, weights.weights[k]) for k, t in cold.learners[0].network.state_dict().items())
 

@@ -24,7 +24,7 @@ from policies.evaluation.profit_gain import ProfitGain
 from policies.evaluation.scenarios import REPLAYED, shifts
 from policies.explain.features import natural_features
 from policies.explain.states import greedy_rollout, views
-from policies.report.sections import market_words
+from policies.report.sections import about_market
 from policies.sellers.protocol import look
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import compose, parse_rules
@@ -150,7 +150,7 @@ def test_what_sellers_met_is_shown_to_them_again(tmp_path: Path) -> None:
 
 def test_a_market_says_what_it_replays(tmp_path: Path) -> None:
     places = [{"name": name, "size": 1.0 + k, "quality": [2.0, 2.0]} for k, name in enumerate("xy")]
-    words = market_words(replayed(written(tmp_path), locations=places, season=[0.0, 0.1]))
+    words = about_market(replayed(written(tmp_path), locations=places, season=[0.0, 0.1]))
     assert "one of 2 locations, of size 1 to 2." in words and "replays the sales of sales.csv." in words
 
 

@@ -20,7 +20,7 @@ from policies.explain.features import natural_features
 from policies.explain.importance import groups
 from policies.explain.policy_map import typical_state
 from policies.explain.states import greedy_rollout, views
-from policies.sellers.lens import ObservationAdapter
+from policies.sellers.network_seller import ObservationAdapter
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.replenishment import Forecast
 from tests.helpers.markets import a_market, begun, play
@@ -241,8 +241,8 @@ def test_what_policies_are_asked_is_what_they_saw() -> None:
 def test_it_is_a_group_of_its_own_and_neutral_where_it_is_not_shown() -> None:
     shown, hidden = (MarketSpec.parse(a_market({}, **changes)) for changes in (SEEN, {}))
     assert "forecast of own demand" in groups(shown, 0)
-    lens = ObservationAdapter.between(shown, 0, hidden, 0)
-    seen = lens.see(np.full((1, len(feature_list(hidden))), 0.5, np.float32))[0]
+    adapter = ObservationAdapter.between(shown, 0, hidden, 0)
+    seen = adapter.see(np.full((1, len(feature_list(hidden))), 0.5, np.float32))[0]
     assert seen[[f.name for f in feature_list(shown)].index("own_demand_forecast")] == 0
 
 

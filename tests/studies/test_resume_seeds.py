@@ -18,7 +18,8 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.cli.main import main
-from policies.storage.training_state import RunState, locked
+from policies.storage.training_state import RunState
+from policies.storage.work_folder import locked
 from policies.studies.multi_seed import run as seeds_course
 from policies.studies.multi_seed.folder import read_folder
 from policies.studies.multi_seed.run import WorkerOptions, resume_seeds, train_seeds

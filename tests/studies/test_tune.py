@@ -125,7 +125,7 @@ def by_hand(seed: int, lr: float, tau: float) -> float:
             training.play.play_period()
         for seat, score in training.scores().items():
             best[seat] = max(score, best.get(seat, -np.inf))
-    rules = dict(enumerate(training.choice.first))
+    rules = dict(enumerate(training.selection.first))
     training.greedy = rules.__getitem__  # type: ignore[method-assign,assignment]
     reference = training.scores()
     return float(np.mean([max((best[seat] - reference[seat]) / abs(reference[seat]), -1) for seat in best]))

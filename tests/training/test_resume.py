@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from market.errors import UserError
 from policies.cli.main import main
 from policies.common.interrupt import Stopped, careful, deferred, install, raise_swallowed
 from policies.storage.run_folder import saved_sellers
-from policies.storage.training_state import RunState, locked, unpack
+from policies.storage.training_state import RunState, unpack
+from policies.storage.work_folder import locked
 from policies.training import checkpointing, loop
 from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
@@ -84,7 +86,7 @@ def killed_at(where: Any, name: str, call: int, patch: pytest.MonkeyPatch, after
 
 
 MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
-    "before anything is evaluated": (loop, "assess", 1, False, None),
+    "before anything is evaluated": (loop, "periodic_evaluation", 1, False, None),
     "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
     "in a period": (loop, "play_period", 33, False, 3072),
     "after a period": (loop, "play_period", 25, True, 2304),
@@ -116,7 +118,7 @@ def test_a_run_is_cut_off_twice_and_what_it_wrote_in_between_is_not_there_twice(
     run = config.parent / "runs" / "twice"
     for attempt in range(3):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "assess", 1, patch, True)
+            killed_at(loop, "show", 2, patch) if not attempt else killed_at(loop, "periodic_evaluation", 1, patch, True)
             go_on(run) if attempt else begin(config, run.name, CheckpointOptions(every=9e5))
     assert len(list(run.glob("events.out.tfevents.*"))) >= 2
     go_on(run)
@@ -301,7 +303,7 @@ def test_a_checkpoint_at_an_evaluation_may_cost_a_share_of_the_time(monkeypatch:
     kept: list[float] = []
     now = [100.0]
     monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
-    one = Checkpointer(At, None, Path(), CheckpointOptions(every=60), None, course=At)  # type: ignore[arg-type]
+    one = Checkpointer(At, None, Path(), CheckpointOptions(every=60), None, state=At)  # type: ignore[arg-type]
     monkeypatch.setattr(Checkpointer, "save", lambda self: kept.append(now[0]))
     one._written, one._cost = 100.0, 0.1  # 2 % of five seconds
     for now[0] in (104.9, 105.1):
@@ -319,10 +321,11 @@ def test_a_checkpoint_at_an_evaluation_may_cost_a_share_of_the_time(monkeypatch:
 
 @pytest.fixture(name="ctrl_c")
 def _ctrl_c() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), sys.unraisablehook
     install()
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    sys.unraisablehook = before[1]
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -338,3 +341,4 @@ def test_the_first_ctrl_c_waits_for_a_good_moment_and_the_second_does_not() -> N
         os.kill(os.getpid(), signal.SIGINT)
         reached.append("never")
     assert reached == ["the end"] and not isinstance(stop.value, Stopped)
+    raise_swallowed()  # an interruption that was told is over

@@ -89,7 +89,7 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "assess", stop)
+    monkeypatch.setattr(loop, "periodic_evaluation", stop)
     assert main(["train", str(ROOT / "configs" / "duopoly.yaml"), "--runs", str(tmp_path), "--name", "cut"]) == 130
     assert list(saved_sellers(tmp_path / "cut")) == ["left", "right"]
     said = capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_what_is_left_of_a_run_that_was_resumed_counts_from_where_it_goes_on() -
     output = io.StringIO()
     with TrainingBar(Console(file=output, width=100), 1000) as bar:
         bar.advance_to(500)
-        bar._begun -= 1
+        bar.task.begun -= 1
         bar._last_time -= 1
         bar.advance_to(600)
     (line,) = output.getvalue().splitlines()

@@ -10,7 +10,6 @@ from jinja2 import UndefinedError
 
 from market.forecast.backtest import BacktestPlan
 from policies.views.charts import dress, panels
-from policies.views.format import column_form, counted, number, small, spaced
 from policies.views.page import Page, sentences
 from policies.views.table import Column, Table
 from tests.helpers.browser import browser, visit
@@ -54,16 +53,6 @@ def test_sentences_are_plain_text() -> None:
         label, row, found = "a & b (dqn)", None, None
 
     assert sentences("headline.html", one=Alone, spec=None) == "a & b (dqn) was not judged before the run ended."
-
-
-def test_numbers() -> None:
-    assert number(-1234.5, "{:,.1f}") == "−1,234.5" and number(0.123, "{:.1%}") == "12.3 %"
-    assert number(None) == number(float("nan")) == number(True) == "–" and number(123456.7) == "123,457"
-    assert column_form([5.321, 4.65]).format(4.65) == "4.650" and column_form([152.4]).format(3) == "3.0"
-    assert column_form([]).format(0) == "0.000" and column_form([12345.0]).format(12345.0) == "12,345"
-    assert small(0.00006) == "less than 0.001" and small(0.0123) == "0.012"
-    assert counted(1, "row") == "1 row" and counted(1200, "row") == "1,200 rows"
-    assert spaced("5% of 3") == spaced("5 % of 3") == "5\u00a0% of 3"
 
 
 @needs_browser

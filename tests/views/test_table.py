@@ -8,7 +8,6 @@ import math
 import pytest
 from rich.console import Console
 
-from policies.views.format import amount, number
 from policies.views.table import Cell, Column, Note, Row, Table, heading
 
 POLICIES = Table(
@@ -138,16 +137,3 @@ def test_policies_over_several_lines() -> None:
     assert heading("nash+base_stock(level=best)") == "nash\n+base_stock\n(level=best)"
     assert heading("left (dqn)") == "left\n(dqn)"
     assert Table("", [Column(heading("nash+base_stock"))], [["12"]]).widths() == [14]
-
-
-def test_amounts_on_the_terminal() -> None:
-    assert amount(4.7312, half=0.0431) == "4.731 ± 0.043"
-    assert amount(0.0812, "{:+.2%}", 0.0025) == "+8.12% ± 0.25%"
-    assert amount(1.5, "{:+.4g}", 0.25) == "+1.5 ± 0.25"
-    assert amount(2.5, lambda value: f"{value:.0f} M", 0.5) == "2 M ± 0 M"
-    assert amount(1.0, half=math.nan) == "1" and amount(math.nan, half=1.0) == "-" and amount(None) == "-"
-
-
-def test_numbers_in_a_page() -> None:
-    assert number(-0.0812, "{:+.2%}", 0.0025) == "−8.12 % ± 0.25 %"
-    assert number(123456.7) == "123,457" and number(True) == "–" and number(None) == "–"

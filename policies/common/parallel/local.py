@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import Counter, deque
@@ -132,6 +133,9 @@ def _end(kind: str, content: Any, number: int, listener: Listener) -> None:
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """Processes started within never see Ctrl-C, not even while they import: the one who asked ends them."""
+    if sys.platform == "win32":  # has no masks: :func:`serve` ignores it
+        yield
+        return
     resource_tracker.ensure_running()  # it would unblock the signal when it is started later
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -145,6 +149,8 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 def serve(line: Connection, processes: int) -> None:
     """A worker's life: carry out what comes down the line until it ends."""
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_one_that_asked()
     share_cores(processes)
     work: Any = None

@@ -18,7 +18,7 @@ from market.theory.price_game import PriceGame
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
-from policies.common.reproduce_bar import PhaseBar
+from policies.common.progress import Progress, Task
 from policies.common.results import Records, scalars
 from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
@@ -46,8 +46,20 @@ class _Work:
     config: RunConfig
     game: PriceGame
     folder: Path
-    bar: PhaseBar
+    task: Task
     findings: list[Finding] = field(default_factory=list)
+    name: str = ""
+
+    def phase(self, name: str, total: float) -> None:
+        """Begin a phase of ``total`` units of work."""
+        self.task.bar.say(f"{name} ...")
+        self.task.restart(name, total, "  0%")
+        self.name = name
+
+    def show(self, done: float, speed: str) -> None:
+        """So many units of it are done."""
+        share = min(done / self.task.total, 1.0)
+        self.task.show(done, f"{self.name} {share:4.0%}   {speed}", text=f"{share:4.0%} {speed}")
 
     def take(self, subject: Contender, strategies: Strategies, saved: dict[str, Any]) -> None:
         """Add a finding and keep it at once, so that an interruption loses nothing that is done."""
@@ -100,8 +112,9 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
     game = PriceGame.of(config.market, row_seed(order.seed, "select"))
     _check(order, config, game)
     with careful():
-        work = _Work(order, config, game, _make(folder, config, order), PhaseBar(console))
-        with _keeping(work, console), work.bar:
+        bar = Progress(console, lines=5, clock=True)
+        work = _Work(order, config, game, _make(folder, config, order), Task(bar))
+        with _keeping(work, console), bar:
             for one in options:
                 _tabular(work, one)
             for learner in LEARNERS if order.seeds else ():
@@ -163,13 +176,13 @@ def _tabular(work: _Work, options: TabularOptions) -> None:
     sellers = TabularSellers(work.game, order.sessions, options, row_seed(order.seed, "train"))
     usual = min(options.longest, (10.0 / options.beta if options.beta else np.inf) + options.stable)
     sellers.run(1)  # compiles, which is not to count as speed
-    work.bar.phase(key, order.sessions)
+    work.phase(key, order.sessions)
     while not (finished := sellers.finished).all():
         sellers.run(max(1_000, STEPS // int((~finished).sum())))
         raise_swallowed()
         age, done = sellers.tables.age, int(sellers.finished.sum())
-        speed = f"{age.sum() / work.bar.seconds / 1e6:.1f} million periods/s, {done} of {order.sessions} sessions"
-        work.bar.show(float(np.where(sellers.finished, 1.0, np.minimum(age / usual, 0.95)).sum()), speed)
+        speed = f"{age.sum() / work.task.seconds / 1e6:.1f} million periods/s, {done} of {order.sessions} sessions"
+        work.show(float(np.where(sellers.finished, 1.0, np.minimum(age / usual, 0.95)).sum()), speed)
     settings: dict[str, Any] = options.model_dump()
     settings |= {"unconverged": int((~sellers.converged).sum()), "mean_periods": float(sellers.tables.age.mean())}
     tables = sellers.tables
@@ -200,10 +213,10 @@ def _deep(work: _Work, learner: str) -> None:
     def advance(periods: int) -> None:
         nonlocal done
         done += periods
-        speed = f"{done / work.bar.seconds / 1e3:.0f} thousand seller-periods/s, {len(tables)} of {order.seeds} seeds"
-        work.bar.show(done, speed)
+        speed = f"{done / work.task.seconds / 1e3:.0f} thousand seller-periods/s, {len(tables)} of {order.seeds} seeds"
+        work.show(done, speed)
 
-    work.bar.phase(learner, total)
+    work.phase(learner, total)
     for k in range(order.seeds):
         tables.append(train_pair(config, work.game, order.seed + k, advance))
     settings = {"gamma": delta, "budget": config.training.budget, "seeds": order.seeds}

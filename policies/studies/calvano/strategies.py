@@ -1,19 +1,18 @@
-"""Pricing strategies with one period of memory, played against each other: limit cycles and re-matching.
+"""Pricing strategies with one period of memory, played against each other: limit cycles, re-matching, impulse responses.
 
 A strategy is a table: the price index that a seat posts after every state (the prices posted last). Tables of tabular
 Q-learning and of neural networks are judged alike. All play is deterministic, on mean payoffs.
 
-Dimensions: M sessions (or seeds) of training, N seats, S states, P line-ups.
+In an impulse response one seller leaves its strategy for one period; what its rivals do then shows punishment (Calvano et
+al. 2020).
 
-SessionImpulse response: one seller leaves its strategy for one period; what its rivals do then shows punishment.
-
-After Calvano et al. (2020). Dimensions: M sessions, N seats, S states, K periods from the deviation on, C cases:
-a session, a phase of its limit cycle and a seat that deviates.
+Dimensions: M sessions (or seeds) of training, N seats, S states, P line-ups, K periods from a deviation on, C cases: a
+session, a phase of its limit cycle and a seat that deviates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
@@ -247,8 +246,3 @@ def _by_session(values: Floats, session: Ints, sessions: int) -> Floats:
     np.add.at(total, session, values)
     count = np.bincount(session, minlength=sessions)
     return np.asarray(total / count.reshape(-1, *(1,) * (total.ndim - 1)))
-
-
-def impulse_means(impulse: SessionImpulse) -> dict[str, Floats]:
-    """The mean over sessions of every figure: (K + 1,) of a path, () of a share."""
-    return {field.name: getattr(impulse, field.name).mean(axis=0) for field in fields(impulse)}

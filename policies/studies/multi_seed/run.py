@@ -22,16 +22,15 @@ from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
 from policies.common.parallel.tasks import Engine, Listener, Lost
+from policies.common.progress import CellsBar, Progress, Task, thousands
 from policies.common.results import Records
-from policies.common.seeds_bar import SeedsBar
-from policies.common.tournament_bar import CellsBar
 from policies.config.command import ordered_by
 from policies.config.orders import ResumeSeedsOrder, TrainOrder, TrainSeedsOrder
 from policies.config.run import read_config
 from policies.evaluation.evaluate import evaluate
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
-from policies.storage.training_state import locked
+from policies.storage.work_folder import locked
 from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
@@ -48,6 +47,32 @@ class WorkerOptions:
 
     processes: int | None = None
     ray: str | None = None
+
+
+class SeedsBar(Progress):
+    """Counts the seller-periods of all seeds, a row a seed and one for all."""
+
+    def __init__(self, console: Console, seeds: Sequence[int], budget: int) -> None:
+        super().__init__(console, transient=False)
+        self._rows = {seed: Task(self, f"{f'seed {seed}':<8}", budget, text="  0% waiting") for seed in seeds}
+        self._all = Task(self, f"{'all':<8}", budget * len(seeds), text="  0%")
+        self._budget, self._done = budget, dict.fromkeys(seeds, 0)
+
+    def moved(self, seed: int, done: int, phase: str) -> None:
+        """A seed has come so far."""
+        self._done[seed] = min(done, self._budget)
+        self._rows[seed].show(self._done[seed], text=f"{self._done[seed] / self._budget:4.0%} {phase}")
+        self._show()
+
+    def ended(self, seed: int, how: str) -> None:
+        """A seed's run is over, finished or not."""
+        self.say(f"seed {seed}: {how}")
+        self.moved(seed, self._budget, how)
+
+    def _show(self) -> None:
+        done = sum(self._done.values())
+        share, speed, left = done / self._all.total, thousands(done / self._all.seconds), self._all.left(done)
+        self._all.show(done, f"training {share:4.0%}   {speed}", text=f"{share:4.0%} {speed}, {left}")
 
 
 @dataclass

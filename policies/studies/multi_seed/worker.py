@@ -27,7 +27,7 @@ from policies.common.parallel.tasks import Say
 from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
 from policies.config.run import parse_run
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
-from policies.storage.training_state import wait_until_free
+from policies.storage.work_folder import wait_until_free
 from policies.training.checkpointing import SELLERS, CheckpointOptions
 
 Files = dict[str, bytes | None]  # by path in the run's folder; None: is no longer there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import open_run
+from policies.storage.work_folder import differences, named
 from policies.studies.tournament.play import seat_of
 
 # They change how a seat decides or what its reward is divided by, not the market that the others meet.
@@ -102,8 +103,9 @@ def refuse_other_market(path: Path, market: MarketSpec, other_path: Path, other:
     """Raise :class:`UserError` that names the first settings in which two markets differ."""
     found = list(differences(market_matters(market), market_matters(other), "market"))
     if found:
-        shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
-        raise UserError(f"{path} and {other_path}: are of different markets, so their sellers cannot meet: {shown}")
+        raise UserError(
+            f"{path} and {other_path}: are of different markets, so their sellers cannot meet: {named(found)}"
+        )
 
 
 def market_matters(market: MarketSpec) -> dict[str, Any]:
@@ -111,23 +113,6 @@ def market_matters(market: MarketSpec) -> dict[str, Any]:
     data = market.dump()
     sellers = [{key: value for key, value in one.items() if key not in OWN_MATTERS} for one in data["sellers"]]
     return data | {"sellers": sellers}
-
-
-def differences(one: Any, other: Any, path: str) -> Iterator[str]:
-    """``key.path: value / other value`` for everything in which two pieces of plain data differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            yield from differences(one.get(key), other.get(key), f"{path}.{key}")
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for k, (mine, theirs) in enumerate(zip(one, other, strict=True)):
-            yield from differences(mine, theirs, f"{path}.{k}")
-    elif one != other:
-        yield f"{path}: {_short(one)} / {_short(other)}"
-
-
-def _short(value: Any) -> str:
-    text = "not given" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 # ------------------------------------------------------------------------------------------------ policies

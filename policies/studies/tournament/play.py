@@ -15,10 +15,10 @@ Which process plays a cell, and when, changes nothing in it.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,9 @@ from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
+from policies.common.files import write_file
 from policies.common.parallel.tasks import Engine, Listener, Say
 from policies.common.seeding import row_seed
-from policies.common.torch_tools import one_torch_thread
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play, rows_at_once
 from policies.sellers.rules.compose import compose, parse_rules
@@ -59,7 +59,7 @@ class Learned:
 
     def load(self) -> SavedSeller | SavedMixture:
         """What was saved; raises :class:`Refusal` for foreign bytes."""
-
+        from policies.common.torch_tools import one_torch_thread
         from policies.evaluation.run_sellers import unpack
         from policies.sellers.checkpoint import load_seller
 
@@ -158,14 +158,10 @@ def cell_path(folder: Path, line_up: Sequence[int]) -> Path:
 
 
 def write_cell(folder: Path, line_up: Sequence[int], profit: Floats) -> None:
-    """Write a cell aside and move it into place: a reader finds all of it or nothing."""
-    path = cell_path(folder, line_up)
-    aside = path.with_suffix(f".{os.getpid()}.part")
-    with open(aside, "wb") as file:
-        np.savez(file, profit=profit)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    """Write a cell: a reader finds all of it or nothing."""
+    content = BytesIO()
+    np.savez(content, profit=profit)
+    write_file(cell_path(folder, line_up), content.getvalue())
 
 
 def read_cell(folder: Path, line_up: Sequence[int], episodes: int) -> Floats | None:

@@ -9,13 +9,10 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -24,22 +21,18 @@ from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
-from policies.common.progress import progress
-from policies.common.results import Records
-from policies.common.tournament_bar import CellsBar
+from policies.common.progress import CellsBar, progress
+from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import TournamentOrder
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.storage.run_folder import choose_folder
-from policies.studies.tournament.entries import Policy, differences, gather
+from policies.storage.work_folder import WorkFolder
+from policies.studies.tournament.entries import Policy, gather
 from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import Schedule, plan
 from policies.studies.tournament.view import print_tournament
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -50,7 +43,7 @@ def what_is_played(
 ) -> dict[str, Any]:
     """Everything that decides what the cells hold, as plain data."""
     names, settings = config.market.names, config.evaluation
-    inputs = {
+    return {
         "format": FORMAT,
         "market": config.market.dump(),
         "evaluation": {"warm_up": settings.warm_up, "salvage": settings.salvage},
@@ -62,25 +55,13 @@ def what_is_played(
             for policy in policies
         ],
     }
-    return dict(json.loads(json.dumps(inputs)))
 
 
-def find_folder(order: TournamentOrder, inputs: dict[str, Any]) -> Path:
+def find_folder(order: TournamentOrder, inputs: dict[str, Any]) -> WorkFolder:
     """The tournament's folder, which may hold part of it already; raises :class:`UserError` when it holds another."""
-    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:8]
     market = re.sub(r"[^\w.-]+", "_", inputs["market"]["name"])[:40]
-    name = order.name if order.name is not None else f"tournament-{market}-{digest}"
-    folder = order.runs / name
-    try:
-        return choose_folder(order.runs, name, folder, order.seed)
-    except UserError:
-        if Path(name).name != name or not (folder / ABOUT).is_file():
-            raise
-    found = list(differences(_listed(about(folder)["inputs"]), _listed(inputs), ""))
-    if found:
-        shown = "; ".join(one.removeprefix(".") for one in found[:3])
-        raise UserError(f"{folder}: is another tournament, choose another --name. It differs in {shown} (there / here)")
-    return folder
+    stem = f"tournament-{market}"
+    return WorkFolder.find(order.runs, order.name, stem, about=ABOUT, what="tournament", asked=inputs, listed=_listed)
 
 
 def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +71,6 @@ def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
         return inputs | {"policies": named, "order": ", ".join(named)}
     except (KeyError, TypeError):
         return inputs
-
-
-def about(folder: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return about | {"inputs": about["inputs"], "levels": about["levels"]}
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
 
 
 def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, console: Console) -> list[Any]:
@@ -110,30 +83,25 @@ def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, conso
         ]
 
 
-def begin(folder: Path, inputs: dict[str, Any], levels: list[Any], policies: Sequence[Policy]) -> None:
+def begin(work: WorkFolder, levels: list[Any], policies: Sequence[Policy]) -> None:
     """Make the folder, all at once: copies of the learned policies, so that runs may go on, and what is played."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tournament-"))
-    try:
+
+    def fill(aside: Path) -> None:
         (aside / "cells").mkdir()
         (aside / "sellers").mkdir()
-        for number, (policy, said) in enumerate(zip(policies, inputs["policies"], strict=True), 1):
+        for number, (policy, said) in enumerate(zip(policies, work.asked["policies"], strict=True), 1):
             if policy.saved is not None:
                 content = policy.content
                 if hashlib.sha256(content).hexdigest() != said["digest"]:
                     raise UserError(f"{policy.run}: changed while it was read; call the tournament again")
                 (aside / "sellers" / f"{number}{policy.suffix}").write_bytes(content)
-        write_json(aside / ABOUT, {"inputs": inputs, "levels": levels})
-        aside.chmod(0o755)
-        aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+
+    work.begin({"levels": levels}, fill)
 
 
-def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], folder: Path) -> CellSetup:
+def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], work: WorkFolder) -> CellSetup:
     settings, names = config.evaluation, config.market.names
-    levels = about(folder)["levels"]
+    levels, folder = work.facts("levels")["levels"], work.path
     entries = tuple(
         Learned.read(folder / "sellers" / f"{number}{policy.suffix}")
         if policy.saved is not None
@@ -146,26 +114,18 @@ def set_up(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy]
 RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 
 
-@dataclass(frozen=True)
-class TournamentResult(Records):
-    """A tournament's folder; ``summary``: payoffs, ranking, cross-play and equilibria (:func:`tournament_summary`)."""
+class TournamentResult(WrittenRecords):
+    """A tournament that was played, with a row a line-up: who sat where, and what each seat earned."""
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The tournament's folder."""
+        return self.csv.parent
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """All figures, as ``results.json`` holds them."""
+        """Payoffs, ranking, cross-play and equilibria: see :func:`tournament_summary`."""
         return tournament_summary(self.folder)
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a line-up: who sat where, and what each seat earned."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as ``payoffs.csv`` has them."""
-        from pandas import read_csv
-
-        return read_csv(self.folder / PAYOFFS)
 
 
 @ordered_by(TournamentOrder)
@@ -188,13 +148,16 @@ def tournament(order: TournamentOrder) -> TournamentResult:
     refuse_unwritable(order.json)
     config, policies = gather(order.entries, order.config, order.checkpoint)
     line_ups = _plan(order, config, policies)
-    inputs = what_is_played(order, config, policies, line_ups)
-    folder = find_folder(order, inputs)
+    work = find_folder(order, what_is_played(order, config, policies, line_ups))
     try:
         with careful():
-            return TournamentResult(_carry_out(order, config, policies, line_ups, inputs, folder, console))
+            if not work.path.exists():
+                begin(work, found_levels(config, policies, order.seed, console), policies)
+            with work.locked():
+                _carry_out(order, config, policies, line_ups, work, console)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(folder, line_ups)) from None
+        raise KeyboardInterrupt(_interrupted(work.path, line_ups)) from None
+    return TournamentResult(work.path / PAYOFFS)
 
 
 def _carry_out(
@@ -202,13 +165,10 @@ def _carry_out(
     config: RunConfig,
     policies: Sequence[Policy],
     line_ups: Schedule,
-    inputs: dict[str, Any],
-    folder: Path,
+    work: WorkFolder,
     console: Console,
-) -> Path:
-    if not folder.exists():
-        begin(folder, inputs, found_levels(config, policies, order.seed, console), policies)
-    setup = set_up(order, config, policies, folder)
+) -> None:
+    setup, folder = set_up(order, config, policies, work), work.path
     _play(setup, folder, line_ups, order, console)
     profits = {line_up: read_cell(folder, line_up, order.episodes) for line_up in line_ups.cells}
     missing = [line_up for line_up, profit in profits.items() if profit is None]
@@ -221,7 +181,6 @@ def _carry_out(
     print_tournament(facts, console)
     again = f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}"
     console.print(again, highlight=False, markup=False, soft_wrap=True)
-    return folder
 
 
 def tournament_summary(folder: Path) -> dict[str, Any]:

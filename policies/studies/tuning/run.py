@@ -4,47 +4,36 @@ The objective of a trial is how much more the learners earn against the first li
 line-up's own rules in their seats, on the same customers: per seat ``score / reference - 1`` (never below -1), at the
 best evaluation of the run (or the last), its mean over learning seats, then the mean (or worst) over seeds, then the
 mean over configurations. Trials below the median of finished ones at an evaluation are pruned.
-
-A tuning folder: what is searched in it, so that a second call goes on with it or is refused.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
 from policies.common.console import silent
-from policies.common.files import write_json
 from policies.common.interrupt import careful
 from policies.common.parallel.engines import open_engine
-from policies.common.progress import progress
-from policies.common.results import Records
-from policies.common.tune_bar import TrialsBar
+from policies.common.progress import Progress, Task, progress
+from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import choose_folder
-from policies.studies.tournament.entries import differences
+from policies.storage.work_folder import WorkFolder
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
 from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
 from policies.studies.tuning.view import TRIALS, print_results, record_trial, write_best, write_trials
 from policies.training.run import TrainingRun
 from policies.training.train import pick_device
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 FORMAT = 1
 ABOUT, STORE = "tune.json", "study.db"
@@ -64,7 +53,7 @@ def read_configs(order: TuneOrder) -> dict[str, RunConfig]:
 
 def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict[str, Any]:
     """Everything that decides what trials are and what they score, as plain data."""
-    inputs = {
+    return {
         "format": FORMAT,
         "configs": {name: config.dump() for name, config in configs.items()},
         "learner": order.learner,
@@ -74,45 +63,18 @@ def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict
         "batch": order.batch,
         "rungs": min(config.training.evaluations for config in configs.values()),
     }
-    return dict(json.loads(json.dumps(inputs)))
 
 
-def find_folder(order: TuneOrder, inputs: dict[str, Any]) -> Path:
-    """The study's folder, which may hold part of it already; raises :class:`UserError` when it holds another."""
-    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:8]
-    name = order.name if order.name is not None else f"tune-{'-'.join(inputs['configs'])[:60]}-{digest}"
-    folder = order.runs / name
-    try:
-        return choose_folder(order.runs, name, folder, order.seed)
-    except UserError:
-        if Path(name).name != name or not (folder / ABOUT).is_file():
-            raise
-    found = list(differences(about(folder)["inputs"], inputs, ""))
-    if found:
-        shown = "; ".join(one.removeprefix(".") for one in found[:3])
-        raise UserError(f"{folder}: is another study, choose another --name. It differs in {shown} (there / here)")
-    return folder
+def begin(work: WorkFolder, order: TuneOrder, configs: Mapping[str, RunConfig], console: Console) -> None:
+    """Search the references' stock levels and make the folder."""
+    with progress(console, f"setting up {', '.join(configs)}"):
+        references = {name: references_of(config, name, order.seed) for name, config in configs.items()}
+    work.begin({"command": order.command, "references": references})
 
 
-def about(folder: Path) -> dict[str, Any]:
-    """What ``tune.json`` says; raises :class:`UserError` where it cannot be read."""
-    try:
-        facts: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return facts | {"inputs": facts["inputs"], "references": facts["references"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{folder / ABOUT}: is damaged; remove the folder or choose another --name") from None
-
-
-def set_up(
-    order: TuneOrder, configs: Mapping[str, RunConfig], inputs: dict[str, Any], folder: Path, console: Console
-) -> TrialSetup:
-    """What trials share. The first call searches the references' stock levels and makes the folder."""
-    if not folder.exists():
-        with progress(console, f"setting up {', '.join(configs)}"):
-            references = {name: references_of(config, name, order.seed) for name, config in configs.items()}
-        folder.mkdir(parents=True)
-        write_json(folder / ABOUT, {"command": order.command, "inputs": inputs, "references": references})
-    levels = about(folder)["references"]
+def set_up(order: TuneOrder, configs: Mapping[str, RunConfig], work: WorkFolder) -> TrialSetup:
+    """What trials share."""
+    levels, inputs = work.facts("references")["references"], work.asked
     cases = tuple(Case(name, config.dump(), tuple(levels[name])) for name, config in configs.items())
     setup = TrialSetup(
         cases, tuple(inputs["seeds"]), inputs["rungs"], order.over_seeds == "worst", order.score == "last", order.device
@@ -153,21 +115,13 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
                 )
 
 
-@dataclass(frozen=True)
-class TuningResult(Records):
-    """A search's folder, with all its trials."""
+class TuningResult(WrittenRecords):
+    """A search that was made, with a row a trial: state, objective, the gain of each configuration and seed, options."""
 
-    folder: Path
-
-    def records(self) -> list[dict[str, Any]]:
-        """A row a trial: state, objective, the gain of each configuration and seed, the options."""
-        return list(self.to_frame().to_dict("records"))  # type: ignore[arg-type]
-
-    def to_frame(self) -> DataFrame:
-        """The same, as ``trials.csv`` has them."""
-        from pandas import read_csv
-
-        return read_csv(self.folder / TRIALS)
+    @property
+    def folder(self) -> Path:
+        """The search's folder."""
+        return self.csv.parent
 
 
 @ordered_by(TuneOrder)
@@ -191,19 +145,62 @@ def tune(order: TuneOrder) -> TuningResult:
     configs = read_configs(order)
     space = search_space(configs, order.learner)
     pick_device(order.device)
-    inputs = what_is_searched(order, configs)
-    folder = find_folder(order, inputs)
+    asked, stem = what_is_searched(order, configs), f"tune-{'-'.join(configs)[:60]}"
+    work = WorkFolder.find(order.runs, order.name, stem, about=ABOUT, what="study", asked=asked)
+    folder = work.path
     try:
         with careful():
-            setup = set_up(order, configs, inputs, folder, console)
-            first = present_values(next(iter(configs.values())), space)
-            url = order.storage or URL.create("sqlite", database=str(folder / STORE)).render_as_string()
-            study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first)
-            _carry_out(order, study, setup, folder, console)
+            if not folder.exists():
+                begin(work, order, configs, console)
+            with work.locked():
+                setup = set_up(order, configs, work)
+                first = present_values(next(iter(configs.values())), space)
+                url = order.storage or URL.create("sqlite", database=str(folder / STORE)).render_as_string()
+                study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first)
+                _carry_out(order, study, setup, folder, console)
     except KeyboardInterrupt:
         again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
         raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
-    return TuningResult(folder)
+    return TuningResult(folder / TRIALS)
+
+
+class TrialsBar(Progress):
+    """Counts rungs, and says a line a trial off a terminal.
+
+    Args:
+        trials: of the whole study.
+        there: how many of them ended before.
+        rungs: evaluations of a trial that is not pruned.
+        best: the highest value so far, if any.
+    """
+
+    def __init__(self, console: Console, trials: int, there: int, rungs: int, best: float | None) -> None:
+        super().__init__(console)
+        self._trials, self._rungs, self._ended, self._best, self._at = trials, rungs, there, best, dict[int, int]()
+        self._task = Task(self, "tuning", trials * rungs, there * rungs)
+        self._show()
+
+    def moved(self, trial: int, rung: int) -> None:
+        """A trial has reached a rung."""
+        self._at[trial] = rung
+        self._show()
+
+    def finished(self, trial: int, outcome: dict[str, Any]) -> None:
+        """A trial has ended; a pruned one counts as a whole one, as others will be pruned too."""
+        self._at.pop(trial, None)
+        self._ended += 1
+        if not outcome["pruned"]:
+            self._best = max(outcome["rungs"][-1], -2.0 if self._best is None else self._best)
+        how = "refused" if outcome.get("refused") else "pruned" if outcome["pruned"] else "done"
+        value = f" {outcome['rungs'][-1]:+.2%}" if outcome["rungs"] else ""
+        self.say(f"trial {trial} {how}{value}   {'   '.join(self._show())}")
+
+    def _show(self) -> tuple[str, str]:
+        best = "" if self._best is None else f", best {self._best:+.2%}"
+        done = self._ended * self._rungs + sum(self._at.values())
+        text, left = f"{self._ended} of {self._trials} trials{best}", self._task.left(done)
+        self._task.show(done, text=text, left=left)
+        return text, left
 
 
 def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:

@@ -102,7 +102,7 @@ def make_pair(case: Case, values: Values, seed: int, device: str) -> Pair:
     config = with_values(case.parsed(), values, case.name)
     training = TrainingRun(config, seed, device)
     sellers = case.sellers(config)
-    training.choice = ModelSelection(config, seed, sellers)  # all trials against the same
+    training.selection = ModelSelection(config, seed, sellers)  # all trials against the same
     return Pair(training, reference_profit(config, sellers, seed))
 
 

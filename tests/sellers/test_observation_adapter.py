@@ -10,7 +10,7 @@ import pytest
 from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
-from policies.sellers.lens import ObservationAdapter
+from policies.sellers.network_seller import ObservationAdapter
 from tests.helpers.markets import a_market, begun
 
 
@@ -24,12 +24,12 @@ def market(*sellers: dict[str, Any], **changes: Any) -> MarketSpec:
 
 def shown(batch: MarketBatch, seat: int, learned: MarketSpec, its_seat: int = 0) -> dict[str, float]:
     """What a policy of ``learned`` sees of the first row of a batch, by name."""
-    lens = ObservationAdapter.between(learned, its_seat, batch.spec, seat)
-    seen = lens.see(batch.observe()[:, seat])
+    adapter = ObservationAdapter.between(learned, its_seat, batch.spec, seat)
+    seen = adapter.see(batch.observe()[:, seat])
     return dict(zip(names(learned), seen[0].tolist(), strict=True))
 
 
-def test_through_a_lens_to_the_same_market_nothing_changes() -> None:
+def test_between_equal_markets_nothing_changes() -> None:
     batch = begun({"stock": 7, "lead_time": 3}, {"stock": 5}, {}, markets=6)
     rng = np.random.default_rng(0)
     for seat in range(3):
