@@ -20,8 +20,8 @@ from market.metrics.summary import (
     LEVEL,
     Ledger,
     conditional_value_at_risk,
-    episode_profit,
     probability_of_loss,
+    profit_a_period,
     summary,
     value_at_risk,
 )
@@ -58,7 +58,7 @@ class Result:
 
     def add(self, ledger: Ledger, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
         """Take in a block of episodes, ledger of (T, M, N)."""
-        earned = episode_profit(ledger, spec, settings.warm_up, settings.salvage) / (spec.horizon - settings.warm_up)
+        earned = profit_a_period(ledger, spec, settings.warm_up, settings.salvage)
         self.profit = np.concatenate([self.profit, earned[:, seat]])
         self.total = np.concatenate([self.total, earned.sum(axis=1)])
         figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=self.level)
