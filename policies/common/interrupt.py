@@ -48,7 +48,7 @@ def careful() -> Iterator[None]:
             raise
         raise KeyboardInterrupt from None
     finally:
-        _State.careful = before
+        _State.careful, _State.seen = before, False  # told by now: what follows is not interrupted
 
 
 @contextmanager

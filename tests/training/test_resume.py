@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -320,10 +321,11 @@ def test_a_checkpoint_at_an_evaluation_may_cost_a_share_of_the_time(monkeypatch:
 
 @pytest.fixture(name="ctrl_c")
 def _ctrl_c() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), sys.unraisablehook
     install()
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    sys.unraisablehook = before[1]
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -339,3 +341,4 @@ def test_the_first_ctrl_c_waits_for_a_good_moment_and_the_second_does_not() -> N
         os.kill(os.getpid(), signal.SIGINT)
         reached.append("never")
     assert reached == ["the end"] and not isinstance(stop.value, Stopped)
+    raise_swallowed()  # an interruption that was told is over
