@@ -20,7 +20,6 @@ from policies.config.fields import Count, Periods, Rows, number
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode
 
-
 Number = Annotated[float, BeforeValidator(number)]
 
 
