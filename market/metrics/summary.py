@@ -137,6 +137,11 @@ def episode_profit(ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: 
     return np.asarray(earned + value * stock_change(ledger, spec, warm_up), np.float64)
 
 
+def profit_a_period(ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: float = 1.0) -> Floats:
+    """:func:`episode_profit` over the periods that it counts: (M, N) of a ledger (T, M, N), money a period."""
+    return np.asarray(episode_profit(ledger, spec, warm_up, salvage) / (spec.horizon - warm_up), np.float64)
+
+
 def summary(
     ledger: Ledger, spec: MarketSpec, warm_up: int = 0, salvage: float = 1.0, level: float = LEVEL
 ) -> dict[str, Floats]:

@@ -48,16 +48,16 @@ class Model(BaseModel):
 class Yearly(Model):
     """A sinusoid in the number of customers: factor ``1 + amplitude cos(2 pi (t - peak) / length)``."""
 
-    amplitude: Annotated[float, Field(ge=0, lt=1)]
-    peak: Finite = 0.0
-    length: Positive = 365.0
+    amplitude: float = Field(ge=0, lt=1, description="largest share of the mean that the sinusoid adds or takes")
+    peak: Finite = Field(0.0, description="period of the peak")
+    length: Positive = Field(365.0, description="periods in a cycle")
 
 
 class Shock(Model):
-    """A stationary Gaussian AR(1) process: ``sd`` is its stationary standard deviation."""
+    """A stationary Gaussian AR(1) process in the logarithm of the number of customers, whose mean it leaves."""
 
-    sd: Deviation = 0.0
-    persistence: Persistence = 0.0
+    sd: Deviation = Field(0.0, description="stationary standard deviation")
+    persistence: Persistence = Field(0.0, description="correlation with the period before")
 
 
 class Surge(Model):
@@ -66,9 +66,9 @@ class Surge(Model):
     Sellers are not told. ``{start: 50, length: 3, factor: 2.0}`` doubles the customers of periods 50, 51 and 52.
     """
 
-    start: Annotated[int, Field(ge=0)]
-    length: Annotated[int, Field(ge=1)] = 1
-    factor: NonNegative
+    start: int = Field(ge=0, description="period in which it begins; an episode's first is 0")
+    length: int = Field(1, ge=1, description="periods")
+    factor: NonNegative = Field(description="factor on the number of customers; those that overlap multiply")
 
 
 class Customers(Model):
@@ -78,16 +78,20 @@ class Customers(Model):
     1 and variance ``dispersion`` (so the number is negative binomial; 0 is Poisson). Surges that overlap multiply.
     """
 
-    mode: Literal["sampled", "expected"] = "sampled"
-    rate: Positive
-    dispersion: NonNegative = 0.0
-    basket: Positive = 1.0
-    substitution: Annotated[float, Field(ge=0, le=1)] = 1.0
-    weekly: tuple[NonNegative, ...] = ()
-    yearly: Yearly | None = None
-    trend: Annotated[float, Field(gt=-1, lt=1)] = 0.0
-    shock: Shock = Shock()
-    surges: tuple[Surge, ...] = ()
+    mode: Literal["sampled", "expected"] = Field(
+        "sampled", description="customers are drawn one by one, or sales are what is expected of them (fluid limit)"
+    )
+    rate: Positive = Field(description="mean customers a period")
+    dispersion: NonNegative = Field(0.0, description="variance of a gamma factor on their number; 0: Poisson")
+    basket: Positive = Field(1.0, description="units that a customer buys; a whole number when sampled")
+    substitution: float = Field(
+        1.0, ge=0, le=1, description="chance that who finds the first choice sold out chooses again"
+    )
+    weekly: tuple[NonNegative, ...] = Field((), description="factors on rate by period of a cycle of this length")
+    yearly: Yearly | None = Field(None, description="a sinusoid in rate; null: none")
+    trend: float = Field(0.0, gt=-1, lt=1, description="growth of rate a period, as a share")
+    shock: Shock = Field(Shock(), description="an unseen shock to rate, log-normal AR(1)")
+    surges: tuple[Surge, ...] = Field((), description="unannounced changes of rate at given dates")
 
     @model_validator(mode="after")
     def _whole_baskets(self) -> Self:
@@ -108,14 +112,11 @@ class Customers(Model):
 
 
 class Location(Model):
-    """One place where the sellers meet: ``size`` times the market's customers, who value the sellers' ``quality`` so.
+    """One place where the sellers meet: ``size`` times the market's customers, whose ``quality`` stands for the sellers' own."""
 
-    ``quality`` has one number a seller, in their order, and stands for the sellers' own.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    size: Positive = 1.0
-    quality: tuple[Utility, ...]
+    name: str = Field(min_length=1, description="name, each once")
+    size: Positive = Field(1.0, description="factor on rate")
+    quality: tuple[Utility, ...] = Field(description="utility of each seller's good there, in their order")
 
 
 def _label(value: object) -> object:
@@ -136,18 +137,21 @@ def _known_columns(columns: dict[str, str]) -> dict[str, str]:
 
 
 class TapeOptions(Model):
-    """A sales file that drives the market: its shocks are those under which its prices give its sales.
+    """A sales file that drives the market: its shocks are those under which its prices give its sales."""
 
-    ``columns`` name the file's columns (``market.salesfile.table``); ``where`` keeps the rows with these values in these
-    columns of the file, ``periods`` those of periods from the first to the last, both included (null: open);
-    ``sha256``, where given, must be the whole file's.
-    """
-
-    file: Annotated[str, Field(min_length=1), AfterValidator(lambda file: str(Path(file).absolute()))]
-    columns: Annotated[dict[str, str], AfterValidator(_known_columns)] = Field(default_factory=dict)
-    where: dict[str, Label] = Field(default_factory=dict)
-    periods: tuple[Label | None, Label | None] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    file: Annotated[str, AfterValidator(lambda file: str(Path(file).absolute()))] = Field(
+        min_length=1, description="CSV or Parquet, from the configuration's folder (market.salesfile.table)"
+    )
+    columns: Annotated[dict[str, str], AfterValidator(_known_columns)] = Field(
+        default_factory=dict, description="the file's names of the columns, as {period: week}"
+    )
+    where: dict[str, Label] = Field(default_factory=dict, description="only rows with these values, by column")
+    periods: tuple[Label | None, Label | None] | None = Field(
+        None, description="only periods from the first to the last, both included; null: open"
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="the whole file's; null: pinned when it is read"
+    )
 
     def __hash__(self) -> int:
         chosen = tuple(sorted(self.columns.items())), tuple(sorted(self.where.items()))
@@ -157,20 +161,16 @@ class TapeOptions(Model):
 class DemandShock(Model):
     """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
 
-    persistence: Persistence = 0.0
-    common: Deviation = 0.0
+    persistence: Persistence = Field(0.0, description="correlation with the period before, of all parts")
+    common: Deviation = Field(0.0, description="standard deviation of the part common to all sellers, utility")
 
 
 class Events(Model):
-    """Exogenous promotions: an active event adds ``effect`` to a seller's utility.
+    """Exogenous promotions, of geometric lengths, in a share of periods that is each seller's ``event_frequency``."""
 
-    Lengths are geometric with mean ``mean_length`` periods; each seller's ``event_frequency`` is the share of
-    periods with an event. Events are observed by all sellers ``announced`` periods ahead.
-    """
-
-    effect: Utility
-    mean_length: Annotated[float, Field(ge=1)]
-    announced: Annotated[int, Field(ge=0)] = 0
+    effect: Utility = Field(description="utility that an active event adds to a seller's good")
+    mean_length: float = Field(ge=1, description="mean length, periods")
+    announced: int = Field(0, ge=0, description="periods ahead in which all sellers see an event coming")
 
 
 class ReferencePrice(Model):
@@ -183,15 +183,19 @@ class ReferencePrice(Model):
     price 2, then 1, then 2 again: the term is 0, 2 (2 - 1) = 2 and 2 (1.5 - 2) = -1. Gains and losses weigh the same.
     """
 
-    weight: Annotated[float, Field(ge=0, le=100)]
-    memory: Persistence
+    weight: float = Field(
+        ge=0, le=100, description="utility per unit of money, or of its logarithm, below the reference"
+    )
+    memory: Persistence = Field(description="weight of the old reference in a period's update")
 
 
 class Visibility(Model):
     """What a seller sees of its rivals: their last prices, and whether (or how much) they have in stock."""
 
-    rivals_prices: Literal["last", "hidden"] = "last"
-    rivals_stock: Literal["hidden", "flag", "level"] = "flag"
+    rivals_prices: Literal["last", "hidden"] = Field("last", description="the rivals' last prices are seen, or not")
+    rivals_stock: Literal["hidden", "flag", "level"] = Field(
+        "flag", description="of the rivals' stock nothing is seen, whether there is any, or how much"
+    )
 
 
 def _count_or_list(value: object, validate: ValidatorFunctionWrapHandler) -> object:
@@ -210,30 +214,34 @@ Axis = Annotated[
 class Grid(Model):
     """A seat's discrete decisions: prices x order-up-to levels, each a count (evenly spaced) or a list."""
 
-    prices: Axis
-    levels: Axis = 1
+    prices: Axis = Field(description="prices, money per unit: how many, evenly over the range, or which")
+    levels: Axis = Field(1, description="order-up-to levels, units: how many, evenly over the range, or which")
 
 
 class SellerSpec(Model):
-    """One seller. Costs per unit, per order or per period as their names say; ranges are what it may decide."""
+    """One seller: what its good is worth, what it costs, and the ranges in which it decides."""
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$")]
-    quality: Utility
-    unit_cost: NonNegative
-    prices: Range
-    order_up_to: Range = (0.0, 0.0)
-    order_cost: NonNegative = 0.0
-    holding_cost: NonNegative = 0.0
-    stockout_cost: NonNegative = 0.0
-    price_change_cost: NonNegative = 0.0
-    lead_time: Annotated[int, Field(ge=0, le=64)] = 0
-    stock: NonNegative = 0.0
-    start_price: float | None = None
-    xi: Deviation = 0.0
-    event_frequency: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    grid: Grid | None = None
-    actions: Literal["box", "grid"] = "box"
-    reward_scale: Positive | None = None
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$", description="name, each once")
+    quality: Utility = Field(description="utility of the good without what its price takes away")
+    unit_cost: NonNegative = Field(description="money per unit ordered; made to order: per unit sold")
+    prices: Range = Field(description="money per unit: lowest and highest price that it may post")
+    order_up_to: Range = Field((0.0, 0.0), description="units: inventory positions that an order may aim at")
+    order_cost: NonNegative = Field(0.0, description="money per order placed")
+    holding_cost: NonNegative = Field(0.0, description="money per unit left at the end of a period")
+    stockout_cost: NonNegative = Field(0.0, description="money per unit wanted and not in stock")
+    price_change_cost: NonNegative = Field(0.0, description="money per change of the posted price")
+    lead_time: int = Field(0, ge=0, le=64, description="periods from order to arrival")
+    stock: NonNegative = Field(0.0, description="units on hand at the start")
+    start_price: float | None = Field(None, description="money per unit, before the first decision; null: mid-range")
+    xi: Deviation = Field(0.0, description="standard deviation of the seller's own demand shock, utility")
+    event_frequency: float = Field(0.0, ge=0, lt=1, description="share of periods with an event of the market's events")
+    grid: Grid | None = Field(None, description="discrete decisions, which dqn needs; null: none")
+    actions: Literal["box", "grid"] = Field(
+        "box", description="decisions of learners that can do both, and of environments"
+    )
+    reward_scale: Positive | None = Field(
+        None, description="money a period that is a reward of 1; null: the seat's Bertrand-Nash profit"
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -270,30 +278,43 @@ def _outside(value: object) -> object:
 
 
 class MarketSpec(Model):
-    """A market of sellers who share one stream of customers. See the README for the model on half a page.
+    """A market of sellers who share one stream of customers. See market/README.md for the model on half a page."""
 
-    ``observe`` adds to what every seller sees: ``demand_forecast``, of its own demand over its lead time + 1 periods
-    (``market.simulation.observation.forecast_windows``).
-    """
-
-    name: str = "market"
-    period: str = "period"
-    horizon: Annotated[int, Field(ge=1, le=1_000_000)]
-    inventory: Literal["stocked", "make_to_order"] = "stocked"
-    price_form: Literal["linear", "log"] = "linear"
-    price_sensitivity: Positive
-    nest: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    outside: Annotated[float, BeforeValidator(_outside), Field(le=100)] = 0.0
-    customers: Customers
-    season: tuple[Utility, ...] = ()
-    locations: tuple[Location, ...] = ()
-    tape: TapeOptions | None = None
-    demand_shock: DemandShock = DemandShock()
-    events: Events | None = None
-    reference_price: ReferencePrice | None = None
-    visibility: Visibility = Visibility()
-    observe: tuple[Literal["demand_forecast"], ...] = ()
-    sellers: tuple[SellerSpec, ...]
+    name: str = Field("market", description="name")
+    period: str = Field("period", description="what a period is called: day, week")
+    horizon: int = Field(ge=1, le=1_000_000, description="periods in an episode")
+    inventory: Literal["stocked", "make_to_order"] = Field(
+        "stocked", description="sellers hold stock and order it, or make what is wanted"
+    )
+    price_form: Literal["linear", "log"] = Field(
+        "linear", description="utility falls with f(price): the price, or its logarithm"
+    )
+    price_sensitivity: Positive = Field(description="utility per unit of f(price)")
+    nest: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="nested logit's rho: how much closer sellers are to one another than to buying nothing",
+    )
+    outside: Annotated[float, BeforeValidator(_outside)] = Field(
+        0.0, le=100, description="utility of buying nothing; none: everyone buys"
+    )
+    customers: Customers = Field(description="who comes")
+    season: tuple[Utility, ...] = Field(
+        (), description="utility added to all goods by period of a cycle of this length"
+    )
+    locations: tuple[Location, ...] = Field((), description="places of different size and qualities, one an episode")
+    tape: TapeOptions | None = Field(None, description="a sales file that drives the market; null: none")
+    demand_shock: DemandShock = Field(DemandShock(), description="unseen shocks to utility, AR(1)")
+    events: Events | None = Field(None, description="exogenous promotions; null: none")
+    reference_price: ReferencePrice | None = Field(
+        None, description="customers hold a price against what they are used to; null: they do not"
+    )
+    visibility: Visibility = Field(Visibility(), description="what sellers see of their rivals")
+    observe: tuple[Literal["demand_forecast"], ...] = Field(
+        (), description="what sellers see besides: a forecast of their own demand over lead time + 1 periods, units"
+    )
+    sellers: tuple[SellerSpec, ...] = Field(description="those who compete, one or more; keys of each:")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -20,45 +20,61 @@ from policies.config.fields import Count, Periods, Rows, number
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode
 
+Number = Annotated[float, BeforeValidator(number)]
+
 
 class Training(Model):
-    """How long and on how many parallel rows: ``budget`` counts seller-periods (one seller, one period, one row)."""
+    """How long and on how many parallel rows."""
 
-    budget: Count = 3_000_000
-    markets: Rows = 256
-    evaluations: Count = 20
-    evaluation_episodes: Rows = 128
+    budget: Count = Field(3_000_000, description="seller-periods: one seller, one period, one market")
+    markets: Rows = Field(256, description="markets side by side")
+    evaluations: Count = Field(
+        20, description="evaluations against fixed competitors, evenly over the run; the best is kept"
+    )
+    evaluation_episodes: Rows = Field(128, description="episodes of each")
 
 
 class Evaluation(Model):
-    """How sellers are judged.
+    """How sellers are judged."""
 
-    ``episodes``: the most that are played; playing stops earlier once the paired interval of the difference to the
-    best fixed competitor is narrower than ``precision`` of profit. ``warm_up`` periods are skipped, opening and
-    closing stock are valued at ``salvage`` x unit cost; VaR and CVaR are of the worst share ``risk_level``.
-    ``competitors`` are tried in the judged seat; a line-up is what its rivals play.
-    """
-
-    episodes: Count = 4096
-    precision: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.005
-    warm_up: Periods = 10
-    salvage: Annotated[float, BeforeValidator(number), Field(ge=0, le=1)] = 1.0
-    risk_level: Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)] = 0.05
-    line_ups: tuple[Any, ...] = ()
-    competitors: tuple[Any, ...] = ()
-    panel: tuple[Any, ...] = ()
+    episodes: Count = Field(4096, description="episodes at most")
+    precision: Number = Field(
+        0.005,
+        gt=0,
+        lt=1,
+        description="playing stops once the 95 % interval of the difference to the best fixed competitor is narrower than "
+        "this share of profit",
+    )
+    warm_up: Periods = Field(10, description="periods that are not counted")
+    salvage: Number = Field(
+        1.0, ge=0, le=1, description="share of unit cost at which opening and closing stock are valued"
+    )
+    risk_level: Number = Field(0.05, gt=0, lt=1, description="share of the worst outcomes that VaR and CVaR are of")
+    line_ups: tuple[Any, ...] = Field((), description="rules of all rivals of the judged seat; none: Nash prices")
+    competitors: tuple[Any, ...] = Field((), description="rules tried in the judged seat; none: the usual ones")
+    panel: tuple[Any, ...] = Field((), description="line-ups of --against panel; none: five")
 
 
 class RunConfig(Model):
     """Everything that decides a run, but the seed and the device."""
 
-    market: MarketSpec
-    seats: dict[str, Any] = Field(default_factory=dict)
-    learners: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    selfplay: SerializeAsAny[SelfPlayOptions] = IndependentOptions()
-    training: Training = Training()
-    evaluation: Evaluation = Evaluation()
-    tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(default_factory=dict)
+    market: MarketSpec = Field(description="the market")
+    seats: dict[str, Any] = Field(
+        default_factory=dict,
+        description="by seller: a learner, alone or with options as {learner: dqn, gamma: 0.99}, or a fixed competitor's "
+        "rules; who is left out plays Nash prices",
+    )
+    learners: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="options by learner, for all its seats"
+    )
+    selfplay: SerializeAsAny[SelfPlayOptions] = Field(
+        IndependentOptions(), description="who learns against whom: a mode, alone or with options"
+    )
+    training: Training = Field(Training(), description="how long")
+    evaluation: Evaluation = Field(Evaluation(), description="how sellers are judged")
+    tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(
+        default_factory=dict, description="what `bazaar tune` searches: by option's path its values"
+    )
 
     @field_validator("seats")
     @classmethod

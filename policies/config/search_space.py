@@ -24,15 +24,12 @@ Ends = tuple[Number, Number]
 
 
 class Dimension(Model):
-    """One option's values: evenly between two ends, evenly in their logarithm, or out of a list.
+    """One option's values. Ends that are whole numbers of an option that takes whole numbers give whole numbers."""
 
-    Ends that are whole numbers of an option that takes whole numbers give whole numbers. ``step`` is that of a range.
-    """
-
-    range: Ends | None = None
-    log: Ends | None = None
-    choice: tuple[Annotated[Any, BeforeValidator(_scalar)], ...] | None = None
-    step: Annotated[Number, Field(gt=0)] | None = None
+    range: Ends | None = Field(None, description="evenly between two ends")
+    log: Ends | None = Field(None, description="evenly in the logarithm between two ends above 0")
+    choice: tuple[Annotated[Any, BeforeValidator(_scalar)], ...] | None = Field(None, description="out of a list")
+    step: Annotated[Number, Field(gt=0)] | None = Field(None, description="distance of a range's values")
 
     @model_validator(mode="after")
     def _one_way(self) -> Dimension:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from market.metrics.risk import LEVEL, conditional_value_at_risk, probability_of_loss, value_at_risk
-from market.metrics.summary import Ledger, episode_profit, summary
+from market.metrics.summary import Ledger, profit_a_period, summary
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import jsonable
@@ -51,7 +51,7 @@ class Result:
 
     def add(self, ledger: Ledger, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
         """Take in a block of episodes, ledger of (T, M, N)."""
-        earned = episode_profit(ledger, spec, settings.warm_up, settings.salvage) / (spec.horizon - settings.warm_up)
+        earned = profit_a_period(ledger, spec, settings.warm_up, settings.salvage)
         self.profit = np.concatenate([self.profit, earned[:, seat]])
         self.total = np.concatenate([self.total, earned.sum(axis=1)])
         figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=self.level)

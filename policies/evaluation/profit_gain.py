@@ -15,13 +15,12 @@ from typing import Literal
 import numpy as np
 
 from market.errors import UserError
-from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import profit_gain, seat_profit_gain
 from policies.config.run import Evaluation
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play, rows_at_once
+from policies.sellers.rollout import episode_profits, rows_at_once
 from policies.sellers.rules.base import Seat
 from policies.sellers.rules.compose import Rules, compose
 from policies.sellers.rules.level_search import best_level
@@ -33,7 +32,6 @@ REPLAYED = (
     "market.tape replays a history, so that every period is another market, and no prices are Nash or joint-profit "
     "prices in all of them"
 )
-FIELDS = ("profit", "on_hand_left", "on_order")
 
 End = Literal["nash", "joint"]
 ENDS: tuple[End, ...] = ("nash", "joint")
@@ -113,13 +111,12 @@ class ProfitGain:
 
     def _profit(self, end: End, seed: int, episodes: int, tick: Said) -> Floats:
         known = self._played.get((end, seed), np.zeros((0, len(self.spec.sellers))))
-        periods = self.spec.horizon - self.settings.warm_up
         block = rows_at_once(self.spec, BLOCK)
         for start in range(len(known), episodes, block):
             tick(f"all at {end} prices", 0)
             rows = min(block, episodes - start)
-            ledger = play(self.spec, self._sellers[end], markets=rows, seed=seed + start, fields=FIELDS)
-            profit = episode_profit(ledger, self.spec, self.settings.warm_up, self.settings.salvage) / periods
+            counted = self.settings.warm_up, self.settings.salvage
+            profit = episode_profits(self.spec, self._sellers[end], *counted, seed=seed + start, markets=rows)
             known = np.concatenate([known, profit])
         self._played[end, seed] = known
         return known[:episodes]

@@ -17,7 +17,6 @@ import numpy as np
 from rich.console import Console
 
 from market.errors import UserError
-from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import jsonable
@@ -28,10 +27,9 @@ from policies.evaluation.compare import BLOCK, interval
 from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, shifts
 from policies.evaluation.view_risk import stress_table
 from policies.sellers.protocol import Memory, Seller, View
-from policies.sellers.rollout import play
+from policies.sellers.rollout import episode_profits
 
 EPISODES = 512
-FIELDS = ("profit", "on_hand_left", "on_order")
 # What a seller that meets a market of another shape than it was made for may fall over.
 MISFITS = (UserError, ArithmeticError, LookupError, RuntimeError, ValueError)
 
@@ -94,13 +92,13 @@ class Stress:
         if shift.market is None:
             raise UserError(shift.problem)
         seats, settings = self.line_up(shift, shift.market, name, subject), self.settings
-        first, found = row_seed(self.seed, "evaluate"), []
+        first, found, counted = row_seed(self.seed, "evaluate"), [], (settings.warm_up, settings.salvage)
         for start in range(0, self.episodes, BLOCK):
             rows = min(BLOCK, self.episodes - start)
-            ledger = play(shift.market, seats, markets=rows, seed=first + start, fields=FIELDS)
-            found.append(episode_profit(ledger, shift.market, settings.warm_up, settings.salvage)[:, self.seat])
+            profit = episode_profits(shift.market, seats, *counted, seed=first + start, markets=rows)
+            found.append(profit[:, self.seat])
             tick(f"{shift.name}, {name}", rows)
-        return np.concatenate(found) / (shift.market.horizon - settings.warm_up)
+        return np.concatenate(found)
 
     def rows(self, subjects: Mapping[str, Seller], tick: Tick) -> Iterator[list[dict[str, Any]]]:
         """For each shift a row for every subject; the unchanged market comes first."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from market.errors import UserError
-from market.metrics.summary import episode_profit, summary
+from market.metrics.summary import profit_a_period, summary
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
 from policies.common.files import read_json
@@ -24,7 +24,7 @@ from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import frozen_run
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play
+from policies.sellers.rollout import episode_profits, play
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import saved_sellers
 
@@ -169,7 +169,7 @@ def best_fixed_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] |
 
 def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]:
     """The evaluation's episodes once more: each learner and the best fixed competitor in its seat, same customers."""
-    line_up = _line_up(run)
+    line_up, counted = _line_up(run), (run.config.evaluation.warm_up, run.config.evaluation.salvage)
     spreads = []
     for player in run.learners:
         say(f"playing {player.name}")
@@ -181,10 +181,9 @@ def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]
             candidates[rules.label] = run.line_ups.against(rules, player.seat, line_up)
         rivals = [None if k == player.seat else run.line_ups.fixed(line_up, k) for k in range(len(run.spec.sellers))]
         for label, seller in candidates.items():
-            ledger = play(
-                run.spec, [rival or seller for rival in rivals], markets=episodes, seed=row_seed(seed, "evaluate")
-            )
-            spread.profits[label] = profit_a_period(run, ledger)[:, player.seat]
+            sellers = [rival or seller for rival in rivals]
+            profit = episode_profits(run.spec, sellers, *counted, seed=row_seed(seed, "evaluate"), markets=episodes)
+            spread.profits[label] = profit[:, player.seat]
         spreads.append(spread)
     return spreads
 
@@ -200,13 +199,6 @@ def _line_up(run: ReportedRun) -> Rules:
         return usual
 
 
-def profit_a_period(run: ReportedRun, ledger: Record) -> Floats:
-    """Mean profit a period of each episode and seller, as evaluation counts it: (E, N) of a ledger (T, E, N)."""
-    settings = run.config.evaluation
-    profit = episode_profit(ledger, run.spec, settings.warm_up, settings.salvage)
-    return np.asarray(profit / (run.spec.horizon - settings.warm_up))
-
-
 @dataclass(frozen=True)
 class Together:
     """All players of the run against each other: figures (N,) by measure, profits (E, N), and one episode (T, N)."""
@@ -220,6 +212,6 @@ def play_together(run: ReportedRun, episodes: int, seed: int) -> Together:
     """Play the run's sellers against each other on the evaluation's customers."""
     sellers: Sequence[Seller] = [player.seller for player in run.players]
     ledger = play(run.spec, sellers, markets=episodes, seed=row_seed(seed, "evaluate"))
-    settings = run.config.evaluation
-    figures = summary(ledger, run.spec, settings.warm_up, settings.salvage)
-    return Together(figures, profit_a_period(run, ledger), ledger[:, 0])
+    counted = run.config.evaluation.warm_up, run.config.evaluation.salvage
+    figures, profits = summary(ledger, run.spec, *counted), profit_a_period(ledger, run.spec, *counted)
+    return Together(figures, profits, ledger[:, 0])

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from market.metrics.summary import episode_profit
 from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.files import write_json
@@ -34,7 +33,7 @@ from policies.selfplay.matchmaking import DrawnMarket, Members
 from policies.selfplay.population import Member, Population
 from policies.selfplay.seating import Player, Seats
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play
+from policies.sellers.rollout import mean_profit
 from policies.storage.run_folder import POOL
 
 
@@ -95,11 +94,9 @@ class PSRO(Mode):
         """What the learners' seats earn a period in a line-up of the population, on the customers kept for choosing."""
         sitting = dict(zip(self.places, (self.population.members[number].seller for number in line_up), strict=True))
         sellers = [sitting.get(k) or self.seats.fixed[k] for k in range(len(self.spec.sellers))]
-        settings, fields = self.seats.config.evaluation, ("profit", "on_hand_left", "on_order")
-        seed = row_seed(self.seats.seed, "select")
-        ledger = play(self.spec, sellers, markets=self.options.episodes, seed=seed, fields=fields)
-        profit = episode_profit(ledger, self.spec, settings.warm_up, settings.salvage).mean(axis=0)
-        return np.asarray(profit[self.places] / (self.spec.horizon - settings.warm_up), np.float64)
+        settings, seed = self.seats.config.evaluation, row_seed(self.seats.seed, "select")
+        counted = settings.warm_up, settings.salvage
+        return mean_profit(self.spec, sellers, *counted, seed=seed, markets=self.options.episodes)[self.places]
 
     # ---------------------------------------------------------------------------------------------------- rounds
 

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from market.errors import UserError
+from market.metrics.summary import episode_profit, profit_a_period
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS, Floats, Record
 from policies.sellers.protocol import Seller, look
 
+COUNTED = ("profit", "on_hand_left", "on_order")  # the ledger's fields that an episode's profit is counted from
 LARGEST_LEDGER = 2**20  # seller-periods in memory at once: 128 MiB with all fields
 
 
@@ -81,6 +83,32 @@ def play(
         for name in fields:
             ledger[name][t] = entry[name]
     return ledger
+
+
+def episode_profits(
+    market: MarketSpec | MarketBatch,
+    sellers: Sequence[Seller],
+    warm_up: int = 0,
+    salvage: float = 1.0,
+    seed: int | ArrayLike | None = None,
+    markets: int = 1,
+) -> Floats:
+    """Play one episode in every market as :func:`play` does: each one's mean profit a period (M, N), money.
+
+    ``warm_up`` and ``salvage``: see :func:`market.metrics.summary.episode_profit`.
+    """
+    ledger = play(market, sellers, seed=seed, markets=markets, fields=COUNTED)
+    return profit_a_period(ledger, market if isinstance(market, MarketSpec) else market.spec, warm_up, salvage)
+
+
+def mean_profit(
+    spec: MarketSpec, sellers: Sequence[Seller], warm_up: int, salvage: float, seed: int, markets: int
+) -> Floats:
+    """Play a line-up in so many episodes: each seat's mean profit a period over all of them (N,), money."""
+    ledger = play(spec, sellers, seed=seed, markets=markets, fields=COUNTED)
+    return np.asarray(
+        episode_profit(ledger, spec, warm_up, salvage).mean(axis=0) / (spec.horizon - warm_up), np.float64
+    )
 
 
 def play_columns(

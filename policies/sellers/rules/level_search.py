@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from market.errors import UserError
-from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play
+from policies.sellers.rollout import episode_profits
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
 from policies.sellers.rules.pricing import Constant, Nash
@@ -139,9 +138,8 @@ class Trial:
         batch.serial = True
         own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
         sellers = [opponent or own for opponent in self.opponents]
-        ledger = play(batch, sellers, fields=("profit", "on_hand_left", "on_order"))
         warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
-        profit = episode_profit(ledger, self.spec, warm_up)[:, self.seat] / (self.spec.horizon - warm_up)
+        profit = episode_profits(batch, sellers, warm_up)[:, self.seat]
         return np.asarray(profit.reshape(len(level), rows).mean(axis=1))
 
     def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:

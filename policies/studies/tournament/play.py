@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.metrics.summary import episode_profit
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -32,7 +31,7 @@ from policies.common.files import write_file
 from policies.common.parallel.tasks import Engine, Listener, Say
 from policies.common.seeding import row_seed
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play, rows_at_once
+from policies.sellers.rollout import episode_profits, rows_at_once
 from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.tournament.schedule import LineUp
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 
 MOST_ROWS = 1000  # fewer than those from which a batch would use several threads
-COUNTED = ("profit", "on_hand_left", "on_order")
 
 
 @dataclass(frozen=True)
@@ -111,9 +109,8 @@ class CellPlayer:
         blocks = []
         for start in range(0, setup.episodes, rows):
             batch = self._batch(min(rows, setup.episodes - start))
-            ledger = play(batch, sellers, seed=first + start, fields=COUNTED)
-            blocks.append(episode_profit(ledger, spec, setup.warm_up, setup.salvage))
-        return np.concatenate(blocks) / (spec.horizon - setup.warm_up)
+            blocks.append(episode_profits(batch, sellers, setup.warm_up, setup.salvage, seed=first + start))
+        return np.concatenate(blocks)
 
     def _batch(self, rows: int) -> MarketBatch:
         if rows not in self._batches:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from market.metrics.summary import episode_profit
 from policies.common.interrupt import raise_swallowed
 from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
@@ -19,7 +18,7 @@ from policies.config.run import RunConfig, parse_run
 from policies.evaluation.selection import ModelSelection
 from policies.sellers.checkpoint import finite
 from policies.sellers.protocol import Seller
-from policies.sellers.rollout import play
+from policies.sellers.rollout import mean_profit
 from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.tuning.space import Values, with_values
 from policies.training.run import TrainingRun
@@ -61,9 +60,8 @@ def reference_profit(config: RunConfig, sellers: Sequence[Seller], seed: int) ->
     """What the references earn a period in every seat, in the episodes that learners are chosen on."""
     settings = config.evaluation
     episodes = config.training.evaluation_episodes
-    ledger = play(config.market, list(sellers), markets=episodes, seed=row_seed(seed, "select"))
-    profit = episode_profit(ledger, config.market, settings.warm_up, settings.salvage).mean(axis=0)
-    return [float(one) / (config.market.horizon - settings.warm_up) for one in profit]
+    counted, first = (settings.warm_up, settings.salvage), row_seed(seed, "select")
+    return list(map(float, mean_profit(config.market, sellers, *counted, seed=first, markets=episodes)))
 
 
 @dataclass
