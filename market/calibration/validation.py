@@ -282,13 +282,3 @@ def log_log(table: pd.DataFrame, units: Floats) -> tuple[float, float]:
     centred = frame - frame.groupby([kept["market"], kept["seller"]]).transform("mean")
     x, *_ = np.linalg.lstsq(centred[["own", "rivals"]].to_numpy(), centred["y"].to_numpy(), rcond=None)
     return float(x[0]), float(x[1])
-
-
-def poisson_only(shocks: Shocks) -> Shocks:
-    """A control: nothing but counting noise."""
-    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=0.0)
-
-
-def shocks_off(shocks: Shocks) -> Shocks:
-    """A control: utilities do not vary; the common part stays, as overdispersion of customers."""
-    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=shocks.common**2)
