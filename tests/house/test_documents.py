@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.main import main
 from policies.config.run import parse_run
 from tests.helpers.small_run import small_run
@@ -23,16 +24,19 @@ DOCUMENTS = [
     if (path := ROOT / name / "README.md").is_file()
 ]
 DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
-QUICK = ["--budget", "20000", "--set", "training.evaluations=2", "--set", "evaluation.episodes=64"]
+QUICK = ["--budget", "4000"]
+for change in ("training.evaluations=1", "training.evaluation_episodes=8", "evaluation.episodes=16"):
+    QUICK += ["--set", change]
+ONE_RIVAL = ["--set", "evaluation.line_ups=[nash]", "--set", "evaluation.competitors=[nash]"]
 LESS = {
-    "train": QUICK,
-    "evaluate": ["--episodes", "64"],
-    "exploit": ["--budget", "20000", "--episodes", "64"],
-    "deviate": ["--episodes", "64"],
-    "report": ["--episodes", "32"],
-    "tournament": ["--episodes", "32", "--processes", "1"],
+    "train": [*QUICK, *ONE_RIVAL],
+    "evaluate": ["--episodes", "16", "--set", "evaluation.panel=[nash, undercut]"],
+    "exploit": ["--budget", "4000", "--episodes", "16"],
+    "deviate": ["--episodes", "16"],
+    "report": ["--episodes", "16"],
+    "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0"],
-    "tune": ["--budget", "20000", "--processes", "1"],
+    "tune": ["--budget", "4000", "--processes", "1"],
     "bench": ["--seconds", "0.01", "--only", "env"],
 }
 SERVES = "board"  # until it is stopped
