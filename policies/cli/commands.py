@@ -65,7 +65,7 @@ def read(words: Sequence[str]) -> tuple[Order, str]:
     """
     if not words:
         raise UserError("the following arguments are required: COMMAND")
-    app = _app()
+    app = _app(words[:1] if words[0] in COMMANDS else list(COMMANDS))
     try:
         found, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False, help_on_error=False)
     except CycloptsError as problem:
@@ -125,8 +125,8 @@ def _going_on(given: Mapping[str, Any]) -> Form:
 # ------------------------------------------------------------------------------------------------ as the library reads it
 
 
-def _app() -> App:
-    """All commands; every value is taken as text, since an order makes of it what it is to be."""
+def _app(names: Sequence[str]) -> App:
+    """These commands; every value is taken as text, since an order makes of it what it is to be."""
     app = App(
         name="bazaar",
         help="A marketplace of competing sellers.",
@@ -134,7 +134,8 @@ def _app() -> App:
         help_format="plaintext",
         default_parameter=Parameter(negative=(), allow_repeating=True, json_list=False),
     )
-    for rank, (name, forms) in enumerate(COMMANDS.items()):
+    for rank, name in enumerate(names):
+        forms = COMMANDS[name]
         purpose = (forms[0].order.__doc__ or "").partition("\n")[0]
         app.command(_stub(name, [form.order for form in forms]), name=name, help=purpose, sort_key=rank)
     return app

@@ -1,5 +1,6 @@
 """What every command can be asked: the one place in which an option is declared."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -276,7 +277,9 @@ class ReproduceOrder(Order):
 # ------------------------------------------------------------------------------------------------ sales files
 
 INSTRUMENTS = ("cost", "rivals", "promotions")
-FILE, DEMAND, ASSUMED = "The file", "The demand", "What a sales file does not tell"
+FileOption = partial(Option, group="The file")
+DemandOption = partial(Option, group="The demand")
+AssumedOption = partial(Option, group="What a sales file does not tell")
 
 
 def instruments(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -294,18 +297,17 @@ class SalesOrder(Order):
     sales: Annotated[Path, Argument("CSV or Parquet: a row per period and seller", "SALES")] = field(
         converter=path, kw_only=False
     )
-    columns: Annotated[
-        str | None, Option("the file's names, as period=week,seller=brand", "NAME=COLUMN,...", group=FILE)
-    ] = None
-    where: Annotated[tuple[str, ...], Option("only rows with this value", "COLUMN=VALUE", group=FILE)] = field(
+    columns: Annotated[str | None, FileOption("the file's names, as period=week,seller=brand", "NAME=COLUMN,...")] = (
+        None
+    )
+    where: Annotated[tuple[str, ...], FileOption("only rows with this value", "COLUMN=VALUE")] = field(
         default=(), converter=words
     )
     periods: Annotated[
         str | None,
-        Option(
+        FileOption(
             "only these periods, both included; one may be left out, and a year or a month means all its days",
             "FIRST:LAST",
-            group=FILE,
         ),
     ] = None
 
@@ -323,59 +325,41 @@ class CalibrateOrder(SalesOrder):
     report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
     json: Json = field(default=None, converter=file)
     force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
-    price: Annotated[Literal["auto", "linear", "log"], Option("form of the price (auto: by fit)", group=DEMAND)] = (
-        "auto"
-    )
-    nest: Annotated[bool, Option("plain logit (default: nest if it fits)", group=DEMAND)] = True
+    price: Annotated[Literal["auto", "linear", "log"], DemandOption("form of the price (auto: by fit)")] = "auto"
+    nest: Annotated[bool, DemandOption("plain logit (default: nest if it fits)")] = True
     iv: Annotated[
         tuple[str, ...],
         Rule(instruments),
-        Option(
-            "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)",
-            "NAME,...",
-            group=DEMAND,
+        DemandOption(
+            "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)", "NAME,..."
         ),
     ] = field(default=(), converter=words)
     reference_price: Annotated[
         Discount | None,
-        Option(
-            "estimate a reference price with this memory, from 0 (last period's price) to below 1",
-            "MEMORY",
-            group=DEMAND,
-        ),
+        DemandOption("estimate a reference price with this memory, from 0 (last period's price) to below 1", "MEMORY"),
     ] = None
-    trend: Annotated[bool, Option("no linear trend by seller", group=DEMAND)] = True
+    trend: Annotated[bool, DemandOption("no linear trend by seller")] = True
     season: Annotated[
         Count | None,
-        Option(
-            "periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)",
-            "N",
-            group=DEMAND,
-        ),
+        DemandOption("periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)", "N"),
     ] = None
     overdispersion: Annotated[
-        bool, Option("put the common shock into the number of customers (negative binomial)", group=DEMAND)
+        bool, DemandOption("put the common shock into the number of customers (negative binomial)")
     ] = False
-    market_size: Annotated[
-        Positive | None, Option("what all customers of a period could buy", "UNITS", group=ASSUMED)
-    ] = None
+    market_size: Annotated[Positive | None, AssumedOption("what all customers of a period could buy", "UNITS")] = None
     market_size_factor: Annotated[
-        AboveOne | None,
-        Option("market size as this many times the busiest period (default: 1.5)", "X", group=ASSUMED),
+        AboveOne | None, AssumedOption("market size as this many times the busiest period (default: 1.5)", "X")
     ] = None
     cost_share: Annotated[
         Share | None,
-        Option(
+        AssumedOption(
             "unit cost as this share of the mean price (default: the file's, else implied by Bertrand competition)",
             "SHARE",
-            group=ASSUMED,
         ),
     ] = None
-    inventory: Annotated[Literal["stocked", "make_to_order"], Option("whether stock is held", group=ASSUMED)] = (
-        "stocked"
-    )
-    lead_time: Annotated[AtLeastZero, Option("of orders", "PERIODS", group=ASSUMED)] = 1
-    holding_cost: Annotated[Share, Option("share of the unit cost a period", "SHARE", group=ASSUMED)] = 0.05
+    inventory: Annotated[Literal["stocked", "make_to_order"], AssumedOption("whether stock is held")] = "stocked"
+    lead_time: Annotated[AtLeastZero, AssumedOption("of orders", "PERIODS")] = 1
+    holding_cost: Annotated[Share, AssumedOption("share of the unit cost a period", "SHARE")] = 0.05
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
