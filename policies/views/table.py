@@ -45,6 +45,10 @@ class Cell:
     best: bool = False
     shade: str = ""
 
+    def text(self, form: Form) -> str:
+        """As the terminal shows it in a column of this ``form``."""
+        return self.value if isinstance(self.value, str) else amount(self.value, self.form or form, self.half)
+
 
 Cells = Value | Cell | tuple[Cell, ...]
 
@@ -180,7 +184,9 @@ class Table:
 
     def _texts(self, row: Row) -> list[Text]:
         return [
-            Text(BESIDE).join(Text(_shown(cell, column), STYLES["best"] if cell.best else "") for cell in _parts(cells))
+            Text(BESIDE).join(
+                Text(cell.text(column.form), STYLES["best"] if cell.best else "") for cell in _parts(cells)
+            )
             for cells, column in zip(row.cells, self.columns, strict=True)
         ]
 
@@ -235,10 +241,6 @@ def _parts(cells: Cells) -> tuple[Cell, ...]:
     if isinstance(cells, tuple):
         return cells
     return (cells if isinstance(cells, Cell) else Cell(cells),)
-
-
-def _shown(cell: Cell, column: Column) -> str:
-    return cell.value if isinstance(cell.value, str) else amount(cell.value, cell.form or column.form, cell.half)
 
 
 def _html(cell: Cell, column: Column) -> str:
