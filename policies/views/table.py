@@ -115,6 +115,7 @@ class Table:
             are split into several tables, or words are wrapped.
         least: columns that are never left out.
         left_out: a note in which ``{}`` stands for the columns that were left out.
+        beside: what stands between figures of one cell.
     """
 
     title: str
@@ -125,6 +126,7 @@ class Table:
     narrow: Literal["drop", "split", "wrap"] = "drop"
     least: int = 1
     left_out: str = ""
+    beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
 
@@ -184,7 +186,7 @@ class Table:
 
     def _texts(self, row: Row) -> list[Text]:
         return [
-            Text(BESIDE).join(
+            Text(self.beside).join(
                 Text(cell.text(column.form), STYLES["best"] if cell.best else "") for cell in _parts(cells)
             )
             for cells, column in zip(row.cells, self.columns, strict=True)
@@ -200,7 +202,7 @@ class Table:
         )
         body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes)
+        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes if note.text)
         table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{notes}'
 
