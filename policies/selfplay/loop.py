@@ -23,7 +23,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
-from policies.evaluation.objective import objective
+from policies.evaluation.selection import objective
 from policies.learners.base import Learner
 from policies.learners.rewards import Tally
 from policies.selfplay.base import Mode

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from market.state import Floats
-from policies.studies.multi_seed.cross_play import CrossPlay, gap
+from policies.evaluation.statistics import diagonal_gap
+from policies.studies.multi_seed.cross_play import CrossPlay
 from policies.views.table import Cell, Column, Note, Row, Table
 
 
@@ -30,7 +31,7 @@ def _matrix(seat: str, found: CrossPlay, period: str) -> Table:
 
 
 def _words(seat: str, profit: Floats, period: str) -> str:
-    interval, own = gap(profit), np.eye(len(profit), dtype=bool)
+    interval, own = diagonal_gap(profit), np.eye(len(profit), dtype=bool)
     together, apart = profit[own].mean(), profit[~own].mean()
     text = f"{seat} earns {together:.3f} a {period} with those it learned with, {apart:.3f} with strangers: "
     text += f"{interval.value:+.3f}"
@@ -41,7 +42,7 @@ def _words(seat: str, profit: Floats, period: str) -> str:
 
 
 def _gain_words(delta: Floats) -> str:
-    interval = gap(delta)
+    interval = diagonal_gap(delta)
     ends = f" [{interval.low:+.2f}, {interval.high:+.2f}]" if np.isfinite(interval.low) else ""
     own = np.eye(len(delta), dtype=bool)
     return (
