@@ -110,7 +110,7 @@ def nash_conv(run: Trained, sellers: dict[int, Seller], budget: int, seed: int =
 
     A lower bound on NashConv: the best of a trained response and the fixed competitors, none counted below 0.
     """
-    config, judge = run.training.config, run.training.judge
+    config, judge = run.training.config, run.training.line_ups
     line_up = seated(run, sellers)
     present, gains = [], []
     for seat, seller in enumerate(line_up):
