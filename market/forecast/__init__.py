@@ -1,0 +1,5 @@
+"""Units of every seller some periods ahead: :mod:`series` from a sales file, :mod:`backtest` plans and scores.
+
+:func:`models.backtest` fits statsforecast's models, chooses the best by a rolling origin and forecasts with it.
+Needs the extra ``calibrate``.
+"""

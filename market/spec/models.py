@@ -314,7 +314,7 @@ class MarketSpec(Model):
     observe: tuple[Literal["demand_forecast"], ...] = Field(
         (), description="what sellers see besides: a forecast of their own demand over lead time + 1 periods, units"
     )
-    sellers: tuple[SellerSpec, ...] = Field(description="those who compete, one or more; keys of each:")
+    sellers: tuple[SellerSpec, ...] = Field(description="those who compete, one or more")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

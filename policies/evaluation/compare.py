@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from market.metrics.risk import LEVEL, conditional_value_at_risk, probability_of_loss, value_at_risk
 from market.metrics.summary import Ledger, profit_a_period, summary
@@ -24,7 +23,7 @@ from policies.common.files import jsonable
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import Ends
-from policies.evaluation.statistics import UNKNOWN, Interval, improvement, mean_interval
+from policies.evaluation.statistics import NOTHING, UNKNOWN, Interval, half_width, improvement, mean_interval
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play_columns, rows_at_once
 
@@ -147,21 +146,6 @@ class Comparison:
         return rows
 
 
-def interval(values: Floats) -> float:
-    """Half-width of the 95 % interval of a mean over E independent episodes: t(E - 1) sd / sqrt(E); NaN for one.
-
-    Play stops by it, since it costs nothing; what is printed is of :func:`policies.evaluation.statistics.mean_interval`.
-    Example: 1, 2, 3 have mean 2 and standard deviation 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484.
-    """
-    if len(values) < 2:
-        return float("nan")
-    spread = values.std(ddof=1)
-    # Without randomness all episodes are equal, and what rounding leaves of their spread is no uncertainty.
-    if spread <= 1e-12 * np.abs(values).max():
-        return 0.0
-    return float(stdtrit(len(values) - 1, 0.975) * spread / np.sqrt(len(values)))
-
-
 def compare(
     spec: MarketSpec,
     seat: int,
@@ -206,9 +190,9 @@ def best_fixed(results: Sequence[Result]) -> Result | None:
 
 
 def difference(result: Result, best: Result) -> tuple[float, float]:
-    """Mean paired difference in profit per period and the half-width of its 95 % interval by :func:`interval`."""
+    """Mean paired difference in profit per period and the half-width of its 95 % interval by Student's t."""
     paired = result.profit - best.profit
-    return float(paired.mean()), interval(paired)
+    return float(paired.mean()), half_width(paired)
 
 
 def gap_interval(result: Result, best: Result) -> Interval:
@@ -219,7 +203,7 @@ def gap_interval(result: Result, best: Result) -> Interval:
 def paired(result: Result, best: Result) -> Floats:
     """The difference in each episode (E,); what rounding leaves where both earn the same is none."""
     gap = result.profit - best.profit
-    return np.asarray(np.where(np.abs(gap) <= 1e-12 * np.abs(best.profit), 0.0, gap))
+    return np.asarray(np.where(np.abs(gap) <= NOTHING * np.abs(best.profit), 0.0, gap))
 
 
 def precise(results: Sequence[Result], precision: float) -> bool:
@@ -230,5 +214,5 @@ def precise(results: Sequence[Result], precision: float) -> bool:
     best = best_fixed(results)
     subjects = [result for result in results if result.subject]
     if best is None:
-        return all(2 * interval(result.profit) <= precision * abs(result.mean) for result in subjects)
+        return all(2 * half_width(result.profit) <= precision * abs(result.mean) for result in subjects)
     return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in subjects)

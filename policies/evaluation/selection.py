@@ -1,8 +1,13 @@
-"""How good learners are by now: what best policies are chosen by.
+"""How good learners are by now, by their own lights: what best policies are chosen by. Needs neither torch nor Tianshou.
 
-In self-play the rivals change, so profit among learners says little. Each learner is judged against fixed rivals, on
+A learner is rewarded for its own profit, or for one that minds its rivals'. Rewards are mixed in money and only then
+divided by the seat's reward scale; evaluation and reports show plain profit whatever the reward.
+
+In self-play the rivals change, so profit among learners says little. Each learner is evaluated against fixed rivals, on
 customers that neither training nor the final table uses: the first line-up that the configuration evaluates against,
-or several where a mode trains against several. Dimensions: L line-ups, N sellers.
+or several where a mode trains against several.
+
+Dimensions: L line-ups, N sellers, E episodes, T periods.
 """
 
 from __future__ import annotations
@@ -13,22 +18,70 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from market.metrics.risk import conditional_value_at_risk
 from market.metrics.summary import episode_profit
 from market.state import Floats
 from policies.common.seeding import row_seed
-from policies.config.learners import LearnerOptions
+from policies.config.learners import LearnerOptions, Mixture, Reward
 from policies.config.run import RunConfig
-from policies.evaluation.objective import standing
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 
 LEAST = 0.1  # of the largest par: what a shortfall is divided by at least
 
 
+def minus_best_rival(profit: ArrayLike, seat: int) -> Floats:
+    """Profit of ``seat`` minus that of the rival who earned most, money: (..., N) -> (...), N at least 2.
+
+    Profits 5, 3, 8 of one period: the first seat has 5 - 8 = -3, the second -5, the third 3. Two sellers who both want
+    this play a zero-sum game (relative performance: Vega-Redondo 1997, *Econometrica* 65(2)).
+    """
+    money = np.asarray(profit, np.float64)
+    return np.asarray(money[..., seat] - np.delete(money, seat, axis=-1).max(axis=-1))
+
+
+def mixed(profit: ArrayLike, seat: int, own: float) -> Floats:
+    """``own`` x the seat's profit + (1 - ``own``) x the market's total, money: (..., N) -> (...).
+
+    Profits 5, 3, 8 at ``own`` 0.25: the first seat has 0.25 x 5 + 0.75 x 16 = 13.25. At 0 all sellers want joint
+    profit; in between, rivals' profit counts 1 - ``own`` times one's own (Edgeworth's coefficient of cooperation).
+    """
+    money = np.asarray(profit, np.float64)
+    return np.asarray(own * money[..., seat] + (1 - own) * money.sum(axis=-1))
+
+
+def objective(profit: ArrayLike, seat: int, reward: Reward) -> Floats:
+    """What ``seat`` is rewarded for in each period, money: (..., N) -> (...)."""
+    if isinstance(reward, Mixture):
+        return mixed(profit, seat, reward.own)
+    if reward == "minus_best_rival":
+        return minus_best_rival(profit, seat)
+    return np.asarray(np.asarray(profit)[..., seat], np.float64)
+
+
+def standing(options: LearnerOptions, seat: int, profit: Floats, earned: Floats) -> float:
+    """How good a learner is by its own lights, money a period: what its best policy is chosen by.
+
+    The mean over episodes of :func:`objective`; with ``risk``, (1 - weight) x that mean + weight x CVaR over episodes.
+
+    Args:
+        profit: (T, E, N), the ledger's, of the periods that count.
+        earned: (E,) the seat's own profit of those periods with its stock's change valued, as evaluation counts it.
+    """
+    minded = objective(profit, seat, options.reward) - profit[..., seat]
+    episodes = earned + minded.sum(axis=0)
+    mean = float(episodes.mean()) / len(profit)
+    if options.risk is None:
+        return mean
+    weight: float = options.risk.weight
+    tail = float(conditional_value_at_risk(episodes, options.risk.cvar)) / len(profit)
+    return weight * tail + (1 - weight) * mean
+
+
 def played(
     config: RunConfig, seed: int, seat: int, seller: Seller, line_up: Sequence[Seller], options: LearnerOptions
 ) -> tuple[float, float]:
-    """Standing (:func:`policies.evaluation.objective.standing`) and mean profit of a seller in a seat, both money a period."""
+    """Standing (:func:`standing`) and mean profit of a seller in a seat, both money a period."""
     settings, spec = config.evaluation, config.market
     seats = [seller if k == seat else rival for k, rival in enumerate(line_up)]
     episodes = config.training.evaluation_episodes

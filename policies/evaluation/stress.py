@@ -23,8 +23,9 @@ from policies.common.files import jsonable
 from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
-from policies.evaluation.compare import BLOCK, interval
+from policies.evaluation.compare import BLOCK
 from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, shifts
+from policies.evaluation.statistics import half_width
 from policies.evaluation.view_risk import stress_table
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rollout import episode_profits
@@ -134,21 +135,21 @@ def figures(profit: Floats | None, unchanged: Floats | None) -> dict[str, float 
     row: dict[str, Any] = dict.fromkeys(names)
     if profit is None:
         return row
-    row |= {"profit": float(profit.mean()), "profit_half_width": interval(profit)}
+    row |= {"profit": float(profit.mean()), "profit_half_width": half_width(profit)}
     if unchanged is not None:
         change, base = profit - unchanged, float(unchanged.mean())
-        row |= {"difference": float(change.mean()), "difference_half_width": interval(change)}
-        if base > 0 and not interval(unchanged) >= base:  # one episode has no interval, and NaN is not >= anything
+        row |= {"difference": float(change.mean()), "difference_half_width": half_width(change)}
+        if base > 0 and not half_width(unchanged) >= base:  # one episode has no interval, and NaN is not >= anything
             kept = float(profit.mean()) / base
-            row |= {"kept": kept, "kept_half_width": _ratio_interval(profit, unchanged, kept)}
+            row |= {"kept": kept, "kept_half_width": _ratio_half_width(profit, unchanged, kept)}
     return jsonable(row)
 
 
-def _ratio_interval(profit: Floats, unchanged: Floats, kept: float) -> float:
+def _ratio_half_width(profit: Floats, unchanged: Floats, kept: float) -> float:
     residual = (profit - kept * unchanged) / unchanged.mean()
     # Where every episode kept as much, what rounding leaves of the residuals is no uncertainty.
     settled = len(residual) > 1 and np.abs(residual).max() < 1e-12 * (1 + abs(kept))
-    return 0.0 if settled else interval(residual)
+    return 0.0 if settled else half_width(residual)
 
 
 def run_stress(

@@ -7,7 +7,6 @@ all), B bootstrap resamples of the episodes.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from market.state import Floats
@@ -16,29 +15,9 @@ MIDDLE, POINTS = 1500.0, 400.0
 ITERATIONS = 100
 
 
-def half_width(values: Floats) -> Floats:
-    """Half-widths of the 95 % intervals of means over the last axis: t(E - 1) sd / sqrt(E); NaN for one episode.
-
-    Example: 1, 2, 3 have mean 2 and standard deviation 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484.
-    """
-    count = values.shape[-1]
-    if count < 2:
-        return np.full(values.shape[:-1], np.nan)
-    spread = values.std(axis=-1, ddof=1)
-    # Without randomness all episodes are equal, and what rounding leaves of their spread is no uncertainty.
-    spread = np.where(spread <= 1e-12 * np.abs(values).max(axis=-1), 0.0, spread)
-    return np.asarray(stdtrit(count - 1, 0.975) * spread / np.sqrt(count), np.float64)
-
-
 def resampling(episodes: int, resamples: int, rng: np.random.Generator) -> Floats:
     """Weights (B, E) of the episodes in each bootstrap resample; each row sums to 1."""
     return np.asarray(rng.multinomial(episodes, np.full(episodes, 1 / episodes), size=resamples) / episodes)
-
-
-def percentile_half_width(statistics: Floats) -> Floats:
-    """Half the width of the 95 % percentile interval of B resampled statistics, over the first axis."""
-    low, high = np.quantile(statistics, (0.025, 0.975), axis=0)
-    return np.asarray((high - low) / 2, np.float64)
 
 
 def mean_ranks(means: Floats) -> Floats:

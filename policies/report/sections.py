@@ -15,7 +15,7 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
-from policies.evaluation.compare import interval
+from policies.evaluation import statistics
 from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, evaluated_row
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
@@ -175,7 +175,11 @@ def together_table(run: ReportedRun, together: Together) -> Table:
     for player in run.players:
         k, own = player.seat, together.profits[:, player.seat]
         prices = [figures["price"], *theory.values()]
-        cells = [player.label, Cell(float(own.mean()), interval(own)), *(None if p is None else p[k] for p in prices)]
+        cells = [
+            player.label,
+            Cell(float(own.mean()), statistics.half_width(own)),
+            *(None if p is None else p[k] for p in prices),
+        ]
         rows.append(Row([*cells, *(figures[key][k] for key in rates)], "judged" if player.learned else ""))
     who = "The seller alone" if len(spec.sellers) == 1 else "All sellers of the run together"
     title = f"{who}, {len(together.profits):,} episodes, each as it was at its best evaluation"

@@ -24,7 +24,7 @@ from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.config.selfplay import IndependentOptions
-from policies.evaluation.objective import objective
+from policies.evaluation.selection import objective
 from policies.learners.base import Learner
 from policies.learners.rewards import Tally
 from policies.selfplay.base import Mode

@@ -1,12 +1,10 @@
-"""The command before it is imported, the configurations that come along, and what a wheel holds."""
+"""The command before it is imported, and the configurations that come along."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -67,32 +65,3 @@ def test_a_configuration_is_shown_or_copied_and_nothing_written_over(
     assert main(["configs", "duopoly", "-o", str(copy)]) == 2 and copy.read_text() == text
     assert "is not written over" in capsys.readouterr().err
     assert main(["configs", "-o", str(copy)]) == 2
-
-
-@pytest.mark.slow
-def test_a_wheel_holds_every_module_and_what_is_no_module(tmp_path: Path) -> None:
-    source = tmp_path / "source"  # a build leaves a folder behind, which would go into the next wheel
-    for part in ("market", "policies", "configs"):
-        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "bazaar_start.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", str(source), "--no-deps", "--no-build-isolation", "-q"]
-    subprocess.run([*command, "-w", str(tmp_path)], cwd=tmp_path, timeout=300, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(tmp_path / "home")
-    home = tmp_path / "home"
-    for part in ("market", "policies"):
-        kept = {
-            path.relative_to(ROOT)
-            for path in (ROOT / part).rglob("*")
-            if path.suffix in (".py", ".typed", ".html", ".css")
-        }
-        assert {
-            path.relative_to(home) for path in (home / part).rglob("*") if path.suffix != ".yaml" and path.is_file()
-        } == kept
-    done = started(tmp_path, "configs", home=home)
-    assert done.returncode == 0 and all(name in done.stdout for name in NAMES)
-    (tmp_path / "market").mkdir()
-    (tmp_path / "market" / "__init__.py").touch()
-    assert f"{home / 'market'}" in started(tmp_path, "--version", home=home).stderr

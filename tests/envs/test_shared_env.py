@@ -13,10 +13,10 @@ from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
 from tests.helpers.markets import a_market
-from tests.house.test_documents import DOCUMENTS, blocks, run_block
+from tests.house.test_documents import blocks, run_block
 
 ROOT = Path(__file__).parents[2]
-(SNIPPET,) = (block for one in DOCUMENTS for block in blocks(one, "python") if "SharedVectorEnv" in block)
+(SNIPPET,) = (block for block in blocks(ROOT / "market" / "README.md", "python") if "SharedVectorEnv" in block)
 
 
 def test_tianshous_stock_trainer_trains_one_policy_for_all_seats(

@@ -16,10 +16,10 @@ from policies.evaluation.compare import (
     compare,
     difference,
     gap_interval,
-    interval,
     precise,
 )
 from policies.evaluation.profit_gain import Ends
+from policies.evaluation.statistics import half_width
 from policies.sellers.rollout import play, play_columns, rows_at_once
 from policies.sellers.rules.level_search import build
 from tests.helpers.small_run import DUOPOLY
@@ -30,20 +30,20 @@ def result(policy: str, profit: list[float], subject: bool = False) -> Result:
 
 
 def test_interval_by_hand() -> None:
-    assert interval(np.array([1.0, 2.0, 3.0])) == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
-    assert np.isnan(interval(np.array([1.0])))
+    assert half_width(np.array([1.0, 2.0, 3.0])) == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+    assert np.isnan(half_width(np.array([1.0])))
 
 
 def test_no_randomness_is_no_uncertainty() -> None:
-    assert interval(np.full(50, 0.1)) == 0.0
-    assert interval(np.full(50, 0.1) * (1 + 1e-16 * np.arange(50))) == 0.0
-    assert interval(np.zeros(3)) == 0.0
+    assert half_width(np.full(50, 0.1)) == 0.0
+    assert half_width(np.full(50, 0.1) * (1 + 1e-16 * np.arange(50))) == 0.0
+    assert half_width(np.zeros(3)) == 0.0
 
 
 @pytest.mark.parametrize("episodes", [5, 64])
 def test_95_percent_of_intervals_cover_the_truth(episodes: int) -> None:
     draws = np.random.default_rng(episodes).normal(3.0, 2.0, (4000, episodes))
-    covered = np.mean([abs(row.mean() - 3.0) <= interval(row) for row in draws])
+    covered = np.mean([abs(row.mean() - 3.0) <= half_width(row) for row in draws])
     assert 0.95 - 0.014 < covered < 0.95 + 0.014  # four standard errors
 
 
@@ -57,7 +57,7 @@ def test_best_and_difference_by_hand() -> None:
 def test_precise_means_an_interval_of_that_share_of_profit() -> None:
     best = result("best", [100.0] * 4)
     judged = result("new", [101.0, 102.0, 103.0, 104.0], True)
-    width = 2 * interval(judged.profit) / 100
+    width = 2 * half_width(judged.profit) / 100
     assert precise([judged, best], width * 1.001) and not precise([judged, best], width * 0.999)
     assert precise([result("new", [0.0, 0.0], True), result("best", [0.0, 0.0])], 0.005)
 
@@ -88,7 +88,7 @@ def test_same_seed_same_numbers_and_another_seed_others(spec: MarketSpec) -> Non
 
 def test_candidates_meet_the_same_customers(spec: MarketSpec) -> None:
     judged, fixed = played(spec)
-    assert difference(judged, fixed)[1] < 0.5 * interval(judged.profit)
+    assert difference(judged, fixed)[1] < 0.5 * half_width(judged.profit)
     assert np.corrcoef(judged.profit, fixed.profit)[0, 1] > 0.8
 
 
@@ -102,7 +102,7 @@ def test_intervals_of_the_difference_cover_the_truth(spec: MarketSpec) -> None:
     judged, fixed = played(spec, seed=7, episodes=1000)
     paired = judged.profit - fixed.profit
     truth = paired.mean()
-    covered = np.mean([abs(part.mean() - truth) <= interval(part) for part in paired.reshape(100, 10)])
+    covered = np.mean([abs(part.mean() - truth) <= half_width(part) for part in paired.reshape(100, 10)])
     assert covered >= 0.87  # of 100 intervals 95 are expected; fewer than 87 come once in a thousand times
 
 
@@ -129,7 +129,7 @@ def test_totals_are_of_all_sellers(spec: MarketSpec) -> None:
     sellers = [build(f"constant(price={price})+base_stock(level={level})", spec, k)
                for k, (price, level) in enumerate(((1.9, 16), (1.8, 18)))]  # fmt: skip
     ledger = play(spec, sellers, markets=8, seed=evaluation.row_seed(0, "evaluate"))
-    assert judged.total == pytest.approx(evaluation.episode_profit(ledger, spec, 10, 1.0).sum(axis=1) / 20)
+    assert judged.total == pytest.approx(evaluation.profit_a_period(ledger, spec, 10, 1.0).sum(axis=1))
 
 
 def test_columns_are_the_fields_of_the_ledger(spec: MarketSpec) -> None:

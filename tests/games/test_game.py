@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from market.errors import UserError
+from policies.evaluation.statistics import half_widths, percentile_half_width
 from policies.games import equilibria as nash
 from policies.games.equilibria import (
     coarse_correlated,
@@ -23,7 +24,7 @@ from policies.games.equilibria import (
     sureness,
     undominated,
 )
-from policies.games.ranking import half_width, mean_ranks, percentile_half_width, ratings, resampling, wins
+from policies.games.ranking import mean_ranks, ratings, resampling, wins
 
 DILEMMA = [[[3, 0], [5, 1]], [[3, 5], [0, 1]]]
 PENNIES = [[[1, -1], [-1, 1]], [[-1, 1], [1, -1]]]
@@ -279,9 +280,9 @@ def test_ratings_of_those_who_always_win_stay_finite_and_in_order() -> None:
 def test_half_widths_are_students() -> None:
     values = np.random.default_rng(0).normal(size=(3, 50))
     low, high = stats.t.interval(0.95, 49, loc=values.mean(1), scale=stats.sem(values, axis=1))
-    np.testing.assert_allclose(half_width(values), (high - low) / 2)
-    assert half_width(np.array([[1.0, 2, 3], [0.1 + 0.2, 0.3, 0.3]])).tolist() == pytest.approx([2.484, 0], abs=1e-3)
-    assert np.isnan(half_width(np.ones((1, 1)))).all()
+    np.testing.assert_allclose(half_widths(values), (high - low) / 2)
+    assert half_widths(np.array([[1.0, 2, 3], [0.1 + 0.2, 0.3, 0.3]])).tolist() == pytest.approx([2.484, 0], abs=1e-3)
+    assert np.isnan(half_widths(np.ones((1, 1)))).all()
 
 
 def test_resampled_means_spread_as_the_mean_does() -> None:

@@ -18,7 +18,7 @@ from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.learners import DQNOptions, Mixture, Risk
 from policies.config.run import parse_run
-from policies.evaluation.objective import minus_best_rival, mixed, objective, standing
+from policies.evaluation.selection import minus_best_rival, mixed, objective, standing
 from policies.learners.build import after_profit, make_learner
 from policies.learners.rewards import Tally
 from policies.training.run import TrainingRun

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from policies.cli.main import main
-from policies.evaluation.compare import interval
+from policies.evaluation.statistics import half_width
 from policies.sellers.rules.level_search import build
 from tests.experiments.memory_table import EPISODES, FRESH, WARM_UP, earned, learned
 from tests.helpers.memory_market import (
@@ -34,7 +34,7 @@ def test_the_market_is_the_one_that_its_bounds_are_computed_for() -> None:
     seeing = full_information_on(spec, PRICES, EPISODES, FRESH, WARM_UP)
     assert constant.mean() == pytest.approx(profit, abs=3 * constant.std() / np.sqrt(len(constant)))
     gain = remembering - constant
-    assert gain.mean() - interval(gain) > 0.02 and interval(gain) < 0.01
+    assert gain.mean() - half_width(gain) > 0.02 and half_width(gain) < 0.01
     assert 0.9 < remembering.mean() / seeing.mean() < 1
 
 
@@ -74,7 +74,7 @@ def test_a_learner_that_remembers_earns_more_on_the_same_customers(learner: str)
     for seed in range(2):
         plain, recalling = (learned(learner, seed, 300_000, **options) for options in ({}, WITH[learner][0]))
         gain = recalling - plain
-        assert gain.mean() - interval(gain) > 0, (seed, gain.mean(), interval(gain))
+        assert gain.mean() - half_width(gain) > 0, (seed, gain.mean(), half_width(gain))
         assert gain.mean() > 0.01 * plain.mean(), (seed, gain.mean() / plain.mean())
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from market.spec.models import MarketSpec
 from market.theory.price_game import PriceGame
-from policies.evaluation.compare import interval
+from policies.evaluation.statistics import half_width, jackknife
 from policies.studies.calvano.findings import one_period_equilibria
 from policies.studies.calvano.strategies import (
     Strategies,
     best_reply,
     impulse_response,
-    jackknife,
     long_run,
     long_run_from_anywhere,
 )
@@ -144,7 +143,7 @@ def test_sellers_bring_their_own_last_price() -> None:
 def test_the_jackknife_of_independent_values_is_the_t_interval() -> None:
     values = np.random.default_rng(0).normal(size=9)
     own = np.repeat(np.arange(9)[:, None], 2, axis=1)
-    assert jackknife(values, own, 9) == pytest.approx(interval(values), rel=1e-12)
+    assert jackknife(values, own, 9) == pytest.approx(half_width(values), rel=1e-12)
     assert np.isnan(jackknife(values[:2], np.array([[0, 1], [1, 0]]), 2))
     assert np.isnan(jackknife(values[:1], own[:1], 1))
 
@@ -158,7 +157,7 @@ def test_the_jackknife_covers_means_over_pairs_as_often_as_it_says() -> None:
         a, b = rng.normal(size=(2, 20))
         values = a[pairs[:, 0]] + b[pairs[:, 1]] + rng.normal(size=len(pairs))
         covered += abs(values.mean()) <= jackknife(values, pairs, 20)
-        naive_covered += abs(values.mean()) <= interval(values)
+        naive_covered += abs(values.mean()) <= half_width(values)
     assert 0.92 <= covered / 400 <= 0.98 and naive_covered / 400 < 0.7
 
 

@@ -26,10 +26,10 @@ from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
 from policies.evaluation.entrants import find_subjects
+from policies.evaluation.statistics import diagonal_gap
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
 from policies.studies.multi_seed import run as module
-from policies.studies.multi_seed.cross_play import gap
 from policies.studies.multi_seed.run import train_seeds
 from policies.studies.multi_seed.worker import SeedsSetup, run_name
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
@@ -107,13 +107,13 @@ def test_cross_play_is_what_the_sellers_earn_when_they_meet(two_seeds: Path) -> 
 def test_sellers_that_do_not_react_to_one_another_have_no_gap() -> None:
     """What a seat earns is then a sum: of its own strength, and of how weak the others are."""
     own, others = np.random.default_rng(0).normal(size=(2, 5))
-    found = gap(own[:, None] + others[None, :])
+    found = diagonal_gap(own[:, None] + others[None, :])
     assert found.value == pytest.approx(0, abs=1e-12) and found.half == pytest.approx(0, abs=1e-12)
 
 
 def test_a_bonus_for_partners_is_the_gap_with_the_interval_of_its_mean() -> None:
     bonus = np.array([0.5, 1.5, 0.8, 1.0])
-    found = gap(2.0 + np.diag(bonus))
+    found = diagonal_gap(2.0 + np.diag(bonus))
     half = stdtrit(3, 0.975) * bonus.std(ddof=1) / 2
     assert (found.value, found.low, found.high) == pytest.approx((0.95, 0.95 - half, 0.95 + half))
 
@@ -122,7 +122,7 @@ def test_the_interval_covers_a_gap_of_nothing_in_nineteen_of_twenty_cases() -> N
     rng, covered = np.random.default_rng(1), 0
     for _ in range(400):
         own, others = rng.normal(size=(2, 6))
-        found = gap(own[:, None] + others[None, :] + rng.normal(size=(6, 6)))
+        found = diagonal_gap(own[:, None] + others[None, :] + rng.normal(size=(6, 6)))
         covered += found.low <= 0 <= found.high
     assert 0.91 <= covered / 400 <= 0.99
 

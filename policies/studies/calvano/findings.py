@@ -13,12 +13,11 @@ import numpy as np
 
 from market.state import Floats, Ints
 from market.theory.price_game import PriceGame
-from policies.evaluation.compare import interval
+from policies.evaluation.statistics import half_width, half_widths, jackknife
 from policies.studies.calvano.strategies import (
     SessionImpulse,
     Strategies,
     impulse_response,
-    jackknife,
     long_run,
     long_run_from_anywhere,
 )
@@ -62,7 +61,7 @@ class Finding:
     @property
     def gain_half(self) -> float:
         """Half-width of the 95 % interval of the mean gain over sessions."""
-        return interval(self.gain)
+        return half_width(self.gain)
 
 
 def find(subject: Contender, strategies: Strategies, seed: int) -> Finding:
@@ -122,6 +121,4 @@ def plain_finding(finding: Finding) -> dict[str, Any]:
 
 def path_figures(values: Floats) -> tuple[Floats, Floats]:
     """Mean (...) over sessions of figures (M, ...), and the half-widths of its 95 % interval."""
-    flat = values.reshape(len(values), -1)
-    half = np.array([interval(column) for column in flat.T]).reshape(values.shape[1:])
-    return np.asarray(values.mean(axis=0)), half
+    return np.asarray(values.mean(axis=0)), half_widths(values, axis=0)

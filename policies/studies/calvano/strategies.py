@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from market.state import Floats, Ints
 from market.theory.price_game import PriceGame
@@ -104,23 +103,6 @@ def long_run_from_anywhere(strategies: Strategies, line_up: Ints, rng: np.random
     walks = np.repeat(line_up, len(start) // len(line_up), axis=0)
     profit = long_run(strategies, walks, start).profit
     return np.asarray(profit.reshape(len(line_up), -1, profit.shape[1]).mean(axis=1))
-
-
-def jackknife(values: Floats, line_up: Ints, sessions: int) -> float:
-    """Half-width of the 95 % interval of the mean of ``values`` (P,) over line-ups (P, N), by leaving out sessions.
-
-    Line-ups share sessions, so they are not independent; sessions are (Arvesen 1969; Efron & Stein 1981):
-    ``t(M - 1) sqrt((M - 1) / M sum_m (mean without m - their mean)^2)``. For one value a session it is the usual t interval.
-    NaN where leaving out a session leaves nothing.
-    """
-    without = []
-    for m in range(sessions):
-        kept = (line_up != m).all(axis=1)
-        if not kept.any():
-            return float("nan")
-        without.append(values[kept].mean())
-    spread = np.sum((np.array(without) - np.mean(without)) ** 2) * (sessions - 1) / sessions
-    return float(stdtrit(sessions - 1, 0.975) * np.sqrt(spread)) if sessions > 1 else float("nan")
 
 
 PERIODS = 15

@@ -23,8 +23,8 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.compare import interval
 from policies.evaluation.run_sellers import RunSellers, analysis_path, frozen_run, refuse_different_markets
+from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
@@ -235,9 +235,9 @@ def summarise(
         at=at,
         samples=over,
         mean={name: values.mean(axis=1) for name, values in joined.items()},
-        half={name: half_widths(values) for name, values in joined.items()},
+        half={name: half_widths(values, axis=1) for name, values in joined.items()},
         gain=gain.mean(axis=(1, 2)),
-        gain_half=half_widths(gain)[:, 0],
+        gain_half=half_widths(gain, axis=1)[:, 0],
         gamma=gamma,
     )
 
@@ -247,8 +247,3 @@ def gains(one: Impulse, seat: int, gamma: float, unit_value: float) -> Floats:
     profit, stock = one.change("profit")[:, :, [seat]], one.stock_change()[:, :, [seat]]
     weight = (gamma ** np.arange(len(profit)))[:, None, None]
     return np.asarray(np.cumsum(weight * profit, axis=0) + weight * unit_value * stock)
-
-
-def half_widths(values: Floats) -> Floats:
-    """Half-widths (K, N) of the 95 % intervals of means over the middle axis of (K, samples, N)."""
-    return np.array([[interval(values[t, :, k]) for k in range(values.shape[2])] for t in range(len(values))])

@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.special import stdtrit
 
 from market.state import Floats
 from policies.common.parallel.tasks import Engine, Listener
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.run_sellers import RunSellers, frozen_run
-from policies.evaluation.statistics import Interval
+from policies.evaluation.statistics import diagonal_gap
 from policies.studies.tournament.play import CellSetup, Learned, play_cell
 from policies.studies.tournament.schedule import LineUp
 
@@ -62,28 +61,6 @@ class CrossPlay:
     def mean_delta(self) -> Floats:
         """The market's profit gain (K x K), the mean over who of the row's seed is among the column's."""
         return np.asarray(np.mean(list(self.delta.values()), axis=0), np.float64)
-
-
-def gap(matrix: Floats) -> Interval:
-    """Self-play less cross-play of a K x K matrix: the mean of its diagonal less that of all else.
-
-    The interval is the delete-one-seed jackknife's with Student's t(K - 1): cells of one seed are not independent, so
-    whole seeds are left out, row and column (Efron and Stein 1981, Annals of Statistics 9). NaN below three seeds.
-    Example: diagonal 3, 4, 5 and 1 elsewhere: 3 +- t(2) sqrt(1 / 3).
-    """
-    count = len(matrix)
-    value = _self_less_cross(matrix)
-    if count < 3:
-        return Interval(value, np.nan, np.nan)
-    rest = [_self_less_cross(np.delete(np.delete(matrix, k, 0), k, 1)) for k in range(count)]
-    error = np.sqrt((count - 1) / count * np.sum((np.asarray(rest) - np.mean(rest)) ** 2))
-    half = float(stdtrit(count - 1, 0.975) * error)
-    return Interval(value, value - half, value + half)
-
-
-def _self_less_cross(matrix: Floats) -> float:
-    own = np.eye(len(matrix), dtype=bool)
-    return float(matrix[own].mean() - matrix[~own].mean())
 
 
 def learning_seats(run: RunSellers) -> list[int]:
@@ -159,7 +136,7 @@ class _Keeps(Listener):
 
 
 def _gap_facts(matrix: Floats) -> dict[str, float]:
-    found, own = gap(matrix), np.eye(len(matrix), dtype=bool)
+    found, own = diagonal_gap(matrix), np.eye(len(matrix), dtype=bool)
     values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
     return values | {"gap_low": found.low, "gap_high": found.high}
 
@@ -192,7 +169,7 @@ def _matrix(seat: str, found: CrossPlay, profit: Floats, delta: Floats) -> Table
 
 
 def _words(seat: str, profit: Floats, period: str) -> str:
-    interval, own = gap(profit), np.eye(len(profit), dtype=bool)
+    interval, own = diagonal_gap(profit), np.eye(len(profit), dtype=bool)
     together, apart = profit[own].mean(), profit[~own].mean()
     text = f"{seat} earns {together:.3f} a {period} with those it learned with, {apart:.3f} with strangers: "
     text += f"{interval.value:+.3f}"
@@ -203,7 +180,7 @@ def _words(seat: str, profit: Floats, period: str) -> str:
 
 
 def _gain_words(delta: Floats) -> str:
-    interval = gap(delta)
+    interval = diagonal_gap(delta)
     ends = f" [{interval.low:+.2f}, {interval.high:+.2f}]" if np.isfinite(interval.low) else ""
     own = np.eye(len(delta), dtype=bool)
     return (

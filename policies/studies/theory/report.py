@@ -22,7 +22,7 @@ from market.theory.upper_bound import profit_bound
 from policies.common.seeding import row_seed
 from policies.config.learners import LearnerOptions
 from policies.config.run import RunConfig
-from policies.evaluation.compare import interval
+from policies.evaluation.statistics import half_width
 
 Say = Callable[[str], None]
 
@@ -169,4 +169,4 @@ def _hindsight(config: RunConfig, seat: int) -> dict[str, Any]:
         bound = profit_bound(batch, seat, warm_up=skipped) / (spec.horizon - skipped)
     except UserError as problem:
         return {"why": str(problem)}
-    return {"profit": float(bound.mean()), "half_width": interval(bound), "episodes": EPISODES}
+    return {"profit": float(bound.mean()), "half_width": half_width(bound), "episodes": EPISODES}

@@ -14,6 +14,7 @@ import numpy as np
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import jsonable
+from policies.evaluation.statistics import half_widths, percentile_half_width
 from policies.games import equilibria, ranking
 from policies.studies.tournament.entries import Policy
 from policies.studies.tournament.schedule import LineUp, Schedule, put
@@ -119,7 +120,7 @@ def _compared(partners: Floats, strangers: Floats, candidates: Floats) -> dict[s
     change = strangers - partners
     series = {"with_partners": partners, "with_others": strangers, "change": change}
     series |= {"candidates_change": candidates, "own_change": change - candidates}
-    halves = {name: ranking.half_width(values) for name, values in series.items()}
+    halves = {name: half_widths(values) for name, values in series.items()}
     facts: dict[str, Any] = {name: float(values.mean()) for name, values in series.items()}
     facts |= {f"{name}_half_width": half for name, half in halves.items()}
     scale = DROP * abs(facts["with_partners"])
@@ -226,7 +227,7 @@ def payoff_matrix(played: Played, seat: int) -> dict[str, Any]:
         "policies": [played.labels[policy] for policy in played.plan.candidates[seat]],
         "rivals": [played.labels[policy] for policy in met] or ["nobody"],
         "mean": np.stack([column.mean(axis=1) for column in columns], axis=1),
-        "half_width": np.stack([ranking.half_width(column) for column in columns], axis=1),
+        "half_width": np.stack([half_widths(column) for column in columns], axis=1),
     }
 
 
@@ -237,7 +238,7 @@ def cell_rows(played: Played) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {
             name: played.labels[policy] for name, policy in zip(played.spec.names, line_up, strict=True)
         }
-        halves = ranking.half_width(profit.T)
+        halves = half_widths(profit.T)
         for seat, name in enumerate(played.spec.names):
             row |= {f"profit_{name}": float(profit[:, seat].mean()), f"half_width_{name}": halves[seat]}
         yield row | {"episodes": len(profit)}
@@ -258,7 +259,7 @@ def ranked(played: Played, weights: Floats | None) -> list[dict[str, Any]]:
             {
                 "policy": policy.label,
                 "rank": float(np.mean([one.rank[number] for one in here])),
-                "rank_half_width": None if spread is None else float(ranking.percentile_half_width(spread)),
+                "rank_half_width": None if spread is None else float(percentile_half_width(spread)),
                 "rating": float(rating[number]),
                 "rating_half_width": None if rating_half is None else float(rating_half[number]),
                 "seats": {played.spec.names[s]: one.facts(number) for s, one in enumerate(seats) if s in policy.seats},
@@ -299,7 +300,7 @@ def _seat_standing(played: Played, seat: int, weights: Floats | None) -> _Standi
 
     return _Standing(
         by_policy(overall.mean(axis=1)),
-        by_policy(ranking.half_width(overall)),
+        by_policy(half_widths(overall)),
         by_policy(ranking.mean_ranks(profit.mean(axis=-1))),
         by_policy(resampled),
         by_policy(ranking.ratings(duels.sum(axis=-1))),
@@ -313,4 +314,4 @@ def _ratings(won: Floats, weights: Floats | None) -> tuple[Floats, Floats | None
     if weights is None:
         return rating, None
     resampled = np.moveaxis(won @ weights.T * won.shape[-1], -1, 0)
-    return rating, ranking.percentile_half_width(np.array([ranking.ratings(one) for one in resampled]))
+    return rating, percentile_half_width(np.array([ranking.ratings(one) for one in resampled]))
