@@ -87,8 +87,8 @@ class League(PopulationPlay):
     @cached_property
     def shortfalls(self) -> Shortfalls | None:
         """Against each fixed competitor of the population in all learners' seats."""
-        seats, judge, fixed = range(len(self.spec.sellers)), self.seats.line_ups, self.seats.fixed
-        line_ups = [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
+        seats, made, fixed = range(len(self.spec.sellers)), self.seats.line_ups, self.seats.fixed
+        line_ups = [[fixed[k] if k in fixed else made.fixed(rules, k) for k in seats] for rules in self._competitors()]
         return Shortfalls(self.seats.config, self.seats.seed, line_ups) if line_ups else None
 
     def _pars(self, seat: int) -> Floats:

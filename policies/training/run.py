@@ -97,18 +97,18 @@ class TrainingRun:
         return self._beside_ends(profit / (self.spec.horizon - settings.warm_up), price, episodes)
 
     def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> SelfPlaySummary:
-        known = self.line_ups.references
+        known = self.line_ups.profit_gain
         return SelfPlaySummary(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
 
     def scores(self) -> dict[int, float]:
-        """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.judge` says.
+        """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.evaluate` says.
 
         Profits against the first line-up of fixed competitors are in ``earned``.
         """
         scores = {}
         for seat in self.learner_names:
             options = self.play.learners[seat].options
-            scores[seat], self.earned[seat] = self.selection.judge(seat, self.greedy(seat), options)
+            scores[seat], self.earned[seat] = self.selection.evaluate(seat, self.greedy(seat), options)
         return scores
 
     @cached_property
@@ -118,7 +118,7 @@ class TrainingRun:
 
     def _first_line_up(self) -> list[Seller]:
         """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
-        line_up, only = self.line_ups.line_ups(None)[0], len(self.learner_names) == 1
+        line_up, only = self.line_ups.chosen(None)[0], len(self.learner_names) == 1
         seats = range(len(self.spec.sellers))
         return [self.greedy(k) if only and k in self.learner_names else self.line_ups.fixed(line_up, k) for k in seats]
 

@@ -62,7 +62,7 @@ def gaps_to_best_fixed(
     The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.
     """
     training = TrainingRun(config, seed, "cpu")
-    line_up, gaps = training.line_ups.line_ups(None)[0], {}
+    line_up, gaps = training.line_ups.chosen(None)[0], {}
     for seat, seller in sellers.items():
         rivals = [training.line_ups.fixed(line_up, k) for k in range(len(config.market.sellers))]
         candidates = {"learner": seller} | {
