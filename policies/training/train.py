@@ -24,7 +24,7 @@ from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import evaluate_all
-from policies.evaluation.run_sellers import Run, default_player
+from policies.evaluation.run_sellers import Run
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
@@ -192,7 +192,7 @@ def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
-        rules = training.config.seats.get(name, default_player(spec))
+        rules = training.seats.player(seat)
         players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 

@@ -22,7 +22,7 @@ from scipy.special import stdtrit
 from market.errors import UserError
 from market.metrics.summary import episode_profit
 from policies.cli.main import main
-from policies.common.parallel.tasks import Say
+from policies.common.parallel import Say
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
 from policies.evaluation.entrants import find_entrants

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from market.state import Floats
-from policies.common.parallel.tasks import Engine
+from policies.common.parallel import Engine
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.run_sellers import RunSellers, run_sellers

@@ -20,8 +20,7 @@ from market.errors import UserError
 from policies.common.console import silent
 from policies.common.files import write_json
 from policies.common.interrupt import careful
-from policies.common.parallel.engines import open_engine
-from policies.common.parallel.tasks import Engine, Listener, Lost
+from policies.common.parallel import Engine, Listener, Lost, open_engine
 from policies.common.progress import CellsBar, Progress, Task, thousands
 from policies.common.results import Records
 from policies.config.command import ordered_by

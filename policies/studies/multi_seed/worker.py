@@ -21,7 +21,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.files import ASIDE, read_json, write_file
-from policies.common.parallel.tasks import Say
+from policies.common.parallel import Say
 from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
 from policies.config.run import parse_run
 from policies.storage.run_folder import ABOUT, SEEDS, STATE

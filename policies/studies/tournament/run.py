@@ -22,7 +22,7 @@ from market.state import Floats
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
-from policies.common.parallel.engines import open_engine
+from policies.common.parallel import open_engine
 from policies.common.progress import CellsBar, progress
 from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
