@@ -1,6 +1,7 @@
-"""A run's sellers as they play once training is over: learned policies from checkpoints, rules as training built them.
+"""A run's sellers as they play once training is over, read from its folder.
 
-The mixture that a seat of a ``psro`` run came to, read from the run's folder: ``psro.json`` and ``pool/``.
+Learned policies come from checkpoints, rules are built as training built them. A seat of a ``psro`` run may also play the
+mixture that it came to, from ``psro.json`` and ``pool/``; :func:`pack` makes one file of such a mixture.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
 from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
+from policies.storage.work_folder import differences, named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 FILE = "psro.json"
 HOME = "home.pt"
 MIXTURE = "mixture"
+MOST_NAMED = 5
 Find = Callable[[str], Rules]
 
 
@@ -128,15 +131,14 @@ def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, Saved
         raise UserError(
             f"{folder}: has no mixture, its selfplay is {config.selfplay.mode}; a run with selfplay: psro ends with one"
         )
-    seed = read_about(folder).get("seed")
-    judge = LineUps(config, seed if isinstance(seed, int) else 0)
+    line_ups = LineUps(config, run_seed(folder))
     homes = saved_sellers(folder, "latest")
-    return {name: load_mixture(folder, home, as_trained(judge, home.seat)) for name, home in homes.items()}
+    return {name: load_mixture(folder, home, as_trained(line_ups, home.seat)) for name, home in homes.items()}
 
 
-def as_trained(judge: LineUps, seat: int) -> Find:
+def as_trained(line_ups: LineUps, seat: int) -> Find:
     """Rules of a run's population with their levels, as training found them."""
-    return lambda text: judge.fixed(parse_rules(text, "rules", judge.spec), seat).rules
+    return lambda text: line_ups.fixed(parse_rules(text, "rules", line_ups.spec), seat).rules
 
 
 def load_mixture(folder: Path, home: SavedSeller, find: Find) -> SavedMixture:
@@ -221,7 +223,7 @@ class RunSellers:
 
     folder: Path
     config: RunConfig
-    judge: LineUps
+    line_ups: LineUps
     sellers: list[Seller]
     labels: list[str]
     learners: list[str | None]
@@ -235,7 +237,7 @@ class RunSellers:
     @property
     def seed(self) -> int:
         """The seed that the run was trained with."""
-        return self.judge.seed
+        return self.line_ups.seed
 
     def seat(self, name: str, option: str = "--seller") -> int:
         """The seat of a seller's name; raise :class:`UserError` when there is none."""
@@ -248,7 +250,7 @@ class RunSellers:
         return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
 
 
-def frozen_run(folder: Path, checkpoint: str = "best") -> RunSellers:
+def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
     """Everybody of a run; raise :class:`UserError` for a folder that is not a run's, or lacks a saved seller.
 
     ``checkpoint``: ``best``, ``latest``, or ``mixture``, what learners of a ``psro`` run mix in its equilibrium.
@@ -257,14 +259,14 @@ def frozen_run(folder: Path, checkpoint: str = "best") -> RunSellers:
         raise UserError(f"{folder}: is not a run's folder")
     config = open_run(folder)
     saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
-    judge = LineUps(config, run_seed(folder))
-    run = RunSellers(folder, config, judge, [], [], [], [])
+    line_ups = LineUps(config, run_seed(folder))
+    run = RunSellers(folder, config, line_ups, [], [], [], [])
     for seat, name in enumerate(config.market.names):
         if seat in saved:
             run.sellers.append(saved[seat].sit(config.market))
             run.rules.append(None)
         else:
-            fixed = judge.fixed(_rules(run, seat), seat)
+            fixed = line_ups.fixed(_rules(run, seat), seat)
             run.sellers.append(fixed)
             run.rules.append(fixed.rules)
         run.learners.append(saved[seat].learner if seat in saved else None)
@@ -308,7 +310,7 @@ class Run(Records):
     @cached_property
     def sellers(self) -> list[Seller]:
         """Everybody of the run, in seat order, as they play once training is over."""
-        return frozen_run(self.folder, self.checkpoint).sellers
+        return run_sellers(self.folder, self.checkpoint).sellers
 
     def records(self) -> list[dict[str, Any]]:
         """The rows of the final evaluation: a row a candidate and line-up; none where the run was cut short."""
@@ -349,16 +351,18 @@ def run_seed(folder: Path) -> int:
         return 0
 
 
-def refuse_different_markets(runs: Sequence[RunSellers]) -> None:
-    """Raise :class:`UserError` that names two runs whose markets differ, and the keys that do."""
-    first = runs[0]
-    for other in runs[1:]:
-        if other.spec != first.spec:
-            mine, theirs = first.spec.dump(), other.spec.dump()
-            keys = [f"market.{key}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
-            raise UserError(
-                f"{first.folder} and {other.folder} are runs of different markets: {', '.join(keys)} differ"
-            )
+def refuse_unlike(folders: Sequence[Path], markets: Sequence[MarketSpec]) -> None:
+    """Raise :class:`UserError` for a run that is given twice, and for two of different markets with what differs.
+
+    A run given twice would pass for two training runs, which makes intervals too narrow.
+    """
+    places = [folder.resolve() for folder in folders]
+    for k, folder in enumerate(folders):
+        if places[k] in places[:k]:
+            raise UserError(f"{folder}: is given twice; every training run counts once")
+        if found := list(differences(markets[0].dump(), markets[k].dump(), "market")):
+            text = named(found, " and ", MOST_NAMED)
+            raise UserError(f"{folders[0]} and {folder}: are runs of different markets: {text}")
 
 
 def analysis_path(folder: Path, stem: str) -> Path:
