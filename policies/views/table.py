@@ -202,7 +202,9 @@ class Table:
         )
         body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes if note.text)
+        notes = "".join(
+            f"<p{_kind(note.kind)}>{escape(spaced(note.text.strip()))}</p>" for note in self.notes if note.text
+        )
         table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{notes}'
 
