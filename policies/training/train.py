@@ -140,8 +140,8 @@ def evaluate_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, c
 def say_what_next(folder: Path, console: Console) -> None:
     """Where the run is, and which commands read it."""
     place, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    said = f"run: {folder}   report: bazaar report {place}   judge again: bazaar evaluate {place}   charts: bazaar board {runs}"
-    console.print(said, highlight=False, markup=False, soft_wrap=True)
+    said = f"run: {folder}   report: bazaar report {place}   evaluate again: bazaar evaluate {place}   "
+    console.print(f"{said}charts: bazaar board {runs}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
@@ -157,7 +157,7 @@ def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
     onward = "begins it again" if checkpointer.step is None else f"goes on from step {checkpointer.step}"
     return (
         f"interrupted: {what} is in {checkpointer.folder}; bazaar train --resume {folder} {onward}, "
-        f"bazaar evaluate {folder} judges it as it is"
+        f"bazaar evaluate {folder} evaluates it as it is"
     )
 
 

@@ -245,7 +245,7 @@ def test_board_reports_a_tensorboard_that_fails(
 
 
 QUICK = ("--set", "training.evaluation_episodes=8", "--set", "evaluation.line_ups=[nash+base_stock]")
-WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "judging left"}
+WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "evaluating left"}
 
 
 def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[str]) -> None:
