@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from policies.cli.main import main
 from policies.config.run import parse_run
-from tests.helpers.small_run import small_run
+from policies.learners.registry import BUILDERS
+from policies.sellers.rules.pricing import PRICING
+from policies.sellers.rules.replenishment import REPLENISHMENT
+from tests.helpers.small_run import SMALL, small_run
 from tests.house.key_table import renewed
 
 ROOT = Path(__file__).parents[2]
@@ -23,17 +28,18 @@ DOCUMENTS = [
     if (path := ROOT / name / "README.md").is_file()
 ]
 DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
-QUICK = ["--budget", "20000", "--set", "training.evaluations=2", "--set", "evaluation.episodes=64"]
+FEW = [word for change in SMALL for word in ("--set", change)]
+FEWER_LINE_UPS = ["--set", "evaluation.panel=[nash+base_stock]", "--set", "evaluation.competitors=[nash+base_stock]"]
 LESS = {
-    "train": QUICK,
-    "evaluate": ["--episodes", "64"],
-    "exploit": ["--budget", "20000", "--episodes", "64"],
-    "deviate": ["--episodes", "64"],
-    "report": ["--episodes", "32"],
-    "tournament": ["--episodes", "32", "--processes", "1"],
+    "train": ["--budget", "6000", *FEW],
+    "evaluate": ["--episodes", "32"],
+    "exploit": ["--budget", "6000", "--episodes", "32"],
+    "deviate": ["--episodes", "32"],
+    "report": ["--episodes", "16"],
+    "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0"],
-    "tune": ["--budget", "20000", "--processes", "1"],
-    "bench": ["--seconds", "0.01", "--only", "env"],
+    "tune": ["--budget", "6000", "--processes", "1", *FEW],
+    "bench": ["--seconds", "0.01", "--only", "batch"],
 }
 SERVES = "board"  # until it is stopped
 
@@ -54,8 +60,25 @@ def commands(document: Path) -> list[list[str]]:
 
 def quickly(words: list[str]) -> list[str]:
     """The command with a small budget and few episodes, whatever it asks for."""
-    alone = ["--processes", "1"] if words[1] == "train" and "--seeds" in words else []
-    return [*words[1:], *LESS.get(words[1], []), *alone]
+    given, less = words[1:], LESS.get(words[1], [])
+    if "--resume" in given:
+        return given
+    if "--seeds" in given and words[1] == "train":
+        less = [*less, "--seeds", "2", "--processes", "1"]
+    if "panel" in given:
+        less = [*less, *FEWER_LINE_UPS]
+    return [*given, *less]
+
+
+@pytest.fixture(autouse=True)
+def _tables() -> Iterator[None]:
+    """Blocks may add to tables of the whole process."""
+    tables: tuple[dict[str, Any], ...] = (PRICING, REPLENISHMENT, BUILDERS)
+    kept = [dict(table) for table in tables]
+    yield
+    for table, before in zip(tables, kept, strict=True):
+        table.clear()
+        table.update(before)
 
 
 @pytest.fixture(name="scratch")
@@ -69,12 +92,11 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_a_document_shows_runs_in_the_order_given(
     document: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Commands that the main document shows too run there; elsewhere there is a run of the name that it gives."""
-    shown = [] if document == MAIN else commands(MAIN)
+    """Outside the main document there is a run of the name that it gives one."""
     if document != MAIN:
         shutil.copytree(small_run(), scratch / "runs" / "first")
     for words in commands(document):
-        if words[1] != SERVES and words not in shown:
+        if words[1] != SERVES:
             assert main(quickly(words)) == 0, (words, capsys.readouterr())
     for block in blocks(document, "python"):
         run_block(block)
@@ -117,3 +139,24 @@ def test_configurations_that_documents_show_are_taken() -> None:
     shown = [yaml.safe_load(block) for document in DOCUMENTS for block in blocks(document, "yaml")]
     whole = [one for one in shown if "market" in one]
     assert [parse_run(one, "a document").market.names for one in whole] == [["ours", "theirs"]]
+
+
+def anchors(document: Path) -> set[str]:
+    """The names by which a page links to its headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere() -> None:
+    lost = []
+    for document in [*DOCUMENTS, ROOT / "CHANGELOG.md"]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):
+                lost.append(f"{document.relative_to(ROOT)}: {link}")
+    assert lost == []
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(MAIN.read_text(encoding="utf-8").splitlines()) <= 250
