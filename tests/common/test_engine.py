@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from market.errors import UserError
-from policies.common.parallel.engines import open_engine
-from policies.common.parallel.tasks import RETRIES, Engine, Listener, Say
+from policies.common.parallel import Engine, Listener, Say, open_engine
+from policies.common.parallel.tasks import RETRIES
 
 ROOT = Path(__file__).parents[2]
 

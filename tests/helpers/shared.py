@@ -25,10 +25,11 @@ def close_shared() -> None:
 def once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of this name that ``make`` has filled; tests only read it."""
     place = Path(os.environ[PLACE])
-    folder = place / name
+    folder, made = place / name, place / f"{name}.made"
     with FileLock(place / f"{name}.lock"):
-        if not folder.exists():
-            (unfinished := place / f"{name}.unfinished").mkdir()
-            make(unfinished)
-            unfinished.rename(folder)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a test that failed here has left
+            folder.mkdir()
+            make(folder)
+            made.touch()
     return folder

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.main import main
 from policies.config.run import parse_run
 from policies.learners.registry import BUILDERS
@@ -28,17 +29,18 @@ DOCUMENTS = [
     if (path := ROOT / name / "README.md").is_file()
 ]
 DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
-FEW = [word for change in SMALL for word in ("--set", change)]
-FEWER_LINE_UPS = ["--set", "evaluation.panel=[nash+base_stock]", "--set", "evaluation.competitors=[nash+base_stock]"]
+LITTLE = ("training.evaluations=1", "evaluation.episodes=16")
+ONE_RIVAL = ("evaluation.line_ups=[nash]", "evaluation.competitors=[nash]")
+FEW = [word for change in (*SMALL, *LITTLE, *ONE_RIVAL) for word in ("--set", change)]
 LESS = {
-    "train": ["--budget", "6000", *FEW],
-    "evaluate": ["--episodes", "32"],
-    "exploit": ["--budget", "6000", "--episodes", "32"],
-    "deviate": ["--episodes", "32"],
+    "train": ["--budget", "4000", *FEW],
+    "evaluate": ["--episodes", "16", "--set", "evaluation.panel=[nash, undercut]"],
+    "exploit": ["--budget", "4000", "--episodes", "16"],
+    "deviate": ["--episodes", "16"],
     "report": ["--episodes", "16"],
     "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0"],
-    "tune": ["--budget", "6000", "--processes", "1", *FEW],
+    "tune": ["--budget", "4000", "--processes", "1", *FEW],
     "bench": ["--seconds", "0.01", "--only", "batch"],
 }
 SERVES = "board"  # until it is stopped
@@ -65,8 +67,6 @@ def quickly(words: list[str]) -> list[str]:
         return given
     if "--seeds" in given and words[1] == "train":
         less = [*less, "--seeds", "2", "--processes", "1"]
-    if "panel" in given:
-        less = [*less, *FEWER_LINE_UPS]
     return [*given, *less]
 
 

@@ -15,6 +15,7 @@ from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams, OnPolicyT
 from market.envs.vector import SeatVectorEnv
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
+from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from policies.common.seeding import row_seed
 from policies.learners.base import Learner
@@ -63,14 +64,8 @@ def learner(spec: MarketSpec, seat: int, name: str, *, seed: int = 0, **changes:
     """A learner and its encoding, as SelfPlay takes them."""
     decisions = Decisions(spec, seat, ENCODING[name])
     options = BUILDERS[name].options(hidden=(16,), **OPTIONS[name] | changes)
-    made = build_learner(
-        name,
-        options,
-        observation_space=MarketBatch(spec).observation_space,
-        action_space=decisions.space,
-        rows=ROWS,
-        seed=seed + seat,
-    )
+    sizes: dict[str, Any] = {"observation": len(feature_list(spec)), "action_space": decisions.space, "rows": ROWS}
+    made = build_learner(name, options, seed=seed + seat, **sizes)
     return made, decisions
 
 

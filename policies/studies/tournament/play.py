@@ -28,7 +28,7 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import write_file
-from policies.common.parallel.tasks import Engine, Listener, Say
+from policies.common.parallel import Engine, Listener, Say
 from policies.common.seeding import row_seed
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, rows_at_once

@@ -20,7 +20,7 @@ from market.errors import UserError
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
-from policies.common.parallel.engines import open_engine
+from policies.common.parallel import open_engine
 from policies.common.progress import CellsBar, progress
 from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
@@ -75,10 +75,10 @@ def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, console: Console) -> list[Any]:
     """For every policy of rules its text by seat, levels searched where they are ``best``; None for learned ones."""
-    judge, names = LineUps(config, seed), config.market.names
+    line_ups, names = LineUps(config, seed), config.market.names
     with progress(console, "setting up the tournament") as tick:
         return [
-            policy.rules and {names[seat]: judge.fixed(policy.rules, seat, tick).label for seat in policy.seats}
+            policy.rules and {names[seat]: line_ups.fixed(policy.rules, seat, tick).label for seat in policy.seats}
             for policy in policies
         ]
 
