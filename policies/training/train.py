@@ -145,7 +145,7 @@ def say_what_next(folder: Path, console: Console) -> None:
     page = f"bazaar report {shlex.quote(str(folder))}"
     charts = f"bazaar board {shlex.quote(str(folder.parent))}"
     console.print(
-        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}",
+        f"run: {folder}   report: {page}   evaluate again: {again}   charts: {charts}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -165,7 +165,7 @@ def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
     onward = "begins it again" if checkpointer.step is None else f"goes on from step {checkpointer.step}"
     return (
         f"interrupted: {what} is in {checkpointer.folder}; bazaar train --resume {folder} {onward}, "
-        f"bazaar evaluate {folder} judges it as it is"
+        f"bazaar evaluate {folder} evaluates it as it is"
     )
 
 

@@ -182,12 +182,12 @@ COMMANDS = {
         "2",
     ): "--market-size-factor: is not",
     ("calibrate", "x", "-o", "y.yaml", "--iv", "cost,cost"): "--iv: must be of cost, rivals, promotions",
-    ("evaluate", DUOPOLY): "is a configuration, so --seller RULES must say which competitor to judge",
+    ("evaluate", DUOPOLY): "is a configuration, so --seller RULES must say which competitor to evaluate",
     ("evaluate", "nowhere"): "nowhere: cannot be read (No such file or directory)",
     ("evaluate", str(ROOT / "configs")): "is not a run (it has no config.yaml)",
     ("evaluate", DUOPOLY, "--seller", "nsh"): "--seller.pricing: unknown rule 'nsh'",
     ("evaluate", DUOPOLY, "--seller", "nash("): "--seller",
-    ("evaluate", DUOPOLY, "--seller", "left"): "--seller gives the RULES to judge; --seat names their seat",
+    ("evaluate", DUOPOLY, "--seller", "left"): "--seller gives the RULES to evaluate; --seat names their seat",
     (
         "evaluate",
         DUOPOLY,
@@ -245,7 +245,7 @@ def test_board_reports_a_tensorboard_that_fails(
 
 
 QUICK = ("--set", "training.evaluation_episodes=8", "--set", "evaluation.line_ups=[nash+base_stock]")
-WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "judging left"}
+WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "evaluating left"}
 
 
 def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[str]) -> None:

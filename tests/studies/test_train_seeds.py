@@ -149,7 +149,7 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
         train_some(tmp_path, 3, 1, console=console)
     folder = tmp_path / "seeds"
     assert str(stop.value) == (
-        f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and judged in {folder}; bazaar train --resume "
+        f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and evaluated in {folder}; bazaar train --resume "
         f"{folder} goes on with what is not, perhaps with --on-nan rollback"
     )
     assert "seed 1 failed: seats.left: dqn diverged; it is left out of what follows" in console.export_text()
