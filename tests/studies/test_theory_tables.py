@@ -20,8 +20,9 @@ from market.spec.models import MarketSpec
 from market.theory.optimum import solve
 from policies.cli.main import main
 from policies.config.run import RunConfig, read_config
+from policies.studies.theory.report import theory_report
 from policies.studies.theory.run import theory
-from policies.studies.theory.view import show_theory
+from policies.studies.theory.view import tables
 from tests.sellers.test_fixed import duopoly
 from tests.theory.test_optimum import zipkin
 
@@ -30,9 +31,11 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def shown(config: RunConfig, width: int = 100, **given: Any) -> tuple[str, dict[str, Any]]:
     """What is printed, and the figures."""
-    file = io.StringIO()
-    options = {"seat": None, "gamma": None, "prices": None} | given
-    report = show_theory(config, console=Console(file=file, width=width), **options)
+    file, spec = io.StringIO(), config.market
+    seats = [spec.names.index(given["seat"])] if "seat" in given else range(len(spec.sellers))
+    report = theory_report(config, seats, given.get("gamma"), given.get("prices"), lambda text: None)
+    for table in tables(spec, report):
+        table.print(Console(file=file, width=width))
     return file.getvalue(), report
 
 
@@ -100,7 +103,7 @@ def test_one_seat_its_discount_and_its_prices() -> None:
     low, high = best.levels_ordered_to
     assert f"orders up to {low:g} to {high:g} units" in text
     with pytest.raises(UserError, match="--seat middle: the market's sellers are left, right"):
-        shown(run_of(spec), seat="middle")
+        theory("duopoly", seat="middle")
 
 
 def test_the_policy_is_put_into_words() -> None:
