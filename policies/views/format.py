@@ -79,11 +79,6 @@ def counted(amount: int, what: str) -> str:
     return f"{amount:,} {what}{'' if amount == 1 else 's'}"
 
 
-def proper(text: str) -> str:
-    """A number written for the terminal, with a proper minus sign."""
-    return text.replace("-", MINUS) if text[:1] in "-+" and text[1:2].isdigit() else text
-
-
 def spaced(text: str) -> str:
     """``5%`` as ``5 %``, and no new line between them."""
     return re.sub(r"(?<=\d) ?%", "\u00a0%", text)
