@@ -20,7 +20,7 @@ NAMES = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
 def started(folder: Path, *words: str, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`bazaar` in a folder that Python looks into first."""
     given = {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(home)}, "capture_output": True, "text": True}
-    return subprocess.run([sys.executable, "-c", START, *words], timeout=120, check=False, **given)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run([sys.executable, "-c", START, *words], timeout=600, check=False, **given)  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.mark.parametrize("name", ["market", "policies"])

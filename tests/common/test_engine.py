@@ -128,7 +128,7 @@ def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
 
 def says_who_it_is_and_sleeps(shared: None, task: int, say: Say) -> None:
     say(os.getpid())
-    time.sleep(300)
+    time.sleep(3600)
 
 
 def test_processes_end_with_the_one_that_asked_even_where_that_one_is_killed() -> None:
@@ -139,7 +139,7 @@ def test_processes_end_with_the_one_that_asked_even_where_that_one_is_killed() -
         assert asking.stdout is not None
         workers = {int(asking.stdout.readline()) for _ in range(2)}
         asking.kill()
-        rest, _ = asking.communicate(timeout=30)  # returns when the last process that can write to it has ended
+        rest, _ = asking.communicate(timeout=600)  # returns when the last process that can write to it has ended
     assert rest == "" and len(workers) == 2 and asking.pid not in workers
 
 

@@ -91,7 +91,7 @@ def _address(tmp_path: Path) -> Iterator[str]:
         with open(tmp_path / "ray.txt", "w", encoding="utf-8") as said:
             head = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 600
             while "Ray runtime started" not in (tmp_path / "ray.txt").read_text() and time.monotonic() < deadline:
                 assert head.poll() is None, (tmp_path / "ray.txt").read_text()
                 time.sleep(0.1)

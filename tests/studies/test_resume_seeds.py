@@ -89,7 +89,7 @@ def no_pictures() -> Iterator[None]:
 
 @pytest.fixture(name="config", scope="module")
 def _config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return three_learners(tmp_path_factory.mktemp("seeds"), budget=6_000)
+    return three_learners(tmp_path_factory.mktemp("seeds"), budget=3_840)
 
 
 @pytest.fixture(name="whole", scope="module")
@@ -194,7 +194,7 @@ def test_a_worker_that_is_killed_costs_what_came_after_its_last_checkpoint(
         folder, _ = begin_seeds(config, "worker", WorkerOptions(2))
     assert_all_the_same(folder, whole, figures_are_the_same)
     steps = resumed(folder / run_name(0))
-    assert len(steps) == 1 and 0 < steps[0] < 6000 and not resumed(folder / run_name(1))
+    assert len(steps) == 1 and 0 < steps[0] < 3840 and not resumed(folder / run_name(1))
 
 
 def test_a_worker_that_had_not_said_what_its_run_is_begins_it_again(config: Path, monkeypatch: Any) -> None:

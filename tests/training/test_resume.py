@@ -45,7 +45,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="config", scope="module")
 def _config(folder: Path) -> Path:
-    return three_learners(folder, budget=9_600)
+    return three_learners(folder, budget=4_800)
 
 
 @pytest.fixture(name="whole", scope="module")
@@ -90,10 +90,10 @@ MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
     "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
     "in a period": (loop, "play_period", 33, False, 3072),
     "after a period": (loop, "play_period", 25, True, 2304),
-    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 4704),
+    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 2304),
     "while policies are saved": (loop.TrainingRun, "_save", 22, False, None),
-    "before the final table": (training, "final_judgement", 1, False, 9600),
-    "after the final table": (training, "record_results", 1, True, 9600),
+    "before the final table": (training, "final_judgement", 1, False, 4800),
+    "after the final table": (training, "record_results", 1, True, 4800),
 }
 
 
@@ -163,7 +163,7 @@ def cut_run() -> Path:
 def _cut_off(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         killed_at(loop, "play_period", 30, patch)
-        begin(three_learners(folder, budget=9_600), "cut")
+        begin(three_learners(folder, budget=4_800), "cut")
 
 
 @pytest.fixture(name="cut")
