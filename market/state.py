@@ -1,4 +1,4 @@
-"""The memory layout that the kernel works on: record types and the tuples of arrays that make up a batch.
+"""The state of a batch, as the kernel works on it: record types and the tuples of arrays that make it up.
 
 Dimensions: M markets side by side, N sellers in a market, L longest lead time, T periods in an episode,
 A periods that events are announced ahead, F observation features, P scripts of S periods.

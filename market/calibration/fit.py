@@ -1,10 +1,9 @@
 """One fit of a file's rows: demand, shocks, promotions and level corrections, with choices that a fold can repeat.
 
-Qualities moved so that the market sells, on average over its shocks, what was sold: one number a seller.
-
-The regression fits mean log shares; a mean of logarithms is not the logarithm of a mean, zeros have no logarithm and
-residuals are not quite normal. Moving each seller's quality so that expected units over the file's rows are the
-observed ones is the inversion of Berry, Levinsohn and Pakes (1995), eq. 6.8, at the level of totals.
+Level corrections move each seller's quality so that the market sells, on average over its shocks, what was sold. The
+regression fits mean log shares; a mean of logarithms is not the logarithm of a mean, zeros have no logarithm and
+residuals are not quite normal. Moving qualities until expected units over the file's rows are the observed ones is the
+inversion of Berry, Levinsohn and Pakes (1995), eq. 6.8, at the level of totals.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ from market.state import Floats
 DRAWS = 256
 ROUNDS = 500
 CLOSE = 1e-6
+LARGEST_RHO = 0.95
+SIGNIFICANT = 2.0
 
 
 def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shocks: Shocks) -> dict[str, float]:
@@ -87,10 +88,6 @@ def shares(utility: Floats, rho: float) -> Floats:
     log_inclusive = (1 - rho) * (np.log(np.maximum(inside, 1e-300)) + top)
     buys = 1.0 / (1.0 + np.exp(np.clip(-log_inclusive, -700, 700)))
     return np.asarray(buys * weight / np.maximum(inside, 1e-300))
-
-
-LARGEST_RHO = 0.95
-SIGNIFICANT = 2.0
 
 
 @dataclass(frozen=True)

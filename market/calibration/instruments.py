@@ -1,9 +1,8 @@
-"""Which columns of a regression say nothing that others do not say: refused by name, or left out as instruments.
+"""Instruments and collinear columns: what a regression's columns tell that others do not tell already.
 
-How much the instruments tell about what they stand for: F of the first stage, robust to clusters by period.
-
-Stock & Yogo (2005) and Staiger & Stock (1997): below about 10 the estimates lean towards least squares and their
-standard errors are not to be trusted.
+Columns that others explain are refused by name, or left out as instruments; how much instruments tell about what they
+stand for is the F of the first stage, robust to clusters by period. Below about 10 the estimates lean towards least
+squares and their standard errors are not to be trusted (Staiger & Stock 1997; Stock & Yogo 2005).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from market.salesfile.findings import listed
 from market.state import Floats
 
 INDEPENDENT = 1e-8  # what others leave of a column, relative to it
+WEAK = 10.0  # first-stage F
 
 
 def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
@@ -65,9 +65,6 @@ def said(name: str) -> str:
 def _scaled(columns: Floats) -> Floats:
     """Columns of length 1."""
     return np.asarray(columns / np.sqrt((columns**2).sum(0)))
-
-
-WEAK = 10.0
 
 
 def first_stage(table: pd.DataFrame, known: dict[str, Floats], instruments: list[str], endogenous: Floats) -> float:

@@ -1,15 +1,14 @@
-"""Estimating the (nested) logit with pyblp: two-stage least squares, standard errors clustered by period.
+"""The (nested) logit estimated with pyblp, and what follows from it: elasticities, and costs that prices imply.
 
-The nested logit is linear in ``ln s_(j|g)``, so it is estimated as a logit with that term as a second endogenous
-variable: the same estimates as pyblp's own search over rho (checked in tests), twenty times faster.
+Two-stage least squares with standard errors clustered by period. The nested logit is linear in ``ln s_(j|g)``, so it is
+estimated as a logit with that term as a second endogenous variable: the same estimates as pyblp's own search over rho
+(checked in tests), twenty times faster.
 
-Elasticities and the unit costs that a Bertrand equilibrium would imply, of a (nested) logit.
-
-Berry (1994), sec. 4; Train (2009), sec. 4.2. ``a`` is ``alpha p`` for a linear price and ``alpha`` for log price.
-Own: ``-a [1 - rho w_j - (1 - rho) s_j] / (1 - rho)``; of j's demand to k's price: ``a_k [s_k + rho / (1 - rho) w_k]``,
-``w`` the share among the sellers. First-order condition of a seller with one good: ``(p - c) / p = -1 / own``.
-
-The regression that every analyst has seen, to compare with: log units on log price, an intercept for each seller.
+Elasticities (Berry 1994, sec. 4; Train 2009, sec. 4.2): ``a`` is ``alpha p`` for a linear price and ``alpha`` for log
+price. Own: ``-a [1 - rho w_j - (1 - rho) s_j] / (1 - rho)``; of j's demand to k's price:
+``a_k [s_k + rho / (1 - rho) w_k]``, ``w`` the share among the sellers. First-order condition of a seller with one good:
+``(p - c) / p = -1 / own``. To compare with, the regression that every analyst has seen: log units on log price, an
+intercept for each seller.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""How large demand shocks are: residual variance less counting noise, in a common and an own part, and AR(1).
+"""How large demand shocks are: residual variance less counting noise, in a common and an own part, and AR(1); and
+promotions as the market's events: how often, how long, with what effect.
 
 Counts are noisy even when demand is not, and the inversion turns that noise into utility. With units ``q`` that are
 independent Poisson given the utilities (as the market draws them) and ``M`` the market size, the delta method gives
 for ``delta_j = (1 - rho) ln q_j + rho ln Q - ln (M - Q)``, ``Q = sum q``, the covariance ``G diag(q) G'`` with
 ``G_jl = (1 - rho) [j = l] / q_j + rho / Q + 1 / (M - Q)``. What is left is the shocks' own. Periods are the clusters.
-
-Promotions as the market's events: how often, how long, with what effect; observed, not assumed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Does the fitted market sell what was sold in weeks that it has not seen?
 
 Blocks of three periods are dealt to five folds in turn; each fold is fitted without its blocks and simulated on them,
-at their real prices, promotions and market sizes. The last fifth of the file is told too, as a warning only: real
-markets drift, and a market fitted to the years before need not hold for the next.
-
-A fitted market run at the real prices of weeks on record: the market's own kernel, with shocks drawn anew.
+at their real prices, promotions and market sizes, by the market's own kernel with shocks drawn anew. The last fifth of
+the file is told too, as a warning only: real markets drift, and a market fitted to the years before need not hold for
+the next.
 """
 
 from __future__ import annotations
@@ -29,6 +28,10 @@ from market.state import NOT_OFFERED, Floats, Ints, Script
 
 ROWS = 12_000  # parallel markets, shared by the file's markets
 MOST_DRAWS = 2_000
+BLOCK, FOLDS, LAST = 3, 5, 0.2
+LEVEL = 0.9
+REFITS = 20  # simulated histories that elasticities are estimated on
+TOTAL, SHARE, OWN, RIVAL, COVERAGE, BUSIEST = 0.05, 0.07, 0.15, 0.15, 0.85, 0.02
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,6 @@ def _by_place(sold: Floats, place: Ints, at: tuple[Ints, ...]) -> Floats:
     picked = order[first[:, None] + np.arange(draws)]  # (P, D)
     return np.stack([sold[picked[:, d]][at] for d in range(draws)])
 
-
-BLOCK, FOLDS, LAST = 3, 5, 0.2
-LEVEL = 0.9
-REFITS = 20  # simulated histories that elasticities are estimated on
-TOTAL, SHARE, OWN, RIVAL, COVERAGE, BUSIEST = 0.05, 0.07, 0.15, 0.15, 0.85, 0.02
 
 Control = Callable[[Shocks], Shocks]
 
@@ -284,13 +282,3 @@ def log_log(table: pd.DataFrame, units: Floats) -> tuple[float, float]:
     centred = frame - frame.groupby([kept["market"], kept["seller"]]).transform("mean")
     x, *_ = np.linalg.lstsq(centred[["own", "rivals"]].to_numpy(), centred["y"].to_numpy(), rcond=None)
     return float(x[0]), float(x[1])
-
-
-def poisson_only(shocks: Shocks) -> Shocks:
-    """A control: nothing but counting noise."""
-    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=0.0)
-
-
-def shocks_off(shocks: Shocks) -> Shocks:
-    """A control: utilities do not vary; the common part stays, as overdispersion of customers."""
-    return replace(shocks, common=0.0, own=dict.fromkeys(shocks.own, 0.0), dispersion=shocks.common**2)

@@ -1,4 +1,4 @@
-"""The prices that sellers or a cartel would post, and what follows from them: reward scales and qualities.
+"""The prices that sellers or a cartel would post, and what follows from them: profits and reward scales.
 
 Symbols as in :mod:`market.demand.logit`, and ``m = p - c`` the markup (money a unit).
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.logit import Logit, cross_products, profits, shares, utility_of_price, utility_slope
+from market.demand.logit import Logit, cross_products, profits, shares, utility_slope
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -64,7 +63,7 @@ def _approach(logit: Logit, ownership: Floats, markup: Floats) -> Floats | None:
     return markup
 
 
-def _polish(residual: Callable[[Floats], Floats], x: Floats) -> Floats | None:
+def polish(residual: Callable[[Floats], Floats], x: Floats) -> Floats | None:
     """Newton's method with a central-difference Jacobian; None where it does not reach the tolerance."""
     width = 1e-5 * np.eye(len(x))
     best, error = x, math.inf
@@ -116,7 +115,7 @@ def equilibrium_prices(logit: Logit, ownership: ArrayLike) -> Floats:
         markup = _approach(logit, held, least * start)
         if markup is None:
             continue
-        found = _polish(lambda y: _first_order(logit, held, y), np.log(markup))
+        found = polish(lambda y: _first_order(logit, held, y), np.log(markup))
         if found is not None and found.max() < math.log(UNBOUNDED * least.max()):
             markup = np.exp(found)
             if _is_best(logit, held, markup):
@@ -162,36 +161,6 @@ def monopoly_prices(logit: Logit) -> Floats:
             f"got {logit.price_sensitivity:g}"
         )
     return equilibrium_prices(logit, np.ones((len(logit.quality), len(logit.quality))))
-
-
-@np.errstate(under="ignore")
-def solve_qualities(target: ArrayLike, price: ArrayLike, logit: Logit) -> Floats:
-    """Return qualities (N,) at which ``shares(logit, price)``, averaged over ``xi``, equal ``target`` (N,).
-
-    Starts from Berry's (1994) inversion, ``ln s_i - ln s_0 - rho ln w_i + a f(p_i)``, exact at ``xi = 0``, and
-    finishes with Newton's method to 1e-12 in log shares; ``logit``'s own qualities play no part. Without an outside
-    option qualities are told apart only by differences: their mean is set to 0.
-    Target one half, one seller, ``a = 1``, price 3, outside 0, no ``xi``: quality 3.
-    Raises :class:`UserError` where no qualities give such shares.
-    """
-    wanted = np.asarray(target, dtype=np.float64)
-    at = np.asarray(price, dtype=np.float64)
-    open_market = logit.outside > -math.inf
-    total = float(wanted.sum())
-    if not (wanted > 0).all() or (open_market and total >= 1) or (not open_market and abs(total - 1) > 1e-9):
-        rule = "sum to less than 1" if open_market else "sum to 1, as nobody stays out,"
-        raise UserError(f"target shares must be positive and {rule}, got {wanted.tolist()}")
-    nobody = math.log1p(-total) - logit.outside if open_market else 0.0
-    start = np.log(wanted) - nobody - logit.nest * np.log(wanted / total) - utility_of_price(logit, at)
-    start = start if open_market else start - start.mean()
-
-    def gap(quality: Floats) -> Floats:
-        return np.asarray(np.log(shares(replace(logit, quality=quality), at) / wanted))
-
-    found = _polish(gap, start)
-    if found is None:
-        raise UserError(f"no qualities were found that give the shares {wanted.tolist()}")
-    return found
 
 
 @lru_cache(maxsize=32)

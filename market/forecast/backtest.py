@@ -1,6 +1,6 @@
-"""What a forecast is planned to be, its backtest's figures, and which model is chosen by them. F folds, H periods ahead.
+"""How to forecast, how good forecasts were, and which model is chosen by that.
 
-How good forecasts were: scaled error, coverage of intervals and bias. Plain numpy. H periods forecast, n before them.
+Scaled error, coverage of intervals and bias in plain numpy. F folds, H periods ahead, n periods before them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,14 @@ import numpy as np
 from market.errors import UserError
 from market.forecast.series import Series, usual_season
 from market.state import Floats
+
+NAIVE, SEASONAL_NAIVE = "Naive", "SeasonalNaive"
+REFERENCES = (NAIVE, SEASONAL_NAIVE)
+AVERAGE = "HistoricAverage"
+# simpler first: taken where equally good
+MODELS = (NAIVE, SEASONAL_NAIVE, AVERAGE, "AutoTheta", "AutoETS", "AutoARIMA")
+LEAST = 12  # periods to fit a model to, beside a season
+SAME = 1e-9  # MASE within which two models are equally good
 
 
 def naive_scale(training: Floats, season: int) -> float:
@@ -58,21 +66,6 @@ def bias(actual: Floats, forecast: Floats) -> float | None:
     """
     sold = float(actual.mean())
     return float((forecast - actual).mean()) / sold if sold > 0 else None
-
-
-NAIVE, SEASONAL_NAIVE = "Naive", "SeasonalNaive"
-REFERENCES = (NAIVE, SEASONAL_NAIVE)
-AVERAGE = "HistoricAverage"
-MODELS = (
-    NAIVE,
-    SEASONAL_NAIVE,
-    AVERAGE,
-    "AutoTheta",
-    "AutoETS",
-    "AutoARIMA",
-)  # simpler first: taken where equally good
-LEAST = 12  # periods to fit a model to, beside a season
-SAME = 1e-9  # MASE within which two models are equally good
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def backtest(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done:
         tick: told what is fitted now, and that another model is done.
 
     Returns:
-        The outlook, and sentences on models that could not be fitted.
+        The backtest, and sentences on models that could not be fitted.
     """
     scores: list[Score] = []
     failed: list[str] = []

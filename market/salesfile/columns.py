@@ -1,6 +1,5 @@
-"""Periods of a sales file as whole numbers: integers as they are, ISO dates by their usual step.
-
-Numbers of a sales file: what each column may hold, and what to do about texts that are none.
+"""The columns of a sales file: periods as whole numbers (integers as they are, ISO dates by their usual step), and what
+every column of numbers may hold, with what to do about texts that are none.
 """
 
 from __future__ import annotations
@@ -15,18 +14,22 @@ from market.salesfile.findings import Findings, named
 if TYPE_CHECKING:
     import pandas as pd
 
-
 SLASHED = r"\d{1,2}([/.\-])\d{1,2}\1\d{4}"
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y")
 WHOLE = {4: "Y", 7: "M"}  # letters of a year and of a month: as bounds they mean all their days
 SPARSE = 20  # times as many periods as occur, from the first to the last: the numbers are no count of periods
+MOST = 1e12  # whole numbers up to here are exact, and no sales are larger
+PROMOTION = "promo_"
+NOTHING = ("", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "#n/a")
+TRUTHS = {"true": "1", "false": "0"}
 
 
-class Calendar:
+class Calendar(NamedTuple):
     """Labels of periods 0 .. T - 1; their dates, or None when periods are integers; and the step's name."""
 
-    def __init__(self, labels: list[str], dates: pd.DatetimeIndex | None, step: str) -> None:
-        self.labels, self.dates, self.step = labels, dates, step
+    labels: list[str]
+    dates: pd.DatetimeIndex | None
+    step: str
 
 
 def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: Findings) -> pd.Series[Any] | None:
@@ -175,12 +178,6 @@ def month_days(known: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
 
     every = pd.DatetimeIndex([known[0] + pd.DateOffset(months=t) for t in range(count)])
     return every + pd.offsets.MonthEnd(0) if known.is_month_end.all() else every
-
-
-MOST = 1e12  # whole numbers up to here are exact, and no sales are larger
-PROMOTION = "promo_"
-NOTHING = ("", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "#n/a")
-TRUTHS = {"true": "1", "false": "0"}
 
 
 class Range(NamedTuple):

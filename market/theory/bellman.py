@@ -1,19 +1,14 @@
-"""The inner loops of the exact dynamic programme of one seat: one Bellman sweep over all its states.
-
-Scalar code that numba compiles and caches, like the kernel, and separate from it: nothing here calls a compiled
-function of another file, nor does the kernel call these, so no cached caller can go on running old code. Nothing is
-allocated. Callers are plain Python (``market.theory.optimum``).
-
-A state is a *tail* (what arrives in 1, 2, .. L - 1 periods) and the units on hand; states of one tail lie one after
-the other, by units on hand. T tails, S states, P prices, J levels, X = top + 1 where no inventory position exceeds top.
-
-Value iteration on a :class:`~market.theory.bellman.MDP`: best decisions, and what given decisions come to.
+"""The exact dynamic programme of one seat: modified policy iteration on a :class:`MDP`.
 
 Modified policy iteration (Puterman 1994, sections 6.5 and 8.7) with damped steps ``v + 0.95 (T v - v)``, which is
 the aperiodicity transformation (Schweitzer 1971; Puterman, section 8.5.4): without it orders that come back every
 lead time can make values swing for ever. What the answer is worth does not rest on it: for every ``v``, the best
 average lies between the least and the greatest entry of ``T v - v`` (Odoni 1969).
-S states; money a period throughout.
+
+The inner loops are scalar code that numba compiles and caches, like the kernel, and separate from it: they call no
+compiled function of another file, nor does the kernel call them. Nothing is allocated in them. A state is a *tail*
+(what arrives in 1, 2, .. L - 1 periods) and the units on hand; states of one tail lie one after the other, by units on
+hand. T tails, S states, P prices, J levels, X = top + 1 where no inventory position exceeds top; money a period.
 """
 
 from __future__ import annotations
@@ -26,6 +21,12 @@ import numpy as np
 from market.errors import UserError
 from market.kernel.jit import compiled
 from market.state import Floats, Ints
+
+DAMPING = 0.95
+TOLERANCE = 1e-9
+EVALUATIONS = 20  # sweeps that follow the present decisions, which cost far less than looking for better ones
+PATIENT = 100  # improvements after which every sweep improves, as plain value iteration, which always settles
+ROUNDS = 20_000
 
 
 class MDP(NamedTuple):
@@ -124,16 +125,9 @@ def flow(mdp: MDP, share: Floats, out: Floats, price: Ints, order: Ints) -> None
                 out[base + left] += share[s] * mdp.demand[p, shift + left]
 
 
-DAMPING = 0.95
-TOLERANCE = 1e-9
-EVALUATIONS = 20  # sweeps that follow the present decisions, which cost far less than looking for better ones
-PATIENT = 100  # improvements after which every sweep improves, as plain value iteration, which always settles
-ROUNDS = 20_000
-
-
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The best decisions of a mdp.
+    """The best decisions of an :class:`MDP`.
 
     ``price`` (an index) and ``order`` (units) are (S,); ``value`` (S,) is the expected discounted profit from each
     state, or without a discount its advantage over state 0; ``bounds`` enclose the best average profit a period, or
@@ -148,7 +142,7 @@ class Solution:
 
 @np.errstate(under="ignore")
 def best_decisions(mdp: MDP, gamma: float | None) -> Solution:
-    """Solve the mdp for average (None) or discounted profit, to 1e-9 of its largest reward.
+    """Solve an :class:`MDP` for average (None) or discounted profit, to 1e-9 of its largest reward.
 
     Raises :class:`UserError` where 20,000 sweeps do not bring the bounds that close.
     """

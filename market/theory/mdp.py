@@ -1,13 +1,10 @@
-"""One seat's decision problem as arrays: demand at every price, what a period earns, and where stock moves.
-
-N sellers, P prices, J levels, X = top + 1 where no inventory position exceeds top.
-
-Numbers for the states of one seat's stock: units on hand and what is on its way, within one inventory position.
+"""One seat's decision problem as arrays: its states, demand at every price, what a period earns, where stock moves.
 
 A state is the units on hand after arrivals and the orders that arrive in 1, 2, .. L - 1 periods (what was ordered L
 periods ago has just arrived, so with lead time 0 or 1 there are only the units on hand). Their sum, the inventory
 position, never exceeds ``top``: so the states are the whole points of a simplex, ``C(top + L, L)`` of them, and they
-are numbered in lexicographic order of (arriving in 1, .. L - 1 periods, on hand). S states, M rows, X = top + 1.
+are numbered in lexicographic order of (arriving in 1, .. L - 1 periods, on hand).
+N sellers, S states, M rows, P prices, J levels, X = top + 1.
 """
 
 from __future__ import annotations
@@ -26,6 +23,11 @@ from market.spec.models import MarketSpec
 from market.state import Floats, Ints
 from market.theory.bellman import MDP
 from market.theory.demand_law import DemandLaw, demand_law
+
+MOST_STATES = 4_000_000
+# Multiplications of one sweep that looks for better decisions: some 4 seconds, and it takes about ten of them.
+MOST_WORK = 1e10
+NEGLIGIBLE = 1e-15
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,6 @@ class StockStates:
             state[:, slot] = np.clip(np.rint(units), 0, room)
             room = room - state[:, slot]
         return self.index(state), on_hand + pipeline.sum(axis=1) - state.sum(axis=1)
-
-
-MOST_STATES = 4_000_000
-# Multiplications of one sweep that looks for better decisions: some 4 seconds, and it takes about ten of them.
-MOST_WORK = 1e10
-NEGLIGIBLE = 1e-15
 
 
 def build_mdp(spec: MarketSpec, seat: int, posted: Floats, prices: Floats, levels: Ints) -> tuple[MDP, StockStates]:

@@ -143,7 +143,7 @@ def _autoregress(normal: Floats, persistence: float) -> Floats:
 
 
 def _event_effects(spec: MarketSpec, uniform: Floats) -> Floats:
-    """Events' part of utility (S, periods, N): stationary mdps of geometric lengths."""
+    """Events' part of utility (S, periods, N): stationary chains of geometric lengths."""
     if spec.events is None:
         return np.zeros_like(uniform)
     frequency = np.array([seller.event_frequency for seller in spec.sellers])

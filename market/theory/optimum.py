@@ -11,7 +11,7 @@ market's ledger has it: an order is paid when it is placed. N sellers, M rows, S
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +29,6 @@ from market.theory.best_response import best_response
 from market.theory.mdp import StockStates, build_mdp, posted_prices, with_price
 
 Axis = int | Sequence[float] | Literal["grid"] | None
-Decide = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 PRICES = 81
 VISITED = 1e-6
@@ -127,42 +126,6 @@ def solve(
     bounds = found.bounds if gamma is None else ((1 - gamma) * value - slack, (1 - gamma) * value + slack)
     order = found.order.astype(np.float64)
     return Optimum(seat, gamma, states, wanted[found.price], order, visits, earned, value, bounds)
-
-
-def policy_average(
-    spec: MarketSpec, seat: int, decide: Decide, *, rivals_price: ArrayLike | None = None, top: int | None = None
-) -> float:
-    """Return the mean profit a period, money, of any policy that looks at stock and pipeline only, in the long run.
-
-    Args:
-        decide: from units on hand (S,) and on their way (S, L - 1, those of the next periods first) to price (S,) and
-            whole units to order (S,).
-        rivals_price: as in :func:`solve`.
-        top: an inventory position that the policy never exceeds; default the larger of the order-up-to range's end
-            and the opening stock, from which it starts.
-
-    Example: lead time 0, level 7 of the newsvendor in :func:`solve`: ``4 E min(D, 7) - E (7 - D)+``.
-
-    Raises:
-        UserError: as :func:`solve`, or an order that exceeds ``top``.
-    """
-    reason = why_not(spec, seat, None) if spec.stocked else "it is made to order"
-    if reason is not None:
-        raise UserError(f"{spec.seat_place(seat)}: no exact average: {reason}")
-    seller = spec.sellers[seat]
-    states = StockStates(int(max(seller.order_up_to[1] if top is None else top, seller.stock)), seller.lead_time)
-    tail = np.repeat(states.tails, states.room + 1, axis=0)
-    price, order = decide((states.position - tail.sum(axis=1)).astype(np.float64), tail.astype(np.float64))
-    above = states.position + order
-    if (above > np.maximum(states.top, states.position)).any() or (order < 0).any():
-        raise UserError(
-            f"{spec.seat_place(seat)}: the policy orders up to {above.max():g} units; give top={above.max():g}"
-        )
-    posted = np.unique(price)
-    mdp, states = build_mdp(spec, seat, posted_prices(spec, rivals_price), posted, np.array([states.top]))
-    at, quantity = np.searchsorted(posted, price), np.rint(order).astype(np.int64)
-    start = int(states.locate([seller.stock], [[]])[0][0])
-    return average(mdp, at, quantity, long_run(mdp, at, quantity, start))
 
 
 def why_not(spec: MarketSpec, seat: int, gamma: float | None = None) -> str | None:

@@ -35,7 +35,7 @@ class Overall:
     """
 
     policy: str
-    subject: bool
+    entrant: bool
     profit: Interval
     gap: Interval | None
     better: float
@@ -61,7 +61,7 @@ class AcrossLineUps:
     @cached_property
     def best(self) -> str | None:
         """The fixed competitor with the highest mean over line-ups of its mean profit."""
-        fixed = [result.policy for result in self.comparisons[0].results if not result.subject]
+        fixed = [result.policy for result in self.comparisons[0].results if not result.entrant]
         return max(fixed, key=self._mean, default=None)
 
     def _mean(self, policy: str) -> float:
@@ -89,7 +89,7 @@ class AcrossLineUps:
         k = int(np.argmin(shares)) if np.isfinite(shares).all() else 0
         profit = stratified(mine, same_episodes=True)
         return Overall(
-            result.policy, result.subject, profit, gap, better, self.comparisons[k].line_up, float(shares[k])
+            result.policy, result.entrant, profit, gap, better, self.comparisons[k].line_up, float(shares[k])
         )
 
     def rows(self) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ class AcrossLineUps:
         return [
             jsonable(
                 about
-                | {"policy": one.policy, "judged": one.subject}
+                | {"policy": one.policy, "judged": one.entrant}
                 | one.profit.figures("profit")
                 | (one.gap or UNKNOWN).figures("difference")
                 | {"best_fixed": self.best, "probability_of_improvement": one.better}
@@ -174,10 +174,10 @@ class AcrossRuns:
 
 
 def training_runs(comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> list[AcrossRuns]:
-    """The comparisons of one seat by the seller that its subjects are training runs of (``sellers``: by policy)."""
+    """The comparisons of one seat by the seller that its entrants are training runs of (``sellers``: by policy)."""
     groups: dict[str, list[str]] = {}
     for result in comparisons[0].results:
-        if result.subject and result.policy in sellers:
+        if result.entrant and result.policy in sellers:
             groups.setdefault(sellers[result.policy], []).append(result.policy)
     seat = comparisons[0].seat
     return [AcrossRuns(seat, seller, tuple(policies), comparisons) for seller, policies in groups.items()]

@@ -41,7 +41,7 @@ class Result:
     """
 
     policy: str
-    subject: bool
+    entrant: bool
     profit: Floats = field(default_factory=lambda: np.zeros(0))
     blocks: list[dict[str, float]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -137,7 +137,7 @@ class Comparison:
         for result in sorted(self.results, key=lambda r: -r.mean):
             standing = self.standings[result.policy]
             row: dict[str, Any] = {"table": "comparison", "seat": self.seat, "line_up": self.line_up}
-            row |= {"policy": result.policy, "judged": result.subject, "episodes": len(result.profit)}
+            row |= {"policy": result.policy, "judged": result.entrant, "episodes": len(result.profit)}
             row |= standing.profit.figures("profit") | (standing.gap or UNKNOWN).figures("difference")
             row |= {"best_fixed": best, "probability_of_improvement": standing.better}
             row |= {"profit_gain": standing.gain} if self.sellers > 1 else {}
@@ -150,7 +150,7 @@ def compare(
     spec: MarketSpec,
     seat: int,
     candidates: Mapping[str, Seller],
-    subjects: Sequence[str],
+    entrants: Sequence[str],
     rivals: Sequence[Seller],
     settings: Evaluation,
     seed: int,
@@ -160,15 +160,15 @@ def compare(
     """Play every candidate in ``seat`` against ``rivals`` on the same customers.
 
     Args:
-        candidates: by name; ``subjects`` are those judged, the others are fixed competitors to beat.
+        candidates: by name; ``entrants`` are those judged, the others are fixed competitors to beat.
         rivals: a seller for every seat (the one in ``seat`` is not used).
-        exactly: the number of episodes; None plays blocks until the subjects' paired interval is precise enough.
+        exactly: the number of episodes; None plays blocks until the entrants' paired interval is precise enough.
         tick: told what is played, for a progress bar.
 
     Returns:
         A result for every candidate, in the order given.
     """
-    results = {name: Result(name, name in subjects, level=settings.risk_level) for name in candidates}
+    results = {name: Result(name, name in entrants, level=settings.risk_level) for name in candidates}
     most = exactly or settings.episodes
     block = rows_at_once(spec, BLOCK if exactly is None else LARGE_BLOCK)
     for start in range(0, most, block):
@@ -186,7 +186,7 @@ def compare(
 
 def best_fixed(results: Sequence[Result]) -> Result | None:
     """The fixed competitor with the highest mean profit, or None when there is none."""
-    return max((result for result in results if not result.subject), key=lambda result: result.mean, default=None)
+    return max((result for result in results if not result.entrant), key=lambda result: result.mean, default=None)
 
 
 def difference(result: Result, best: Result) -> tuple[float, float]:
@@ -207,12 +207,12 @@ def paired(result: Result, best: Result) -> Floats:
 
 
 def precise(results: Sequence[Result], precision: float) -> bool:
-    """Whether every subject's paired interval is at most ``precision`` of the best fixed competitor's profit wide.
+    """Whether every entrant's paired interval is at most ``precision`` of the best fixed competitor's profit wide.
 
-    Where no fixed competitor was tried, the interval of the subject's own profit.
+    Where no fixed competitor was tried, the interval of the entrant's own profit.
     """
     best = best_fixed(results)
-    subjects = [result for result in results if result.subject]
+    entrants = [result for result in results if result.entrant]
     if best is None:
-        return all(2 * half_width(result.profit) <= precision * abs(result.mean) for result in subjects)
-    return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in subjects)
+        return all(2 * half_width(result.profit) <= precision * abs(result.mean) for result in entrants)
+    return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in entrants)

@@ -25,7 +25,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Entrants:
-    """What :func:`find_subjects` found.
+    """What :func:`find_entrants` found.
 
     Args:
         config: the market in which, and the settings by which they are judged.
@@ -42,7 +42,7 @@ class Entrants:
     remarks: tuple[str, ...] = ()
 
 
-def find_subjects(order: EvaluateOrder) -> Entrants:
+def find_entrants(order: EvaluateOrder) -> Entrants:
     """Who is judged, in which seats of which market; raises :class:`UserError` where they do not go together."""
     order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]

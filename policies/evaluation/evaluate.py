@@ -18,7 +18,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import EvaluateOrder
 from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
-from policies.evaluation.entrants import find_subjects
+from policies.evaluation.entrants import find_entrants
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.view import comparison_table, line_ups_table, runs_notes
 from policies.evaluation.view_risk import risk_table
@@ -62,7 +62,7 @@ class EvaluationResult(Records):
 def evaluate(order: EvaluateOrder) -> EvaluationResult:
     """Carry out `bazaar evaluate`: print the tables, write the files asked for.
 
-    Raises :class:`UserError` for subjects that do not go together, and files that cannot be written.
+    Raises :class:`UserError` for entrants that do not go together, and files that cannot be written.
 
     Example::
 
@@ -74,23 +74,23 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
     one_torch_thread()
     for path in (order.json, order.csv):
         refuse_unwritable(path)
-    found = find_subjects(order)
+    found = find_entrants(order)
     files = Files(order.json, order.csv)
     console = order.console or silent()
-    judge = LineUps(found.config, order.seed, found.changed)
+    line_ups = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)
     given = (order.against, order.episodes, console)
-    comparisons = judge_all(judge, found.seats, *given, found.sellers, files.add, order.risk)
+    comparisons = evaluate_all(line_ups, found.seats, *given, found.sellers, files.add, order.risk)
     if order.stress:
         best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
-        stress_all(judge, found.seats, *given, files.add, best)
+        stress_all(line_ups, found.seats, *given, files.add, best)
     return EvaluationResult(comparisons, files.rows)
 
 
-def judge_all(
-    judge: LineUps,
-    subjects: Mapping[int, Mapping[str, Seller | Rules]],
+def evaluate_all(
+    line_ups: LineUps,
+    entrants: Mapping[int, Mapping[str, Seller | Rules]],
     against: str | None,
     episodes: int | None,
     console: Console,
@@ -98,7 +98,7 @@ def judge_all(
     keep: Keep = lambda rows: None,
     risk: bool = False,
 ) -> list[Comparison]:
-    """Compare in every seat that has subjects, against every line-up; each table is printed when it is ready.
+    """Compare in every seat that has entrants, against every line-up; each table is printed when it is ready.
 
     Args:
         sellers: of a learned policy's name, the seller that it is one training run of.
@@ -106,39 +106,39 @@ def judge_all(
         risk: print the tables of risk and service as well.
     """
     comparisons = []
-    for line_up in judge.line_ups(against):
-        for seat, named in subjects.items():
-            comparison = _compare(judge, seat, named, line_up, episodes, console)
+    for line_up in line_ups.chosen(against):
+        for seat, named in entrants.items():
+            comparison = _compare(line_ups, seat, named, line_up, episodes, console)
             keep(comparison.rows())
-            comparison_table(comparison, judge.spec, judge.config.evaluation).print(console)
+            comparison_table(comparison, line_ups.spec, line_ups.config.evaluation).print(console)
             if risk:
-                risk_table(comparison, judge.spec, judge.config.evaluation, console.width).print(console)
+                risk_table(comparison, line_ups.spec, line_ups.config.evaluation, console.width).print(console)
             comparisons.append(comparison)
-    _sum_up(judge, comparisons, sellers or {}, console, keep)
+    _sum_up(line_ups, comparisons, sellers or {}, console, keep)
     return comparisons
 
 
 def _compare(
-    judge: LineUps,
+    line_ups: LineUps,
     seat: int,
     named: Mapping[str, Seller | Rules],
     line_up: Rules,
     episodes: int | None,
     console: Console,
 ) -> Comparison:
-    rivals = f" against {line_up.label}" if len(judge.spec.sellers) > 1 else ""
-    text = f"judging {', '.join(named)} in the seat of {judge.spec.names[seat]}{rivals}"
-    candidates = {*named, *(rules.label for rules in judge.competitors())}
+    rivals = f" against {line_up.label}" if len(line_ups.spec.sellers) > 1 else ""
+    text = f"evaluating {', '.join(named)} in the seat of {line_ups.spec.names[seat]}{rivals}"
+    candidates = {*named, *(rules.label for rules in line_ups.competitors())}
     with progress(console, text, None if episodes is None else episodes * len(candidates)) as tick:
         sellers = {
-            name: judge.fixed(player, seat, tick) if isinstance(player, Rules) else player
+            name: line_ups.fixed(player, seat, tick) if isinstance(player, Rules) else player
             for name, player in named.items()
         }
-        return judge.compare(seat, sellers, line_up, episodes, tick)
+        return line_ups.compare(seat, sellers, line_up, episodes, tick)
 
 
 def _sum_up(
-    judge: LineUps, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
+    line_ups: LineUps, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
 ) -> None:
     """What the comparisons of each seat say together: over line-ups, and over training runs."""
     seats = {
@@ -146,9 +146,9 @@ def _sum_up(
     }
     for those in seats.values():
         if len(those) > 1:
-            line_ups = AcrossLineUps(those)
-            keep(line_ups.rows())
-            line_ups_table(line_ups, judge.spec, judge.config.evaluation).print(console)
+            across = AcrossLineUps(those)
+            keep(across.rows())
+            line_ups_table(across, line_ups.spec, line_ups.config.evaluation).print(console)
     runs = [found for those in seats.values() for found in training_runs(those, sellers)]
     keep([found.row() for found in runs if len(found.policies) > 1])
     for note in runs_notes(runs):
@@ -156,27 +156,29 @@ def _sum_up(
 
 
 def stress_all(
-    judge: LineUps,
-    subjects: Mapping[int, Mapping[str, Seller | Rules]],
+    line_ups: LineUps,
+    entrants: Mapping[int, Mapping[str, Seller | Rules]],
     against: str | None,
     episodes: int | None,
     console: Console,
     keep: Keep = lambda rows: None,
     best: Mapping[tuple[str, str], str] | None = None,
 ) -> None:
-    """Play the subjects, and beside them the ``best`` fixed competitor of each (seat, line-up), under named shifts."""
+    """Play the entrants, and beside them the ``best`` fixed competitor of each (seat, line-up), under named scenarios."""
     from policies.evaluation.stress import run_stress
 
-    competitors = {rules.label: rules for rules in judge.competitors()} if best else {}
+    competitors = {rules.label: rules for rules in line_ups.competitors()} if best else {}
 
-    for line_up in judge.line_ups(against):
-        for seat, named in subjects.items():
-            players = {n: judge.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
-            beside = (best or {}).get((judge.spec.names[seat], line_up.label))
+    for line_up in line_ups.chosen(against):
+        for seat, named in entrants.items():
+            players = {n: line_ups.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
+            beside = (best or {}).get((line_ups.spec.names[seat], line_up.label))
             if beside in competitors:
-                players.setdefault(beside, judge.against(competitors[beside], seat, line_up))
-            rivals = judge.rivals(seat, line_up, next(iter(players.values())))
-            if len(judge.spec.sellers) > 1:
+                players.setdefault(beside, line_ups.against(competitors[beside], seat, line_up))
+            rivals = line_ups.rivals(seat, line_up, next(iter(players.values())))
+            if len(line_ups.spec.sellers) > 1:
                 console.print(f"Rivals under stress: {line_up.label}", highlight=False)
-            rows = run_stress(judge.config, seat, players, rivals, seed=judge.seed, episodes=episodes, console=console)
+            rows = run_stress(
+                line_ups.config, seat, players, rivals, seed=line_ups.seed, episodes=episodes, console=console
+            )
             keep([{"table": "stress", "line_up": line_up.label} | row for row in rows])

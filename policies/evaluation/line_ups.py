@@ -1,4 +1,4 @@
-"""Whom sellers are judged against: line-ups of rivals, and the fixed competitors tried in the judged seat."""
+"""Whom sellers are evaluated against: line-ups of rivals, and the fixed competitors tried in their seat."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STOCKED_PANEL = (
     "collusive+base_stock",
 )
 REPLAYED = ("history",)  # first in all lists of a market that replays a sales file: what was done in fact
-STOCKED_REPLAYED = ("history+base_stock(level=best)",)  # the same in the judged seat, its stock as its competitors'
+STOCKED_REPLAYED = ("history+base_stock(level=best)",)  # the same in the evaluated seat, its stock as its competitors'
 MADE_LINE_UPS = ("nash",)
 MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus")
 MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
@@ -50,7 +50,7 @@ class LineUps:
         self._made: dict[tuple[str, int, str], FixedSeller] = {}
 
     @cached_property
-    def references(self) -> ProfitGain:
+    def profit_gain(self) -> ProfitGain:
         """What all seats would earn at Nash and at joint-profit prices."""
         return ProfitGain(self.spec, self.config.evaluation)
 
@@ -75,11 +75,11 @@ class LineUps:
 
     def check(self) -> None:
         """Raise :class:`UserError` now for a line-up or competitor of the configuration that cannot play later."""
-        self.line_ups(None)
-        self.line_ups("panel")
+        self.chosen(None)
+        self.chosen("panel")
         self.competitors()
 
-    def line_ups(self, against: str | None) -> list[Rules]:
+    def chosen(self, against: str | None) -> list[Rules]:
         """What rivals play: the rules given, the panel, or the configuration's line-ups."""
         settings, stocked = self.config.evaluation, self.spec.stocked
         if len(self.spec.sellers) == 1:
@@ -98,7 +98,7 @@ class LineUps:
         return [parse_rules("cost_plus", "line-up", self.spec)]
 
     def competitors(self) -> list[Rules]:
-        """The fixed competitors tried in the judged seat; defaults that make no sense here are left out."""
+        """The fixed competitors tried in the evaluated seat; defaults that make no sense here are left out."""
         if self.config.evaluation.competitors:
             return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
         usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
@@ -145,30 +145,30 @@ class LineUps:
         return rules
 
     def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = silent) -> list[Seller]:
-        """A seller for every seat: ``own`` in the judged one, where nobody looks, the line-up's rules elsewhere."""
+        """A seller for every seat: ``own`` in the evaluated one, where nobody looks, the line-up's rules elsewhere."""
         return [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
 
     def compare(
-        self, seat: int, subjects: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
+        self, seat: int, entrants: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
     ) -> Comparison:
-        """Play the subjects and every fixed competitor in ``seat`` against ``line_up``.
+        """Play the entrants and every fixed competitor in ``seat`` against ``line_up``.
 
         Levels that competitors give as ``best`` are the best against this line-up, whose own are not searched anew.
         """
-        rivals = self.rivals(seat, line_up, next(iter(subjects.values())), tick)
-        candidates = dict(subjects)
+        rivals = self.rivals(seat, line_up, next(iter(entrants.values())), tick)
+        candidates = dict(entrants)
         for rules in self.competitors():
             if rules.label not in candidates:
                 candidates[rules.label] = self.against(rules, seat, line_up, tick)
         settings = self.config.evaluation
-        results = compare(self.spec, seat, candidates, list(subjects), rivals, settings, self.seed, episodes, tick)
-        ends = self.references.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
+        results = compare(self.spec, seat, candidates, list(entrants), rivals, settings, self.seed, episodes, tick)
+        ends = self.profit_gain.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
         return Comparison(
             seat=self.spec.names[seat],
             line_up=line_up.label,
             results=results,
             ends=ends,
-            no_gain=self.references.problem,
+            no_gain=self.profit_gain.problem,
             sellers=len(self.spec.sellers),
             changed=self.changed,
         )

@@ -129,14 +129,14 @@ def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, Saved
             f"{folder}: has no mixture, its selfplay is {config.selfplay.mode}; a run with selfplay: psro ends with one"
         )
     seed = read_about(folder).get("seed")
-    judge = LineUps(config, seed if isinstance(seed, int) else 0)
+    line_ups = LineUps(config, seed if isinstance(seed, int) else 0)
     homes = saved_sellers(folder, "latest")
-    return {name: load_mixture(folder, home, as_trained(judge, home.seat)) for name, home in homes.items()}
+    return {name: load_mixture(folder, home, as_trained(line_ups, home.seat)) for name, home in homes.items()}
 
 
-def as_trained(judge: LineUps, seat: int) -> Find:
+def as_trained(line_ups: LineUps, seat: int) -> Find:
     """Rules of a run's population with their levels, as training found them."""
-    return lambda text: judge.fixed(parse_rules(text, "rules", judge.spec), seat).rules
+    return lambda text: line_ups.fixed(parse_rules(text, "rules", line_ups.spec), seat).rules
 
 
 def load_mixture(folder: Path, home: SavedSeller, find: Find) -> SavedMixture:
@@ -221,7 +221,7 @@ class RunSellers:
 
     folder: Path
     config: RunConfig
-    judge: LineUps
+    line_ups: LineUps
     sellers: list[Seller]
     labels: list[str]
     learners: list[str | None]
@@ -235,7 +235,7 @@ class RunSellers:
     @property
     def seed(self) -> int:
         """The seed that the run was trained with."""
-        return self.judge.seed
+        return self.line_ups.seed
 
     def seat(self, name: str, option: str = "--seller") -> int:
         """The seat of a seller's name; raise :class:`UserError` when there is none."""
@@ -248,7 +248,7 @@ class RunSellers:
         return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
 
 
-def frozen_run(folder: Path, checkpoint: str = "best") -> RunSellers:
+def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
     """Everybody of a run; raise :class:`UserError` for a folder that is not a run's, or lacks a saved seller.
 
     ``checkpoint``: ``best``, ``latest``, or ``mixture``, what learners of a ``psro`` run mix in its equilibrium.
@@ -257,14 +257,14 @@ def frozen_run(folder: Path, checkpoint: str = "best") -> RunSellers:
         raise UserError(f"{folder}: is not a run's folder")
     config = open_run(folder)
     saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
-    judge = LineUps(config, run_seed(folder))
-    run = RunSellers(folder, config, judge, [], [], [], [])
+    line_ups = LineUps(config, run_seed(folder))
+    run = RunSellers(folder, config, line_ups, [], [], [], [])
     for seat, name in enumerate(config.market.names):
         if seat in saved:
             run.sellers.append(saved[seat].sit(config.market))
             run.rules.append(None)
         else:
-            fixed = judge.fixed(_rules(run, seat), seat)
+            fixed = line_ups.fixed(_rules(run, seat), seat)
             run.sellers.append(fixed)
             run.rules.append(fixed.rules)
         run.learners.append(saved[seat].learner if seat in saved else None)
@@ -308,7 +308,7 @@ class Run(Records):
     @cached_property
     def sellers(self) -> list[Seller]:
         """Everybody of the run, in seat order, as they play once training is over."""
-        return frozen_run(self.folder, self.checkpoint).sellers
+        return run_sellers(self.folder, self.checkpoint).sellers
 
     def records(self) -> list[dict[str, Any]]:
         """The rows of the final evaluation: a row a candidate and line-up; none where the run was cut short."""

@@ -59,12 +59,12 @@ def pinned(spec: MarketSpec) -> MarketSpec:
     return spec.model_copy(update={"sellers": tuple(sellers)})
 
 
-def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Scenario]:
-    """The unchanged market, then every shift that means something in it.
+def scenarios(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Scenario]:
+    """The unchanged market, then every scenario that means something in it.
 
     Args:
         spec: the unchanged market.
-        seat: the seat under test; each of the others leaves in one shift.
+        seat: the seat under test; each of the others leaves in one scenario.
         warm_up: periods that are not counted; a demand shock comes in the middle of those that are.
 
     Returns:
@@ -73,19 +73,19 @@ def shifts(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Scenario]:
     """
     still = pinned(spec)
     found = [Scenario(UNCHANGED, still)]
-    found += [_shift(name, still, change) for name, change in _changes(spec, warm_up)]
+    found += [_scenario(name, still, change) for name, change in _changes(spec, warm_up)]
     others = [k for k in range(len(spec.sellers)) if k != seat]
-    found += [_shift(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
-    return [_unless_replayed(shift, spec) for shift in found]
+    found += [_scenario(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
+    return [_unless_replayed(scenario, spec) for scenario in found]
 
 
-def _unless_replayed(shift: Scenario, spec: MarketSpec) -> Scenario:
+def _unless_replayed(scenario: Scenario, spec: MarketSpec) -> Scenario:
     """A history is recovered anew in every market: what changes demand would still give its sales at its prices."""
-    undone = spec.tape is not None and (shift.absent is not None or shift.name.startswith(("demand ", "price ")))
-    return replace(shift, market=None, problem=REPLAYED) if undone else shift
+    undone = spec.tape is not None and (scenario.absent is not None or scenario.name.startswith(("demand ", "price ")))
+    return replace(scenario, market=None, problem=REPLAYED) if undone else scenario
 
 
-def _shift(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Scenario:
+def _scenario(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Scenario:
     data = spec.dump()
     change(data)
     try:

@@ -130,7 +130,7 @@ def relative(standings: ArrayLike, pars: ArrayLike) -> Floats:
 
 @dataclass
 class ModelSelection:
-    """Judges learners against fixed rivals, the same for all its time.
+    """Evaluates learners against fixed rivals, the same for all its time.
 
     Args:
         first: a seller for every seat (N), against whom profits are reported.
@@ -142,7 +142,7 @@ class ModelSelection:
     first: Sequence[Seller]
     several: Shortfalls | None = None
 
-    def judge(self, seat: int, seller: Seller, options: LearnerOptions) -> tuple[float, float]:
+    def evaluate(self, seat: int, seller: Seller, options: LearnerOptions) -> tuple[float, float]:
         """The score of a seller in a seat, and its mean profit against the first line-up, money a period.
 
         The score is the learner's standing against the first line-up, money a period, or, against several, the worst

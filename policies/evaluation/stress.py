@@ -1,6 +1,6 @@
 """Stress tests: sellers as they are, in a market that has changed since they were made.
 
-Every subject plays in one seat against the same rivals, in the unchanged market and under each shift of
+Every entrant plays in one seat against the same rivals, in the unchanged market and under each scenario of
 :mod:`policies.evaluation.scenarios`, on the same customers as in an evaluation. Nobody is trained or worked out anew: a learned
 seller keeps its network, a rule the prices and levels of the unchanged market. That is the test.
 
@@ -24,7 +24,7 @@ from policies.common.progress import progress
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import BLOCK
-from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, shifts
+from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, scenarios
 from policies.evaluation.statistics import half_width
 from policies.evaluation.view_risk import stress_table
 from policies.sellers.protocol import Memory, Seller, View
@@ -67,7 +67,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Stress:
-    """One seat of one market against one line-up: what all shifts and subjects have in common."""
+    """One seat of one market against one line-up: what all scenarios and entrants have in common."""
 
     home: MarketSpec
     settings: Evaluation
@@ -76,48 +76,48 @@ class Stress:
     seed: int
     episodes: int
 
-    def line_up(self, shift: Scenario, market: MarketSpec, name: str, subject: Seller) -> list[Seller]:
+    def line_up(self, scenario: Scenario, market: MarketSpec, name: str, entrant: Seller) -> list[Seller]:
         """A seller for every seat of a shifted market."""
         seats: list[Seller] = []
         for k, rival in enumerate(self.rivals):
-            if k == shift.absent:
+            if k == scenario.absent:
                 seats.append(Absent(market, k))
                 continue
-            who, seller = (name, subject) if k == self.seat else (market.names[k], rival)
+            who, seller = (name, entrant) if k == self.seat else (market.names[k], rival)
             moved = seller.moved(market, self.home, k) if isinstance(seller, Movable) else seller
             seats.append(Named(who, moved))
         return seats
 
-    def profit(self, shift: Scenario, name: str, subject: Seller, tick: Tick) -> Floats:
-        """Profit a period of each episode (E,); raises :class:`UserError` where somebody cannot play the shift."""
-        if shift.market is None:
-            raise UserError(shift.problem)
-        seats, settings = self.line_up(shift, shift.market, name, subject), self.settings
+    def profit(self, scenario: Scenario, name: str, entrant: Seller, tick: Tick) -> Floats:
+        """Profit a period of each episode (E,); raises :class:`UserError` where somebody cannot play the scenario."""
+        if scenario.market is None:
+            raise UserError(scenario.problem)
+        seats, settings = self.line_up(scenario, scenario.market, name, entrant), self.settings
         first, found, counted = row_seed(self.seed, "evaluate"), [], (settings.warm_up, settings.salvage)
         for start in range(0, self.episodes, BLOCK):
             rows = min(BLOCK, self.episodes - start)
-            profit = episode_profits(shift.market, seats, *counted, seed=first + start, markets=rows)
+            profit = episode_profits(scenario.market, seats, *counted, seed=first + start, markets=rows)
             found.append(profit[:, self.seat])
-            tick(f"{shift.name}, {name}", rows)
+            tick(f"{scenario.name}, {name}", rows)
         return np.concatenate(found)
 
-    def rows(self, subjects: Mapping[str, Seller], tick: Tick) -> Iterator[list[dict[str, Any]]]:
-        """For each shift a row for every subject; the unchanged market comes first."""
+    def rows(self, entrants: Mapping[str, Seller], tick: Tick) -> Iterator[list[dict[str, Any]]]:
+        """For each scenario a row for every entrant; the unchanged market comes first."""
         unchanged: dict[str, Floats | None] = {}
-        for shift in shifts(self.home, self.seat, self.settings.warm_up):
+        for scenario in scenarios(self.home, self.seat, self.settings.warm_up):
             rows = []
-            for name, subject in subjects.items():
-                profit, reason = self._try(shift, name, subject, tick)
-                if shift.name == UNCHANGED:
+            for name, entrant in entrants.items():
+                profit, reason = self._try(scenario, name, entrant, tick)
+                if scenario.name == UNCHANGED:
                     unchanged[name] = profit
-                about: dict[str, Any] = {"seat": self.home.names[self.seat], "shift": shift.name, "policy": name}
+                about: dict[str, Any] = {"seat": self.home.names[self.seat], "shift": scenario.name, "policy": name}
                 about |= {"episodes": self.episodes, "reason": reason}
                 rows.append(about | figures(profit, unchanged[name]))
             yield rows
 
-    def _try(self, shift: Scenario, name: str, subject: Seller, tick: Tick) -> tuple[Floats | None, str | None]:
+    def _try(self, scenario: Scenario, name: str, entrant: Seller, tick: Tick) -> tuple[Floats | None, str | None]:
         try:
-            return self.profit(shift, name, subject, tick), None
+            return self.profit(scenario, name, entrant, tick), None
         except UserError as problem:
             return None, str(problem)
 
@@ -155,26 +155,26 @@ def _ratio_half_width(profit: Floats, unchanged: Floats, kept: float) -> float:
 def run_stress(
     config: RunConfig,
     seat: int,
-    subjects: Mapping[str, Seller],
+    entrants: Mapping[str, Seller],
     rivals: Sequence[Seller],
     *,
     seed: int,
     episodes: int | None,
     console: Console,
 ) -> list[dict[str, Any]]:
-    """Play every subject under every shift, print the table and return its rows.
+    """Play every entrant under every scenario, print the table and return its rows.
 
     Args:
         config: the unchanged market, for which all sellers were made, and how profit is counted.
-        seat: the seat that the subjects play.
-        subjects: by name, made for that seat of the unchanged market.
+        seat: the seat that the entrants play.
+        entrants: by name, made for that seat of the unchanged market.
         rivals: a seller for every seat (the one in ``seat`` is not used).
         seed: of the customers; the same as an evaluation's gives the same customers.
         episodes: E for every cell; None is 512.
-        console: where progress and the table go. On Ctrl-C it gets the shifts that are finished.
+        console: where progress and the table go. On Ctrl-C it gets the scenarios that are finished.
 
     Returns:
-        A row for every shift and subject, in that order, the unchanged market first: seat, shift, policy, episodes,
+        A row for every scenario and entrant, in that order, the unchanged market first: seat, scenario, policy, episodes,
         reason (why there are no figures, else None), and the figures of :func:`figures`.
     """
     spec = config.market
@@ -182,7 +182,7 @@ def run_stress(
     finished: list[dict[str, Any]] = []
     try:
         with progress(console, f"stress tests in the seat of {spec.names[seat]}") as tick:
-            for rows in stress.rows(subjects, tick):
+            for rows in stress.rows(entrants, tick):
                 finished += rows
     finally:
         if finished:

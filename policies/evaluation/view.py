@@ -78,14 +78,14 @@ def _finding(gap: Interval) -> str:
 
 
 def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> Table:
-    """One seat against one line-up, best first, and in words what it says of the subjects."""
+    """One seat against one line-up, best first, and in words what it says of the entrants."""
     ranked = sorted(comparison.results, key=lambda result: -result.mean)
     measures = [key for key in MEASURES if key in ranked[0].summary()]
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed")]
     columns += [Column("profit gain", gain_text)] if comparison.sellers > 1 else []
     level = f"{100 * settings.risk_level:.3g}%"
     columns += [Column(name.format(level=level), form) for name, form in map(MEASURES.__getitem__, measures)]
-    rows = [Row(_cells(comparison, one, measures), "judged" if one.subject else "") for one in ranked]
+    rows = [Row(_cells(comparison, one, measures), "judged" if one.entrant else "") for one in ranked]
     notes = [*map(Note, _verdicts(comparison)), Note(_how(comparison, spec, settings), "note")]
     return Table(_title(comparison), columns, rows, notes, least=LEAST)
 
@@ -105,12 +105,12 @@ def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> l
 
 
 def _verdicts(comparison: Comparison) -> Iterator[str]:
-    """A sentence for every subject: whether it earns more than the best fixed competitor, how much and how often."""
+    """A sentence for every entrant: whether it earns more than the best fixed competitor, how much and how often."""
     best = comparison.best
     if best is None:
         yield "No fixed competitor was tried in this seat."
         return
-    for result in (r for r in comparison.results if r.subject):
+    for result in (r for r in comparison.results if r.entrant):
         standing = comparison.standings[result.policy]
         assert standing.gap is not None
         often = f", better in {standing.better:.0%} of episodes" if len(result.profit) > 1 else ""
@@ -151,10 +151,10 @@ def _imprecise(settings: Evaluation) -> str:
 
 
 def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> Table:
-    """One seat over all line-ups, best first, and what it says of the subjects."""
+    """One seat over all line-ups, best first, and what it says of the entrants."""
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed overall")]
     columns += [Column("worst against"), Column("to best fixed there", "{:+.2%}")]
-    rows = [Row(_overall_cells(line_ups, one), "judged" if one.subject else "") for one in line_ups.standings]
+    rows = [Row(_overall_cells(line_ups, one), "judged" if one.entrant else "") for one in line_ups.standings]
     notes = [*map(Note, _overall_verdicts(line_ups)), Note(_overall_how(line_ups, spec, settings), "note")]
     return Table(f"{line_ups.seat} over {len(line_ups.comparisons)} line-ups", columns, rows, notes, least=LEAST)
 
@@ -165,9 +165,9 @@ def _overall_cells(line_ups: AcrossLineUps, one: Overall) -> list[Cells]:
 
 
 def _overall_verdicts(line_ups: AcrossLineUps) -> Iterator[str]:
-    """A sentence for every subject about its mean over line-ups."""
+    """A sentence for every entrant about its mean over line-ups."""
     for one in line_ups.standings if line_ups.best is not None else ():
-        if one.subject and one.gap is not None:
+        if one.entrant and one.gap is not None:
             yield (
                 f"Over {len(line_ups.comparisons)} line-ups {one.policy} {_finding(one.gap)} the best fixed competitor "
                 f"overall, {line_ups.best}: {_in_brackets(one.gap, line_ups.best_mean)}, better in {one.better:.0%} of episodes."

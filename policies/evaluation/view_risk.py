@@ -43,21 +43,21 @@ NAMES = {
 }
 SHARES = frozenset({"probability_of_loss", "fill_rate", "stockout_rate", "cycle_service_level", "market_share"})
 LABELS = 2  # columns that name a measure
-LEAST = LABELS + 2  # the subject and what it has to beat are always shown
+LEAST = LABELS + 2  # the entrant and what it has to beat are always shown
 
 
 # ------------------------------------------------------------------------------------------------ risk and service
 
 
 def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, width: int) -> Table:
-    """Every measure of service and risk: the subjects first, then the best fixed competitor, then the others.
+    """Every measure of service and risk: the entrants first, then the best fixed competitor, then the others.
 
     Candidates that a terminal of this ``width`` has no room for are left out from the right. Beside a measure stands
     which way is better, where one way is; the best of the candidates shown is set off.
     """
     shown = in_order(comparison)
     columns = [Column(""), Column("unit", align="left", kind="note")]
-    columns += [Column(heading(r.policy), key=r.policy, kind="judged" if r.subject else "") for r in shown]
+    columns += [Column(heading(r.policy), key=r.policy, kind="judged" if r.entrant else "") for r in shown]
     against = "" if len(spec.sellers) == 1 else f" against {comparison.line_up}"
     title = f"{comparison.seat}{against}: risk and service"
     rows = list(_measures(shown, len(shown), spec, settings))
@@ -68,10 +68,10 @@ def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, w
 
 
 def in_order(comparison: Comparison) -> list[Result]:
-    """The subjects, the best fixed competitor, and the other competitors from the highest profit down."""
+    """The entrants, the best fixed competitor, and the other competitors from the highest profit down."""
     best = best_fixed(comparison.results)
     ranked = sorted(comparison.results, key=lambda result: -result.mean)
-    return sorted(ranked, key=lambda result: 0 if result.subject else 1 if result is best else 2)
+    return sorted(ranked, key=lambda result: 0 if result.entrant else 1 if result is best else 2)
 
 
 def best_value(name: str, values: list[float]) -> float | None:

@@ -21,7 +21,7 @@ from policies.common.files import read_json
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.run_sellers import frozen_run
+from policies.evaluation.run_sellers import run_sellers
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, play
@@ -98,7 +98,7 @@ def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
     Raises :class:`UserError` when the folder is not a run's, or holds no saved sellers.
     """
     say("setting up its sellers")
-    frozen, saved = frozen_run(folder), {one.seat: one for one in saved_sellers(folder).values()}
+    frozen, saved = run_sellers(folder), {one.seat: one for one in saved_sellers(folder).values()}
     players = []
     for seat, (name, label) in enumerate(zip(frozen.spec.names, frozen.labels, strict=True)):
         kind = frozen.learners[seat] or label.removeprefix(f"{name} (").removesuffix(")")
@@ -190,7 +190,7 @@ def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]
 
 def _line_up(run: ReportedRun) -> Rules:
     """What rivals play in the first table of evaluation.json, or by the configuration."""
-    usual = run.line_ups.line_ups(None)[0]
+    usual = run.line_ups.chosen(None)[0]
     if len(run.spec.sellers) == 1 or not run.rows:
         return usual
     try:

@@ -89,19 +89,19 @@ class League(Mode):
             self.population.add(seat, "current", f"{name} (learning)", NetworkSeller(learner.network, decisions))
         for rules in self._competitors():
             for seat in self.players:
-                self.population.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+                self.population.add(seat, "fixed", rules.label, self.seats.line_ups.fixed(rules, seat))
 
     def _competitors(self) -> list[Rules]:
         """The fixed competitors of the population: none where no row meets them."""
         usual = STOCKED if self.spec.stocked else MADE
         given, where = self.options.competitors, "selfplay.competitors"
-        return self.seats.judge.listed(given, usual, where) if self.options.fixed else []
+        return self.seats.line_ups.listed(given, usual, where) if self.options.fixed else []
 
     @cached_property
     def shortfalls(self) -> Shortfalls | None:
         """Against each fixed competitor of the population in all learners' seats."""
-        seats, judge, fixed = range(len(self.spec.sellers)), self.seats.judge, self.seats.fixed
-        line_ups = [[fixed[k] if k in fixed else judge.fixed(rules, k) for k in seats] for rules in self._competitors()]
+        seats, made, fixed = range(len(self.spec.sellers)), self.seats.line_ups, self.seats.fixed
+        line_ups = [[fixed[k] if k in fixed else made.fixed(rules, k) for k in seats] for rules in self._competitors()]
         return Shortfalls(self.seats.config, self.seats.seed, line_ups) if line_ups else None
 
     def _pars(self, seat: int) -> Floats:

@@ -82,9 +82,9 @@ class PSRO(Mode):
 
     def _begin_population(self) -> None:
         listed = self.options.start or ("random+base_stock" if self.spec.stocked else "random",)
-        for rules in self.seats.judge.parse(listed, "selfplay.start"):
+        for rules in self.seats.line_ups.parse(listed, "selfplay.start"):
             for seat in self.places:
-                self.population.add(seat, "fixed", rules.label, self.seats.judge.fixed(rules, seat))
+                self.population.add(seat, "fixed", rules.label, self.seats.line_ups.fixed(rules, seat))
         self.game.extend(self._candidates())
 
     def _candidates(self) -> list[list[int]]:

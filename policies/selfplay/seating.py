@@ -32,7 +32,7 @@ class Seats:
     """
 
     config: RunConfig
-    judge: LineUps
+    line_ups: LineUps
     seed: int
     device: str
 
@@ -60,7 +60,7 @@ class Seats:
     def fixed(self) -> dict[int, FixedSeller]:
         """The fixed competitors that the configuration seats."""
         return {
-            seat: self.judge.fixed(parse_rules(self.player(seat), f"seats.{name}", self.spec), seat)
+            seat: self.line_ups.fixed(parse_rules(self.player(seat), f"seats.{name}", self.spec), seat)
             for seat, name in enumerate(self.spec.names)
             if seat not in self.learning
         }

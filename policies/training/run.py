@@ -44,11 +44,11 @@ class TrainingRun:
 
     def __init__(self, config: RunConfig, seed: int, device: str) -> None:
         self.config, self.spec, self.seed = config, config.market, seed
-        self.judge = LineUps(config, seed)
+        self.line_ups = LineUps(config, seed)
         check_learners(config)
-        self.seats = Seats(config, self.judge, seed, device)
+        self.seats = Seats(config, self.line_ups, seed, device)
         self._refuse_fixed_only()
-        self.judge.check()
+        self.line_ups.check()
         self.play = make_mode(self.seats)
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
@@ -85,18 +85,18 @@ class TrainingRun:
         return self._beside_ends(profit / (self.spec.horizon - settings.warm_up), price, episodes)
 
     def _beside_ends(self, profit: Floats, price: Floats, episodes: int) -> SelfPlaySummary:
-        known = self.judge.references
+        known = self.line_ups.profit_gain
         return SelfPlaySummary(profit, price, episodes, known, known.ends(row_seed(self.seed, "select"), episodes))
 
     def scores(self) -> dict[int, float]:
-        """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.judge` says.
+        """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.evaluate` says.
 
         Profits against the first line-up of fixed competitors are in ``earned``.
         """
         scores = {}
         for seat in self.learner_names:
             options = self.play.learners[seat].options
-            scores[seat], self.earned[seat] = self.selection.judge(seat, self.greedy(seat), options)
+            scores[seat], self.earned[seat] = self.selection.evaluate(seat, self.greedy(seat), options)
         return scores
 
     @cached_property
@@ -106,9 +106,9 @@ class TrainingRun:
 
     def _first_line_up(self) -> list[Seller]:
         """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
-        line_up, only = self.judge.line_ups(None)[0], len(self.learner_names) == 1
+        line_up, only = self.line_ups.chosen(None)[0], len(self.learner_names) == 1
         seats = range(len(self.spec.sellers))
-        return [self.greedy(k) if only and k in self.learner_names else self.judge.fixed(line_up, k) for k in seats]
+        return [self.greedy(k) if only and k in self.learner_names else self.line_ups.fixed(line_up, k) for k in seats]
 
     def keep(self, folder: Path, scores: dict[int, float]) -> None:
         """Save every learner's latest policy, and its best when ``scores`` say that it is, with the profit it made."""

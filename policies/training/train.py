@@ -23,7 +23,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
-from policies.evaluation.evaluate import judge_all
+from policies.evaluation.evaluate import evaluate_all
 from policies.evaluation.run_sellers import Run, default_player
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
@@ -122,7 +122,7 @@ def carry_on(
             else:
                 checkpointer.restore(state)
             learn(checkpointer, console)
-            judge_at_the_end(training, tracker, folder, console)
+            evaluate_at_the_end(training, tracker, folder, console)
         except KeyboardInterrupt as stop:
             with careful():
                 raise KeyboardInterrupt(_interrupted(checkpointer, isinstance(stop, Stopped))) from None
@@ -131,7 +131,7 @@ def carry_on(
     say_what_next(folder, console)
 
 
-def judge_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
+def evaluate_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, console: Console) -> None:
     """The final tables, on screen and in the run's files."""
     if training.self_play is not None:
         for table in tables(training.self_play, training.spec, training.config.evaluation):
@@ -199,12 +199,12 @@ def describe_seats(training: TrainingRun) -> str:
 
 def final_judgement(training: TrainingRun, folder: Path, console: Console) -> list[Comparison]:
     """The table of the best policies against fixed competitors on customers never seen."""
-    subjects: dict[int, dict[str, Any]] = {
+    entrants: dict[int, dict[str, Any]] = {
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
         for name, saved in saved_sellers(folder).items()
     }
-    sellers = {policy: policy for named in subjects.values() for policy in named}
-    comparisons = judge_all(training.judge, subjects, None, None, console, sellers)
+    sellers = {policy: policy for named in entrants.values() for policy in named}
+    comparisons = evaluate_all(training.line_ups, entrants, None, None, console, sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 

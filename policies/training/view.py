@@ -21,13 +21,13 @@ from policies.views.table import Cells, Column, Note, Table
 class SelfPlaySummary:
     """Mean profit a period and mean posted price of every seat, (N,) each, over ``episodes`` of self-play.
 
-    ``ends`` are the references in the same episodes, None where ``references`` say why there are none.
+    ``ends`` are the references in the same episodes, None where ``profit_gain`` says why there are none.
     """
 
     profit: Floats
     price: Floats
     episodes: int
-    references: ProfitGain
+    profit_gain: ProfitGain
     ends: Ends | None
 
     @property
@@ -55,7 +55,7 @@ def tables(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> li
 
 def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[Cells]:
     ends: list[Cells] = [None, None] if found.ends is None else [float(end[:, seat].mean()) for end in found.ends.both]
-    posted = [float(found.references.price[end][seat]) if found.ends else None for end in ENDS]
+    posted = [float(found.profit_gain.price[end][seat]) if found.ends else None for end in ENDS]
     gain = float(found.seat_gains[seat])
     return [name, float(found.profit[seat]), *ends, float(found.price[seat]), *posted, gain]
 
@@ -67,7 +67,7 @@ def _market(found: SelfPlaySummary) -> list[Cells]:
 
 def _how(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> str:
     if found.ends is None:
-        about = f"No profit gain: {found.references.problem}."
+        about = f"No profit gain: {found.profit_gain.problem}."
     else:
         stock = ", base stock at the level best there" if spec.stocked else ""
         about = (

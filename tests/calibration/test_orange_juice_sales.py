@@ -10,8 +10,9 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
-from market.calibration.validation import Validation, poisson_only, shocks_off, validate
+from market.calibration.validation import Validation, validate
 from market.salesfile.table import Sales, columns_option, read_sales
+from tests.helpers.controls import poisson_only, shocks_off
 
 pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -10,9 +10,10 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
-from market.calibration.validation import Validation, poisson_only, shocks_off, simulate, validate
+from market.calibration.validation import Validation, simulate, validate
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
+from tests.helpers.controls import poisson_only, shocks_off
 from tests.helpers.recorded import known_market, record, write
 
 pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")

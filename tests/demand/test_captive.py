@@ -79,10 +79,10 @@ def test_zipkins_market_is_judged_without_lists(tmp_path: Path, capsys: pytest.C
 
 def test_usual_lists_leave_out_what_cannot_play_and_lists_that_are_given_do_not() -> None:
     data = {"market": a_market({"holding_cost": 0.1}, {"holding_cost": 0.1}, outside="none", horizon=20)}
-    judge = LineUps(parse_run(data, "here"), 0)
-    judge.check()
-    assert [one.label for one in judge.line_ups("panel")] == [one for one in STOCKED_PANEL if "collusive" not in one]
-    assert all(not one.label.startswith("collusive") for one in judge.competitors())
+    line_ups = LineUps(parse_run(data, "here"), 0)
+    line_ups.check()
+    assert [one.label for one in line_ups.chosen("panel")] == [one for one in STOCKED_PANEL if "collusive" not in one]
+    assert all(not one.label.startswith("collusive") for one in line_ups.competitors())
     listed = data | {"evaluation": {"panel": ["nash+base_stock", "collusive+base_stock"]}}
     with pytest.raises(UserError, match=r"evaluation\.panel\.1: collusive\+base_stock cannot play here.*set outside"):
         LineUps(parse_run(listed, "here"), 0).check()
@@ -92,4 +92,4 @@ def test_a_usual_list_of_which_nothing_can_play_is_refused_by_its_first() -> Non
     """Stock that costs nothing has no best level: the one usual line-up cannot play."""
     data = {"market": a_market({}, {}, horizon=20)}
     with pytest.raises(UserError, match=r"evaluation\.line_ups\.0: nash\+base_stock\(level=best\) cannot play here"):
-        LineUps(parse_run(data, "here"), 0).line_ups(None)
+        LineUps(parse_run(data, "here"), 0).chosen(None)

@@ -20,7 +20,7 @@ from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from market.theory.demand_law import ample_level, reference_lift
 from market.theory.newsvendor import newsvendor_level
-from market.theory.optimum import policy_average, solve
+from market.theory.optimum import solve
 from market.theory.price_game import PriceGame
 from market.theory.upper_bound import profit_bound
 from policies.config.run import RunConfig
@@ -36,6 +36,7 @@ from policies.studies.calvano.tabular_q import TabularSellers
 from policies.studies.deviate.run import find_deviation
 from policies.studies.exploit.exact import best_price_cycle, exact_best_response
 from tests.helpers.markets import a_market, begun, play
+from tests.helpers.policy_average import policy_average
 from tests.sellers.test_fixed import duopoly, made_to_order
 from tests.simulation.test_batch import STORY, in_parallel
 from tests.theory.test_demand_law import everybody_buys

@@ -25,8 +25,8 @@ RULES = ("nash+base_stock", "collusive+base_stock", "cost_plus(margin=0.1)+base_
 
 
 def line_up(rules: str) -> list:
-    judge = LineUps(CONFIG, 0)
-    return [judge.fixed(parse_rules(rules, "test", CONFIG.market), seat) for seat in (0, 1)]
+    line_ups = LineUps(CONFIG, 0)
+    return [line_ups.fixed(parse_rules(rules, "test", CONFIG.market), seat) for seat in (0, 1)]
 
 
 def earned(seat: int, own: str, rival: str) -> float:
@@ -42,7 +42,7 @@ def earned(seat: int, own: str, rival: str) -> float:
 @pytest.mark.parametrize("seat", [0, 1])
 def test_against_one_line_up_the_score_is_the_profit(seat: int) -> None:
     choice = ModelSelection(CONFIG, 0, line_up(RULES[0]))
-    score, profit = choice.judge(seat, line_up(RULES[1])[seat], LearnerOptions())
+    score, profit = choice.evaluate(seat, line_up(RULES[1])[seat], LearnerOptions())
     assert score == profit == pytest.approx(earned(seat, RULES[1], RULES[0]), rel=1e-12)
 
 
@@ -50,7 +50,7 @@ def test_against_one_line_up_the_score_is_the_profit(seat: int) -> None:
 @pytest.mark.parametrize("own", ["undercut+base_stock", RULES[1], RULES[2]])
 def test_against_several_it_is_the_worst_shortfall(own: str, seat: int) -> None:
     choice = ModelSelection(CONFIG, 0, line_up(RULES[0]), Shortfalls(CONFIG, 0, [line_up(rules) for rules in RULES]))
-    score, profit = choice.judge(seat, line_up(own)[seat], LearnerOptions())
+    score, profit = choice.evaluate(seat, line_up(own)[seat], LearnerOptions())
     best = np.array([max(earned(seat, other, rival) for other in RULES) for rival in RULES])
     found = np.array([earned(seat, own, rival) for rival in RULES])
     shares = (found - best) / np.maximum(np.abs(best), 0.1 * np.abs(best).max())

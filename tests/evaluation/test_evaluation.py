@@ -25,8 +25,8 @@ from policies.sellers.rules.level_search import build
 from tests.helpers.small_run import DUOPOLY
 
 
-def result(policy: str, profit: list[float], subject: bool = False) -> Result:
-    return Result(policy, subject, np.array(profit))
+def result(policy: str, profit: list[float], entrant: bool = False) -> Result:
+    return Result(policy, entrant, np.array(profit))
 
 
 def test_interval_by_hand() -> None:

@@ -16,7 +16,7 @@ from market.errors import UserError
 from policies.cli.main import main
 from policies.config.orders import EvaluateOrder
 from policies.config.run import read_config
-from policies.evaluation.entrants import find_subjects
+from policies.evaluation.entrants import find_entrants
 from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 from tests.helpers.small_run import DUOPOLY, ROOT, small_run, train_small
@@ -101,8 +101,8 @@ def test_one_episode_shows_no_interval(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_defaults_suit_every_market() -> None:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        judge = LineUps(read_config(path), 0)
-        assert judge.competitors() and judge.line_ups(None) and judge.line_ups("panel")
+        line_ups = LineUps(read_config(path), 0)
+        assert line_ups.competitors() and line_ups.chosen(None) and line_ups.chosen("panel")
 
 
 def test_evaluate_speaks_at_once_and_never_imports_tianshou(a_run: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.Captu
 def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
     """A rival that keeps three units sends nearly all its customers on: the best level is then far higher."""
     spec = read_config(DUOPOLY).market
-    judge = LineUps(read_config(DUOPOLY), seed=0)
+    line_ups = LineUps(read_config(DUOPOLY), seed=0)
     best, starved = (
         parse_rules(text, "test", spec) for text in ("nash+base_stock(level=best)", "nash+base_stock(level=3)")
     )
@@ -142,7 +142,7 @@ def test_best_levels_are_the_best_against_the_line_up_that_is_played() -> None:
     def level(seller: FixedSeller) -> float:
         return float(seller.rules.replenishment.level)  # type: ignore[union-attr]
 
-    assert level(judge.against(best, 0, starved)) > 1.2 * level(judge.fixed(best, 0))
+    assert level(line_ups.against(best, 0, starved)) > 1.2 * level(line_ups.fixed(best, 0))
 
 
 def test_over_line_ups_there_is_a_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +211,7 @@ def test_one_run_is_said_to_be_one_seed(a_run: Path, tmp_path: Path, capsys: pyt
 def test_runs_that_do_not_go_together_are_refused(a_run: Path, other_run: Path, tmp_path: Path) -> None:
     def refusal(*subjects: Path) -> str:
         with pytest.raises(UserError) as problem:
-            find_subjects(EvaluateOrder(subjects))
+            find_entrants(EvaluateOrder(subjects))
         return str(problem.value)
 
     changed = tmp_path / "changed"
@@ -232,7 +232,7 @@ def test_runs_that_are_no_independent_repetitions_say_so(
     shutil.copytree(a_run, twin)
     text = (twin / "config.yaml").read_text(encoding="utf-8")
     (twin / "config.yaml").write_text(text.replace("budget: 12000", "budget: 13000"), encoding="utf-8")
-    assert find_subjects(EvaluateOrder((a_run, twin))).remarks == (
+    assert find_entrants(EvaluateOrder((a_run, twin))).remarks == (
         "run and twin differ in more than the seed: training.budget: 12000 and 13000.",
         "run, twin have the same training seed, 0: they are not independent.",
     )

@@ -15,8 +15,8 @@ from policies.evaluation.statistics import mean_interval
 from policies.evaluation.view import runs_notes
 
 
-def result(policy: str, profit: list[float], subject: bool = False) -> Result:
-    return Result(policy, subject, np.array(profit))
+def result(policy: str, profit: list[float], entrant: bool = False) -> Result:
+    return Result(policy, entrant, np.array(profit))
 
 
 def comparison(line_up: str, seat: str = "left", **profits: list[float]) -> Comparison:
@@ -36,7 +36,7 @@ def test_means_over_line_ups_by_hand() -> None:
     by_name = {one.policy: one for one in found.standings}
     assert [one.policy for one in found.standings] == ["dear", "run", "cheap"]
     run = by_name["run"]
-    assert run.subject and run.profit.value == (5 + 21) / 2 and run.gap is not None
+    assert run.entrant and run.profit.value == (5 + 21) / 2 and run.gap is not None
     assert run.gap.value == ((5 - 1) + (21 - 32)) / 2
     assert run.better == (1 + 0) / 2
     # Behind cheap's 6 by 1 against x, behind dear's 32 by 11 against y.
@@ -52,14 +52,14 @@ def test_intervals_over_line_ups_pair_the_same_episodes() -> None:
         comparison("x", run=list(3 + drift), fixed=[0.0] * 100),
         comparison("y", run=list(5 - drift), fixed=[0.0] * 100),
     ]
-    run = next(one for one in AcrossLineUps(pair).standings if one.subject)
+    run = next(one for one in AcrossLineUps(pair).standings if one.entrant)
     assert run.gap is not None and run.gap.value == pytest.approx(4)
     assert run.gap.half < 1e-9 < mean_interval(3 + drift).half
 
 
 def test_line_ups_that_played_further_than_others() -> None:
     pair = [comparison("x", run=[1, 3], fixed=[0, 0]), comparison("y", run=[5, 6, 7], fixed=[1, 1, 1])]
-    run = next(one for one in AcrossLineUps(pair).standings if one.subject)
+    run = next(one for one in AcrossLineUps(pair).standings if one.entrant)
     assert run.profit.value == 4 and run.gap is not None and run.gap.value == (2 + 5) / 2
 
 

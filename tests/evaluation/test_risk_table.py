@@ -20,16 +20,18 @@ from tests.helpers.small_run import ROOT
 RULES = ["nash+base_stock", "cost_plus+base_stock(level=21)", "collusive+min_max"]
 
 
-def compared(config_name: str, subject: str, rules: list[str]) -> tuple[LineUps, Comparison]:
+def compared(config_name: str, entrant: str, rules: list[str]) -> tuple[LineUps, Comparison]:
     changes = ["market.horizon=40", f"evaluation.competitors={rules}".replace("'", '"')]
-    judge = LineUps(read_config(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
-    line_up = judge.line_ups(rules[0])[0] if len(judge.spec.sellers) > 1 else judge.line_ups(None)[0]
-    return judge, judge.compare(0, {subject: build(subject, judge.spec, 0)}, line_up, 32, lambda text, episodes: None)
+    line_ups = LineUps(read_config(ROOT / "configs" / f"{config_name}.yaml", changes), 0)
+    line_up = line_ups.chosen(rules[0])[0] if len(line_ups.spec.sellers) > 1 else line_ups.chosen(None)[0]
+    return line_ups, line_ups.compare(
+        0, {entrant: build(entrant, line_ups.spec, 0)}, line_up, 32, lambda text, episodes: None
+    )
 
 
-def printed(judge: LineUps, comparison: Comparison, columns: int) -> str:
+def printed(line_ups: LineUps, comparison: Comparison, columns: int) -> str:
     text = io.StringIO()
-    risk_table(comparison, judge.spec, judge.config.evaluation, columns).print(Console(file=text, width=columns))
+    risk_table(comparison, line_ups.spec, line_ups.config.evaluation, columns).print(Console(file=text, width=columns))
     return text.getvalue()
 
 
@@ -39,8 +41,8 @@ def _duopoly() -> tuple[LineUps, Comparison]:
 
 
 def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[LineUps, Comparison]) -> None:
-    judge, comparison = duopoly
-    text = printed(judge, comparison, 160)
+    line_ups, comparison = duopoly
+    text = printed(line_ups, comparison, 160)
     shown = [name for names in SECTIONS.values() for name in names]
     assert len(set(shown)) == len(shown) and set(shown) <= GLOSSARY.keys()
     rows = [line.split() for line in text.splitlines()]
@@ -60,13 +62,13 @@ def test_every_measure_of_a_candidate_is_shown(duopoly: tuple[LineUps, Compariso
 
 def test_the_subject_comes_first_and_then_what_it_has_to_beat(duopoly: tuple[LineUps, Comparison]) -> None:
     order = in_order(duopoly[1])
-    assert order[0].policy == "nash+forecast" and order[0].subject
+    assert order[0].policy == "nash+forecast" and order[0].entrant
     assert [result.mean for result in order[1:]] == sorted((r.mean for r in order[1:]), reverse=True)
 
 
 def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[LineUps, Comparison]) -> None:
-    judge, comparison = duopoly
-    text = printed(judge, comparison, 75)
+    line_ups, comparison = duopoly
+    text = printed(line_ups, comparison, 75)
     left_out = ", ".join(result.policy for result in in_order(comparison)[2:])
     assert "…" not in text and f"No room here for {left_out}." in " ".join(text.split())
     value = in_order(comparison)[1].summary()["profit"]
@@ -74,20 +76,20 @@ def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[LineUps
 
 
 def test_made_to_order_shows_no_stock() -> None:
-    judge, comparison = compared("calvano", "collusive", ["nash", "match"])
-    text = printed(judge, comparison, 130)
+    line_ups, comparison = compared("calvano", "collusive", ["nash", "match"])
+    text = printed(line_ups, comparison, 130)
     assert "fill rate" not in text and "HHI" in text and "volatility" in text
 
 
 def test_a_monopoly_names_no_rivals() -> None:
-    judge, comparison = compared("monopoly", "nash+forecast", ["cost_plus+base_stock"])
-    assert printed(judge, comparison, 130).startswith("shop: risk and service")
+    line_ups, comparison = compared("monopoly", "nash+forecast", ["cost_plus+base_stock"])
+    assert printed(line_ups, comparison, 130).startswith("shop: risk and service")
 
 
 def test_the_level_is_named(duopoly: tuple[LineUps, Comparison]) -> None:
-    judge, comparison = duopoly
-    text, settings = io.StringIO(), judge.config.evaluation.model_copy(update={"risk_level": 0.025})
-    risk_table(comparison, judge.spec, settings, 160).print(Console(file=text, width=160))
+    line_ups, comparison = duopoly
+    text, settings = io.StringIO(), line_ups.config.evaluation.model_copy(update={"risk_level": 0.025})
+    risk_table(comparison, line_ups.spec, settings, 160).print(Console(file=text, width=160))
     assert "CVaR 2.5 % of episodes" in text.getvalue()
 
 

@@ -19,11 +19,11 @@ from market.state import Floats
 from policies.cli.main import main
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
-from policies.evaluation.entrants import find_subjects
+from policies.evaluation.entrants import find_entrants
 from policies.evaluation.evaluate import evaluate
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.profit_gain import silent as quiet
-from policies.evaluation.run_sellers import SavedMixture, frozen_run, pack, saved_policies, unpack
+from policies.evaluation.run_sellers import SavedMixture, pack, run_sellers, saved_policies, unpack
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
@@ -92,10 +92,10 @@ def test_all_weight_on_one_member_is_that_member(how: dict[str, Any], run: Path)
 
 def profits(run: Path, checkpoint: str, episodes: int) -> Floats:
     """Of the left seller against Nash prices, by episode."""
-    found = find_subjects(EvaluateOrder((run,), seller="left", checkpoint=checkpoint))
+    found = find_entrants(EvaluateOrder((run,), seller="left", checkpoint=checkpoint))
     judged, sellers = LineUps(found.config, 0), {name: cast(Seller, one) for name, one in found.seats[0].items()}
-    (line_up,) = judged.line_ups("nash+base_stock")
-    (own,) = [one for one in judged.compare(0, sellers, line_up, episodes, quiet).results if one.subject]
+    (line_up,) = judged.chosen("nash+base_stock")
+    (own,) = [one for one in judged.compare(0, sellers, line_up, episodes, quiet).results if one.entrant]
     return own.profit
 
 
@@ -117,11 +117,11 @@ def test_a_mixture_of_two_earns_what_they_earn_weighted(run: Path) -> None:
 
 def test_what_is_loaded_earns_what_training_logged(run: Path) -> None:
     """Every line-up of the empirical game is played again, by the sellers as they come from the folder."""
-    content, config = json.loads((run / "psro.json").read_text()), frozen_run(run).config
+    content, config = json.loads((run / "psro.json").read_text()), run_sellers(run).config
     for name in ("left", "right"):
         logged = content["rounds"][-1]["weights"][name].values()
         assert [part.weight for part in mixture(run, name).parts] == [weight for weight in logged if weight > 0]
-    settings, seed = config.evaluation, row_seed(frozen_run(run).seed, "select")
+    settings, seed = config.evaluation, row_seed(run_sellers(run).seed, "select")
     pool: list[list[MixtureSeller]] = [[], []]
     for seat, name in enumerate(("left", "right")):
         for k in range(3):
@@ -165,7 +165,7 @@ def test_a_packed_mixture_is_the_same_one(run: Path) -> None:
     with pytest.raises(FileNotFoundError):
         pack(again)  # its files are gone, what they held is in memory
     spec = saved.market
-    rival = frozen_run(run).sellers[1]
+    rival = run_sellers(run).sellers[1]
     both = [play(spec, [one.sit(spec), rival], markets=40)["profit"] for one in (saved, again)]
     assert np.array_equal(*both) and content == pack(saved)
     for harm in (content[:200], b"no zip", content.replace(b"home.pt", b"hume.pt")):

@@ -1,4 +1,4 @@
-"""Stress tests: each shift is what its name says, against closed forms; and what the table tells."""
+"""Stress tests: each scenario is what its name says, against closed forms; and what the table tells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import compare
-from policies.evaluation.scenarios import UNCHANGED, Absent, pinned, shifts
+from policies.evaluation.scenarios import UNCHANGED, Absent, pinned, scenarios
 from policies.evaluation.stress import figures, run_stress
 from policies.sellers.protocol import Memory, Seller, View, look
 from policies.sellers.rollout import play
@@ -39,16 +39,16 @@ def small(*changes: str) -> RunConfig:
 
 def stressed(
     config: RunConfig,
-    subjects: Mapping[str, Seller],
+    entrants: Mapping[str, Seller],
     rivals: list[Seller],
     seat: int = 0,
     width: int = 130,
     **more: Any,
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], str]:
-    """The rows by shift and policy, and what was printed."""
+    """The rows by scenario and policy, and what was printed."""
     text = io.StringIO()
     options = {"seed": 0, "episodes": 32} | more
-    rows = run_stress(config, seat, subjects, rivals, console=Console(file=text, width=width), **options)
+    rows = run_stress(config, seat, entrants, rivals, console=Console(file=text, width=width), **options)
     return {(row["shift"], row["policy"]): row for row in rows}, text.getvalue()
 
 
@@ -56,12 +56,12 @@ def fixed(config: RunConfig, rules: str = FIXED) -> list[Seller]:
     return [build(rules, config.market, seat) for seat in range(len(config.market.sellers))]
 
 
-# ------------------------------------------------------------------------------------------------ shifts
+# ------------------------------------------------------------------------------------------------ scenarios
 
 
 def test_every_shift_changes_one_thing() -> None:
     spec = small().market
-    found = {shift.name: shift.market for shift in shifts(spec, 0, warm_up=10)}
+    found = {scenario.name: scenario.market for scenario in scenarios(spec, 0, warm_up=10)}
     base = found[UNCHANGED]
     assert base is not None
     assert list(found) == [
@@ -107,32 +107,32 @@ def differences(one: Any, other: Any, path: str = "") -> dict[str, Any]:
 
 def test_reward_scales_are_those_of_the_unchanged_market() -> None:
     spec = small().market
-    for shift in shifts(spec, 1):
-        assert shift.market is not None
-        assert [seller.reward_scale for seller in shift.market.sellers] == reward_scales(spec).tolist()
+    for scenario in scenarios(spec, 1):
+        assert scenario.market is not None
+        assert [seller.reward_scale for seller in scenario.market.sellers] == reward_scales(spec).tolist()
     assert pinned(pinned(spec)) == pinned(spec)
 
 
 def test_a_surge_of_the_market_stays_beside_the_shock() -> None:
     spec = small("market.customers.surges=[{start: 1, factor: 3}]").market
-    doubled = next(shift.market for shift in shifts(spec, 0) if "doubled" in shift.name)
+    doubled = next(scenario.market for scenario in scenarios(spec, 0) if "doubled" in scenario.name)
     assert doubled is not None and [surge.factor for surge in doubled.customers.surges] == [3, 2]
 
 
 def test_shocks_fit_into_short_episodes() -> None:
-    names = [shift.name for shift in shifts(small("market.horizon=12").market, 0, warm_up=10)]
+    names = [scenario.name for scenario in scenarios(small("market.horizon=12").market, 0, warm_up=10)]
     assert "demand doubled for 2 days" in names
 
 
 def test_a_shift_that_cannot_be_says_why() -> None:
     spec = small("market.sellers.left.lead_time=64").market
-    late = next(shift for shift in shifts(spec, 0) if shift.name == "lead time +1")
+    late = next(scenario for scenario in scenarios(spec, 0) if scenario.name == "lead time +1")
     assert late.market is None and late.problem.startswith("market.sellers.0.lead_time: must be less than or equal")
 
 
 def test_who_has_left_sells_nothing_and_is_seen_so() -> None:
     spec = small().market
-    gone = next(shift for shift in shifts(spec, 0) if shift.name == "right leaves")
+    gone = next(scenario for scenario in scenarios(spec, 0) if scenario.name == "right leaves")
     assert gone.market is not None and gone.absent == 1
     batch = MarketBatch(gone.market, 8)
     batch.reset()
@@ -146,7 +146,7 @@ def test_who_has_left_sells_nothing_and_is_seen_so() -> None:
 
 def test_feature_weeks_of_the_others_are_the_same_when_one_leaves() -> None:
     spec = read_config(ROOT / "configs" / "orange_juice.yaml", SHORT).market
-    found = [shift.market for shift in shifts(spec, 2) if shift.name in (UNCHANGED, "dominicks leaves")]
+    found = [scenario.market for scenario in scenarios(spec, 2) if scenario.name in (UNCHANGED, "dominicks leaves")]
     tapes = []
     for market in found:
         assert market is not None
@@ -187,10 +187,10 @@ def test_without_stock_and_chance_every_figure_is_known() -> None:
         "demand halved for 3 periods": base * 18.5 / 20,
         "second leaves": profit(alone=True),
     }
-    assert {shift for shift, _ in rows} == expected.keys()
-    for shift, wanted in expected.items():
-        row = rows[shift, "a"]
-        assert row["profit"] == pytest.approx(wanted, rel=1e-9), shift
+    assert {scenario for scenario, _ in rows} == expected.keys()
+    for scenario, wanted in expected.items():
+        row = rows[scenario, "a"]
+        assert row["profit"] == pytest.approx(wanted, rel=1e-9), scenario
         assert row["kept"] == pytest.approx(wanted / base, rel=1e-9) and row["kept_half_width"] == 0
         assert row["difference"] == pytest.approx(wanted - base, abs=1e-9)
 
@@ -305,13 +305,13 @@ MADE = [
 ]
 
 
-def test_learned_sellers_play_every_shift(a_run: Path) -> None:
+def test_learned_sellers_play_every_scenario(a_run: Path) -> None:
     config = open_run(a_run)
     saved = saved_sellers(a_run)
     sellers: list[Seller] = [saved[name].sit(config.market) for name in ("left", "right")]
     rows, text = stressed(config, {"left (dqn)": sellers[0]}, sellers, episodes=16)
     assert all(row["reason"] is None and np.isfinite(row["profit"]) for row in rows.values())
-    late = next(shift.market for shift in shifts(config.market, 0) if shift.name == "lead time +1")
+    late = next(scenario.market for scenario in scenarios(config.market, 0) if scenario.name == "lead time +1")
     assert late is not None
     adapted: list[Seller] = [saved[name].sit(late, adapt=True) for name in ("left", "right")]
     [result] = compare(late, 0, {"left": adapted[0]}, ["left"], adapted, config.evaluation, 0, 16)
@@ -325,9 +325,9 @@ def test_learned_sellers_play_every_shift(a_run: Path) -> None:
 def test_the_table_shows_every_shift_and_candidate_at_any_width() -> None:
     config = small()
     rules = [FIXED, "nash+base_stock(level=17)", "cost_plus+min_max"]
-    subjects = {text: build(text, config.market, 0) for text in rules}
-    rows, wide = stressed(config, subjects, fixed(config), width=150)
-    _, narrow = stressed(config, subjects, fixed(config), width=60)
+    entrants = {text: build(text, config.market, 0) for text in rules}
+    rows, wide = stressed(config, entrants, fixed(config), width=150)
+    _, narrow = stressed(config, entrants, fixed(config), width=60)
     assert wide.count("demand +30 %") == 1 + wide.count("keeps least under demand +30 %")
     tables = narrow.split("keeps least")[0]
     assert tables.count("unchanged market") == 3 and "…" not in narrow and "…" not in wide
@@ -365,7 +365,7 @@ def test_one_episode_has_no_interval() -> None:
 
 
 class Interrupted:
-    """Presses Ctrl-C when demand has fallen: in the third shift."""
+    """Presses Ctrl-C when demand has fallen: in the third scenario."""
 
     def __init__(self, seller: Seller, after: int) -> None:
         self.seller, self.left = seller, after
@@ -384,12 +384,12 @@ def test_an_interrupted_test_shows_the_shifts_that_are_finished() -> None:
     config, text = small(), io.StringIO()
     sellers = fixed(config)
     with pytest.raises(KeyboardInterrupt):
-        subjects = {"a": Interrupted(sellers[0], 2)}
-        run_stress(config, 0, subjects, sellers, seed=0, episodes=8, console=Console(file=text, width=130))
+        entrants = {"a": Interrupted(sellers[0], 2)}
+        run_stress(config, 0, entrants, sellers, seed=0, episodes=8, console=Console(file=text, width=130))
     assert "demand +30 %" in text.getvalue() and "demand -30 %" not in text.getvalue()
 
 
 def test_the_market_itself_must_be_playable() -> None:
     config = small("market.price_form=log", "market.price_sensitivity=0.5")
     with pytest.raises(UserError, match="reward_scale: must be given"):
-        shifts(config.market, 0)
+        scenarios(config.market, 0)

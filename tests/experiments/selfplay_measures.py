@@ -43,16 +43,16 @@ class Panel:
 
     config: RunConfig
     episodes: int = EPISODES
-    judge: LineUps = field(init=False)
+    line_ups: LineUps = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judge = LineUps(self.config, 0)
+        self.line_ups = LineUps(self.config, 0)
 
     def profit(self, seat: int, seller: Seller, line_up: str) -> float:
         """Mean profit a period of a seller in a seat, all rivals following ``line_up``, on customers of no run."""
         spec, settings = self.config.market, self.config.evaluation
         rules = parse_rules(line_up, "held out", spec)
-        seats = [seller if k == seat else self.judge.fixed(rules, k) for k in range(len(spec.sellers))]
+        seats = [seller if k == seat else self.line_ups.fixed(rules, k) for k in range(len(spec.sellers))]
         ledger = play(spec, seats, markets=self.episodes, seed=row_seed(10**6, "evaluate"))
         earned = episode_profit(ledger, spec, settings.warm_up, settings.salvage)[:, seat]
         return float(earned.mean()) / (spec.horizon - settings.warm_up)
@@ -62,7 +62,7 @@ class Panel:
         """The profit of the best fixed competitor in a seat against a line-up."""
         return {
             (seat, line_up): max(
-                self.profit(seat, self.judge.fixed(rules, seat), line_up) for rules in self.judge.competitors()
+                self.profit(seat, self.line_ups.fixed(rules, seat), line_up) for rules in self.line_ups.competitors()
             )
             for seat in range(len(self.config.market.sellers))
             for line_up in HELD_OUT
@@ -110,12 +110,12 @@ def nash_conv(run: Trained, sellers: dict[int, Seller], budget: int, seed: int =
 
     A lower bound on NashConv: the best of a trained response and the fixed competitors, none counted below 0.
     """
-    config, judge = run.training.config, run.training.judge
+    config, line_ups = run.training.config, run.training.line_ups
     line_up = seated(run, sellers)
     present, gains = [], []
     for seat, seller in enumerate(line_up):
         present.append(score(config, seat, seller, line_up, seed))
-        responses = [judge.fixed(rules, seat) for rules in judge.competitors()]
+        responses = [line_ups.fixed(rules, seat) for rules in line_ups.competitors()]
         found = [score(config, seat, one, line_up, seed) for one in responses]
         player = config.seats[config.market.names[seat]]
         found.append(ResponseTraining(config, seat, player, line_up, budget, seed, "cpu").run().score)

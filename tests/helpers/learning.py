@@ -62,11 +62,11 @@ def gaps_to_best_fixed(
     The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.
     """
     training = TrainingRun(config, seed, "cpu")
-    line_up, gaps = training.judge.line_ups(None)[0], {}
+    line_up, gaps = training.line_ups.chosen(None)[0], {}
     for seat, seller in sellers.items():
-        rivals = [training.judge.fixed(line_up, k) for k in range(len(config.market.sellers))]
+        rivals = [training.line_ups.fixed(line_up, k) for k in range(len(config.market.sellers))]
         candidates = {"learner": seller} | {
-            rules.label: training.judge.against(rules, seat, line_up) for rules in training.judge.competitors()
+            rules.label: training.line_ups.against(rules, seat, line_up) for rules in training.line_ups.competitors()
         }
         results = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
         best = best_fixed(results)

@@ -205,7 +205,7 @@ def test_a_runs_folder_gives_its_mixture_back(tmp_path: Path) -> None:
     assert np.array(content["payoffs"]).shape == (2, 3, 3)
     files = [entry["file"] for entry in content["mixtures"]["a"] if "file" in entry]
     assert len(files) == 2 and all(load_seller(tmp_path / file).seller == "a" for file in files)
-    home, find = load_seller(tmp_path / files[-1]), as_trained(mode.seats.judge, 0)
+    home, find = load_seller(tmp_path / files[-1]), as_trained(mode.seats.line_ups, 0)
     loaded = load_mixture(tmp_path, home, find).sit(config.market)
     rival = build("constant(price=2)", config.market, 1)
     own = MixtureSeller(*zip(*((one.seller, weight) for one, weight in mode.members(0)), strict=True))

@@ -21,7 +21,7 @@ from policies.cli.main import main
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.profit_gain import ProfitGain
-from policies.evaluation.scenarios import REPLAYED, shifts
+from policies.evaluation.scenarios import REPLAYED, scenarios
 from policies.explain.features import natural_features
 from policies.explain.states import greedy_rollout, views
 from policies.report.sections import about_market
@@ -125,7 +125,7 @@ def test_exact_machinery_refuses_a_history_by_name(tmp_path: Path) -> None:
 
 def test_stress_leaves_out_what_a_history_would_undo(tmp_path: Path) -> None:
     spec = replayed(written(tmp_path), SHOP, SHOP, **STOCK)
-    left = {shift.name: shift.problem for shift in shifts(spec, 0)}
+    left = {scenario.name: scenario.problem for scenario in scenarios(spec, 0)}
     assert left["lead time +1"] == left["unit cost +10 %"] == left["unchanged market"] == ""
     assert left["demand +30 %"] == left["price sensitivity +25 %"] == left["b leaves"] == REPLAYED
 
@@ -133,7 +133,7 @@ def test_stress_leaves_out_what_a_history_would_undo(tmp_path: Path) -> None:
 def test_a_rival_that_leaves_leaves_every_location() -> None:
     places = [{"name": name, "size": 1.0 + k, "quality": [2.0, 3.0]} for k, name in enumerate("xy")]
     spec = MarketSpec.parse(a_market({}, {}, locations=places))
-    gone = next(shift.market for shift in shifts(spec, 0) if shift.name == "b leaves")
+    gone = next(scenario.market for scenario in scenarios(spec, 0) if scenario.name == "b leaves")
     assert gone is not None and [place.quality for place in gone.locations] == [(2.0, -100.0)] * 2
 
 
@@ -170,19 +170,19 @@ def test_what_was_done_in_fact_comes_first_where_a_history_is_replayed(
 ) -> None:
     sellers = [changes.pop("sellers", {})] * 2
     config = RunConfig(market=replayed(written(tmp_path), *sellers, **changes), evaluation=Evaluation(warm_up=0))
-    judge = LineUps(config, 0)
-    assert [rules.label for rules in judge.line_ups(None)] == line_ups
-    assert judge.line_ups("panel")[0].label == line_ups[0]
-    assert judge.competitors()[0].label == competitor
+    line_ups = LineUps(config, 0)
+    assert [rules.label for rules in line_ups.chosen(None)] == line_ups
+    assert line_ups.chosen("panel")[0].label == line_ups[0]
+    assert line_ups.competitors()[0].label == competitor
     drawn = LineUps(config.model_copy(update={"market": config.market.model_copy(update={"tape": None})}), 0)
-    listed = [*drawn.line_ups(None), *drawn.line_ups("panel"), *drawn.competitors()]
+    listed = [*drawn.chosen(None), *drawn.chosen("panel"), *drawn.competitors()]
     assert listed and not any("history" in rules.label for rules in listed)
 
 
 def test_line_ups_that_are_given_stay_as_they_are_in_a_history(tmp_path: Path) -> None:
     given = Evaluation(warm_up=0, line_ups=("nash",), panel=("nash",), competitors=("cost_plus",))
-    judge = LineUps(RunConfig(market=replayed(written(tmp_path)), evaluation=given), 0)
-    listed = judge.line_ups(None), judge.line_ups("panel"), judge.competitors()
+    line_ups = LineUps(RunConfig(market=replayed(written(tmp_path)), evaluation=given), 0)
+    listed = line_ups.chosen(None), line_ups.chosen("panel"), line_ups.competitors()
     assert [[rules.label for rules in some] for some in listed] == [["nash"], ["nash"], ["cost_plus"]]
 
 

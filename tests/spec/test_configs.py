@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import monopoly_prices, nash_prices, solve_qualities
+from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit, profits, shares
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
@@ -16,6 +16,7 @@ from market.spec.models import MarketSpec
 from policies.config.run import read_config
 from policies.evaluation.line_ups import LineUps
 from policies.learners.build import learner_name
+from tests.helpers.qualities import solve_qualities
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

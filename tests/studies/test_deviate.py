@@ -12,7 +12,7 @@ import pytest
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.main import main
-from policies.evaluation.run_sellers import RunSellers, frozen_run
+from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import open_run
 from policies.studies.deviate.impulse import WATCHED, Deviation, Impulse, impulse
@@ -151,18 +151,18 @@ def test_over_runs_the_interval_is_over_training_seeds() -> None:
 
 def test_a_price_needs_no_stock_level(a_run: Path) -> None:
     """Where holding costs nothing there is no newsvendor level, and a price alone does without."""
-    run = frozen_run(a_run)
+    run = run_sellers(a_run)
     free = tuple(seller.model_copy(update={"holding_cost": 0.0}) for seller in run.spec.sellers)
     spec = run.spec.model_copy(update={"sellers": free})
     run = RunSellers(**vars(run) | {"config": run.config.model_copy(update={"market": spec})})
     assert not find_deviation(run, 0, "best_response", 0).orders
     with pytest.raises(UserError, match="--to .*: .*holding_cost must be above 0"):
         find_deviation(run, 0, "best_response+base_stock", 0)
-    assert find_deviation(frozen_run(a_run), 0, "nash+base_stock", 0).orders
+    assert find_deviation(run_sellers(a_run), 0, "nash+base_stock", 0).orders
 
 
 def test_the_discount_factor_is_the_sellers_own(a_run: Path) -> None:
-    run = frozen_run(a_run)
+    run = run_sellers(a_run)
     assert discount(run, 0) == 0.98
     own = run.config.model_copy(update={"seats": run.config.seats | {"left": {"learner": "dqn", "gamma": 0.9}}})
     assert discount(RunSellers(**vars(run) | {"config": own}), 0) == 0.9
@@ -176,9 +176,9 @@ def test_intervals_are_those_of_a_mean() -> None:
 
 
 def test_the_run_is_read_as_it_was_trained(a_run: Path) -> None:
-    run = frozen_run(a_run)
+    run = run_sellers(a_run)
     assert run.config == open_run(a_run) and run.learners == ["dqn", "ddpg"] and run.rules == [None, None]
-    assert run.labels == ["left (dqn)", "right (ddpg)"] and run.judge.seed == 0
+    assert run.labels == ["left (dqn)", "right (ddpg)"] and run.line_ups.seed == 0
 
 
 def test_a_run_given_twice_is_not_two_seeds(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

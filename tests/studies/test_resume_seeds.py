@@ -37,12 +37,12 @@ SEEDS = (0, 1)
 
 
 def begin_seeds(
-    config: Path, name: str, means: WorkerOptions = HERE, keeping: CheckpointOptions = OFTEN
+    config: Path, name: str, means: WorkerOptions = HERE, checkpointing: CheckpointOptions = OFTEN
 ) -> tuple[Path, str]:
     """Train both seeds; the folder and what was printed."""
     said = Console(file=io.StringIO(), width=300)
     given: dict[str, Any] = {"device": "cpu", "name": name, "runs": config.parent / "runs", "console": said}
-    given |= {"checkpoint_every": keeping.every, "on_nan": keeping.on_nan}
+    given |= {"checkpoint_every": checkpointing.every, "on_nan": checkpointing.on_nan}
     folder = train_seeds(config, seeds=len(SEEDS), **given, **vars(means)).folder
     return folder, said.file.getvalue()  # type: ignore[attr-defined]
 
@@ -94,7 +94,7 @@ def _config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(config: Path) -> Path:
-    return begin_seeds(config, "whole", keeping=CheckpointOptions())[0]
+    return begin_seeds(config, "whole", checkpointing=CheckpointOptions())[0]
 
 
 def hears(patch: pytest.MonkeyPatch, seed: int, least: int, act: Callable[[Path], None]) -> None:
@@ -120,7 +120,7 @@ MOMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "before any": (lambda patch: killed_at(seeds_course, "_train", 1, patch), "to be begun: seeds 0, 1"),
     "first": (lambda patch: hears(patch, 0, 3000, cut), "to go on: seed 0; to be begun: seed 1"),
     "second": (lambda patch: hears(patch, 1, 1500, cut), "done: seed 0; to go on: seed 1"),
-    "judged": (lambda patch: killed_at(seeds_course, "judge", 1, patch, True), "done: seeds 0, 1"),
+    "judged": (lambda patch: killed_at(seeds_course, "evaluate", 1, patch, True), "done: seeds 0, 1"),
 }
 
 
@@ -173,7 +173,7 @@ def test_what_a_run_that_stopped_elsewhere_leaves_comes_back_too(config: Path, m
     part(monkeypatch)
     with monkeypatch.context() as patch, pytest.raises(UserError) as stop:
         spoil(patch, 0)
-        begin_seeds(config, "nan-apart", keeping=CheckpointOptions(every=1e-9))
+        begin_seeds(config, "nan-apart", checkpointing=CheckpointOptions(every=1e-9))
     run = config.parent / "runs" / "nan-apart" / run_name(0)
     assert f"bazaar train --resume {run} --on-nan rollback" in str(stop.value)
     state = RunState(run).load(Console(quiet=True))
@@ -232,7 +232,7 @@ def test_a_seed_that_diverges_stops_alone_and_goes_on_when_asked(
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(UserError) as stop:
         spoil(patch, 0)
-        begin_seeds(config, "nan", keeping=CheckpointOptions(every=1e-9))
+        begin_seeds(config, "nan", checkpointing=CheckpointOptions(every=1e-9))
     folder = config.parent / "runs" / "nan"
     first, last = str(stop.value).split("\n")
     assert first.startswith("seed 0 failed: ") and "seats.a" in first
@@ -249,7 +249,7 @@ def test_a_seed_that_diverges_stops_alone_and_goes_on_when_asked(
 def test_rollback_is_every_seeds_and_its_warning_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         spoil(patch, 1)
-        folder, said = begin_seeds(config, "rollback", keeping=CheckpointOptions(every=1e-9, on_nan="rollback"))
+        folder, said = begin_seeds(config, "rollback", checkpointing=CheckpointOptions(every=1e-9, on_nan="rollback"))
     assert "seed 1: warning: " in said and f"back to step {29 * 96} with its learning rate x 0.5" in said
     assert "seed 0: warning" not in said
     abouts = [json.loads((folder / run_name(seed) / "run.json").read_text()) for seed in SEEDS]
@@ -261,18 +261,18 @@ def test_rollback_is_every_seeds_and_its_warning_is_told(config: Path, monkeypat
 
 
 def test_the_folder_knows_what_it_was_begun_with(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeping = CheckpointOptions(every=7.5, on_nan="rollback")
+    checkpointing = CheckpointOptions(every=7.5, on_nan="rollback")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         killed_at(seeds_course, "_train", 1, patch)
-        begin_seeds(config, "options", WorkerOptions(3), keeping)
+        begin_seeds(config, "options", WorkerOptions(3), checkpointing)
     folder, given = config.parent / "runs" / "options", list[tuple[CheckpointOptions, WorkerOptions]]()
     monkeypatch.setattr(
         "policies.studies.multi_seed.run.carry_out",
-        lambda several, keeping, means, console: given.append((keeping, means)),
+        lambda several, checkpointing, means, console: given.append((checkpointing, means)),
     )
     go_on(folder, WorkerOptions())
     go_on(folder, WorkerOptions(2), checkpoint_every=1e-9, on_nan="stop")
-    assert given == [(keeping, WorkerOptions(3)), (CheckpointOptions(1e-9, "stop"), WorkerOptions(2))]
+    assert given == [(checkpointing, WorkerOptions(3)), (CheckpointOptions(1e-9, "stop"), WorkerOptions(2))]
     assert read_folder(folder).plan.seeds == SEEDS
 
 

@@ -14,10 +14,10 @@ from policies.evaluation.statistics import half_width, jackknife
 from policies.studies.calvano.findings import one_period_equilibria
 from policies.studies.calvano.strategies import (
     Strategies,
-    best_reply,
     impulse_response,
     long_run,
     long_run_from_anywhere,
+    static_best_response,
 )
 from tests.helpers.markets import a_market
 
@@ -173,7 +173,7 @@ def test_the_best_reply_is_the_best_of_all_prices(game: PriceGame) -> None:
             for a in range(count):
                 index[seat] = a
                 earned.append(game.payoff[np.ravel_multi_index(index, tuple(game.counts)), seat])
-            assert best_reply(game, np.array([seat]), game.index([state]))[0] == int(np.argmax(earned))
+            assert static_best_response(game, np.array([seat]), game.index([state]))[0] == int(np.argmax(earned))
 
 
 def test_equilibria_of_one_period_are_states_from_which_nobody_gains() -> None:
@@ -182,7 +182,7 @@ def test_equilibria_of_one_period_are_states_from_which_nobody_gains() -> None:
         expected = []
         for state in range(game.states):
             index = game.index([state])
-            replies = [best_reply(game, np.array([seat]), index)[0] for seat in range(len(game.counts))]
+            replies = [static_best_response(game, np.array([seat]), index)[0] for seat in range(len(game.counts))]
             expected += [state] if replies == index[0].tolist() else []
         assert one_period_equilibria(game).tolist() == expected
 

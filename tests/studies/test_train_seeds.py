@@ -25,7 +25,7 @@ from policies.cli.main import main
 from policies.common.parallel.tasks import Say
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
-from policies.evaluation.entrants import find_subjects
+from policies.evaluation.entrants import find_entrants
 from policies.evaluation.statistics import diagonal_gap
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
@@ -70,8 +70,8 @@ def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> No
 
 
 def test_the_folder_of_all_is_judged_as_its_runs(two_seeds: Path) -> None:
-    whole = find_subjects(EvaluateOrder((two_seeds,)))
-    single = find_subjects(EvaluateOrder((two_seeds / "seed-0", two_seeds / "seed-1")))
+    whole = find_entrants(EvaluateOrder((two_seeds,)))
+    single = find_entrants(EvaluateOrder((two_seeds / "seed-0", two_seeds / "seed-1")))
     assert whole.sellers == single.sellers and "left (dqn), seed-1" in whole.sellers
     rows = json.loads((two_seeds / "evaluation.json").read_text())
     assert {row["runs"] for row in rows if row.get("table") == "runs"} == {2}
@@ -89,11 +89,11 @@ def test_commands_that_take_one_run_name_one_of_the_folder(
 
 def test_a_run_that_did_not_finish_is_judged_with_a_remark(tmp_path: Path) -> None:
     run = shutil.copytree(small_run(), tmp_path / "cut")
-    assert not find_subjects(EvaluateOrder((run,))).remarks
+    assert not find_entrants(EvaluateOrder((run,))).remarks
     about = json.loads((run / "run.json").read_text())
     del about["finished"]
     (run / "run.json").write_text(json.dumps(about))
-    (remark,) = find_subjects(EvaluateOrder((run,))).remarks
+    (remark,) = find_entrants(EvaluateOrder((run,))).remarks
     assert remark == f"{run} did not finish its training: bazaar train --resume {run} goes on."
 
 
@@ -207,4 +207,4 @@ def test_ctrl_c_ends_all_processes_and_leaves_what_was_learned(tmp_path: Path) -
         time.sleep(0.05)
     else:
         pytest.fail("a process is left")
-    assert len(find_subjects(EvaluateOrder((tmp_path / "seeds",))).sellers) == 4
+    assert len(find_entrants(EvaluateOrder((tmp_path / "seeds",))).sellers) == 4

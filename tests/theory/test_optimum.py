@@ -18,10 +18,11 @@ from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.mdp import StockStates
-from market.theory.optimum import Optimum, policy_average, solve, why_not
+from market.theory.optimum import Optimum, solve, why_not
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 from tests.helpers.optimum import discounted_policy_average, optimal_average
+from tests.helpers.policy_average import policy_average
 from tests.sellers.test_fixed import duopoly, made_to_order
 
 # Zipkin (2008), Old and New Methods for Lost-Sales Inventory Systems, Operations Research 56(5): Poisson demand of

@@ -1,4 +1,4 @@
-"""The bound from hindsight: a scan of prices, equality without randomness, and never below what can be earned."""
+"""The upper bound of a seat's profit: a scan of prices, equality without randomness, and never below what can be earned."""
 
 from __future__ import annotations
 

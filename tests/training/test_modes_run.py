@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from market.errors import UserError
-from policies.evaluation.run_sellers import frozen_run
+from policies.evaluation.run_sellers import run_sellers
 from policies.sellers.mixture import MixtureSeller
 from policies.storage.run_folder import saved_sellers
 from policies.studies.exploit.run import exploit
@@ -26,7 +26,7 @@ CHANGES = {
 def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_path: Path) -> None:
     folder = train_small(tmp_path, mode, changes=CHANGES[mode])
     assert set(saved_sellers(folder)) == set(saved_sellers(folder, "latest")) == {"left", "right"}
-    run = frozen_run(folder)
+    run = run_sellers(folder)
     assert run.config.selfplay.mode == mode and None not in run.learners
     assert json.loads((folder / "evaluation.json").read_text())
     rows = pd.read_csv(folder / "metrics.csv", float_precision="round_trip")
@@ -42,7 +42,7 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
         rounds = json.loads((folder / "psro.json").read_text())["rounds"]
         conv = last[(last["metric"] == "nash_conv") & (last["seller"] == "(market)")]["value"]
         assert len(rounds) == 2 and conv.item() == rounds[-1]["nash_conv"]
-        mixed = frozen_run(folder, "mixture")
+        mixed = run_sellers(folder, "mixture")
         assert all(isinstance(seller, MixtureSeller) for seller in mixed.sellers)
         found = exploit(folder, budget=2_000, episodes=8, device="cpu", checkpoint="mixture").regrets
         assert [one.seller for one in found] == ["left", "right"] and all(one.bound.value >= 0 for one in found)
@@ -50,4 +50,4 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
 
 def test_a_run_in_another_mode_has_no_mixture() -> None:
     with pytest.raises(UserError, match=r"run: has no mixture, its selfplay is independent; a run with selfplay: psro"):
-        frozen_run(small_run(), "mixture")
+        run_sellers(small_run(), "mixture")

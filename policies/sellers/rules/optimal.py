@@ -16,7 +16,7 @@ from market.theory.optimum import Optimum, solve
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat
 
-# Solutions kept in memory: a stress test asks for one a shift and seat.
+# Solutions kept in memory: a stress test asks for one a scenario and seat.
 KEPT = 64
 
 

@@ -38,11 +38,11 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """All figures of one subject. ``gain`` (M,), ``price`` and ``profit`` (M, N) are long-run means, half-widths are of
+    """All figures of one contender. ``gain`` (M,), ``price`` and ``profit`` (M, N) are long-run means, half-widths are of
     95 % intervals over sessions, NaN where there are too few. ``rematched`` starts from any state alike,
     ``rematched_last`` from the prices that the sellers posted last."""
 
-    subject: Contender
+    contender: Contender
     gain: Floats
     price: Floats
     profit: Floats
@@ -64,7 +64,7 @@ class Finding:
         return half_width(self.gain)
 
 
-def find(subject: Contender, strategies: Strategies, seed: int) -> Finding:
+def find(contender: Contender, strategies: Strategies, seed: int) -> Finding:
     """Look at strategies in the long run, re-matched, and after a deviation; ``seed`` draws starts of re-matched play."""
     game, own = strategies.game, strategies.together()
     ended = long_run(strategies, own, strategies.state)
@@ -75,7 +75,7 @@ def find(subject: Contender, strategies: Strategies, seed: int) -> Finding:
         anywhere = game.gain(long_run_from_anywhere(strategies, pairs, rng))
         last = game.gain(long_run(strategies, pairs, strategies.last_posted(pairs)).profit)
     return Finding(
-        subject=subject,
+        contender=contender,
         gain=game.gain(ended.profit),
         price=ended.price,
         profit=ended.profit,
@@ -84,7 +84,7 @@ def find(subject: Contender, strategies: Strategies, seed: int) -> Finding:
         rematched=_mean(anywhere),
         rematched_half=jackknife(anywhere, pairs, len(own)),
         rematched_last=_mean(last),
-        impulse=impulse_response(strategies, subject.delta),
+        impulse=impulse_response(strategies, contender.delta),
     )
 
 
@@ -105,9 +105,9 @@ def one_period_equilibria(game: PriceGame) -> Ints:
 
 def plain_finding(finding: Finding) -> dict[str, Any]:
     """Everything as numbers and lists for JSON, NaN as None; paths are means over sessions with their half-widths."""
-    subject, impulse = finding.subject, finding.impulse
-    row: dict[str, Any] = {"sellers": subject.key, "unit": subject.unit, "number": finding.sessions}
-    row |= {"settings": dict(subject.settings)}
+    contender, impulse = finding.contender, finding.impulse
+    row: dict[str, Any] = {"sellers": contender.key, "unit": contender.unit, "number": finding.sessions}
+    row |= {"settings": dict(contender.settings)}
     row |= {"profit_gain": float(finding.gain.mean()), "profit_gain_half_width": finding.gain_half}
     row |= {"profit_gain_lowest": float(finding.gain.min()), "profit_gain_highest": float(finding.gain.max())}
     row |= {"rematched": finding.rematched, "rematched_half_width": finding.rematched_half}

@@ -61,11 +61,11 @@ class _Work:
         share = min(done / self.task.total, 1.0)
         self.task.show(done, f"{self.name} {share:4.0%}   {speed}", text=f"{share:4.0%} {speed}")
 
-    def take(self, subject: Contender, strategies: Strategies, saved: dict[str, Any]) -> None:
+    def take(self, contender: Contender, strategies: Strategies, saved: dict[str, Any]) -> None:
         """Add a finding and keep it at once, so that an interruption loses nothing that is done."""
-        self.findings.append(find(subject, strategies, self.order.seed))
+        self.findings.append(find(contender, strategies, self.order.seed))
         prices: dict[str, Any] = {f"prices_{i}": grid for i, grid in enumerate(self.game.prices)}
-        np.savez_compressed(self.folder / f"{subject.key}.npz", **prices, **saved)
+        np.savez_compressed(self.folder / f"{contender.key}.npz", **prices, **saved)
         self.write()
 
     def write(self) -> None:
@@ -166,7 +166,7 @@ def _keeping(work: _Work, console: Console) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         print_findings(work.findings, work.game, console)
-        names = "; ".join(one.subject.name for one in work.findings) or "nothing yet"
+        names = "; ".join(one.contender.name for one in work.findings) or "nothing yet"
         raise KeyboardInterrupt(f"interrupted: finished and in {work.folder}: {names}") from None
 
 
@@ -187,10 +187,10 @@ def _tabular(work: _Work, options: TabularOptions) -> None:
     settings |= {"unconverged": int((~sellers.converged).sum()), "mean_periods": float(sellers.tables.age.mean())}
     tables = sellers.tables
     saved = {"q": tables.q, "greedy": tables.greedy, "state": tables.state, "periods": tables.age}
-    subject = Contender(
+    contender = Contender(
         key, f"tabular, δ {options.delta:g}", "session", options.delta, settings, *_expected(order, options)
     )
-    work.take(subject, Strategies(work.game, sellers.greedy, tables.state), saved)
+    work.take(contender, Strategies(work.game, sellers.greedy, tables.state), saved)
 
 
 def _expected(order: ReproduceOrder, options: TabularOptions) -> tuple[str, str]:

@@ -139,7 +139,7 @@ class _Cases:
     seat: Ints
 
 
-def best_reply(game: PriceGame, seat: Ints, index: Ints) -> Ints:
+def static_best_response(game: PriceGame, seat: Ints, index: Ints) -> Ints:
     """The price index (C,) that earns the ``seat`` (C,) most this period while the others post ``index`` (C, N).
 
     Prices 1 and 2 that earn 3 and 4 against the rival's: 1, the index of price 2.
@@ -163,7 +163,7 @@ def impulse_response(strategies: Strategies, delta: float, periods: int = PERIOD
     each = np.arange(len(cases.seat))
     planned = strategies.answer(line_up, cases.state)
     forced = planned.copy()
-    forced[each, cases.seat] = best_reply(strategies.game, cases.seat, planned)
+    forced[each, cases.seat] = static_best_response(strategies.game, cases.seat, planned)
     far = max(FAR, periods)
     path = _walk(strategies, line_up, cases.state, forced @ strategies.game.stride, far)
     twin = _walk(strategies, line_up, cases.state, planned @ strategies.game.stride, far)

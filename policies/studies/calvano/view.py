@@ -49,14 +49,14 @@ def _gains(findings: Sequence[Finding], game: PriceGame, console: Console) -> Ta
     rows = []
     for one in findings:
         span = f"{one.gain.min():.2f} to {one.gain.max():.2f}" if one.sessions > 1 else "only one"
-        cells = [one.subject.name, _of(one), with_interval(one.gain.mean(), one.gain_half), one.subject.expected]
-        cells += [span, with_interval(one.rematched, one.rematched_half), one.subject.expected_rematched]
+        cells = [one.contender.name, _of(one), with_interval(one.gain.mean(), one.gain_half), one.contender.expected]
+        cells += [span, with_interval(one.rematched, one.rematched_half), one.contender.expected_rematched]
         rows.append([*(cell or "-" for cell in cells), f"{one.price.mean():.3f}", f"{one.profit.mean():.4f}"])
     return _table(title, heads, rows, 2, console)
 
 
 def _of(finding: Finding) -> str:
-    return f"{finding.sessions} {finding.subject.unit}{'s' if finding.sessions > 1 else ''}"
+    return f"{finding.sessions} {finding.contender.unit}{'s' if finding.sessions > 1 else ''}"
 
 
 def with_interval(mean: float, half: float) -> str:
@@ -71,10 +71,12 @@ def _caveats(findings: Sequence[Finding]) -> list[str]:
     lines = []
     for one in findings:
         if one.sessions == 1:
-            unit = one.subject.unit
-            lines.append(f"{one.subject.name}: one {unit}, so no interval; {unit}s differ widely, and one says little.")
-        if left := one.subject.settings.get("unconverged"):
-            lines.append(f"{one.subject.name}: {left} of {_of(one)} were cut off before they converged; they count.")
+            unit = one.contender.unit
+            lines.append(
+                f"{one.contender.name}: one {unit}, so no interval; {unit}s differ widely, and one says little."
+            )
+        if left := one.contender.settings.get("unconverged"):
+            lines.append(f"{one.contender.name}: {left} of {_of(one)} were cut off before they converged; they count.")
     return lines
 
 
@@ -82,16 +84,16 @@ def _effort(findings: Sequence[Finding]) -> str:
     """How long each kind of sellers learned."""
     parts = []
     for one in findings:
-        settings = one.subject.settings
+        settings = one.contender.settings
         if "mean_periods" in settings:
-            parts.append(f"{one.subject.name}: {settings['mean_periods'] / 1e6:.2f} million periods a session")
+            parts.append(f"{one.contender.name}: {settings['mean_periods'] / 1e6:.2f} million periods a session")
         elif "budget" in settings:
-            parts.append(f"{one.subject.name}: {settings['budget']:,} seller-periods a seed")
+            parts.append(f"{one.contender.name}: {settings['budget']:,} seller-periods a seed")
     return f"Learned for, on average: {'; '.join(parts)}." if parts else ""
 
 
 def _sources(findings: Sequence[Finding]) -> str:
-    if not any(one.subject.expected for one in findings):
+    if not any(one.contender.expected for one in findings):
         return ""
     return (
         "Expected: Calvano et al. (2020) report a Δ of about 0.85 at delta 0.95; the other figures are of an "
@@ -125,7 +127,7 @@ def _course(finding: Finding, shown: Sequence[int]) -> tuple[list[str], list[str
     low, high = min(p.min() for p in paths), max(p.max() for p in paths)
     own, rivals = ([*(f"{path[t]:.3f}" for t in shown), sparkline(path, low, high)] for path in paths)
     shares = [f"{impulse.returned.mean():.0%}", f"{impulse.pays.mean():.0%}", f"{impulse.worth.mean():+.1%}"]
-    return [finding.subject.name, "deviator", *own, *shares], [_of(finding), "rivals", *rivals, "", "", ""]
+    return [finding.contender.name, "deviator", *own, *shares], [_of(finding), "rivals", *rivals, "", "", ""]
 
 
 def sparkline(values: Floats, low: float, high: float) -> str:
@@ -136,7 +138,7 @@ def sparkline(values: Floats, low: float, high: float) -> str:
 
 def _course_note(findings: Sequence[Finding]) -> str:
     last = findings[0].impulse.deviator.shape[1] - 1
-    differs = ", ".join(f"{one.subject.name}: {one.impulse.differs.mean():.0%}" for one in findings)
+    differs = ", ".join(f"{one.contender.name}: {one.impulse.differs.mean():.0%}" for one in findings)
     return (
         f"Means over the seats, which deviate in turn, and the phases of the cycle. Returned: back on the old cycle "
         f"within {last} periods. Pays, worth: how often, and by how much, the deviator's discounted profit exceeds that "
@@ -195,8 +197,8 @@ def _draw(axes: Axes, finding: Finding, game: PriceGame) -> None:
         axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=INK, size=8)
     for k, (name, path) in enumerate((("deviator", impulse.deviator), ("rivals", impulse.rivals))):
         _line(axes, path, COLOURS[k], name, "o" if k == 0 else "s")
-    unit = f"{finding.sessions} {finding.subject.unit}" + ("s" if finding.sessions > 1 else " only")
-    dress_axes(axes, f"{finding.subject.name}, {unit}")
+    unit = f"{finding.sessions} {finding.contender.unit}" + ("s" if finding.sessions > 1 else " only")
+    dress_axes(axes, f"{finding.contender.name}, {unit}")
 
 
 def _line(axes: Axes, path: Floats, colour: str, name: str, marker: str) -> None:

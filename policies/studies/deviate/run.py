@@ -23,7 +23,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, frozen_run, refuse_different_markets
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_different_markets, run_sellers
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
@@ -107,7 +107,7 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     console = order.console or silent()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
-    runs = [frozen_run(folder, order.checkpoint) for folder in order.runs]
+    runs = [run_sellers(folder, order.checkpoint) for folder in order.runs]
     refuse_different_markets(runs)
     _refuse_twice(order.runs)
     spec, response = runs[0].spec, respond(runs, order, console)

@@ -24,7 +24,7 @@ from market.state import Floats
 from policies.common.parallel.tasks import Engine, Listener
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
-from policies.evaluation.run_sellers import RunSellers, frozen_run
+from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.evaluation.statistics import diagonal_gap
 from policies.studies.tournament.play import CellSetup, Learned, play_cell
 from policies.studies.tournament.schedule import LineUp
@@ -76,7 +76,7 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
         seeds: of these runs.
         told: hears of each line-up that was played.
     """
-    runs = [frozen_run(folder, "latest") for folder in folders]
+    runs = [run_sellers(folder, "latest") for folder in folders]
     seats = learning_seats(runs[0])
     if len(runs) < 2 or len(seats) < 2:
         return None
@@ -91,7 +91,7 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
     setup = _setup(runs)
     kept = _Keeps(cells, told)
     engine.run(play_cell, setup, cells, kept)
-    ends = runs[0].judge.references.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
+    ends = runs[0].line_ups.profit_gain.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
     shape = (len(names), len(runs), len(runs))
     profit, delta = np.full(shape, np.nan), np.full(shape, np.nan)
     for (seat, a, b), line_up in line_ups.items():

@@ -34,7 +34,7 @@ class SeedsPlan:
     seeds: tuple[int, ...]
     device: DeviceName
     command: str
-    keeping: CheckpointOptions
+    checkpointing: CheckpointOptions
     processes: int | None
 
 
@@ -76,8 +76,8 @@ class SeedsFolder:
             "config": plan.path,
             "seeds": {str(seed): self.states.get(seed, OPEN) for seed in plan.seeds},
             "device": plan.device,
-            "checkpoint_every": plan.keeping.every,
-            "on_nan": plan.keeping.on_nan,
+            "checkpoint_every": plan.checkpointing.every,
+            "on_nan": plan.checkpointing.on_nan,
             "processes": plan.processes,
             PROOF: self.proof,
             "resumed": self.resumed,

@@ -111,7 +111,7 @@ class _Runs(Listener):
         self.bar.ended(self.seeds[task], how)
 
 
-def carry_out(several: SeedsFolder, keeping: CheckpointOptions, means: WorkerOptions, console: Console) -> None:
+def carry_out(several: SeedsFolder, checkpointing: CheckpointOptions, means: WorkerOptions, console: Console) -> None:
     """Train the seeds that are not done, then judge all that are, and have them meet.
 
     Raises :class:`UserError`, after all that, when a seed could not be finished.
@@ -120,7 +120,7 @@ def carry_out(several: SeedsFolder, keeping: CheckpointOptions, means: WorkerOpt
     several.states = dict.fromkeys(done, DONE)
     several.write()
     with open_engine(means.processes, len(several.plan.seeds), means.ray) as engine:
-        _train([seed for seed in several.plan.seeds if seed not in done], several, keeping, engine, console)
+        _train([seed for seed in several.plan.seeds if seed not in done], several, checkpointing, engine, console)
         failed = {seed: how for seed, how in several.states.items() if how != DONE}
         if len(failed) < len(several.plan.seeds):
             for seed, how in failed.items():
@@ -135,13 +135,13 @@ def carry_out(several: SeedsFolder, keeping: CheckpointOptions, means: WorkerOpt
 
 
 def _train(
-    seeds: list[int], several: SeedsFolder, keeping: CheckpointOptions, engine: Engine, console: Console
+    seeds: list[int], several: SeedsFolder, checkpointing: CheckpointOptions, engine: Engine, console: Console
 ) -> None:
     if not seeds:
         return
     plan, folder = several.plan, several.folder
     place = str(folder.resolve() if engine.remote else folder)
-    setup = SeedsSetup(plan.path, plan.config.dump(), plan.device, plan.command, place, several.proof, keeping)
+    setup = SeedsSetup(plan.path, plan.config.dump(), plan.device, plan.command, place, several.proof, checkpointing)
     with SeedsBar(console, seeds, plan.config.training.budget) as bar:
         engine.run(work, setup, seeds, _Runs(several, seeds, bar, console))
 
@@ -214,19 +214,19 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
     """
     console, means = order.console or silent(), WorkerOptions(order.processes, order.ray)
     numbers = tuple(order.seed + k for k in range(order.seeds))
-    keeping = CheckpointOptions(order.checkpoint_every, order.on_nan)
+    checkpointing = CheckpointOptions(order.checkpoint_every, order.on_nan)
     folder = choose_folder(order.runs, order.name or _name(order, numbers), order.config, order.seed)
     config = read_config(order.config, order.changes + ((f"training.budget={order.budget}",) if order.budget else ()))
     found = pick_device(order.device)
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")
     TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, keeping, means.processes)
+    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, checkpointing, means.processes)
     several = SeedsFolder(folder, plan)
     with _kept(several):
         several.make()
         with locked(folder, ""):
-            carry_out(several, keeping, means, console)
+            carry_out(several, checkpointing, means, console)
     return SeedRuns(folder)
 
 
@@ -248,15 +248,15 @@ def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
     if several.finished is not None:
         say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
         return SeedRuns(folder)
-    begun = several.plan.keeping
-    keeping = CheckpointOptions(order.checkpoint_every or begun.every, order.on_nan or begun.on_nan)
+    begun = several.plan.checkpointing
+    checkpointing = CheckpointOptions(order.checkpoint_every or begun.every, order.on_nan or begun.on_nan)
     means = WorkerOptions(order.processes or several.plan.processes, order.ray)
     with _kept(several), locked(folder, ""):
         say(console, f"{folder}: {_standing(several)}")
         done = several.done
         left = [seed for seed in several.plan.seeds if seed not in done]
         several.resumed.append({"at": datetime.now().astimezone().isoformat(timespec="seconds"), "seeds": left})
-        carry_out(several, keeping, means, console)
+        carry_out(several, checkpointing, means, console)
     return SeedRuns(folder)
 
 

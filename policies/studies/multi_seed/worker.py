@@ -117,7 +117,7 @@ class SeedsSetup:
     command: str
     folder: str
     proof: str
-    keeping: CheckpointOptions
+    checkpointing: CheckpointOptions
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
         return {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         changed = Changed(Path(place) / run_name(seed), say(Wanted()))
-        messenger = Messenger(say, _Sends(changed, setup.keeping.every))
+        messenger = Messenger(say, _Sends(changed, setup.checkpointing.every))
         try:
             _train(setup, seed, Path(place), messenger)
         except UserError as problem:  # what the run leaves is there to go on from
@@ -155,11 +155,11 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
     from policies.training.resume import resume_run
     from policies.training.train import train_run
 
-    keeping = setup.keeping
+    checkpointing = setup.checkpointing
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
-        going_on = ResumeOrder(run, checkpoint_every=keeping.every, on_nan=keeping.on_nan)
+        going_on = ResumeOrder(run, checkpoint_every=checkpointing.every, on_nan=checkpointing.on_nan)
         resume_run(going_on, console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
@@ -170,8 +170,8 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
         name=run.name,
         runs=runs,
         command=setup.command,
-        checkpoint_every=keeping.every,
-        on_nan=keeping.on_nan,
+        checkpoint_every=checkpointing.every,
+        on_nan=checkpointing.on_nan,
     )
     train_run(order, console, lambda *_: messenger, parse_run(setup.config, setup.path))
 

@@ -115,7 +115,7 @@ def _exact(config: RunConfig, seat: int, gamma: float | None, prices: int | None
     if reason is not None:
         found = {"why": reason}
     say(f"{name}: bound from hindsight")
-    return found | {"hindsight": _hindsight(config, seat)}
+    return found | {"hindsight": _upper_bound(config, seat)}
 
 
 def _solutions(spec: MarketSpec, seat: int, gamma: float | None, prices: int | None, say: Say) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _described(optimum: Optimum) -> dict[str, Any]:
     }
 
 
-def _hindsight(config: RunConfig, seat: int) -> dict[str, Any]:
+def _upper_bound(config: RunConfig, seat: int) -> dict[str, Any]:
     """Profit a period that not even a seller who knows the tape exceeds on average, and its 95 % half-width."""
     spec, skipped = config.market, config.evaluation.warm_up
     try:

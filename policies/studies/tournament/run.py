@@ -75,10 +75,10 @@ def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, console: Console) -> list[Any]:
     """For every policy of rules its text by seat, levels searched where they are ``best``; None for learned ones."""
-    judge, names = LineUps(config, seed), config.market.names
+    line_ups, names = LineUps(config, seed), config.market.names
     with progress(console, "setting up the tournament") as tick:
         return [
-            policy.rules and {names[seat]: judge.fixed(policy.rules, seat, tick).label for seat in policy.seats}
+            policy.rules and {names[seat]: line_ups.fixed(policy.rules, seat, tick).label for seat in policy.seats}
             for policy in policies
         ]
 

@@ -94,12 +94,12 @@ def references_of(config: RunConfig, name: str, seed: int) -> list[str]:
         TrainingRun(config, seed, "cpu")
     except UserError as problem:
         raise UserError(f"{name}: {problem}") from None
-    judge = LineUps(config, seed)
-    rules = judge.line_ups(None)[0]
+    line_ups = LineUps(config, seed)
+    rules = line_ups.chosen(None)[0]
     if len(config.market.sellers) == 1:
         listed = config.evaluation.line_ups or (STOCKED_LINE_UPS if config.market.stocked else ("nash",))
         rules = parse_rules(listed[0], f"{name}: evaluation.line_ups", config.market)
-    return [judge.fixed(rules, seat).label for seat in range(len(config.market.sellers))]
+    return [line_ups.fixed(rules, seat).label for seat in range(len(config.market.sellers))]
 
 
 def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
