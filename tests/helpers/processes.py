@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,15 @@ def finished(*words: object, at: Moment | None = None) -> tuple[int, str, str]:
     process = begin(*words, at=at)
     output, errors = process.communicate(timeout=PATIENCE)
     return process.returncode, output, errors
+
+
+def gone(group: int) -> bool:
+    """Whether all processes of a group end."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

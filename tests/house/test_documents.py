@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.main import main
 from policies.config.run import parse_run
+from tests.helpers.documents import blocks, run_block
 from tests.helpers.small_run import small_run
 from tests.house.key_table import renewed
 
@@ -40,15 +40,6 @@ LESS = {
     "bench": ["--seconds", "0.01", "--only", "env"],
 }
 SERVES = "board"  # until it is stopped
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def run_block(block: str) -> None:
-    """As a script of its own would be run."""
-    exec(compile(block, "a block of Python", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 def commands(document: Path) -> list[list[str]]:

@@ -14,7 +14,7 @@ from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import Risk
 from policies.learners.rewards import RewardBaseline, RiskBaseline, RunningQuantile
 from policies.networks.architecture import greedy
-from tests.learners.test_learners import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
+from tests.helpers.learner_runs import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -33,6 +32,7 @@ from policies.studies.multi_seed import run as module
 from policies.studies.multi_seed.run import train_seeds
 from policies.studies.multi_seed.worker import SeedsSetup, run_name, work
 from policies.training import loop
+from tests.helpers.figures import metrics
 from tests.helpers.processes import heed_ctrl_c
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 
@@ -40,12 +40,6 @@ from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 def train_some(runs: Path, seeds: int, processes: int, **options: Any) -> Path:
     given: dict[str, Any] = {"device": "cpu", "changes": SMALL, "name": "seeds", "runs": runs}
     return train_seeds(DUOPOLY, seeds=seeds, processes=processes, **given | options).folder
-
-
-def metrics(run: Path) -> list[list[str]]:
-    """The run's figures but for speed."""
-    with open(run / "metrics.csv", newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if "seller_periods_per_second" not in row]
 
 
 @pytest.fixture(scope="module")

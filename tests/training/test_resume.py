@@ -28,14 +28,11 @@ from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.resume import resume
 from policies.training.train import train
+from tests.helpers.cut_off import Killed, killed_at
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners
 from tests.helpers.shared import once
 
 OFTEN = CheckpointOptions(every=1e-9)
-
-
-class Killed(BaseException):
-    """Nothing in the program may catch it."""
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -67,22 +64,6 @@ def go_on(run: Path, **order: Any) -> str:
     said = Console(file=io.StringIO(), width=300)
     assert resume(run, console=said, **order).folder == run
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
-
-
-def killed_at(where: Any, name: str, call: int, patch: pytest.MonkeyPatch, after: bool = False) -> None:
-    """Let the ``call``-th call of a function be the process's last."""
-    real, calls = getattr(where, name), [0]
-
-    def wrapped(*given: Any, **named: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == call and not after:
-            raise Killed
-        result = real(*given, **named)
-        if calls[0] == call:
-            raise Killed
-        return result
-
-    patch.setattr(where, name, wrapped)
 
 
 MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
