@@ -1,6 +1,6 @@
 """`bazaar forecast`: units of every seller some periods ahead, from a sales file, with the backtest that chose the model.
 
-Forecasts as plain data: JSON with the whole backtest, CSV with the forecasts alone.
+JSON has the whole backtest, CSV the forecasts alone.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import evaluate_all
-from policies.evaluation.run_sellers import Run, default_player
+from policies.evaluation.run_sellers import Run
 from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
@@ -145,7 +145,7 @@ def say_what_next(folder: Path, console: Console) -> None:
     page = f"bazaar report {shlex.quote(str(folder))}"
     charts = f"bazaar board {shlex.quote(str(folder.parent))}"
     console.print(
-        f"run: {folder}   report: {page}   judge again: {again}   charts: {charts}",
+        f"run: {folder}   report: {page}   evaluate again: {again}   charts: {charts}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -165,7 +165,7 @@ def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
     onward = "begins it again" if checkpointer.step is None else f"goes on from step {checkpointer.step}"
     return (
         f"interrupted: {what} is in {checkpointer.folder}; bazaar train --resume {folder} {onward}, "
-        f"bazaar evaluate {folder} judges it as it is"
+        f"bazaar evaluate {folder} evaluates it as it is"
     )
 
 
@@ -192,7 +192,7 @@ def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
-        rules = training.config.seats.get(name, default_player(spec))
+        rules = training.seats.player(seat)
         players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from market.errors import UserError
-from policies.common.parallel.engines import open_engine
-from policies.common.parallel.tasks import RETRIES, Engine
+from policies.common.parallel import Engine, open_engine
+from policies.common.parallel.tasks import RETRIES
 from tests.helpers.tasks import (
     Kept,
     Lenient,
@@ -81,7 +81,7 @@ def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
 
 def test_processes_end_with_the_one_that_asked_even_where_that_one_is_killed() -> None:
     """At once, in the middle of a task: nobody is left to hear of it, and a run that it trains is free again."""
-    code = "from policies.common.parallel.engines import open_engine\nfrom tests.helpers.tasks import *\nclass Tells(Listener):\n    said = lambda self, task, what: print(what, flush=True)\n"
+    code = "from policies.common.parallel import open_engine\nfrom tests.helpers.tasks import *\nclass Tells(Listener):\n    said = lambda self, task, what: print(what, flush=True)\n"
     code += "with open_engine(2, 2) as engine: engine.run(says_who_it_is_and_sleeps, None, [0, 1], Tells())"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=paths()) as asking:
         assert asking.stdout is not None

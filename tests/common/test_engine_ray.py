@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from market.errors import UserError
-from policies.common.parallel.engines import open_engine
-from policies.common.parallel.tasks import Engine, Listener, Say
+from policies.common.parallel import Engine, Listener, Say, open_engine
 from tests.helpers.small_run import ROOT
 from tests.helpers.tasks import Kept, Lenient, always_dies, broken, picky, square
 
@@ -135,7 +134,7 @@ def leftovers() -> set[str]:
 @pytest.mark.slow
 def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tmp_path: Path) -> None:
     before = leftovers()
-    code = "import sys; from tests.helpers.tasks import *; from policies.common.parallel.engines import open_engine\n"
+    code = "import sys; from tests.helpers.tasks import *; from policies.common.parallel import open_engine\n"
     code += "with open_engine(2, 2, 'auto') as engine: kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
     code += "print(dict(sorted(kept.results.items())))"
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}

@@ -186,7 +186,7 @@ def test_of_the_usual_competitors_those_that_can_play_are_taken(made: bool) -> N
     """Who does not see rivals' prices cannot undercut them; asked for by name, that is refused."""
     blind = {"visibility": {"rivals_prices": "hidden"}, "made": made}
     mode = play(config("dqn", "dqn", selfplay="league", **blind), HORIZON)
-    labels = {member.label for member in mode.population.present() if member.kind == "fixed"}
+    labels = {mode.population.members[number].label for seat in (0, 1) for number in mode.population.of(seat, "fixed")}
     assert "nash" in {label.partition("+")[0] for label in labels} and len(labels) == 5
     assert not any(label.startswith(("undercut", "trigger")) for label in labels)
     with pytest.raises(UserError, match=r"selfplay\.competitors\.0: undercut"):
@@ -225,7 +225,7 @@ def test_every_row_meets_the_kind_that_is_its_own_and_everybody_is_met() -> None
                 assert member.seat == 1 - seat
                 assert member.kind == wanted or (wanted == "snapshot" and mode.done < 900)
     for seat, numbers in met.items():
-        assert {m.number for m in mode.population.present() if m.seat == 1 - seat and m.kind != "snapshot"} <= numbers
+        assert {*mode.population.of(1 - seat, "current"), *mode.population.of(1 - seat, "fixed")} <= numbers
         assert any(number not in mode.population.members for number in numbers), "no snapshot has left"
     assert all(len(mode.population.of(seat, "snapshot")) == 2 for seat in (0, 1))
 

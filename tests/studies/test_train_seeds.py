@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from market.errors import UserError
 from market.metrics.summary import episode_profit
 from policies.cli.main import main
-from policies.common.parallel.tasks import Say
+from policies.common.parallel import Say
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
 from policies.evaluation.entrants import find_entrants
@@ -33,7 +33,7 @@ from policies.studies.multi_seed.run import train_seeds
 from policies.studies.multi_seed.worker import SeedsSetup, run_name, work
 from policies.training import loop
 from tests.helpers.figures import metrics
-from tests.helpers.processes import heed_ctrl_c
+from tests.helpers.processes import gone, heed_ctrl_c
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 
 
@@ -153,7 +153,7 @@ def test_a_seed_that_fails_is_reported_and_the_others_are_judged(tmp_path: Path,
         train_some(tmp_path, 3, 1, console=console)
     folder = tmp_path / "seeds"
     assert str(stop.value) == (
-        f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and judged in {folder}; bazaar train --resume "
+        f"seed 1 failed: seats.left: dqn diverged\nseeds 0, 2 are whole and evaluated in {folder}; bazaar train --resume "
         f"{folder} goes on with what is not, perhaps with --on-nan rollback"
     )
     assert "seed 1 failed: seats.left: dqn diverged; it is left out of what follows" in console.export_text()
@@ -192,13 +192,5 @@ def test_ctrl_c_ends_all_processes_and_leaves_what_was_learned(tmp_path: Path) -
         assert process.wait(timeout=600) == 130
     said = (tmp_path / "errors").read_text()
     assert "Traceback" not in said and f"what was learned is in {tmp_path / 'seeds'}" in said
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("a process is left")
+    assert gone(process.pid)
     assert len(find_entrants(EvaluateOrder((tmp_path / "seeds",))).sellers) == 4

@@ -13,8 +13,8 @@ import yaml
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.parallel.engines import open_engine
-from policies.common.parallel.tasks import Listener, Say, Work
+from policies.common.parallel import Listener, Say, open_engine
+from policies.common.parallel.tasks import Work
 from policies.config.learners import DDPGOptions, DQNOptions
 from policies.config.orders import TuneOrder
 from policies.config.run import parse_run, read_config

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,9 +15,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
-from policies.common.parallel.tasks import RETRIES, Listener, Lost, Work
+from policies.common.parallel.tasks import RETRIES, Listener, Lost, Work, cores, hear_outcome, outcome
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 
@@ -105,7 +103,7 @@ class Local:
                 line.send(answer)
             return
         del now.busy[line]
-        _end(kind, content, number, now.listener)
+        hear_outcome(kind, content, number, now.listener)
 
     def _bury(self, line: Connection) -> None:
         worker = self._workers.pop(line)
@@ -119,15 +117,6 @@ def _again(number: int, now: _Round) -> None:
     if now.losses[number] > RETRIES:
         raise Lost
     now.waiting.appendleft(number)
-
-
-def _end(kind: str, content: Any, number: int, listener: Listener) -> None:
-    if kind == "failed":
-        raise RuntimeError(f"task {number} failed in its process:\n{content}")
-    if kind == "refused":
-        listener.refused(number, UserError(content))
-    else:
-        listener.finished(number, content)
 
 
 @contextmanager
@@ -147,6 +136,10 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------ in the process
 
 
+class _Unheard(BaseException):
+    """The one who asked is gone: no work may take it for a failure of its own."""
+
+
 def serve(line: Connection, processes: int) -> None:
     """A worker's life: carry out what comes down the line until it ends."""
     if sys.platform == "win32":
@@ -155,13 +148,21 @@ def serve(line: Connection, processes: int) -> None:
     share_cores(processes)
     work: Any = None
     shared: Any = None
-    with suppress(*GONE):
+
+    def say(what: Any) -> Any:
+        try:
+            line.send(("said", what))
+            return line.recv()
+        except GONE:
+            raise _Unheard from None
+
+    with suppress(*GONE, _Unheard):
         while True:
             kind, content = line.recv()
             if kind == "round":
                 work, shared = content
             else:
-                line.send(_outcome(work, shared, content, line))
+                line.send(outcome(work, shared, content, say))
 
 
 def _end_with_the_one_that_asked() -> None:
@@ -180,22 +181,4 @@ def share_cores(processes: int) -> None:
     """Leave the other processes their cores: results do not depend on the number of threads."""
     import numba
 
-    from policies.common.parallel.tasks import cores
-
     numba.set_num_threads(max(1, min(numba.get_num_threads(), cores() // processes)))
-
-
-def _outcome(work: Work, shared: Any, task: Any, line: Connection) -> tuple[str, Any]:
-    def say(what: Any) -> Any:
-        line.send(("said", what))
-        return line.recv()
-
-    try:
-        return "done", work(shared, task, say)
-    except GONE:
-        raise
-    except UserError as problem:
-        return "refused", str(problem)
-    except Exception:  # noqa: BLE001
-        # Whatever it is, the process that asked has to end with it.
-        return "failed", traceback.format_exc()

@@ -14,7 +14,6 @@ import secrets
 import shutil
 import socket
 import tempfile
-import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from typing import Any
 
 from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
-from policies.common.parallel.tasks import RETRIES, Engine, Listener, Lost, Work
+from policies.common.parallel.tasks import RETRIES, Engine, Listener, Lost, Work, hear_outcome, outcome
 
 AUTO = "auto"
 PATIENCE = 10.0  # seconds
@@ -140,12 +139,7 @@ class OnRay:
         except self._ray.exceptions.RayTaskError as problem:
             said = "its processes cannot do the tasks; is this bazaar installed there?"
             raise UserError(f"--ray: {said} ({problem.cause})") from None
-        if kind == "failed":
-            raise RuntimeError(f"task {number} failed in its process:\n{content}")
-        if kind == "refused":
-            listener.refused(number, UserError(content))
-        else:
-            listener.finished(number, content)
+        hear_outcome(kind, content, number, listener)
 
 
 class Desk:
@@ -191,10 +185,4 @@ def carry_out(desk: Any, number: int, work: Work, shared: Any, task: Any) -> tup
     import ray
 
     numba.set_num_threads(1)  # Ray gives it one core
-    try:
-        return "done", work(shared, task, lambda what: ray.get(desk.tell.remote(number, what)))
-    except UserError as problem:
-        return "refused", str(problem)
-    except Exception:  # noqa: BLE001
-        # Whatever it is, the one who asked has to end with it.
-        return "failed", traceback.format_exc()
+    return outcome(work, shared, task, lambda what: ray.get(desk.tell.remote(number, what)))

@@ -10,10 +10,12 @@ work must be a pure function of its task, or find what was done of it and go on 
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from market.errors import UserError
+from policies.common.interrupt import raise_swallowed
 
 Say = Callable[[Any], Any]
 Work = Callable[[Any, Any, Say], Any]
@@ -60,8 +62,6 @@ class Here:
 
     def run(self, work: Work, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """See :class:`Engine`."""
-        from policies.common.interrupt import raise_swallowed
-
         for number, task in enumerate(tasks):
             try:
                 result = work(shared, task, lambda what, number=number: listener.said(number, what))  # type: ignore[misc]
@@ -70,6 +70,27 @@ class Here:
                 continue
             raise_swallowed()
             listener.finished(number, result)
+
+
+def outcome(work: Work, shared: Any, task: Any, say: Say) -> tuple[str, Any]:
+    """What a task came to, where an error of another process would be lost: done, refused or failed, and with what."""
+    try:
+        return "done", work(shared, task, say)
+    except UserError as problem:
+        return "refused", str(problem)
+    except Exception:  # noqa: BLE001
+        # Whatever it is, the one who asked has to end with it.
+        return "failed", traceback.format_exc()
+
+
+def hear_outcome(kind: str, content: Any, number: int, listener: Listener) -> None:
+    """Tell the listener what :func:`outcome` made of a task; raises :class:`RuntimeError` where it failed."""
+    if kind == "failed":
+        raise RuntimeError(f"task {number} failed in its process:\n{content}")
+    if kind == "refused":
+        listener.refused(number, UserError(content))
+    else:
+        listener.finished(number, content)
 
 
 def cores() -> int:

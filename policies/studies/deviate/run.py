@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_different_markets, run_sellers
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
@@ -108,8 +107,7 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
     runs = [run_sellers(folder, order.checkpoint) for folder in order.runs]
-    refuse_different_markets(runs)
-    _refuse_twice(order.runs)
+    refuse_unlike(order.runs, [run.spec for run in runs])
     spec, response = runs[0].spec, respond(runs, order, console)
     path = analysis_path(
         runs[0].folder, f"deviate-{order.seller}-{re.sub(r'[^A-Za-z0-9_.]+', '_', order.to).strip('_')}"
@@ -125,14 +123,6 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     print_response(spec, response, console)
     console.print(f"written: {path}.json and .png", style="dim", highlight=False, markup=False, soft_wrap=True)
     return response
-
-
-def _refuse_twice(folders: Sequence[Path]) -> None:
-    """A run given twice would pass for two training seeds, which makes intervals too narrow."""
-    seen = [folder.resolve() for folder in folders]
-    for folder in folders:
-        if seen.count(folder.resolve()) > 1:
-            raise UserError(f"{folder}: is given twice; every run is one training seed")
 
 
 def respond(runs: Sequence[RunSellers], order: DeviateOrder, console: Console) -> DeviationResponse:

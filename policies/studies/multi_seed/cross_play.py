@@ -5,8 +5,6 @@ were there know ("Other-Play", Hu et al. 2020, ICML). All cells meet the same cu
 latest ones, since a run's best policies are of different moments and may never have met.
 
 Dimensions: K seeds, N seats, E episodes.
-
-The terminal's view of cross-play between training seeds.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from market.state import Floats
-from policies.common.parallel.tasks import Engine, Listener
+from policies.common.parallel import Engine
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.evaluation.statistics import diagonal_gap
-from policies.studies.tournament.play import CellSetup, Learned, play_cell
+from policies.studies.tournament.play import CellSetup, Learned, play_all
 from policies.studies.tournament.schedule import LineUp
 
 EPISODES = 512
@@ -89,13 +87,18 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
     }
     cells = list(dict.fromkeys(line_ups.values()))
     setup = _setup(runs)
-    kept = _Keeps(cells, told)
-    engine.run(play_cell, setup, cells, kept)
+    profits: dict[LineUp, Floats] = {}
+
+    def keep(played: LineUp, earned: Floats) -> None:
+        profits[played] = earned
+        told(played)
+
+    play_all(setup, cells, engine, keep)
     ends = runs[0].line_ups.profit_gain.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
     shape = (len(names), len(runs), len(runs))
     profit, delta = np.full(shape, np.nan), np.full(shape, np.nan)
     for (seat, a, b), line_up in line_ups.items():
-        earned = kept.profits[line_up]
+        earned = profits[line_up]
         profit[seat, a, b] = earned[:, seat].mean()
         delta[seat, a, b] = _gain(earned, ends)
     found = {names[seat]: (profit[seat], delta[seat]) for seat in seats}
@@ -122,17 +125,6 @@ def _setup(runs: Sequence[RunSellers]) -> CellSetup:
 
 def _gain(earned: Floats, ends: Ends | None) -> float:
     return float("nan") if ends is None else ends.gain(float(earned.sum(axis=1).mean()))
-
-
-class _Keeps(Listener):
-    def __init__(self, cells: Sequence[LineUp], told: Told) -> None:
-        self.profits: dict[LineUp, Floats] = {}
-        self._cells, self._told = cells, told
-
-    def finished(self, task: int, result: Any) -> None:
-        """See :class:`policies.common.parallel.tasks.Listener`."""
-        self.profits[self._cells[task]] = result
-        self._told(self._cells[task])
 
 
 def _gap_facts(matrix: Floats) -> dict[str, float]:

@@ -19,7 +19,7 @@ from sqlalchemy import URL
 from market.errors import UserError
 from policies.common.console import silent
 from policies.common.interrupt import careful
-from policies.common.parallel.engines import open_engine
+from policies.common.parallel import open_engine
 from policies.common.progress import Progress, Task, progress
 from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by

@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from market.errors import UserError
-from policies.common.parallel.tasks import Engine, Listener
+from policies.common.parallel import Engine, Listener
 from policies.studies.tuning.space import Space, Values, decoded, suggest
 from policies.studies.tuning.trial import TrialSetup, work
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from policies.common.interrupt import raise_swallowed
-from policies.common.parallel.tasks import Say
+from policies.common.parallel import Say
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig, parse_run
 from policies.evaluation.selection import ModelSelection

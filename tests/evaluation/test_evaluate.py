@@ -119,7 +119,7 @@ def test_evaluate_speaks_at_once_and_never_imports_tianshou(a_run: Path) -> None
     printed = done.stdout.splitlines()
     assert printed[-1] == "status 0 False"
     assert printed[0] == "first 0"  # before anything is played
-    assert printed[1].startswith("judging left (dqn) in the seat of left against nash+base_stock ...")
+    assert printed[1].startswith("evaluating left (dqn) in the seat of left against nash+base_stock ...")
 
 
 def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
