@@ -49,8 +49,7 @@ def _one_thread() -> Iterator[None]:
 def make(seat: str, features: int = 4, rows: int = ROWS, seed: int = 0, **changes: Any) -> Learner:
     name = seat.split("-")[0]
     options = BUILDERS[name].options(**SMALL[name] | changes)
-    space = Box(-1, 1, (features,), np.float32)
-    return build_learner(name, options, observation_space=space, action_space=SEATS[seat], rows=rows, seed=seed)
+    return build_learner(name, options, observation=features, action_space=SEATS[seat], rows=rows, seed=seed)
 
 
 def contexts(rng: np.random.Generator) -> np.ndarray:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
+from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS, build_learner
@@ -53,14 +53,8 @@ def learner(spec: MarketSpec, seat: int, name: str, *, seed: int = 0, **changes:
     """A learner and its encoding, as SelfPlay takes them."""
     decisions = Decisions(spec, seat, ENCODING[name])
     options = BUILDERS[name].options(hidden=(16,), **OPTIONS[name] | changes)
-    made = build_learner(
-        name,
-        options,
-        observation_space=MarketBatch(spec).observation_space,
-        action_space=decisions.space,
-        rows=ROWS,
-        seed=seed + seat,
-    )
+    sizes: dict[str, Any] = {"observation": len(feature_list(spec)), "action_space": decisions.space, "rows": ROWS}
+    made = build_learner(name, options, seed=seed + seat, **sizes)
     return made, decisions
 
 
