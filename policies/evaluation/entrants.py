@@ -45,7 +45,9 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
     order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
-        raise UserError(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
+        raise UserError(
+            f"{configurations[0]}: is no run; several are evaluated together only if all are folders of runs"
+        )
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     return found if order.risk_level is None else _at_level(found, order.risk_level)
 
@@ -59,10 +61,10 @@ def _at_level(found: Entrants, level: float) -> Entrants:
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
     config = read_config(path, order.changes)
     if order.seller is None:
-        raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
+        raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to evaluate")
     if order.seller in config.market.names:
         raise UserError(
-            f"--seller {order.seller}: of a configuration, --seller gives the RULES to judge; --seat names their seat"
+            f"--seller {order.seller}: of a configuration, --seller gives the RULES to evaluate; --seat names their seat"
         )
     rules = parse_rules(order.seller, "--seller", config.market)
     seats = _seats(order, config.market)

@@ -51,11 +51,11 @@ def percent(share: float, digits: int = 3) -> str:
     return f"{100 * share:.{digits}g} %"
 
 
-def column_form(values: Iterable[object]) -> str:
-    """One format for a column of amounts: as many decimals as show four digits of the largest. 5.3, 4.65: 5.300, 4.650."""
+def column_form(values: Iterable[object], digits: int = 4) -> str:
+    """One format for a column of amounts: as many decimals as show so many digits of the largest. 5.3, 4.65: 5.300, 4.650."""
     sizes = [abs(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
     largest = max(sizes, default=0.0)
-    decimals = 3 - math.floor(math.log10(largest)) if largest > 0 else 3
+    decimals = digits - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0)
     return f"{{:,.{min(max(decimals, 0), 8)}f}}"
 
 

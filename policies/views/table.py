@@ -45,6 +45,10 @@ class Cell:
     best: bool = False
     shade: str = ""
 
+    def text(self, form: Form) -> str:
+        """As the terminal shows it in a column of this ``form``."""
+        return self.value if isinstance(self.value, str) else amount(self.value, self.form or form, self.half)
+
 
 Cells = Value | Cell | tuple[Cell, ...]
 
@@ -111,6 +115,7 @@ class Table:
             are split into several tables, or words are wrapped.
         least: columns that are never left out.
         left_out: a note in which ``{}`` stands for the columns that were left out.
+        beside: what stands between figures of one cell.
     """
 
     title: str
@@ -121,6 +126,7 @@ class Table:
     narrow: Literal["drop", "split", "wrap"] = "drop"
     least: int = 1
     left_out: str = ""
+    beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
 
@@ -180,7 +186,9 @@ class Table:
 
     def _texts(self, row: Row) -> list[Text]:
         return [
-            Text(BESIDE).join(Text(_shown(cell, column), STYLES["best"] if cell.best else "") for cell in _parts(cells))
+            Text(self.beside).join(
+                Text(cell.text(column.form), STYLES["best"] if cell.best else "") for cell in _parts(cells)
+            )
             for cells, column in zip(row.cells, self.columns, strict=True)
         ]
 
@@ -194,7 +202,7 @@ class Table:
         )
         body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes)
+        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes if note.text)
         table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{notes}'
 
@@ -235,10 +243,6 @@ def _parts(cells: Cells) -> tuple[Cell, ...]:
     if isinstance(cells, tuple):
         return cells
     return (cells if isinstance(cells, Cell) else Cell(cells),)
-
-
-def _shown(cell: Cell, column: Column) -> str:
-    return cell.value if isinstance(cell.value, str) else amount(cell.value, cell.form or column.form, cell.half)
 
 
 def _html(cell: Cell, column: Column) -> str:

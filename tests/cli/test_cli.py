@@ -179,12 +179,12 @@ COMMANDS = {
         "2",
     ): "--market-size-factor: is not",
     ("calibrate", "x", "-o", "y.yaml", "--iv", "cost,cost"): "--iv: must be of cost, rivals, promotions",
-    ("evaluate", DUOPOLY): "is a configuration, so --seller RULES must say which competitor to judge",
+    ("evaluate", DUOPOLY): "is a configuration, so --seller RULES must say which competitor to evaluate",
     ("evaluate", "nowhere"): "nowhere: cannot be read (No such file or directory)",
     ("evaluate", str(ROOT / "configs")): "is not a run (it has no config.yaml)",
     ("evaluate", DUOPOLY, "--seller", "nsh"): "--seller.pricing: unknown rule 'nsh'",
     ("evaluate", DUOPOLY, "--seller", "nash("): "--seller",
-    ("evaluate", DUOPOLY, "--seller", "left"): "--seller gives the RULES to judge; --seat names their seat",
+    ("evaluate", DUOPOLY, "--seller", "left"): "--seller gives the RULES to evaluate; --seat names their seat",
     (
         "evaluate",
         DUOPOLY,
@@ -250,7 +250,7 @@ LOOP = "policies.training.loop"
 MOMENTS = {
     "setting up": ("policies.training.run", "make_mode", 1),
     "learning": (LOOP, "play_period", 100),
-    "final table": ("policies.training.train", "final_judgement", 1),
+    "final table": ("policies.training.train", "final_evaluation", 1),
 }
 
 

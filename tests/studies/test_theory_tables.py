@@ -89,7 +89,7 @@ def test_one_seat_its_discount_and_its_prices() -> None:
     low, high = best.levels_ordered_to
     assert f"orders up to {low:g} to {high:g} units" in text
     with pytest.raises(UserError, match="--seat middle: the market's sellers are left, right"):
-        shown(run_of(spec), seat="middle")
+        theory("duopoly", seat="middle")
 
 
 def test_the_policy_is_put_into_words() -> None:
