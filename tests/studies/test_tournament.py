@@ -546,10 +546,10 @@ def test_workers_of_rules_never_import_torch() -> None:
 
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    """Sent to the workers as well, as a terminal does, when the second cell comes back: one is kept by then."""
+    """Sent to the workers as well, as a terminal does, when the second cell is to be kept."""
     command = ["tournament", "nash+base_stock", "cost_plus+base_stock", "match", "--config", str(DUOPOLY)]
     command += ["--runs", str(tmp_path), "--name", "cup", "--processes", "2", "--episodes", "200"]
-    process = begin(*command, at=Moment("policies.studies.tournament.play:_Keeps", "finished", 2))
+    process = begin(*command, at=Moment("policies.studies.tournament.play", "write_file", 2))
     try:
         _, errors = process.communicate(timeout=PATIENCE)  # returns when the last that can write has ended
     finally:
