@@ -92,7 +92,7 @@ MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
     "after a period": (loop, "play_period", 25, True, 2304),
     "after an evaluation, before its checkpoint": (loop, "show", 3, True, 4704),
     "while policies are saved": (loop.TrainingRun, "_save", 22, False, None),
-    "before the final table": (training, "final_judgement", 1, False, 9600),
+    "before the final table": (training, "final_evaluation", 1, False, 9600),
     "after the final table": (training, "record_results", 1, True, 9600),
 }
 
