@@ -59,6 +59,16 @@ def column_form(values: Iterable[object], digits: int = 4) -> str:
     return f"{{:,.{min(max(decimals, 0), 8)}f}}"
 
 
+def units(value: float) -> str:
+    """Units as people write them: whole from 100 on, four digits below."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
+def figure(value: float) -> str:
+    """Of any kind: whole numbers and large ones without decimals, others with three."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3f}"
+
+
 def small(value: float) -> str:
     """A small size in words: 0.0123: 0.012; 0.00006: less than 0.001."""
     return "less than 0.001" if value < 0.001 else number(value, "{:.2g}")

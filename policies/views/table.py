@@ -19,7 +19,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from policies.common.files import jsonable
-from policies.views.format import Form, amount, number
+from policies.views.format import Form, amount, number, spaced
 
 GAP = 3  # characters from a column to the next: padding and divider
 BESIDE = "  "  # between figures of one cell
@@ -202,7 +202,9 @@ class Table:
         )
         body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes if note.text)
+        notes = "".join(
+            f"<p{_kind(note.kind)}>{escape(spaced(note.text.strip()))}</p>" for note in self.notes if note.text
+        )
         table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{notes}'
 
@@ -253,37 +255,9 @@ def _html(cell: Cell, column: Column) -> str:
 
 def _breakable(text: str) -> str:
     """Long names of policies may go on in a new line where there is no room: before a plus sign or a bracket."""
-    return escape(text).replace("+", "<wbr>+").replace("(", "<wbr>(") if "+" in text[1:] else escape(text)
+    text, long = escape(spaced(text)), "+" in text[1:]
+    return text.replace("+", "<wbr>+").replace("(", "<wbr>(") if long else text
 
 
 def _kind(name: str) -> str:
     return f' class="{name}"' if name else ""
-
-
-# ---------------------------------------------------------------------------------------------- for views not moved yet
-
-
-def width(column: Sequence[str]) -> int:
-    """Characters that a column takes, of its head and cells."""
-    return max(len(line) for text in column for line in text.split("\n")) + GAP
-
-
-def fitting(columns: Sequence[Sequence[str]], room: int, least: int = 1) -> int:
-    """How many columns, from the first on, fit into ``room`` characters; at least ``least``."""
-    taken, count = 1, 0
-    for column in columns:
-        taken += width(column)
-        if taken > room:
-            break
-        count += 1
-    return max(count, min(least, len(columns)))
-
-
-def groups(columns: Sequence[Sequence[str]], room: int) -> list[range]:
-    """The columns in as many tables as it takes for each to fit into ``room`` characters."""
-    found, start = [], 0
-    while start < len(columns):
-        count = fitting(columns[start:], room)
-        found.append(range(start, start + count))
-        start += count
-    return found

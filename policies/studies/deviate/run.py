@@ -70,11 +70,17 @@ class DeviationResponse(Records):
     def of(cls, facts: Mapping[str, Any]) -> DeviationResponse:
         """A response from what :meth:`plain` made of it; raises :class:`KeyError` and such for what it did not make."""
         mean = {name: np.array(values, np.float64) for name, values in facts["mean"].items()}
-        half = {name: _array(facts["half_width"][name], values) for name, values in mean.items()}
+        half = {name: _array((facts.get("half_width") or {}).get(name), values) for name, values in mean.items()}
         gain = np.array(facts["gain"], np.float64)
-        gain_half, names = _array(facts["gain_half_width"], gain), list(facts["sellers"])
-        about = names, names.index(facts["seller"]), str(facts["to"]), int(facts["at"]), str(facts["intervals_over"])
-        return cls(*about, mean, half, gain, gain_half, float(facts["gamma"]))
+        gain_half, names = _array(facts.get("gain_half_width"), gain), list(facts["sellers"])
+        about = (
+            names,
+            names.index(facts["seller"]),
+            str(facts["to"]),
+            int(facts["at"]),
+            str(facts.get("intervals_over", "episodes")),
+        )
+        return cls(*about, mean, half, gain, gain_half, float(facts.get("gamma", 1.0)))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
