@@ -18,6 +18,7 @@ from policies.config.run import parse_run
 from policies.learners.registry import BUILDERS
 from policies.sellers.rules.pricing import PRICING
 from policies.sellers.rules.replenishment import REPLENISHMENT
+from tests.helpers.documents import blocks, run_block
 from tests.helpers.small_run import SMALL, small_run
 from tests.house.key_table import renewed
 
@@ -44,15 +45,6 @@ LESS = {
     "bench": ["--seconds", "0.01", "--only", "batch"],
 }
 SERVES = "board"  # until it is stopped
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def run_block(block: str) -> None:
-    """As a script of its own would be run."""
-    exec(compile(block, "a block of Python", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 def commands(document: Path) -> list[list[str]]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit, elasticities, profits, shares
@@ -20,23 +17,12 @@ from market.spec.models import MarketSpec
 from market.theory.optimum import solve
 from policies.cli.main import main
 from policies.config.run import RunConfig, read_config
-from policies.studies.theory.report import theory_report
 from policies.studies.theory.run import theory
-from policies.studies.theory.view import tables
-from tests.sellers.test_fixed import duopoly
-from tests.theory.test_optimum import zipkin
+from tests.helpers.duopoly import duopoly
+from tests.helpers.theory_shown import shown
+from tests.helpers.zipkin import zipkin
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-def shown(config: RunConfig, width: int = 100, **given: Any) -> tuple[str, dict[str, Any]]:
-    """What is printed, and the figures."""
-    file, spec = io.StringIO(), config.market
-    seats = [spec.names.index(given["seat"])] if "seat" in given else range(len(spec.sellers))
-    report = theory_report(config, seats, given.get("gamma"), given.get("prices"), lambda text: None)
-    for table in tables(spec, report):
-        table.print(Console(file=file, width=width))
-    return file.getvalue(), report
 
 
 def run_of(spec: MarketSpec) -> RunConfig:
