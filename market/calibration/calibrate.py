@@ -97,7 +97,8 @@ def calibrate(
         say("trying other market sizes")
         at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if _ruled(options, sales) else []
     except UserError as problem:
-        raise UserError(_placed(str(problem), sales)) from None
+        placed = str(problem).startswith(str(sales.path)) or "pip install" in str(problem)
+        raise UserError(str(problem) if placed else f"{sales.path}: {problem}") from None
     price, share = _means(sales, size)
     one = fitted.fitted
     cost, source = _costs(sales, options, fitted, found)
@@ -108,10 +109,6 @@ def calibrate(
         sales, options, size, choice, fitted, tried, at_sizes, price, share,
         elasticities(price, share, one.alpha.value, one.nest, one.form), cost, source, found.warnings,
     )  # fmt: skip
-
-
-def _placed(text: str, sales: Sales) -> str:
-    return text if text.startswith(str(sales.path)) or "pip install" in text else f"{sales.path}: {text}"
 
 
 def _ruled(options: CalibrationOptions, sales: Sales) -> bool:

@@ -262,18 +262,13 @@ def _season(covariance: Floats, at: dict[str, int], effects: dict[str, float], n
 
 def predict(fitted: Estimate, table: pd.DataFrame) -> pd.Series[float]:
     """Mean utility (without xi) of every row of a design's table, sold or not; NaN where a seller has no quality."""
-    keys = pd_index(table)
+    keys = pd.MultiIndex.from_frame(table[["market", "seller"]])
     utility = fitted.quality.reindex(keys).set_axis(table.index) - fitted.alpha.value * table["f"]
     if fitted.memory is not None:
         utility += fitted.pull * (table["reference"] - table["f"])
     for name, one in (fitted.promotions | fitted.trends).items():
         utility += one.value * table[name]
     return utility + table["season"].map({name: one.value for name, one in fitted.season.items()}).fillna(0.0)
-
-
-def pd_index(table: pd.DataFrame) -> pd.MultiIndex:
-    """(market, seller) of every row."""
-    return pd.MultiIndex.from_frame(table[["market", "seller"]])
 
 
 @np.errstate(under="ignore")

@@ -47,17 +47,13 @@ def market_sizes(sales: Sales, found: Findings, factor: float = FACTOR, fixed: f
             f"nothing: in period {sales.labels[int(worst['period'])]}{place} {total.iloc[at]:,.0f} units are sold "
             f"of {size.iloc[at]:,.0f}; the smallest feasible size there is {math.floor(total.iloc[at]) + 1:,}"
         )
-    _few_enough(float(size.max()), found)
-    found.settle()
-    return size
-
-
-def _few_enough(largest: float, found: Findings) -> None:
-    if largest > MOST_CUSTOMERS:
+    if (largest := float(size.max())) > MOST_CUSTOMERS:
         found.error(
             f"the market size comes to {largest:,.0f} units in a period, and a market has at most {MOST_CUSTOMERS:,.0f} "
             "customers: count in larger units"
         )
+    found.settle()
+    return size
 
 
 def _one_size_a_period(sales: Sales, found: Findings) -> None:

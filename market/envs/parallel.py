@@ -103,6 +103,14 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
 
     Rewards are profit divided by the seat's reward scale. Nothing terminates; every agent is truncated after T periods.
 
+    Example::
+
+        env = parallel_env("configs/duopoly.yaml")
+        observations, infos = env.reset(seed=1)
+        while env.agents:
+            actions = {agent: env.action_space(agent).sample() for agent in env.agents}
+            observations, rewards, terminations, truncations, infos = env.step(actions)
+
     Raises:
         UserError: an unknown encoding or render mode, or a spec that does not hold together.
     """
@@ -227,30 +235,11 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
         return render.rgb_array(self.spec, self.history())
 
 
-def parallel_env(
-    spec: MarketSpec | str | Path,
-    actions: ActionEncoding = "box",
-    render_mode: str | None = None,
-    seed: int = 0,
-) -> BazaarParallelEnv:
-    """A market in which all sellers move at once; see :class:`BazaarParallelEnv`.
-
-    Example::
-
-        env = parallel_env("configs/duopoly.yaml")
-        observations, infos = env.reset(seed=1)
-        while env.agents:
-            actions = {agent: env.action_space(agent).sample() for agent in env.agents}
-            observations, rewards, terminations, truncations, infos = env.step(actions)
-    """
-    return BazaarParallelEnv(spec, actions, render_mode, seed)
+parallel_env = BazaarParallelEnv  # the name that PettingZoo's own environments have
 
 
 def env(
-    spec: MarketSpec | str | Path,
-    actions: ActionEncoding = "box",
-    render_mode: str | None = None,
-    seed: int = 0,
+    spec: MarketSpec | str | Path, actions: ActionEncoding = "box", render_mode: str | None = None, seed: int = 0
 ) -> AECEnv[str, Observation | None, Any]:
     """The same market turn by turn (AEC): the period is played when the last seller has moved.
 

@@ -78,11 +78,9 @@ def backtest_model(units: Floats, model: str, plan: BacktestPlan) -> Iterator[Fo
     Raises:
         Exception: as statsforecast does where a model cannot be fitted; ArithmeticError for a forecast not finite.
     """
-    with _statsforecast() as (StatsForecast, models):
-        engine = StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
-        table = engine.cross_validation(
-            h=plan.horizon, df=_frame(units), n_windows=plan.folds, step_size=plan.horizon, level=[_percent(plan)]
-        )
+    options = {"n_windows": plan.folds, "step_size": plan.horizon}
+    with _engine(model, plan) as engine:
+        table = engine.cross_validation(h=plan.horizon, df=_frame(units), level=[_percent(plan)], **options)
     for cutoff, rows in table.groupby("cutoff", sort=True):
         begin = int(cutoff) + 1
         actual = rows["y"].to_numpy(np.float64)
@@ -91,10 +89,15 @@ def backtest_model(units: Floats, model: str, plan: BacktestPlan) -> Iterator[Fo
 
 def forecast(units: Floats, model: str, plan: BacktestPlan) -> UnitForecast:
     """The H periods after ``units`` (n,), by a model fitted to all of them."""
-    with _statsforecast() as (StatsForecast, models):
-        engine = StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
+    with _engine(model, plan) as engine:
         table = engine.forecast(df=_frame(units), h=plan.horizon, level=[_percent(plan)])
     return _read(table, model)
+
+
+@contextmanager
+def _engine(model: str, plan: BacktestPlan) -> Iterator[Any]:
+    with _statsforecast() as (StatsForecast, models):
+        yield StatsForecast(models=[BUILD[model](models, plan.season)], freq=1, n_jobs=1)
 
 
 def _frame(units: Floats) -> pd.DataFrame:

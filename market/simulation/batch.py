@@ -75,14 +75,9 @@ def compile_sellers(spec: MarketSpec) -> Record:
     return record
 
 
-def customer_calendar(spec: MarketSpec) -> Floats:
-    """Mean number of customers in each period (T,): rate x weekly factor x yearly sinusoid x trend."""
-    return spec.customers.rate * calendar(spec, np.arange(spec.horizon))
-
-
 def compile_script(spec: MarketSpec) -> Script:
     """What the spec settles of every place and period."""
-    script = build_script(spec, customer_calendar(spec))
+    script = build_script(spec, spec.customers.rate * calendar(spec, np.arange(spec.horizon)))
     return script._replace(usual=usual_demand(spec)) if spec.forecasts else script
 
 
@@ -243,26 +238,23 @@ class MarketBatch:
 
     def save(self) -> dict[str, NDArray[Any]]:
         """Everything that the batch's future depends on, as copies."""
-        return {name: array.copy() for name, array in _named(self.state, self.tape).items()} | {
-            "ledger": self.ledger.copy()
-        }
+        return {name: array.copy() for name, array in self._arrays().items()}
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`save` returned; raise :class:`UserError` when it is another market's."""
         if "place" not in saved and len(self._script.factor) == 1:  # saved before there were places
             saved = {**saved, "place": np.zeros(self.markets, np.int64)}
-        for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
+        for name, array in self._arrays().items():
             if name not in saved or saved[name].shape != array.shape:
                 raise UserError(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
         if saved["place"].min() < 0 or saved["place"].max() >= len(self._script.factor):
             raise UserError(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
         if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
             raise UserError(f"saved market: period must lie between 0 and {self.spec.horizon}")
-        for name, array in (_named(self.state, self.tape) | {"ledger": self.ledger}).items():
+        for name, array in self._arrays().items():
             array[...] = saved[name]
 
-
-def _named(*groups: Any) -> dict[str, NDArray[Any]]:
-    """Arrays by name; those that this market has no use for are left out."""
-    arrays = {name: array for group in groups for name, array in group._asdict().items()}
-    return {name: array for name, array in arrays.items() if array.size or name not in IF_USED}
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """What is saved, by name; arrays that this market has no use for are left out."""
+        arrays = self.state._asdict() | self.tape._asdict() | {"ledger": self.ledger}
+        return {name: array for name, array in arrays.items() if array.size or name not in IF_USED}

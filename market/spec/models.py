@@ -383,13 +383,13 @@ class MarketSpec(Model):
             raise ValueError(f"{place}.stock must be whole units when customers.mode is sampled")
 
     def _check_made_to_order(self, place: str, seller: SellerSpec) -> None:
-        for key in ("stock", "holding_cost", "order_cost", "stockout_cost", "lead_time"):
-            if getattr(seller, key):
-                raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
-        if seller.order_up_to != (0.0, 0.0):
-            raise ValueError(f"{place}.order_up_to means nothing when inventory is make_to_order: leave it out")
-        if seller.grid is not None and seller.grid.levels not in (1, (0.0,)):
-            raise ValueError(f"{place}.grid.levels means nothing when inventory is make_to_order: leave it out")
+        costs = ("stock", "holding_cost", "order_cost", "stockout_cost", "lead_time")
+        given = {key: bool(getattr(seller, key)) for key in costs}
+        given["order_up_to"] = seller.order_up_to != (0.0, 0.0)
+        given["grid.levels"] = seller.grid is not None and seller.grid.levels not in (1, (0.0,))
+        if any(given.values()):
+            key = next(key for key, there in given.items() if there)
+            raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
 
     @property
     def stocked(self) -> bool:

@@ -51,7 +51,7 @@ class AcrossLineUps:
 
     @property
     def seat(self) -> str:
-        """Who is judged."""
+        """The name of the seat."""
         return self.comparisons[0].seat
 
     def profits(self, policy: str) -> list[Floats]:

@@ -160,7 +160,7 @@ def compare(
     """Play every candidate in ``seat`` against ``rivals`` on the same customers.
 
     Args:
-        candidates: by name; ``entrants`` are those judged, the others are fixed competitors to beat.
+        candidates: by name; ``entrants`` are those evaluated, the others are fixed competitors to beat.
         rivals: a seller for every seat (the one in ``seat`` is not used).
         exactly: the number of episodes; None plays blocks until the entrants' paired interval is precise enough.
         tick: told what is played, for a progress bar.

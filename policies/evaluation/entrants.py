@@ -1,4 +1,4 @@
-"""Who is judged: the sellers of one run or of several, or rules, each in its seat, under its name."""
+"""Who is evaluated: the sellers of one run or of several, or rules, each in its seat, under its name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import saved_policies
+from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import is_finished, is_run, open_run, read_about, seed_folders
 from policies.storage.work_folder import differences, named
-
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class Entrants:
     """What :func:`find_entrants` found.
 
     Args:
-        config: the market in which, and the settings by which they are judged.
-        seats: who is judged in which seat, by name.
+        config: the market in which, and the settings by which they are evaluated.
+        seats: who is evaluated in which seat, by name.
         sellers: of a learned policy's name, the seller that it is one training run of.
         changed: in what the market differs from the one of training, as given.
         remarks: what else to say of several runs.
@@ -43,11 +41,13 @@ class Entrants:
 
 
 def find_entrants(order: EvaluateOrder) -> Entrants:
-    """Who is judged, in which seats of which market; raises :class:`UserError` where they do not go together."""
+    """Who is evaluated, in which seats of which market; raises :class:`UserError` where they do not go together."""
     order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not is_run(path)]
     if configurations and len(order.subjects) > 1:
-        raise UserError(f"{configurations[0]}: is no run; several are judged together only if all are folders of runs")
+        raise UserError(
+            f"{configurations[0]}: is no run; several are evaluated together only if all are folders of runs"
+        )
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     return found if order.risk_level is None else _at_level(found, order.risk_level)
 
@@ -61,10 +61,10 @@ def _at_level(found: Entrants, level: float) -> Entrants:
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
     config = read_config(path, order.changes)
     if order.seller is None:
-        raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to judge")
+        raise UserError(f"{path}: is a configuration, so --seller RULES must say which competitor to evaluate")
     if order.seller in config.market.names:
         raise UserError(
-            f"--seller {order.seller}: of a configuration, --seller gives the RULES to judge; --seat names their seat"
+            f"--seller {order.seller}: of a configuration, --seller gives the RULES to evaluate; --seat names their seat"
         )
     rules = parse_rules(order.seller, "--seller", config.market)
     seats = _seats(order, config.market)
@@ -77,8 +77,7 @@ def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
 def _of_runs(order: EvaluateOrder) -> Entrants:
     folders = order.subjects
     trained = [open_run(folder) for folder in folders]
-    _refuse_twice(folders)
-    _refuse_other_markets(folders, trained)
+    refuse_unlike(folders, [one.market for one in trained])
     config = read_config(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
     moved = config.market != trained[0].market
     changed = tuple(change for change in order.changes if change.startswith("market.")) if moved else ()
@@ -117,22 +116,6 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     """What to call runs: their folders' names, or paths where two names are the same."""
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
-def _refuse_twice(folders: Sequence[Path]) -> None:
-    places = [folder.resolve() for folder in folders]
-    for k, folder in enumerate(folders):
-        if places[k] in places[:k]:
-            raise UserError(f"{folder}: is given twice; every training run counts once")
-
-
-def _refuse_other_markets(folders: Sequence[Path], configs: Sequence[RunConfig]) -> None:
-    for folder, config in zip(folders[1:], configs[1:], strict=True):
-        found = list(differences(configs[0].market.dump(), config.market.dump(), "market"))
-        if found:
-            raise UserError(
-                f"{folders[0]} and {folder}: are runs of different markets: {named(found, ' and ', MOST_NAMED)}"
-            )
 
 
 def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[RunConfig]) -> list[str]:

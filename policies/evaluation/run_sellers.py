@@ -1,6 +1,7 @@
-"""A run's sellers as they play once training is over: learned policies from checkpoints, rules as training built them.
+"""A run's sellers as they play once training is over, read from its folder.
 
-The mixture that a seat of a ``psro`` run came to, read from the run's folder: ``psro.json`` and ``pool/``.
+Learned policies come from checkpoints, rules are built as training built them. A seat of a ``psro`` run may also play the
+mixture that it came to, from ``psro.json`` and ``pool/``; :func:`pack` makes one file of such a mixture.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
 from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
+from policies.storage.work_folder import differences, named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 FILE = "psro.json"
 HOME = "home.pt"
 MIXTURE = "mixture"
+MOST_NAMED = 5
 Find = Callable[[str], Rules]
 
 
@@ -128,8 +131,7 @@ def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, Saved
         raise UserError(
             f"{folder}: has no mixture, its selfplay is {config.selfplay.mode}; a run with selfplay: psro ends with one"
         )
-    seed = read_about(folder).get("seed")
-    line_ups = LineUps(config, seed if isinstance(seed, int) else 0)
+    line_ups = LineUps(config, run_seed(folder))
     homes = saved_sellers(folder, "latest")
     return {name: load_mixture(folder, home, as_trained(line_ups, home.seat)) for name, home in homes.items()}
 
@@ -349,16 +351,18 @@ def run_seed(folder: Path) -> int:
         return 0
 
 
-def refuse_different_markets(runs: Sequence[RunSellers]) -> None:
-    """Raise :class:`UserError` that names two runs whose markets differ, and the keys that do."""
-    first = runs[0]
-    for other in runs[1:]:
-        if other.spec != first.spec:
-            mine, theirs = first.spec.dump(), other.spec.dump()
-            keys = [f"market.{key}" for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)]
-            raise UserError(
-                f"{first.folder} and {other.folder} are runs of different markets: {', '.join(keys)} differ"
-            )
+def refuse_unlike(folders: Sequence[Path], markets: Sequence[MarketSpec]) -> None:
+    """Raise :class:`UserError` for a run that is given twice, and for two of different markets with what differs.
+
+    A run given twice would pass for two training runs, which makes intervals too narrow.
+    """
+    places = [folder.resolve() for folder in folders]
+    for k, folder in enumerate(folders):
+        if places[k] in places[:k]:
+            raise UserError(f"{folder}: is given twice; every training run counts once")
+        if found := list(differences(markets[0].dump(), markets[k].dump(), "market")):
+            text = named(found, " and ", MOST_NAMED)
+            raise UserError(f"{folders[0]} and {folder}: are runs of different markets: {text}")
 
 
 def analysis_path(folder: Path, stem: str) -> Path:

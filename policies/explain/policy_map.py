@@ -31,7 +31,7 @@ COLOURS = "cividis"  # told apart by colour-blind readers, and ordered in grey
 
 
 @dataclass(frozen=True)
-class Axis:
+class MapAxis:
     """One free feature: what it is, in which unit, and the values it takes, ascending."""
 
     name: str
@@ -55,8 +55,8 @@ class PolicyMap:
     """
 
     policy: str
-    across: Axis
-    up: Axis | None
+    across: MapAxis
+    up: MapAxis | None
     price: Floats
     level: Floats | None
     met: Floats
@@ -122,18 +122,18 @@ def _remembered(seller: Seller, met: Memory, rows: int) -> tuple[Memory, str]:
     return {name: np.repeat(array, rows, 0) for name, array in one.items()}, words
 
 
-def axes(rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[Axis, Axis | None]:
+def axes(rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) -> tuple[MapAxis, MapAxis | None]:
     """The two free features of a seat's map and their values; there may be one only."""
     spec, met = rollout.spec, rollout.states
     found, counts = [], [columns, rows]
     if spec.stocked:
         found.append(_positions(spec, met.position(seat) + rollout.order[:, seat], counts.pop(0)))
     if _sees_prices(spec):
-        rivals = [k for k in range(len(spec.sellers)) if k != seat]
-        low, high = min(spec.sellers[k].prices[0] for k in rivals), max(spec.sellers[k].prices[1] for k in rivals)
-        found.append(_prices(RIVAL, met.price[:, rivals].min(1), low, high, counts.pop(0)))
+        rivals = [spec.sellers[k].prices for k in range(len(spec.sellers)) if k != seat]
+        low, high = min(least for least, _ in rivals), max(most for _, most in rivals)
+        found.append(_prices(RIVAL, _along(RIVAL, met, seat), low, high, counts.pop(0)))
     if counts:
-        found.append(_prices(OWN, met.price[:, seat], *spec.sellers[seat].prices, counts.pop(0)))
+        found.append(_prices(OWN, _along(OWN, met, seat), *spec.sellers[seat].prices, counts.pop(0)))
     return found[0], found[1] if len(found) > 1 else None
 
 
@@ -141,25 +141,25 @@ def _sees_prices(spec: MarketSpec) -> bool:
     return len(spec.sellers) > 1 and spec.visibility.rivals_prices == "last"
 
 
-def _positions(spec: MarketSpec, reached: Floats, count: int) -> Axis:
+def _positions(spec: MarketSpec, reached: Floats, count: int) -> MapAxis:
     """From nothing to somewhat more than what was there after ordering."""
     values = np.linspace(0, 1.15 * max(float(np.quantile(reached, 0.995)), 1.0), count)
     if spec.customers.mode == "sampled":
         values = np.unique(np.rint(values))
-    return Axis(POSITION, "units", values)
+    return MapAxis(POSITION, "units", values)
 
 
-def _prices(name: str, met: Floats, low: float, high: float, count: int) -> Axis:
+def _prices(name: str, met: Floats, low: float, high: float, count: int) -> MapAxis:
     """What was met and a bit more, at least a third of the range."""
     least, most = np.quantile(met, [0.005, 0.995]).tolist()
     half = max(0.6 * (most - least), (high - low) / 6)
     centre = min(max((least + most) / 2, low + half), high - half)
     if high <= low:
-        return Axis(name, "money per unit", np.array([low]))
-    return Axis(name, "money per unit", np.linspace(max(low, centre - half), min(high, centre + half), count))
+        return MapAxis(name, "money per unit", np.array([low]))
+    return MapAxis(name, "money per unit", np.linspace(max(low, centre - half), min(high, centre + half), count))
 
 
-def _grid(rollout: Rollout, seat: int, across: Axis, up: Axis | None) -> RolloutStates:
+def _grid(rollout: Rollout, seat: int, across: MapAxis, up: MapAxis | None) -> RolloutStates:
     """Typical states (Y x X) but for the free features."""
     spec, met = rollout.spec, rollout.states
     values = {axis.name: axis.values for axis in (across, up) if axis is not None}
@@ -199,20 +199,18 @@ def _undercut(grid: RolloutStates, met: RolloutStates, seat: int, lowest: Floats
         grid.price[:, rival] = lowest if rival == cheapest else np.maximum(grid.price[:, rival], lowest)
 
 
-def _met(rollout: Rollout, seat: int, across: Axis, up: Axis | None) -> Floats:
+def _met(rollout: Rollout, seat: int, across: MapAxis, up: MapAxis | None) -> Floats:
     """Evenly spread over the play: (V, 2)."""
     met = rollout.states
-    rivals = [k for k in range(met.price.shape[1]) if k != seat]
     every = met.at(np.linspace(0, len(met) - 1, min(DOTS, len(met))).astype(int))
-    columns = []
-    for axis in (across, up or across):
-        if axis.name == POSITION:
-            columns.append(every.position(seat))
-        elif axis.name == RIVAL:
-            columns.append(every.price[:, rivals].min(1))
-        else:
-            columns.append(every.price[:, seat])
-    return np.stack(columns, axis=1)
+    return np.stack([_along(axis.name, every, seat) for axis in (across, up or across)], axis=1)
+
+
+def _along(name: str, met: RolloutStates, seat: int) -> Floats:
+    """Where states lie (D,) on the axis of that name."""
+    if name == POSITION:
+        return met.position(seat)
+    return np.delete(met.price, seat, axis=1).min(1) if name == RIVAL else met.price[:, seat]
 
 
 def training_maps(

@@ -14,7 +14,7 @@ import numpy as np
 from market.state import Floats
 from policies.games.equilibria import coarse_correlated, expected, nash_equilibria, product, regrets
 
-LineUp = tuple[int, ...]
+Profile = tuple[int, ...]  # of strategies: a member of the population for each seat
 
 
 class EmpiricalGame:
@@ -28,11 +28,11 @@ class EmpiricalGame:
         play: what each of the L seats earns, money a period, when these members (L,) sit there.
     """
 
-    def __init__(self, play: Callable[[LineUp], Floats]) -> None:
+    def __init__(self, play: Callable[[Profile], Floats]) -> None:
         self.play = play
         self.candidates: list[list[int]] = []
         self.joint: Floats = np.ones(())
-        self._played: dict[LineUp, list[float]] = {}
+        self._played: dict[Profile, list[float]] = {}
 
     @property
     def payoffs(self) -> Floats:

@@ -1,12 +1,8 @@
-"""All Nash equilibria of a game of one or two seats, and how sure they are. Pure functions.
-
-Payoffs are an array (N, A_1, .., A_N), see ``policies.games.equilibria``.
-
-The empirical game of a tournament: regrets, Nash equilibria, coarse correlated equilibria. Pure functions.
+"""Equilibria of a game whose payoffs are a table: regrets, coarse correlated ones, all Nash ones, and how sure they are.
 
 Payoffs are an array (N, A_1, .., A_N): what each of N seats earns in every line-up, A_i candidates for seat i. A joint
 distribution over line-ups is an array (A_1, .., A_N) that sums to 1; mixed strategies give the product of theirs.
-Empirical game-theoretic analysis: Wellman, *Methods for Empirical Game-Theoretic Analysis* (2006).
+Empirical game-theoretic analysis: Wellman, *Methods for Empirical Game-Theoretic Analysis* (2006). Pure functions.
 """
 
 from __future__ import annotations
@@ -204,10 +200,10 @@ def _largest_support(rows: int, columns: int) -> int:
     return max(1, int((pairs <= MOST_SUPPORTS).sum()))
 
 
-Pair = tuple[Floats, Floats]
+StrategyPair = tuple[Floats, Floats]
 
 
-def _by_support(game: Floats, largest: int) -> Iterator[Pair]:
+def _by_support(game: Floats, largest: int) -> Iterator[StrategyPair]:
     """For every pair of supports of equal size the strategies that make the other seat indifferent on its own."""
     count, other = game.shape[1:]
     for size in range(1, largest + 1):
@@ -235,7 +231,7 @@ def _indifferent(blocks: Floats) -> Floats:
         return np.concatenate([_indifferent(blocks[k : k + 1]) for k in range(count)])
 
 
-def _by_vertex(game: Floats) -> list[Pair] | None:
+def _by_vertex(game: Floats) -> list[StrategyPair] | None:
     """nashpy's enumeration of vertex pairs, unchecked; None where the game is too large or its geometry fails."""
     if sum(game.shape[1:]) > MOST_FOR_VERTICES:
         return None
@@ -250,7 +246,7 @@ def _by_vertex(game: Floats) -> list[Pair] | None:
         return None
 
 
-def _checked(game: Floats, pairs: Iterable[Pair]) -> list[Pair]:
+def _checked(game: Floats, pairs: Iterable[StrategyPair]) -> list[StrategyPair]:
     """Those that are equilibria, probabilities cleaned of rounding."""
     kept = []
     for pair in pairs:
@@ -263,16 +259,16 @@ def _checked(game: Floats, pairs: Iterable[Pair]) -> list[Pair]:
     return kept
 
 
-def distinct(pairs: Sequence[Pair]) -> list[Pair]:
+def distinct(pairs: Sequence[StrategyPair]) -> list[StrategyPair]:
     """Without those that another one before them equals up to 1e-6."""
-    kept: list[Pair] = []
+    kept: list[StrategyPair] = []
     for pair in pairs:
         if not any(max(np.abs(a - b).max() for a, b in zip(pair, old, strict=True)) < 1e-6 for old in kept):
             kept.append(pair)
     return kept
 
 
-def _is_degenerate(game: Floats, pair: Pair) -> bool:
+def _is_degenerate(game: Floats, pair: StrategyPair) -> bool:
     """Whether more candidates are best responses than the other seat plays (von Stengel 2002)."""
     x, y = pair
     worth = game[0] @ y, x @ game[1]

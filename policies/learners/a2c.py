@@ -10,6 +10,7 @@ Dimensions: M rows, A components of a box action, B rows of a batch, L periods o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -94,9 +95,15 @@ class LeanA2C(Lean, A2C):
 
     def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         actor, critic = self._networks
-        log_p, entropy, outside = actor.evaluate(obs, act)
+        return self._move(actor.evaluate(obs, act), critic(obs).squeeze(1), advantage, returns)
+
+    def _move(
+        self, evaluated: Sequence[Tensor], value: Tensor, advantage: Tensor, returns: Tensor
+    ) -> dict[str, Tensor]:
+        """One gradient step; ``evaluated``: log-densities (B,), entropy and way out of range, as an actor gives them."""
+        log_p, entropy, outside = evaluated
         actor_loss = -(log_p * advantage).mean() + self.saturation * outside
-        critic_loss = self.value_loss(critic(obs).squeeze(1), returns)
+        critic_loss = self.value_loss(value, returns)
         self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
         named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
         return {name: tensor.detach() for name, tensor in named.items()}

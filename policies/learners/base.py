@@ -66,11 +66,10 @@ class Learner(ABC):
     algorithm: Any
     memory: TensorMemory
 
-    def __init__(
-        self, setup: LearnerSetup, algorithm: Any, network: Actor, baseline: RewardBaseline, length: int
-    ) -> None:
+    def __init__(self, setup: LearnerSetup, algorithm: Any, network: Actor, length: int) -> None:
         self.options, self.rows = setup.options, setup.rows
-        self.algorithm, self.policy, self.baseline = algorithm, algorithm.policy, baseline
+        self.algorithm, self.policy = algorithm, algorithm.policy
+        self.baseline: RewardBaseline = algorithm.baseline
         self.network: Actor = network
         algorithm.configure(setup.options)
         self._seen = Moments(setup.observation, setup.device) if network.normalizer is not None else None
@@ -189,9 +188,7 @@ class Learner(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken, in a learner built with the same arguments."""
-        # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
-        self.algorithm.load_state_dict(copy.deepcopy(state["algorithm"]))
-        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+        self._load_algorithm(state["algorithm"])
         self.memory.load_state_dict(state["memory"])
         restore_generator(self.policy.rng, state["generator"])
         self.stored, self.updates = state["counters"]["stored"], state["counters"]["updates"]
@@ -203,10 +200,14 @@ class Learner(ABC):
         self._load_own(state["own"])
         self.progress(state["counters"]["fraction"])
 
+    def _load_algorithm(self, state: dict[str, Any]) -> None:
+        # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
+        self.algorithm.load_state_dict(copy.deepcopy(state))
+        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+
     def take_over(self, other: Learner) -> None:
         """Begin with the weights, optimisers and running scales of a learner built alike; the memory stays its own."""
-        self.algorithm.load_state_dict(copy.deepcopy(other.algorithm.state_dict()))
-        self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+        self._load_algorithm(other.algorithm.state_dict())
         self.baseline.load_state_dict(copy.deepcopy(other.baseline.state_dict()))
         if self._seen is not None and other._seen is not None:
             self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))

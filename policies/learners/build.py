@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 
 from market.errors import UserError
-from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
+from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
 from policies.config.run import RunConfig
 from policies.learners.base import Learner
@@ -67,7 +66,7 @@ def make_learner(
         learner = build_learner(
             name,
             options,
-            observation_space=_seen(config, extra),
+            observation=len(feature_list(config.market)) + extra,
             action_space=decisions.space,
             rows=config.training.markets * seats,
             device=device,
@@ -77,14 +76,6 @@ def make_learner(
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise UserError(f"{where}: {error}") from None
     return learner, decisions
-
-
-def _seen(config: RunConfig, extra: int) -> Box:
-    space = MarketBatch(config.market, 1).observation_space
-    low, high = (
-        np.concatenate([bound, np.full(extra, end, np.float32)]) for bound, end in ((space.low, 0), (space.high, 1))
-    )
-    return Box(low, high)
 
 
 def after_profit(config: RunConfig, player: Any) -> Any:

@@ -28,7 +28,7 @@ from policies.networks.encoders import State
 WORD = 8  # bytes
 
 
-class Place(NamedTuple):
+class Field(NamedTuple):
     """Where a field lies in a record: items ``start`` to ``stop`` of the record seen as items of ``kind``."""
 
     kind: torch.dtype
@@ -42,12 +42,12 @@ class Place(NamedTuple):
         return items if self.shape else items.squeeze(1)
 
 
-def layout(fields: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[dict[str, Place], int]:
+def record_layout(fields: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[dict[str, Field], int]:
     """Places of fields of at most one dimension, those of wide items first; and W."""
     places, byte = {}, 0
     for name, (kind, shape) in sorted(fields.items(), key=lambda field: -field[1][0].itemsize):
         start, count = byte // kind.itemsize, int(np.prod(shape))
-        places[name] = Place(kind, start, start + count, shape)
+        places[name] = Field(kind, start, start + count, shape)
         byte += count * kind.itemsize
     return places, -(-byte // WORD)
 
@@ -84,7 +84,7 @@ class TensorMemory:
         self.rng = np.random.Generator(np.random.PCG64(seed))
         act = torch.int64 if action_type is np.int64 else torch.float32
         sight = torch.float32, (observation,)
-        self.places, self.width = layout(
+        self.places, self.width = record_layout(
             {"rew": (torch.float64, ()), "act": (act, action_shape), "obs": sight, "obs_next": sight}
             | {"truncated": (torch.bool, ())}
         )
@@ -101,11 +101,6 @@ class TensorMemory:
 
     def __len__(self) -> int:
         return self._size * self.rows
-
-    @property
-    def maxsize(self) -> int:
-        """How many transitions there is room for."""
-        return self.length * self.rows
 
     @property
     def last_slot(self) -> int:
@@ -223,7 +218,7 @@ class Transitions:
     ``ends``: whether an episode, or what has been stored of it, ends with a transition.
     """
 
-    def __init__(self, records: Tensor, places: dict[str, Place], at_last: Tensor) -> None:
+    def __init__(self, records: Tensor, places: dict[str, Field], at_last: Tensor) -> None:
         self._records, self._places, self._at_last = records, places, at_last
 
     def __getitem__(self, name: str) -> Tensor:

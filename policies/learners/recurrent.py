@@ -1,5 +1,7 @@
 """Learners with recurrent networks: what they remember while they play, and what of it they learn from.
 
+Tianshou's own ``update`` is not used because it learns from single transitions, whose networks have no past.
+
 A2C: a segment is a sequence a row, from the states that the networks had when it began. Actor and critic have a cell
 each. Gradients reach back to the segment's beginning; minibatches are of whole rows.
 
@@ -89,13 +91,9 @@ class RecurrentA2C(LeanA2C):
     def _step_on(self, part: Sequences, critics: State, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
         actor, critic = self._pair
-        log_p, entropy, outside = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
+        evaluated = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
         value = critic.body(_seen(critic, part, critics)).squeeze(1)
-        actor_loss = -(log_p * advantage.flatten()).mean() + self.saturation * outside
-        critic_loss = self.value_loss(value, returns.flatten())
-        self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
-        named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
-        return {name: tensor.detach() for name, tensor in named.items()}
+        return self._move(evaluated, value, advantage.flatten(), returns.flatten())
 
 
 def _seen(network: Actor | RecurrentCritic, part: Sequences, state: State) -> Tensor:

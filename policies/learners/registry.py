@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, Space
-from pydantic import BaseModel
 from tianshou.algorithm.optim import TorchOptimizerFactory
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from market.errors import UserError
-from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions
+from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions, Risk
 from policies.learners.a2c import A2CLearner, LeanA2C, SamplingPolicy
 from policies.learners.base import Learner, LearnerSetup
 from policies.learners.ddpg import DDPGLearner, LeanDDPG, NoisyPolicy
@@ -27,75 +26,55 @@ from policies.learners.recurrent import (
     RecurrentDQN,
     RecurrentDQNLearner,
 )
-from policies.learners.rewards import ReturnScale, RewardBaseline, RiskBaseline
+from policies.learners.rewards import CVaRReward, ReturnScale, RewardBaseline
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
 
 
 def _build_dqn(setup: LearnerSetup) -> Learner:
-    o = setup.options
+    o, quantiles = setup.options, setup.options.learned_quantiles
     _need(isinstance(setup.action_space, Discrete), f"dqn needs a grid of actions, this seat has {setup.action_space}")
-    if o.learned_quantiles is not None:
-        return _build_quantile_dqn(setup, o.learned_quantiles)
-    network = _actor("q", setup, axes=setup.grid if o.axes else None)
-    policy = EpsilonGreedyPolicy(rng=setup.rng, model=network, action_space=setup.action_space)
-    baseline = _baseline(setup)
+    if quantiles is None:
+        network = _actor("q", setup, axes=setup.grid if o.axes else None)
+    else:
+        network = _actor("quantile", setup, quantiles)
+        if o.risk is not None:
+            network.emphasis.copy_(tail_emphasis(quantiles, o.risk.cvar, o.risk.weight))  # type: ignore[operator]
+    kind = EpsilonGreedyPolicy if quantiles is None else QuantilePolicy
     shared: dict[str, Any] = {
-        "policy": policy,
+        "policy": kind(rng=setup.rng, model=network, action_space=setup.action_space),
         "optim": _adam(o.lr),
         "gamma": o.gamma,
         "n_step_return_horizon": o.n_step,
         "target_update_freq": o.target_update,
-        "is_double": o.double,
-        "baseline": baseline,
+        "baseline": _baseline(setup, None if quantiles else o.risk),
     }
-    if o.recurrent == "none":
-        return DQNLearner(setup, LeanDQN(**shared), network, baseline, _replay_length(setup))
-    algorithm = RecurrentDQN(burn_in=o.burn_in, sequence=o.sequence, **shared)
-    return RecurrentDQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
-
-
-def _build_quantile_dqn(setup: LearnerSetup, quantiles: int) -> Learner:
-    o = setup.options
-    network = _actor("quantile", setup, quantiles)
-    if o.risk is not None:
-        network.emphasis.copy_(tail_emphasis(quantiles, o.risk.cvar, o.risk.weight))  # type: ignore[operator]
-    policy = QuantilePolicy(rng=setup.rng, model=network, action_space=setup.action_space)
-    baseline = RewardBaseline(o.center_rewards, scale=_scale(setup))
-    algorithm = LeanQRDQN(
-        policy=policy,
-        optim=_adam(o.lr),
-        gamma=o.gamma,
-        num_quantiles=quantiles,
-        n_step_return_horizon=o.n_step,
-        target_update_freq=o.target_update,
-        double=o.double,
-        kappa=o.kappa,
-        baseline=baseline,
-    )
-    return DQNLearner(setup, algorithm, network, baseline, _replay_length(setup))
+    if o.recurrent != "none":
+        recurrent = RecurrentDQN(is_double=o.double, burn_in=o.burn_in, sequence=o.sequence, **shared)
+        return RecurrentDQNLearner(setup, recurrent, network, _replay_length(setup))
+    if quantiles is None:
+        return DQNLearner(setup, LeanDQN(is_double=o.double, **shared), network, _replay_length(setup))
+    algorithm = LeanQRDQN(num_quantiles=quantiles, double=o.double, kappa=o.kappa, **shared)
+    return DQNLearner(setup, algorithm, network, _replay_length(setup))
 
 
 def _build_ddpg(setup: LearnerSetup) -> Learner:
     o = setup.options
     _need(isinstance(setup.action_space, Box), f"ddpg needs a box of actions, this seat has {setup.action_space}")
     network = _actor("deterministic", setup)
-    policy = NoisyPolicy(rng=setup.rng, actor=network, action_space=setup.action_space)
-    baseline = _baseline(setup)
+    sizes = setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
     algorithm = LeanDDPG(
-        policy=policy,
+        policy=NoisyPolicy(rng=setup.rng, actor=network, action_space=setup.action_space),
         policy_optim=_adam(o.lr),
-        critic=ActionValueCritic(
-            setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
-        ).to(setup.device),
+        critic=ActionValueCritic(*sizes).to(setup.device),
         critic_optim=_adam(o.critic_lr),
         tau=o.tau,
         gamma=o.gamma,
         n_step_return_horizon=o.n_step,
         saturation=o.saturation,
-        baseline=baseline,
+        baseline=_baseline(setup, o.risk),
     )
-    return DDPGLearner(setup, algorithm, network, baseline, _replay_length(setup))
+    return DDPGLearner(setup, algorithm, network, _replay_length(setup))
 
 
 def _build_a2c(setup: LearnerSetup) -> Learner:
@@ -108,25 +87,23 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
     if isinstance(network, GaussianActor):
         nn.init.constant_(network.log_sd, math.log(o.initial_sd))
     dist: Callable[..., Distribution] = _gaussian if isinstance(setup.action_space, Box) else _categorical
-    policy = SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space)
-    baseline = _baseline(setup)
     shared: dict[str, Any] = {
-        "policy": policy,
+        "policy": SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space),
         "optim": _adam(o.lr),
         "vf_coef": o.value,
         "gae_lambda": o.gae_lambda,
         "gamma": o.gamma,
         "normalize_advantages": o.normalize_advantages,
         "saturation": o.saturation,
-        "baseline": baseline,
+        "baseline": _baseline(setup, o.risk),
     }
     sizes = o.hidden, o.normalize_observations
     if o.recurrent == "none":
         critic = ValueCritic(setup.observation, *sizes).to(setup.device)
-        return A2CLearner(setup, LeanA2C(critic=critic, **shared), network, baseline, o.segment)
+        return A2CLearner(setup, LeanA2C(critic=critic, **shared), network, o.segment)
     recalling = RecurrentCritic(setup.observation, o.recurrent, o.recurrent_size, *sizes).to(setup.device)
     algorithm = RecurrentA2C(rows=setup.rows, critic=recalling, **shared)
-    return RecurrentA2CLearner(setup, algorithm, network, baseline, o.segment)
+    return RecurrentA2CLearner(setup, algorithm, network, o.segment)
 
 
 class Builder(NamedTuple):
@@ -181,35 +158,31 @@ def register_learner(
 
 def build_learner(
     name: str,
-    options: BaseModel,
+    options: LearnerOptions,
     *,
-    observation_space: Space[Any],
+    observation: int,
     action_space: Space[Any],
     rows: int,
     device: str = "cpu",
     seed: int = 0,
     grid: tuple[int, int] | None = None,
 ) -> Learner:
-    """Make a learner for one seat.
+    """Make a learner for one seat; ValueError where options and action space do not suit it.
 
     Args:
         name: a key of :data:`BUILDERS`.
         options: of that entry's options model.
-        observation_space: Box (F,).
+        observation: F.
         action_space: Discrete(K), or Box(-1, 1, (A,)).
         rows: M.
         device: where networks live and updates run.
         seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
         grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
     """
-    _need(name in BUILDERS, f"unknown learner {name!r}: must be one of {', '.join(BUILDERS)}")
-    expected = BUILDERS[name].options
-    _need(isinstance(options, expected), f"{name} takes {expected.__name__}, not {type(options).__name__}")
-    _check_spaces(observation_space, action_space)
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = LearnerSetup(
         options=options,
-        observation=observation_space.shape[0] * options.stack,  # type: ignore[index, attr-defined]
+        observation=observation * options.stack,
         action_space=action_space,  # type: ignore[arg-type]
         rows=rows,
         device=torch.device(device),
@@ -225,16 +198,6 @@ def build_learner(
 def _need(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
-
-
-def _check_spaces(observations: Space[Any], actions: Space[Any]) -> None:
-    flat = isinstance(observations, Box) and len(observations.shape) == 1
-    _need(flat, f"observations must be a Box of one dimension, not {observations}")
-    if isinstance(actions, Box):
-        fits = len(actions.shape) == 1 and bool((actions.low == -1).all() and (actions.high == 1).all())
-        _need(fits, f"a box of actions must be Box(-1, 1, (A,)), not {actions}")
-    else:
-        _need(isinstance(actions, Discrete) and actions.start == 0, f"actions must be Discrete from 0, not {actions}")
 
 
 def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, int] | None = None) -> Actor:
@@ -256,15 +219,10 @@ def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, 
     return build(network).to(setup.device)
 
 
-def _baseline(setup: LearnerSetup) -> RewardBaseline:
+def _baseline(setup: LearnerSetup, risk: Risk | None) -> RewardBaseline:
     o = setup.options
-    if o.risk is not None:
-        return RiskBaseline(o.risk, o.center_rewards, scale=_scale(setup))
-    return RewardBaseline(o.center_rewards, scale=_scale(setup))
-
-
-def _scale(setup: LearnerSetup) -> ReturnScale | None:
-    return ReturnScale(setup.rows, setup.options.gamma) if setup.options.normalize_returns else None
+    scale = ReturnScale(setup.rows, o.gamma) if o.normalize_returns else None
+    return RewardBaseline(o.center_rewards, scale=scale) if risk is None else CVaRReward(risk, o.center_rewards, scale)
 
 
 def _replay_length(setup: LearnerSetup) -> int:

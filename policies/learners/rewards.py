@@ -1,7 +1,7 @@
 """What a learner is rewarded with: what it subtracts from its seat's profits, what it divides them by, and aversion to risk.
 
 :class:`RewardBaseline` centres rewards by their running mean and, with a :class:`ReturnScale`, normalises them.
-:class:`RiskBaseline` is that of a risk-averse actor-critic, for which the tail of a period's profits counts beside their
+:class:`CVaRReward` is that of a risk-averse actor-critic, for which the tail of a period's profits counts beside their
 mean. CVaR of a profit R at level a is the largest value over v of E[v - (v - R)+ / a], and a v that reaches it is the
 a-quantile of R (Rockafellar & Uryasev 2000, "Optimization of conditional value-at-risk", *J. Risk* 2(3), theorem 1). With
 v at the running quantile, v - (v - r)+ / a is a reward like any other, whose mean is CVaR.
@@ -174,7 +174,7 @@ class RunningQuantile:
         self.value, self.spread, self.periods = state["value"], state["spread"], state["periods"]
 
 
-class RiskBaseline(RewardBaseline):
+class CVaRReward(RewardBaseline):
     """As its base, of (1 - weight) r + weight (v - (v - r)+ / level); rewards that lie in a memory follow v."""
 
     def __init__(self, risk: Risk, on: bool, scale: ReturnScale | None = None) -> None:

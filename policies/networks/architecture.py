@@ -49,13 +49,9 @@ class Architecture(BaseModel):
         return kind
 
     @model_validator(mode="after")
-    def _one_memory(self) -> Architecture:
+    def _fits(self) -> Architecture:
         if self.cell != "none" and self.stack > 1:
             raise ValueError("a network has either a recurrent cell or a stack of observations")
-        return self
-
-    @model_validator(mode="after")
-    def _a_grid(self) -> Architecture:
         if self.axes is not None and (self.kind != "q" or self.axes[0] * self.axes[1] != self.actions):
             raise ValueError(f"axes {self.axes} are of a q network of {self.axes[0] * self.axes[1]} actions")
         return self
@@ -91,11 +87,6 @@ def decide(network: nn.Module, obs: NDArray[np.float32], memory: Arrays) -> tupl
 def empty_memory(network: nn.Module, rows: int) -> Arrays:
     """What a network remembers when an episode begins, arrays over M = ``rows``."""
     return {name: tensor.numpy() for name, tensor in _actor(network).recall.start(rows).items()}
-
-
-def greedy(network: nn.Module, obs: NDArray[np.float32]) -> NDArray[Any]:
-    """As :func:`decide`, in the first period of an episode."""
-    return decide(network, obs, empty_memory(network, len(obs)))[0]
 
 
 def _actor(network: nn.Module) -> Actor:

@@ -61,10 +61,10 @@ class Mode(ABC):
     def write(self, folder: Path) -> None:  # noqa: B027, since most modes keep nothing there
         """Bring what the mode keeps in a run's folder up to date."""
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as :mod:`policies.common.torch_tools` says."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken, in a mode made with the same arguments."""
-        raise NotImplementedError(type(self).__name__)

@@ -18,20 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.files import write_json
-from policies.common.seeding import rival_draws
-from policies.common.torch_tools import generator_state, restore_generator
 from policies.config.learners import LearnerOptions
 from policies.config.selfplay import LeagueOptions
 from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
 from policies.learners.optim import WeightAverage
 from policies.networks.heads import Actor
-from policies.selfplay.base import Mode
-from policies.selfplay.matchmaking import KINDS, DrawnMarket, RatedMatchmaker
-from policies.selfplay.population import Population
+from policies.selfplay.matchmaking import KINDS, DrawnMarket, PopulationPlay, RatedMatchmaker
 from policies.selfplay.seating import Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rules.compose import Rules
@@ -51,27 +46,19 @@ PLAIN = LearnerOptions.model_validate({})  # pars in plain profit, as ratings ar
 DISTANCES = 20  # snapshots of a run by default
 
 
-class League(Mode):
-    """One :class:`~policies.selfplay.matchmaking.DrawnMarket` a learner, and the population that all of them draw from.
-
-    ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
-    """
+class League(PopulationPlay):
+    """A market for each learner; beside it the average of its weights, which is what is judged and saved."""
 
     def __init__(self, options: LeagueOptions, seats: Seats) -> None:
-        seats.need_learners(2, "league")
-        config = seats.config
-        self.options, self.seats, self.spec = options, seats, seats.spec
-        self.budget, self.done = config.training.budget, 0
+        super().__init__(seats)
+        self.options = options
         self.distance = options.distance or max(1, self.budget // DISTANCES)
-        self.population = Population(self.spec)
         self.players = {seat: seats.learner(seat) for seat in seats.learning}
         self.averages = {seat: self._average(learner) for seat, (learner, _) in self.players.items()}
-        self.rng = rival_draws(seats.seed)
         self._add_present()
         self.matchmakers: dict[int, RatedMatchmaker] = {}
-        self.markets: dict[int, DrawnMarket] = {}
         for place, seat in enumerate(self.players):
-            self._seat(seat, place * config.training.markets)
+            self._seat(seat, place * seats.config.training.markets)
 
     def _average(self, learner: Learner) -> WeightAverage:
         """Over a share of the run's periods."""
@@ -109,41 +96,17 @@ class League(Mode):
         return np.array([] if self.shortfalls is None else self.shortfalls.pars(seat, PLAIN))
 
     def _seat(self, seat: int, first_row: int) -> None:
-        drawn, settings = [k for k in self.players if k != seat], self.seats.config.training
+        drawn, rows = [k for k in self.players if k != seat], self.seats.config.training.markets
         pars = partial(self._pars, seat)
-        matchmaker = RatedMatchmaker(self.population, seat, drawn, self.options, settings.markets, self.rng, pars)
+        matchmaker = RatedMatchmaker(self.population, seat, drawn, self.rng, self.options, rows, pars)
         # a market counts all its seats, the league those of learners only: their fractions must agree
         budget = self.budget * len(self.spec.sellers) // len(self.players)
         self.matchmakers[seat] = matchmaker
-        self.markets[seat] = DrawnMarket(
-            self.spec,
-            seat,
-            self.players[seat],
-            drawn,
-            self.seats.fixed,
-            matchmaker,
-            settings.markets,
-            budget,
-            self.seats.seed,
-            first_row,
-        )
-
-    @property
-    def learners(self) -> dict[int, Learner]:
-        """By seat."""
-        return {seat: learner for seat, (learner, _) in self.players.items()}
-
-    def decisions(self, seat: int) -> Decisions:
-        """How actions of the seat's learner become prices and orders."""
-        return self.players[seat][1]
+        self.markets[seat] = DrawnMarket(self.seats, self.players[seat], matchmaker, budget, first_row)
 
     def play_period(self) -> dict[int, dict[str, float]]:
         """One period in every row of every learner's market; snapshots are taken where they are due."""
-        reports: dict[int, dict[str, float]] = {}
-        before = self.done
-        for market in self.markets.values():
-            reports |= market.play_period()
-            self.done += market.batch.markets
+        before, reports = self.done, super().play_period()
         for average in self.averages.values():
             average.add()
         if self.done // self.distance > before // self.distance:
@@ -151,12 +114,10 @@ class League(Mode):
         return reports
 
     def _take_snapshots(self) -> None:
-        for seat, (learner, decisions) in self.players.items():
-            path = Path(f"snapshot of {self.spec.names[seat]}")
-            saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
-            self.population.add_snapshot(saved)
+        self._add_snapshots()
+        for seat in self.players:
             if len(self.population.of(seat, "snapshot")) > self.options.pool:
-                self.population.evict(self._leaves(seat), self.options.pool)
+                self.population.left.add(self._leaves(seat))
         self.population.drop({number for market in self.markets.values() for number in market.playing()})
         for matchmaker in self.matchmakers.values():
             matchmaker.ratings.forget(set(self.population.members))
@@ -168,11 +129,6 @@ class League(Mode):
             return others[0]
         total = np.sum([m.chances(seat, "snapshot")[1] for k, m in self.matchmakers.items() if k != seat], axis=0)
         return others[int(np.argmin(total[:-1]))]
-
-    def earned(self) -> dict[int, dict[str, float]]:
-        """By learner, each in its own market."""
-        figures = {seat: market.earned().get(seat) for seat, market in self.markets.items()}
-        return {seat: found for seat, found in figures.items() if found is not None}
 
     def figures(self) -> dict[str, dict[str, float]]:
         """By learner: the hardest and the mean score of each kind of rival, and how concentrated its draws are."""
@@ -200,44 +156,31 @@ class League(Mode):
         write_json(folder / "league.json", {"step": self.done, "snapshots_every": self.distance, "meetings": table})
 
     def _table(self, seat: int, matchmaker: RatedMatchmaker) -> list[dict[str, Any]]:
-        rows = []
-        for rival in matchmaker.drawn:
-            for kind in KINDS:
-                for number, chance in (
-                    zip(*matchmaker.chances(rival, kind), strict=True) if self.population.of(rival, kind) else ()
-                ):
-                    rated = matchmaker.ratings.of.get(number)
-                    rows.append(
-                        {
-                            "learner": self.spec.names[seat],
-                            "seat": self.spec.names[rival],
-                            "kind": kind,
-                            "member": self.population.members[number].label,
-                            "weight": float(chance),
-                            "profit": rated.own if rated else None,
-                            "its_profit": rated.theirs if rated else None,
-                            "episodes": rated.episodes if rated else 0.0,
-                        }
-                    )
-        return rows
+        places = [(rival, kind) for rival in matchmaker.drawn for kind in KINDS if self.population.of(rival, kind)]
+        return [
+            {
+                "learner": self.spec.names[seat],
+                "seat": self.spec.names[rival],
+                "kind": kind,
+                "member": self.population.members[number].label,
+                "weight": float(chance),
+                "profit": rated.own if rated else None,
+                "its_profit": rated.theirs if rated else None,
+                "episodes": rated.episodes if rated else 0.0,
+            }
+            for rival, kind in places
+            for number, chance in zip(*matchmaker.chances(rival, kind), strict=True)
+            for rated in [matchmaker.ratings.of.get(number)]
+        ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Population, ratings, who plays in every row, markets with learners, and the generator of draws."""
-        return {
-            "done": self.done,
-            "pool": self.population.state_dict(),
+        """As its base's, with ratings and averages."""
+        return super().state_dict() | {
             "ratings": {str(seat): m.ratings.state_dict() for seat, m in self.matchmakers.items()},
             "averages": {str(seat): average.state_dict() for seat, average in self.averages.items()},
-            "generator": generator_state(self.rng),
-            "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
-        self.done = state["done"]
-        self.population.load_state_dict(state["pool"])
+    def _load_own(self, state: dict[str, Any]) -> None:
         for seat, matchmaker in self.matchmakers.items():
             matchmaker.ratings.load_state_dict(state["ratings"][str(seat)])
-            self.markets[seat].load_state_dict(state["markets"][str(seat)])
             self.averages[seat].load_state_dict(state["averages"][str(seat)])
-        restore_generator(self.rng, state["generator"])

@@ -23,10 +23,12 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
+from policies.config.selfplay import IndependentOptions
 from policies.evaluation.selection import objective
 from policies.learners.base import Learner
 from policies.learners.rewards import Tally
 from policies.selfplay.base import Mode
+from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.protocol import Memory, Seller, look, reset_rows
 
 
@@ -41,13 +43,13 @@ class SeatPlayer(ABC):
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """Rows (M,) whose episode begins anew."""
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that the player's future depends on, as :mod:`policies.common.torch_tools` says."""
-        raise NotImplementedError(type(self).__name__)
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken."""
-        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass
@@ -104,10 +106,10 @@ class FixedSeat(SeatPlayer):
         self.memory = to_arrays(state["memory"])
 
 
-Player = tuple[Learner, Decisions] | SeatPlayer | Seller
+Sitting = SeatedLearner | SeatPlayer | Seller
 
 
-def _seated(player: Player, markets: int) -> SeatPlayer:
+def _seated(player: Sitting, markets: int) -> SeatPlayer:
     if isinstance(player, SeatPlayer):
         return player
     return LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
@@ -125,7 +127,7 @@ class SelfPlay(Mode):
     """
 
     def __init__(
-        self, spec: MarketSpec, players: Sequence[Player], markets: int, budget: int, seed: int, first_row: int = 0
+        self, spec: MarketSpec, players: Sequence[Sitting], markets: int, budget: int, seed: int, first_row: int = 0
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
         self.seats = [_seated(player, markets) for player in players]
@@ -226,3 +228,9 @@ class SelfPlay(Mode):
             player.load_state_dict(saved)
         self.tally.load_state_dict(state["tally"])
         self.done = state["done"]
+
+
+def independent(options: IndependentOptions, seats: Seats) -> SelfPlay:
+    """Every learner for itself, all in one market."""
+    settings, players = seats.config.training, [seats.sitting(seat) for seat in range(len(seats.spec.sellers))]
+    return SelfPlay(seats.spec, players, settings.markets, settings.budget, seats.seed)

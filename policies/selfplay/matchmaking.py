@@ -1,6 +1,7 @@
 """Whom a learner meets: a market whose rivals are drawn row by row from a population, and stay for an episode.
 
-:class:`DrawnMarket` is that market, a :class:`Matchmaker` decides who is drawn. The league's, :class:`RatedMatchmaker`,
+:class:`DrawnMarket` is that market, a :class:`Matchmaker` decides who is drawn, and :class:`PopulationPlay` is a mode that
+has such a market for each learner. The league's, :class:`RatedMatchmaker`,
 gives each row a kind of rival, and of that kind draws by how hard the learner finds it. That is prioritised fictitious
 self-play (Vinyals et al. 2019, "Grandmaster level in StarCraft II using multi-agent reinforcement learning", *Nature*
 575, methods): a rival B is drawn with probability proportional to f(P[A beats B]), f(x) = (1 - x)^p. A market has no
@@ -12,42 +13,49 @@ Dimensions: M rows of the learner, N sellers, R rows whose episode ends, K membe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
-from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.torch_tools import to_arrays, to_tensors
-from policies.config.selfplay import LeagueOptions as Options
+from policies.common.seeding import rival_draws
+from policies.common.torch_tools import generator_state, restore_generator, to_arrays, to_tensors
+from policies.config.selfplay import LeagueOptions
 from policies.evaluation.selection import relative
 from policies.learners.base import Learner
-from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
-from policies.selfplay.population import Kind, Population
+from policies.selfplay.base import Mode
+from policies.selfplay.loop import SeatPlayer, SelfPlay, Sitting
+from policies.selfplay.population import MemberKind, Population
+from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.protocol import Memory, Seller, look
 
 Members = NDArray[np.int64]
 
 
-class Matchmaker(Protocol):
-    """Decides whom one learner meets. Numbers are those of a population's members."""
+class Matchmaker(ABC):
+    """Decides whom the learner of ``seat`` meets in the seats that are ``drawn``. Numbers are those of members."""
 
+    def __init__(self, population: Population, seat: int, drawn: list[int], rng: np.random.Generator) -> None:
+        self.population, self.seat, self.drawn, self.rng = population, seat, drawn, rng
+
+    @abstractmethod
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Members (R, N) for rows that begin an episode; what stands in a seat that draws nobody is not looked at."""
-        ...
 
-    def ended(self, members: Members, profit: Floats, length: Floats) -> None:
+    def ended(self, members: Members, profit: Floats, length: Floats) -> None:  # noqa: B027, since not all learn of it
         """Told of episodes that end: who played (R, N), profit a period (R, N), share of the horizon (R,)."""
-        ...
 
     def seller(self, number: int) -> Seller:
         """The seller of a member."""
-        ...
+        return self.population.members[number].seller
 
 
 class DrawnSeat(SeatPlayer):
@@ -108,32 +116,23 @@ class DrawnSeat(SeatPlayer):
 
 
 class DrawnMarket(SelfPlay):
-    """M rows in which one learner plays its seat, and ``drawn`` seats are played by whom ``matchmaker`` draws.
+    """M rows in which one learner plays its seat, and others are played by whom ``matchmaker`` draws.
 
     Args:
-        fixed: sellers of the seats that neither learn nor are drawn.
         first_row: added to row seeds, so that markets of one run have customers of their own.
     """
 
     def __init__(
-        self,
-        spec: MarketSpec,
-        seat: int,
-        player: tuple[Learner, Decisions],
-        drawn: list[int],
-        fixed: Mapping[int, Seller],
-        matchmaker: Matchmaker,
-        markets: int,
-        budget: int,
-        seed: int,
-        first_row: int,
+        self, seats: Seats, player: SeatedLearner, matchmaker: Matchmaker, budget: int, first_row: int
     ) -> None:
-        self.seat, self.matchmaker = seat, matchmaker
+        markets, every = seats.config.training.markets, range(len(seats.spec.sellers))
+        self.matchmaker = matchmaker
         self.members: Members = matchmaker.draw(np.arange(markets))
-        others: dict[int, Player] = {**fixed, **{k: DrawnSeat(k, matchmaker, self.members) for k in drawn}}
-        players = [player if k == seat else others[k] for k in range(len(spec.sellers))]
-        super().__init__(spec, players, markets, budget, seed, first_row)
-        self._earned, self._played = np.zeros((markets, len(spec.sellers))), np.zeros(markets)
+        rivals = {k: DrawnSeat(k, matchmaker, self.members) for k in matchmaker.drawn}
+        others: dict[int, Sitting] = {**seats.fixed, **rivals}
+        players = [player if k == matchmaker.seat else others[k] for k in every]
+        super().__init__(seats.spec, players, markets, budget, seats.seed, first_row)
+        self._earned, self._played = np.zeros((markets, len(every))), np.zeros(markets)
 
     def _watch(self, cut: NDArray[np.bool_]) -> None:
         """Keep accounts of every row's episode; where it ends, tell who earned what, and draw anew."""
@@ -148,12 +147,7 @@ class DrawnMarket(SelfPlay):
 
     def playing(self) -> set[int]:
         """The members in any row now."""
-        return {
-            int(number)
-            for seat in self.seats
-            if isinstance(seat, DrawnSeat)
-            for number in np.unique(self.members[:, seat.seat])
-        }
+        return set(self.members[:, self.matchmaker.drawn].ravel().tolist())
 
     def state_dict(self) -> dict[str, Any]:
         """As the base's, with who plays in each row and what it has earned so far."""
@@ -165,6 +159,73 @@ class DrawnMarket(SelfPlay):
         own = to_arrays(state["drawn"])
         self.members[:], self._earned[:], self._played[:] = own["members"], own["earned"], own["played"]
         super().load_state_dict(state)
+
+
+class PopulationPlay(Mode):
+    """Learners in a market each, against rivals that all of them draw from one population.
+
+    ``done`` counts the seller-periods of learners only: those of rivals that are drawn teach nobody.
+    """
+
+    def __init__(self, seats: Seats) -> None:
+        if (count := len(seats.learning)) < 2:
+            mode = seats.config.selfplay.mode
+            raise UserError(f"selfplay.mode: {mode} needs 2 seats or more that learn, there are {count}")
+        self.seats, self.spec = seats, seats.spec
+        self.budget, self.done = seats.config.training.budget, 0
+        self.population, self.rng = Population(self.spec), rival_draws(seats.seed)
+        self.players: dict[int, SeatedLearner] = {}
+        self.markets: dict[int, DrawnMarket] = {}
+
+    @property
+    def learners(self) -> dict[int, Learner]:
+        """By seat."""
+        return {seat: learner for seat, (learner, _) in self.players.items()}
+
+    def decisions(self, seat: int) -> Decisions:
+        """How actions of the seat's learner become prices and orders."""
+        return self.players[seat][1]
+
+    def play_period(self) -> dict[int, dict[str, float]]:
+        """One period in every row of every learner's market."""
+        reports: dict[int, dict[str, float]] = {}
+        for market in self.markets.values():
+            reports |= market.play_period()
+            self.done += market.batch.markets
+        return reports
+
+    def earned(self) -> dict[int, dict[str, float]]:
+        """By learner, each in its own market; nothing where that has just begun."""
+        return {seat: found[seat] for seat, market in self.markets.items() if (found := market.earned())}
+
+    def _add_snapshots(self) -> None:
+        """The learners as they are now join the population."""
+        for seat, (learner, decisions) in self.players.items():
+            path = Path(f"snapshot of {self.spec.names[seat]}")
+            saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
+            self.population.add_snapshot(saved)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Population, markets with learners and who plays in every row, and the generator of draws."""
+        return {
+            "done": self.done,
+            "pool": self.population.state_dict(),
+            "generator": generator_state(self.rng),
+            "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.done = state["done"]
+        self.population.load_state_dict(state["pool"])
+        self._load_own(state)
+        for seat, market in self.markets.items():
+            market.load_state_dict(state["markets"][str(seat)])
+        restore_generator(self.rng, state["generator"])
+
+    @abstractmethod
+    def _load_own(self, state: dict[str, Any]) -> None:
+        """Take back what the mode keeps beside the population, which is there, and the markets, which are loaded next."""
 
 
 UNKNOWN = 0.5  # how easy a rival is taken to be that was never met
@@ -238,11 +299,11 @@ class Ratings:
         self.of = {int(number): Rating(*values) for number, values in state.items()}
 
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[MemberKind, ...] = get_args(MemberKind)
 GOLDEN = (np.sqrt(5) - 1) / 2
 
 
-def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
+def kinds_of_rows(rows: int, options: LeagueOptions) -> NDArray[np.int64]:
     """Which kind of rival each row meets, an index of :data:`KINDS` (M,): always the same.
 
     Kinds are spread evenly over rows, and so over the phases of an episode (multiples of the golden ratio modulo 1).
@@ -251,11 +312,10 @@ def kinds_of_rows(rows: int, options: Options) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
 
 
-class RatedMatchmaker:
-    """Draws rivals by the learner's own ratings. Satisfies :class:`policies.selfplay.matchmaking.Matchmaker`.
+class RatedMatchmaker(Matchmaker):
+    """Draws rivals by the learner's own ratings, each seat by itself.
 
     Args:
-        drawn: the seats whose players are drawn.
         pars: what the best fixed competitor earns in the learner's seat against each that is in the population (C,), when all
             other learners' seats follow its rules; with three sellers or more a yardstick, since seats are drawn singly.
     """
@@ -265,17 +325,17 @@ class RatedMatchmaker:
         population: Population,
         seat: int,
         drawn: list[int],
-        options: Options,
+        rng: np.random.Generator,
+        options: LeagueOptions,
         rows: int,
-        rng: Any,
         pars: Callable[[], Floats],
     ) -> None:
-        self.population, self.seat, self.drawn, self.options = population, seat, drawn, options
-        self.rng, self.pars = rng, pars
+        super().__init__(population, seat, drawn, rng)
+        self.options, self.pars = options, pars
         self.kinds = kinds_of_rows(rows, options)
         self.ratings = Ratings(options.memory)
 
-    def chances(self, seat: int, kind: Kind) -> tuple[list[int], Floats]:
+    def chances(self, seat: int, kind: MemberKind) -> tuple[list[int], Floats]:
         """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""
         members, o = self.population.of(seat, kind), self.options
         scores = self.ratings.scores(members, o.measure == "margin")
@@ -303,7 +363,3 @@ class RatedMatchmaker:
             for number in np.unique(members[:, seat]):
                 met = members[:, seat] == number
                 self.ratings.see(int(number), profit[met, self.seat], profit[met, seat], length[met])
-
-    def seller(self, number: int) -> Seller:
-        """The seller of a member."""
-        return self.population.members[number].seller

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from policies.sellers.checkpoint import SavedSeller, save_seller
 from policies.sellers.protocol import Seller
 from policies.storage.run_folder import POOL
 
-Kind = Literal["current", "snapshot", "fixed"]
+MemberKind = Literal["current", "snapshot", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Member:
 
     number: int
     seat: int
-    kind: Kind
+    kind: MemberKind
     label: str
     seller: Seller
     saved: SavedSeller | None = None
@@ -38,7 +37,7 @@ class Population:
         self._next = 0
         self._written: set[int] = set()
 
-    def add(self, seat: int, kind: Kind, label: str, seller: Seller, saved: SavedSeller | None = None) -> Member:
+    def add(self, seat: int, kind: MemberKind, label: str, seller: Seller, saved: SavedSeller | None = None) -> Member:
         """Take in a seller."""
         member = Member(self._next, seat, kind, label, seller, saved)
         self.members[self._next] = member
@@ -50,19 +49,10 @@ class Population:
         label = f"{saved.seller}.{saved.trained}"
         return self.add(saved.seat, "snapshot", label, saved.sit(self.spec), saved)
 
-    def of(self, seat: int, kind: Kind) -> list[int]:
+    def of(self, seat: int, kind: MemberKind) -> list[int]:
         """The numbers of the members that can be drawn for a seat, oldest first."""
-        return [one.number for one in self.present() if one.seat == seat and one.kind == kind]
-
-    def present(self) -> Iterator[Member]:
-        """Members that have not left."""
-        return (member for number, member in self.members.items() if number not in self.left)
-
-    def evict(self, number: int, least: int) -> None:
-        """Let a member go; ``least``: how many must stay of its seat and kind."""
-        member = self.members[number]
-        if len(self.of(member.seat, member.kind)) > least:
-            self.left.add(number)
+        members = ((number, one) for number, one in self.members.items() if number not in self.left)
+        return [number for number, one in members if one.seat == seat and one.kind == kind]
 
     def drop(self, playing: set[int]) -> None:
         """Forget members that have left and are in no row."""
@@ -86,12 +76,10 @@ class Population:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back :meth:`state_dict` in a population that holds the same other members."""
-        kept = {number: member for number, member in self.members.items() if member.saved is None}
-        self.members = kept
+        self.members = {number: member for number, member in self.members.items() if member.saved is None}
         for number, plain in state["snapshots"].items():
-            saved = _saved(plain, self.spec)
             self._next = int(number)
-            self.add_snapshot(saved)
+            self.add_snapshot(_saved(plain, self.spec))
         self.members = dict(sorted(self.members.items()))
         self.left, self._next, self._written = set(state["left"]), state["next"], set(state["written"])
 

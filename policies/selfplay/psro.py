@@ -18,66 +18,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from market.simulation.decisions import Decisions
 from market.state import Floats
 from policies.common.files import write_json
-from policies.common.seeding import rival_draws, row_seed
-from policies.common.torch_tools import generator_state, restore_generator
+from policies.common.seeding import row_seed
 from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
-from policies.games.empirical_game import EmpiricalGame, LineUp
-from policies.learners.base import Learner
+from policies.games.empirical_game import EmpiricalGame, Profile
 from policies.networks.heads import Actor
-from policies.selfplay.base import MARKET, Mode
-from policies.selfplay.matchmaking import DrawnMarket, Members
-from policies.selfplay.population import Member, Population
-from policies.selfplay.seating import Player, Seats
-from policies.sellers.protocol import Seller
+from policies.selfplay.base import MARKET
+from policies.selfplay.matchmaking import DrawnMarket, Matchmaker, Members, PopulationPlay
+from policies.selfplay.population import Member
+from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.rollout import mean_profit
 from policies.storage.run_folder import POOL
 
 
-class MixtureMatchmaker:
-    """Whom one learner meets: line-ups of the equilibrium. Satisfies :class:`policies.selfplay.matchmaking.Matchmaker`."""
+class MixtureMatchmaker(Matchmaker):
+    """Draws line-ups of the equilibrium, all seats together; what training shows teaches nothing about the game."""
 
-    def __init__(
-        self, population: Population, game: EmpiricalGame, seats: list[int], seat: int, rng: np.random.Generator
-    ) -> None:
-        self.population, self.game, self.seats, self.seat, self.rng = population, game, seats, seat, rng
+    def __init__(self, *given: Any, game: EmpiricalGame, place: int) -> None:
+        super().__init__(*given)
+        self.game, self.place = game, place
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Rivals (R, N) for rows that begin an episode."""
         found = np.full((len(rows), len(self.population.spec.sellers)), -1, np.int64)
-        others = [seat for seat in self.seats if seat != self.seat]
-        found[:, others] = self.game.rivals(self.seats.index(self.seat), self.rng.random(len(rows)))
+        found[:, self.drawn] = self.game.rivals(self.place, self.rng.random(len(rows)))
         return found
 
-    def ended(self, members: Members, profit: Floats, length: Floats) -> None:
-        """Training teaches nothing about the game: line-ups are played for that."""
 
-    def seller(self, number: int) -> Seller:
-        """The seller of a member."""
-        return self.population.members[number].seller
-
-
-class PSRO(Mode):
+class PSRO(PopulationPlay):
     """Best responses of all learners' seats, trained at the same time, round by round.
 
-    ``done`` counts the seller-periods of learners only. The policy that stands for a seat (:meth:`network`) is the
-    response with the largest weight in the equilibrium; before the first round ends it is the learner.
+    The policy that stands for a seat (:meth:`network`) is the response with the largest weight in the equilibrium;
+    before the first round ends it is the learner.
     """
 
     def __init__(self, options: PSROOptions, seats: Seats) -> None:
-        seats.need_learners(2, "psro")
-        self.options, self.seats, self.spec = options, seats, seats.spec
-        self.budget, self.done, self.round = seats.config.training.budget, 0, 0
+        super().__init__(seats)
+        self.options, self.round = options, 0
         self.places = list(seats.learning)
-        self.population, self.rng = Population(self.spec), rival_draws(seats.seed)
         self.game = EmpiricalGame(self._profits)
         self.rounds: list[dict[str, Any]] = []
         self._begin_population()
-        self.players: dict[int, Player] = {}
-        self.markets: dict[int, DrawnMarket] = {}
         self._begin_round()
 
     def _begin_population(self) -> None:
@@ -90,7 +73,7 @@ class PSRO(Mode):
     def _candidates(self) -> list[list[int]]:
         return [[one.number for one in self.population.members.values() if one.seat == seat] for seat in self.places]
 
-    def _profits(self, line_up: LineUp) -> Floats:
+    def _profits(self, line_up: Profile) -> Floats:
         """What the learners' seats earn a period in a line-up of the population, on the customers kept for choosing."""
         sitting = dict(zip(self.places, (self.population.members[number].seller for number in line_up), strict=True))
         sellers = [sitting.get(k) or self.seats.fixed[k] for k in range(len(self.spec.sellers))]
@@ -109,21 +92,12 @@ class PSRO(Mode):
         begun = self.done * all_seats // len(self.places) if self.options.warm_start else 0
         budget = budget if self.options.warm_start else max(1, budget // self.options.rounds)
         for place, seat in enumerate(self.places):
-            self.markets[seat] = DrawnMarket(
-                self.spec,
-                seat,
-                self.players[seat],
-                [k for k in self.places if k != seat],
-                self.seats.fixed,
-                MixtureMatchmaker(self.population, self.game, self.places, seat, self.rng),
-                rows,
-                budget,
-                self.seats.seed,
-                (self.round * len(self.places) + place) * rows,
-            )
+            drawn, first_row = [k for k in self.places if k != seat], (self.round * len(self.places) + place) * rows
+            matchmaker = MixtureMatchmaker(self.population, seat, drawn, self.rng, game=self.game, place=place)
+            self.markets[seat] = DrawnMarket(self.seats, self.players[seat], matchmaker, budget, first_row)
             self.markets[seat].done = begun
 
-    def _responder(self, seat: int, last: Player | None) -> Player:
+    def _responder(self, seat: int, last: SeatedLearner | None) -> SeatedLearner:
         """A new learner, on the weights and optimisers of the seat's last one if it is to start warm."""
         learner, decisions = self.seats.learner(seat, number=self.round)
         if last is not None and self.options.warm_start:
@@ -132,19 +106,13 @@ class PSRO(Mode):
 
     def play_period(self) -> dict[int, dict[str, float]]:
         """One period in every row of every learner's market; a round ends with its share of the budget."""
-        reports: dict[int, dict[str, float]] = {}
-        for market in self.markets.values():
-            reports |= market.play_period()
-            self.done += market.batch.markets
+        reports = super().play_period()
         if self.round < self.options.rounds and self.done * self.options.rounds >= self.budget * (self.round + 1):
             self._end_round()
         return reports
 
     def _end_round(self) -> None:
-        for seat, (learner, decisions) in self.players.items():
-            path = Path(f"response of {self.spec.names[seat]}")
-            saved = self.seats.saved(seat, decisions, learner.network, self.done, float("-inf"), path)
-            self.population.add_snapshot(saved)
+        self._add_snapshots()
         gains = self.game.extend(self._candidates())
         self.round += 1
         names = [self.spec.names[seat] for seat in self.places]
@@ -155,26 +123,16 @@ class PSRO(Mode):
                 "nash_conv": float(np.maximum(gains, 0.0).sum()),
                 "gain": dict(zip(names, gains.tolist(), strict=True)),
                 "regret_in_the_game": self.game.regret,
-                "weights": {name: self._weights(place) for place, name in enumerate(names)},
+                "weights": {self.spec.names[seat]: self._weights(seat) for seat in self.places},
             }
         )
         if self.round < self.options.rounds:
             self._begin_round()
 
-    def _weights(self, place: int) -> dict[str, float]:
-        labels = [self.population.members[number].label for number in self.game.candidates[place]]
-        return dict(zip(labels, self.game.weights(place).tolist(), strict=True))
+    def _weights(self, seat: int) -> dict[str, float]:
+        return {one.label: weight for one, weight in self.members(seat)}
 
     # -------------------------------------------------------------------------------------------- what comes out
-
-    @property
-    def learners(self) -> dict[int, Learner]:
-        """Of the present round, by seat."""
-        return {seat: learner for seat, (learner, _) in self.players.items()}
-
-    def decisions(self, seat: int) -> Decisions:
-        """How actions of the seat's learner become prices and orders."""
-        return self.players[seat][1]
 
     def members(self, seat: int) -> list[tuple[Member, float]]:
         """The population of a seat, with the weight of each in the equilibrium."""
@@ -190,11 +148,6 @@ class PSRO(Mode):
         _, chosen = max(responses, key=lambda pair: (pair[0], pair[1].number))
         network: Any = chosen.seller
         return network.network  # type: ignore[no-any-return]
-
-    def earned(self) -> dict[int, dict[str, float]]:
-        """By learner, each in its own market, in the present round; nothing where that has just begun."""
-        figures = {seat: market.earned().get(seat) for seat, market in self.markets.items()}
-        return {seat: found for seat, found in figures.items() if found is not None}
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Of the last round: what each response gained, the bound on NashConv, and the population's size."""
@@ -219,28 +172,16 @@ class PSRO(Mode):
         write_json(folder / FILE, content)
 
     def state_dict(self) -> dict[str, Any]:
-        """Population, game, rounds, the markets of the present one with their learners, and the generator of draws."""
-        return {
-            "done": self.done,
-            "round": self.round,
-            "rounds": copy.deepcopy(self.rounds),
-            "pool": self.population.state_dict(),
-            "game": self.game.state_dict(),
-            "generator": generator_state(self.rng),
-            "markets": {str(seat): market.state_dict() for seat, market in self.markets.items()},
-        }
+        """As its base's, of the present round, with the rounds before and the game."""
+        own = {"round": self.round, "rounds": copy.deepcopy(self.rounds), "game": self.game.state_dict()}
+        return super().state_dict() | own
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
-        self.done, self.rounds = state["done"], copy.deepcopy(state["rounds"])
-        self.population.load_state_dict(state["pool"])
+    def _load_own(self, state: dict[str, Any]) -> None:
+        self.rounds = copy.deepcopy(state["rounds"])
         self.game.load_state_dict(state["game"])
         self.round = min(state["round"], self.options.rounds - 1)
         self._begin_round()
         self.round = state["round"]
-        for seat, market in self.markets.items():
-            market.load_state_dict(state["markets"][str(seat)])
-        restore_generator(self.rng, state["generator"])
 
 
 def _entry(member: Member, weight: float) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig
@@ -19,7 +18,7 @@ from policies.networks.heads import Actor
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import FixedSeller, parse_rules
 
-Player = tuple[Learner, Decisions]
+SeatedLearner = tuple[Learner, Decisions]  # with how its actions become prices and orders
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Seats:
         named = {k: learner_name(self.player(k), f"seats.{name}") for k, name in enumerate(self.spec.names)}
         return {seat: name for seat, name in named.items() if name is not None}
 
-    def learner(self, seat: int, number: int = 0, seats: int = 1, extra: int = 0) -> Player:
+    def learner(self, seat: int, number: int = 0, seats: int = 1, extra: int = 0) -> SeatedLearner:
         """The ``number``-th learner of a seat; it plays ``seats`` seats and sees ``extra`` numbers more than usual."""
         seed = self.seed * 1_000 + seat if number == 0 else (self.seed * 1_000 + seat) * 1_000 + number
         return make_learner(self.config, seat, self.player(seat), self.device, seed, seats, extra)
@@ -65,12 +64,9 @@ class Seats:
             if seat not in self.learning
         }
 
-    def need_learners(self, least: int, mode: str) -> None:
-        """Raise :class:`UserError` when fewer than ``least`` seats learn."""
-        if len(self.learning) < least:
-            raise UserError(
-                f"selfplay.mode: {mode} needs {least} seats or more that learn, there are {len(self.learning)}"
-            )
+    def sitting(self, seat: int) -> SeatedLearner | FixedSeller:
+        """A learner made for the seat, or its fixed competitor."""
+        return self.learner(seat) if seat in self.learning else self.fixed[seat]
 
     def saved(
         self, seat: int, decisions: Decisions, network: Actor, trained: int, score: float, path: Path

@@ -23,7 +23,7 @@ from policies.config.selfplay import SharedOptions
 from policies.learners.base import Learner
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
-from policies.selfplay.loop import Player, SeatPlayer, SelfPlay
+from policies.selfplay.loop import SeatPlayer, SelfPlay
 from policies.selfplay.seating import Seats
 
 
@@ -101,13 +101,8 @@ class SharedPlay(SelfPlay):
                 "selfplay.indicator: needs a network whose first layer sees what the market shows and nothing else, so neither a recurrent one nor normalize_observations"
             )
         self.sharing = Sharing(learner, {k: _same_encoding(seats, k, first) for k in shared}, options.indicator)
-        players: list[Player] = []
-        for k in range(len(seats.spec.sellers)):
-            if k in shared:
-                players.append(SharedSeat(self.sharing, k))
-            else:
-                players.append(seats.learner(k) if k in seats.learning else seats.fixed[k])
-        settings = seats.config.training
+        every, settings = range(len(seats.spec.sellers)), seats.config.training
+        players = [SharedSeat(self.sharing, k) if k in shared else seats.sitting(k) for k in every]
         super().__init__(seats.spec, players, settings.markets, settings.budget, seats.seed)
 
     @property

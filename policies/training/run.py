@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +24,25 @@ from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
-from policies.selfplay.registry import make_mode
+from policies.selfplay.base import Mode
+from policies.selfplay.league import League
+from policies.selfplay.loop import independent
+from policies.selfplay.psro import PSRO
 from policies.selfplay.seating import Seats
+from policies.selfplay.shared import SharedPlay
 from policies.sellers.checkpoint import finite, save_seller
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
 from policies.training.view import SelfPlaySummary
+
+# The modes of self-play: a new one is a class of options (policies.config.selfplay), a Mode, and an entry here.
+SELF_PLAY: dict[str, Callable[[Any, Seats], Mode]] = {
+    "independent": independent,
+    "shared": SharedPlay,
+    "league": League,
+    "psro": PSRO,
+}
 
 
 class TrainingRun:
@@ -49,7 +61,7 @@ class TrainingRun:
         self.seats = Seats(config, self.line_ups, seed, device)
         self._refuse_fixed_only()
         self.line_ups.check()
-        self.play = make_mode(self.seats)
+        self.play = SELF_PLAY[config.selfplay.mode](config.selfplay, self.seats)
         self.learner_names = self.seats.learning
         self.best: dict[int, float] = {}
         self.earned: dict[int, float] = {}

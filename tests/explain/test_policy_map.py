@@ -14,7 +14,7 @@ from policies.explain.policy_map import (
     OWN,
     POSITION,
     RIVAL,
-    Axis,
+    MapAxis,
     PolicyMap,
     axes,
     colour_range,
@@ -130,7 +130,7 @@ def test_colours_do_not_magnify_trifles() -> None:
 
 
 def a_map(level: bool = True) -> PolicyMap:
-    across, up = Axis(POSITION, "units", np.arange(4.0)), Axis(RIVAL, "money per unit", np.array([1.0, 2.0, 3.0]))
+    across, up = MapAxis(POSITION, "units", np.arange(4.0)), MapAxis(RIVAL, "money per unit", np.array([1.0, 2.0, 3.0]))
     price = np.add.outer(up.values, across.values / 10)
     levels = np.where(across.values < 2, 20.0, np.nan) + 0 * price if level else None
     return PolicyMap("left (dqn)", across, up, price, levels, np.array([[1.0, 2.0]]), (2.0, 40.0))

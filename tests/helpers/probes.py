@@ -12,6 +12,7 @@ from tianshou.utils.torch_utils import policy_within_training_step
 
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS, build_learner
+from policies.networks.architecture import decide, empty_memory
 
 ROWS, FEATURES = 16, 3
 SPACES: dict[str, Any] = {"dqn": Discrete(4), "ddpg": Box(-1, 1, (2,), np.float32), "a2c": Box(-1, 1, (2,), np.float32)}
@@ -25,9 +26,8 @@ SMALL: dict[str, dict[str, Any]] = {
 def make(name: str, seed: int = 0, rows: int = ROWS, device: str = "cpu", **changes: Any) -> Learner:
     """A small learner on :data:`SPACES`."""
     options = BUILDERS[name].options(**{"hidden": (8,)} | SMALL[name] | changes)
-    seen = Box(-np.inf, np.inf, (FEATURES,), np.float32)
-    spaces = {"observation_space": seen, "action_space": SPACES[name]}
-    return build_learner(name, options, rows=rows, device=device, seed=seed, **spaces)
+    sizes: dict[str, Any] = {"observation": FEATURES, "action_space": SPACES[name], "rows": rows}
+    return build_learner(name, options, device=device, seed=seed, **sizes)
 
 
 def transitions(period: int, rows: int = ROWS, scale: float = 1.0) -> dict[str, Any]:
@@ -79,6 +79,11 @@ def weights(learner: Learner) -> list[torch.Tensor]:
 def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     """Whether the bits are equal."""
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def greedy(network: torch.nn.Module, obs: Any) -> Any:
+    """The actions without exploration in the first period of an episode."""
+    return decide(network, obs, empty_memory(network, len(obs)))[0]
 
 
 def twin(module: torch.nn.Module) -> Any:

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import Risk
-from policies.learners.rewards import RewardBaseline, RiskBaseline, RunningQuantile
-from policies.networks.architecture import greedy
-from tests.learners.test_learners import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
+from policies.learners.rewards import CVaRReward, RewardBaseline, RunningQuantile
+from tests.helpers.learner_runs import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
+from tests.helpers.probes import greedy
 
 __all__ = ["_one_thread"]
 
 
 def test_a_reward_by_hand() -> None:
     """v = 2, level 1/4: a reward of 1 falls short by 1 and counts 2 - 4 = -2; 3 counts 2. Half of that, half of itself."""
-    averse = RiskBaseline(Risk(cvar=0.25, weight=0.5), on=False)
+    averse = CVaRReward(Risk(cvar=0.25, weight=0.5), on=False)
     averse.quantile.value = 2.0
     assert averse.adjusted(np.array([1.0, 3.0])).tolist() == [-0.5, 2.5]
     assert averse.learned(torch.tensor([[1.0], [3.0]])).tolist() == [[-0.5], [2.5]]
@@ -39,7 +39,7 @@ def test_the_mean_is_cvar_where_v_is_the_quantile_and_less_elsewhere(
     profits: list[int], level: float, weight: float, elsewhere: int
 ) -> None:
     outcomes = np.array(profits, np.float64)
-    averse = RiskBaseline(Risk(cvar=level, weight=weight), on=False)
+    averse = CVaRReward(Risk(cvar=level, weight=weight), on=False)
     averse.quantile.value = float(np.quantile(outcomes, level, method="inverted_cdf"))
     cvar = float(conditional_value_at_risk(outcomes, level))
     best = weight * cvar + (1 - weight) * outcomes.mean()
@@ -81,7 +81,7 @@ def test_it_resumes_bit_for_bit(seat: str) -> None:
     for learner in (first, second):
         run(learner, seat, 27, start=33, of=60)
     assert same(weights(first), weights(second)) and first.scalars() == second.scalars()
-    assert isinstance(first.baseline, RiskBaseline) and first.baseline.quantile.periods == 60
+    assert isinstance(first.baseline, CVaRReward) and first.baseline.quantile.periods == 60
     assert not same(weights(first), weights(_neutral(seat)))
 
 

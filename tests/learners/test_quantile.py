@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -19,10 +18,11 @@ from policies.config.learners import DQNOptions, Risk
 from policies.learners.base import Learner
 from policies.learners.dqn import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner
-from policies.networks.architecture import Architecture, build, greedy, tail_emphasis
+from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import QuantileNetwork
+from tests.helpers.learner_runs import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
+from tests.helpers.probes import greedy
 from tests.helpers.stock_memory import stock
-from tests.learners.test_learners import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]
 
@@ -196,6 +196,5 @@ def test_a_network_of_too_many_outputs_is_refused_before_memory_is_taken() -> No
 
 
 def test_without_risk_and_quantiles_it_is_the_dqn_of_before() -> None:
-    space = Box(-1, 1, (4,), np.float32)
-    plain = build_learner("dqn", DQNOptions(**SMALL["dqn"]), observation_space=space, action_space=GRID, rows=ROWS)
+    plain = build_learner("dqn", DQNOptions(**SMALL["dqn"]), observation=4, action_space=GRID, rows=ROWS)
     assert plain.architecture.kind == "q" and not isinstance(plain.algorithm, LeanQRDQN)

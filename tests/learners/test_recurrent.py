@@ -30,11 +30,11 @@ CASES = [(name, cell) for name in SMALL for cell in ("gru", "lstm")]
 
 
 def make(name: str, cell: str = "gru", seed: int = 0, **changes: Any) -> Any:
-    space = Box(-np.inf, np.inf, (probes.FEATURES,), np.float32)
     options = BUILDERS[name].options(**{"hidden": (8,), "recurrent": cell} | SMALL[name] | changes)
     actions = probes.SPACES[name]
     grid = (2, 2) if name == "dqn" else None
-    return build_learner(name, options, observation_space=space, action_space=actions, rows=ROWS, seed=seed, grid=grid)
+    sizes: dict[str, Any] = {"observation": probes.FEATURES, "action_space": actions, "rows": ROWS, "grid": grid}
+    return build_learner(name, options, seed=seed, **sizes)
 
 
 def transitions(period: int) -> dict[str, Any]:
@@ -355,8 +355,7 @@ TASK: dict[str, dict[str, Any]] = {
 def task_learner(name: str, seed: int, **memory: Any) -> Any:
     space = Discrete(SIGNS) if name != "ddpg" else Box(-1, 1, (1,), np.float32)
     options = BUILDERS[name].options(**{"hidden": (32,)} | TASK[name] | memory)
-    seen = Box(0, 1, (SIGNS,), np.float32)
-    return build_learner(name, options, observation_space=seen, action_space=space, rows=32, seed=seed)
+    return build_learner(name, options, observation=SIGNS, action_space=space, rows=32, seed=seed)
 
 
 @pytest.mark.slow

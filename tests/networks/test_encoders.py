@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box
 from pydantic import ValidationError
 from torch import nn
 
@@ -22,7 +21,7 @@ from policies.explain.importance import MEMORY, importances
 from policies.explain.policy_map import draw_policy_map, policy_map
 from policies.explain.states import greedy_rollout, typical_memory
 from policies.learners.registry import BUILDERS, build_learner
-from policies.networks.architecture import Architecture, build, decide, empty_memory, greedy
+from policies.networks.architecture import Architecture, build, decide, empty_memory
 from policies.networks.encoders import Frames, RecurrentCell, restarted
 from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
 from policies.sellers.network_seller import NetworkSeller
@@ -30,6 +29,7 @@ from policies.sellers.protocol import Memory, View, reset_rows
 from policies.sellers.rollout import play
 from tests.helpers import probes
 from tests.helpers.markets import a_market
+from tests.helpers.probes import greedy
 
 T, B, F, H = 7, 5, 3, 4
 REMEMBERING: list[dict[str, Any]] = [{"cell": "gru"}, {"cell": "lstm"}, {"stack": 3}]
@@ -282,8 +282,8 @@ def test_a_stacked_learner_is_the_plain_one_of_a_market_that_shows_stacks(name: 
     options = BUILDERS[name].options(
         **{"hidden": (8,)} | probes.SMALL[name] | {"normalize_observations": True, "memory": "device"}
     )
-    wide = Box(-np.inf, np.inf, (3 * probes.FEATURES,), np.float32)
-    plain = build_learner(name, options, observation_space=wide, action_space=probes.SPACES[name], rows=probes.ROWS)
+    space, wide = probes.SPACES[name], 3 * probes.FEATURES
+    plain = build_learner(name, options, observation=wide, action_space=space, rows=probes.ROWS)
     frames, state = Frames(probes.FEATURES, 3), Frames(probes.FEATURES, 3).start(probes.ROWS)
     for t in range(40):
         one = probes.transitions(t)

@@ -12,12 +12,12 @@ import torch
 
 from policies.learners.base import Learner
 from policies.learners.rewards import ReturnScale
-from policies.networks.architecture import Architecture, build, greedy
+from policies.networks.architecture import Architecture, build
 from policies.networks.normalizer import CLIP, Moments, Normalizer
 from policies.sellers.checkpoint import finite, load_seller
 from policies.training.run import TrainingRun
 from tests.helpers.learning import monopoly
-from tests.helpers.probes import feed, make, next_batch, same, transitions, weights
+from tests.helpers.probes import feed, greedy, make, next_batch, same, transitions, weights
 
 NAMES = ["dqn", "ddpg", "a2c"]
 BOTH: dict[str, Any] = {"normalize_observations": True, "normalize_returns": True}

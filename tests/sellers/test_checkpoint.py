@@ -17,9 +17,9 @@ from market.simulation.batch import MarketBatch
 from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from policies.config.run import read_config
-from policies.networks.architecture import greedy
 from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
 from policies.sellers.protocol import look
+from tests.helpers.probes import greedy
 from tests.helpers.small_run import DUOPOLY, small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)

@@ -32,7 +32,8 @@ def metrics(run: Path) -> pd.DataFrame:
 
 
 def test_one_seed_is_one_run_and_another_seed_another(a_run: Path, tmp_path: Path) -> None:
-    again, other = train_small(tmp_path, "again"), train_small(tmp_path, "other", seed=1)
+    again = train_small(tmp_path, "again")
+    other = train_small(tmp_path, "other", seed=1, changes=("training.budget=3000", "evaluation.episodes=8"))
     first = weights(a_run)
     for name, tensor in weights(again).items():
         assert torch.equal(tensor, first[name]), name
@@ -61,7 +62,7 @@ def test_the_output_names_players_device_and_what_to_do_next(a_run: Path) -> Non
 
 def test_the_last_self_play_is_printed_beside_nash_and_joint_prices(a_run: Path) -> None:
     said = (a_run.parent / "run.txt").read_text()
-    table = said[said.index("the trained sellers against one another") : said.index("judging")]
+    table = said[said.index("the trained sellers against one another") : said.index("evaluating left")]
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.startswith("  ") and line.split()}
     last = metrics(a_run).set_index(["seller", "metric"]).sort_index()
     for name in ("left", "right"):
@@ -96,7 +97,7 @@ def test_ctrl_c_in_the_first_evaluation_leaves_checkpoints(
     run = tmp_path / "cut"
     assert said == (
         f"interrupted: what was learned is in {run}; bazaar train --resume {run} begins it again, "
-        f"bazaar evaluate {run} judges it as it is\n"
+        f"bazaar evaluate {run} evaluates it as it is\n"
     )
 
 

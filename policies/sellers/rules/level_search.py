@@ -95,13 +95,13 @@ def best_level(
     with place(f"{where}.replenishment.{replenishment.rule}"):
         Seat(spec, seat).refuse_free_stock()
     short = spec.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
-    trial = Trial(short, seat, rules, _opponents(short, seat, rivals), row_seed(seed, "search"), where)
+    trial = Trial(short, seat, rules, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
     values = _search(trial, replenishment)
     found = replenishment.model_copy(update={name: values[name] for name in options})
     return rules.with_replenishment(found)
 
 
-def _opponents(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> list[Seller | None]:
+def _rivals(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> list[Seller | None]:
     seats = range(len(spec.sellers))
     if rivals is not None:
         if len(rivals) != len(seats):
@@ -126,7 +126,7 @@ class Trial:
     spec: MarketSpec
     seat: int
     rules: Rules
-    opponents: Sequence[Seller | None]
+    rivals: Sequence[Seller | None]
     seed: int
     where: str
 
@@ -137,7 +137,7 @@ class Trial:
         batch = MarketBatch(self.spec, len(row_seeds), row_seeds)
         batch.serial = True
         own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
-        sellers = [opponent or own for opponent in self.opponents]
+        sellers = [rival or own for rival in self.rivals]
         warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
         profit = episode_profits(batch, sellers, warm_up)[:, self.seat]
         return np.asarray(profit.reshape(len(level), rows).mean(axis=1))

@@ -15,6 +15,7 @@ from market.envs.parallel import parallel_env
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
+from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.torch_tools import one_torch_thread
@@ -159,13 +160,13 @@ def training_loop(setup: Trained) -> SelfPlay:
     if setup.device == "cpu":
         one_torch_thread()
     spec = bench_market(len(PLAYERS))
-    seen, players = MarketBatch(spec).observation_space, []
+    seen, players = len(feature_list(spec)), []
     for seat, (name, encoding) in enumerate(PLAYERS):
         options: dict[str, Any] = {"hidden": HIDDEN, "batch_size": setup.batch}
         if "replay_ratio" in BUILDERS[name].options.model_fields:
             options |= {"replay_ratio": REPLAY_RATIO, "buffer": setup.buffer, "warm_up": 0}
         decisions, chosen = Decisions(spec, seat, encoding), BUILDERS[name].options(**options)
-        spaces: dict[str, Any] = {"observation_space": seen, "action_space": decisions.space, "grid": decisions.axes}
+        spaces: dict[str, Any] = {"observation": seen, "action_space": decisions.space, "grid": decisions.axes}
         learner = build_learner(name, chosen, **spaces, rows=setup.markets, device=setup.device, seed=seat)
         players.append((learner, decisions))
     return SelfPlay(spec, list(players), setup.markets, 10**9, 0)

@@ -1,7 +1,7 @@
 """Pricing strategies with one period of memory, played against each other: limit cycles, re-matching, impulse responses.
 
 A strategy is a table: the price index that a seat posts after every state (the prices posted last). Tables of tabular
-Q-learning and of neural networks are judged alike. All play is deterministic, on mean payoffs.
+Q-learning and of neural networks are looked at alike. All play is deterministic, on mean payoffs.
 
 In an impulse response one seller leaves its strategy for one period; what its rivals do then shows punishment (Calvano et
 al. 2020).

@@ -8,7 +8,6 @@ Dimensions: M sessions, N sellers, A the most prices of a seller, S states = pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numba
@@ -128,26 +127,6 @@ class TabularSellers:
         learn: Any = qlearning.learn_serial if self.serial else qlearning.learn_parallel
         market = (batch._market, batch._sellers, batch._script, batch.tape, batch.state, batch._scratch, batch.ledger)
         learn(*market, self._price, self._quantity, self.tables, self._rule, rows, periods)
-
-    def save(self) -> dict[str, NDArray[Any]]:
-        """All that the sessions' future depends on, as copies; ``numpy.savez`` takes it."""
-        market = {f"market_{name}": array for name, array in self._batch.save().items()}
-        tables = {name: array.copy() for name, array in self.tables._asdict().items()}
-        return tables | market | {"posted": self._price.copy()}
-
-    def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`save` returned; raise :class:`UserError` when it is another game's."""
-        for name, array in self.tables._asdict().items():
-            if name not in saved or saved[name].shape != array.shape:
-                raise UserError(
-                    f"saved tables: {name} does not fit {len(self.greedy)} sessions of {self.game.spec.name}"
-                )
-        if not np.array_equal(saved["price"], self.tables.price, equal_nan=True):
-            raise UserError(f"saved tables: their prices are not those of {self.game.spec.name}")
-        self._batch.load({name.removeprefix("market_"): a for name, a in saved.items() if name.startswith("market_")})
-        for name, array in self.tables._asdict().items():
-            array[...] = saved[name]
-        self._price[...] = saved["posted"]
 
 
 def _fresh_tables(game: PriceGame, options: TabularOptions, shape: tuple[int, ...]) -> Tables:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_different_markets, run_sellers
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
@@ -67,6 +66,22 @@ class DeviationResponse(Records):
             for seat, name in enumerate(self.names)
         ]
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> DeviationResponse:
+        """A response from what :meth:`plain` made of it; raises :class:`KeyError` and such for what it did not make."""
+        mean = {name: np.array(values, np.float64) for name, values in facts["mean"].items()}
+        half = {name: _array((facts.get("half_width") or {}).get(name), values) for name, values in mean.items()}
+        gain = np.array(facts["gain"], np.float64)
+        gain_half, names = _array(facts.get("gain_half_width"), gain), list(facts["sellers"])
+        about = (
+            names,
+            names.index(facts["seller"]),
+            str(facts["to"]),
+            int(facts["at"]),
+            str(facts.get("intervals_over", "episodes")),
+        )
+        return cls(*about, mean, half, gain, gain_half, float(facts.get("gamma", 1.0)))
+
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
         return {
@@ -87,6 +102,11 @@ def _finite(values: Floats) -> Any:
     return values.tolist() if np.isfinite(values).all() else None
 
 
+def _array(values: Any, like: Floats) -> Floats:
+    """Half-widths of ``like``, NaN where they are unknown."""
+    return np.full(like.shape, np.nan) if values is None else np.array(values, np.float64)
+
+
 @ordered_by(DeviateOrder)
 def deviate(order: DeviateOrder) -> DeviationResponse:
     """Carry out `bazaar deviate`: print the table and the verdict, write the files.
@@ -101,15 +121,14 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
         response = deviate("runs/first", seller="left", to="price=1.5", periods=5, episodes=16)
         print(response.to_frame().pivot(index="period", columns="seller", values="price"))
     """
-    from policies.studies.deviate.view import draw_response, print_response, verdict
+    from policies.studies.deviate.view import draw_response, tables, verdict
 
     one_torch_thread()
     console = order.console or silent()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
     runs = [run_sellers(folder, order.checkpoint) for folder in order.runs]
-    refuse_different_markets(runs)
-    _refuse_twice(order.runs)
+    refuse_unlike(order.runs, [run.spec for run in runs])
     spec, response = runs[0].spec, respond(runs, order, console)
     path = analysis_path(
         runs[0].folder, f"deviate-{order.seller}-{re.sub(r'[^A-Za-z0-9_.]+', '_', order.to).strip('_')}"
@@ -122,17 +141,10 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     for file in (path.with_name(f"{path.name}.png"), order.png):
         if file is not None:
             picture.savefig(file)
-    print_response(spec, response, console)
+    for table in tables(spec, response):
+        table.print(console)
     console.print(f"written: {path}.json and .png", style="dim", highlight=False, markup=False, soft_wrap=True)
     return response
-
-
-def _refuse_twice(folders: Sequence[Path]) -> None:
-    """A run given twice would pass for two training seeds, which makes intervals too narrow."""
-    seen = [folder.resolve() for folder in folders]
-    for folder in folders:
-        if seen.count(folder.resolve()) > 1:
-            raise UserError(f"{folder}: is given twice; every run is one training seed")
 
 
 def respond(runs: Sequence[RunSellers], order: DeviateOrder, console: Console) -> DeviationResponse:

@@ -5,8 +5,6 @@ were there know ("Other-Play", Hu et al. 2020, ICML). All cells meet the same cu
 latest ones, since a run's best policies are of different moments and may never have met.
 
 Dimensions: K seeds, N seats, E episodes.
-
-The terminal's view of cross-play between training seeds.
 """
 
 from __future__ import annotations
@@ -17,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from market.state import Floats
-from policies.common.parallel import Engine, Listener
+from policies.common.parallel import Engine
 from policies.common.seeding import row_seed
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.evaluation.statistics import diagonal_gap
-from policies.studies.tournament.play import CellSetup, Learned, play_cell
+from policies.studies.tournament.play import CellSetup, Learned, play_all
 from policies.studies.tournament.schedule import LineUp
 
 EPISODES = 512
@@ -89,13 +85,18 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
     }
     cells = list(dict.fromkeys(line_ups.values()))
     setup = _setup(runs)
-    kept = _Keeps(cells, told)
-    engine.run(play_cell, setup, cells, kept)
+    profits: dict[LineUp, Floats] = {}
+
+    def keep(played: LineUp, earned: Floats) -> None:
+        profits[played] = earned
+        told(played)
+
+    play_all(setup, cells, engine, keep)
     ends = runs[0].line_ups.profit_gain.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
     shape = (len(names), len(runs), len(runs))
     profit, delta = np.full(shape, np.nan), np.full(shape, np.nan)
     for (seat, a, b), line_up in line_ups.items():
-        earned = kept.profits[line_up]
+        earned = profits[line_up]
         profit[seat, a, b] = earned[:, seat].mean()
         delta[seat, a, b] = _gain(earned, ends)
     found = {names[seat]: (profit[seat], delta[seat]) for seat in seats}
@@ -124,66 +125,7 @@ def _gain(earned: Floats, ends: Ends | None) -> float:
     return float("nan") if ends is None else ends.gain(float(earned.sum(axis=1).mean()))
 
 
-class _Keeps(Listener):
-    def __init__(self, cells: Sequence[LineUp], told: Told) -> None:
-        self.profits: dict[LineUp, Floats] = {}
-        self._cells, self._told = cells, told
-
-    def finished(self, task: int, result: Any) -> None:
-        """See :class:`policies.common.parallel.tasks.Listener`."""
-        self.profits[self._cells[task]] = result
-        self._told(self._cells[task])
-
-
 def _gap_facts(matrix: Floats) -> dict[str, float]:
     found, own = diagonal_gap(matrix), np.eye(len(matrix), dtype=bool)
     values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
     return values | {"gap_low": found.low, "gap_high": found.high}
-
-
-def print_cross_play(found: CrossPlay, period: str, console: Console) -> None:
-    """A matrix a seat, and what the learned sellers lose among strangers."""
-    console.print(
-        f"\nCross-play: the row's seed has the seat, the column's seed all others; profit a {period}, and below it the "
-        f"market's profit gain; latest policies, {found.episodes:,} episodes, the same customers for all.\n",
-        highlight=False,
-    )
-    for seat, profit in found.profit.items():
-        console.print(_matrix(seat, found, profit, found.delta[seat]))
-        console.print(_words(seat, profit, period), highlight=False, markup=False, soft_wrap=True)
-        console.print()
-    if np.isfinite(found.mean_delta).all():
-        console.print(_gain_words(found.mean_delta) + "\n", highlight=False, markup=False, soft_wrap=True)
-
-
-def _matrix(seat: str, found: CrossPlay, profit: Floats, delta: Floats) -> Table:
-    table = Table(box=None, header_style="", title=None)
-    table.add_column(seat)
-    for seed in found.seeds:
-        table.add_column(f"others {seed}", justify="right")
-    for k, seed in enumerate(found.seeds):
-        cells = [f"{value:.3f}" for value in profit[k]]
-        table.add_row(f"seed {seed}", *(f"[bold]{cell}[/]" if b == k else cell for b, cell in enumerate(cells)))
-        table.add_row("", *(f"{value:.2f}" if np.isfinite(value) else "-" for value in delta[k]))
-    return table
-
-
-def _words(seat: str, profit: Floats, period: str) -> str:
-    interval, own = diagonal_gap(profit), np.eye(len(profit), dtype=bool)
-    together, apart = profit[own].mean(), profit[~own].mean()
-    text = f"{seat} earns {together:.3f} a {period} with those it learned with, {apart:.3f} with strangers: "
-    text += f"{interval.value:+.3f}"
-    if not np.isfinite(interval.low):
-        return f"{text} (an interval needs three seeds)."
-    verdict = {1: "it earns less with strangers", -1: "it earns more with strangers", 0: "no difference can be told"}
-    return f"{text} [{interval.low:+.3f}, {interval.high:+.3f}]: {verdict[interval.sign]}."
-
-
-def _gain_words(delta: Floats) -> str:
-    interval = diagonal_gap(delta)
-    ends = f" [{interval.low:+.2f}, {interval.high:+.2f}]" if np.isfinite(interval.low) else ""
-    own = np.eye(len(delta), dtype=bool)
-    return (
-        f"The market's profit gain is {delta[own].mean():.2f} among those who learned together, "
-        f"{delta[~own].mean():.2f} with one stranger: {interval.value:+.2f}{ends}."
-    )

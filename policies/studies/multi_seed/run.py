@@ -1,6 +1,6 @@
-"""`bazaar train CONFIG --seeds K`: several runs in parallel processes, judged together, and among one another.
+"""`bazaar train CONFIG --seeds K`: from wherever it stands, train what is open, evaluate all together, let them meet strangers.
 
-What `bazaar train --seeds` does from wherever it stands: train what is open, judge all, let them meet strangers.
+Runs are trained in parallel processes; each has a folder of its own.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from policies.evaluation.evaluate import evaluate
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.work_folder import locked
-from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
+from policies.studies.multi_seed.cross_play import cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
+from policies.studies.multi_seed.view import tables
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
@@ -111,7 +112,7 @@ class _Runs(Listener):
 
 
 def carry_out(several: SeedsFolder, checkpointing: CheckpointOptions, means: WorkerOptions, console: Console) -> None:
-    """Train the seeds that are not done, then judge all that are, and have them meet.
+    """Train the seeds that are not done, then evaluate all that are, and have them meet.
 
     Raises :class:`UserError`, after all that, when a seed could not be finished.
     """
@@ -124,13 +125,13 @@ def carry_out(several: SeedsFolder, checkpointing: CheckpointOptions, means: Wor
         if len(failed) < len(several.plan.seeds):
             for seed, how in failed.items():
                 say(console, f"seed {seed} {how}; it is left out of what follows")
-            _judge(several, engine, console)
+            _evaluate(several, engine, console)
     if failed:
         raise _failure(several, failed)
     several.finished = datetime.now().astimezone().isoformat(timespec="seconds")
     several.write()
     place = shlex.quote(str(several.folder))
-    say(console, f"runs: {several.folder}   judge again: bazaar evaluate {place}   charts: bazaar board {place}")
+    say(console, f"runs: {several.folder}   evaluate again: bazaar evaluate {place}   charts: bazaar board {place}")
 
 
 def _train(
@@ -148,12 +149,12 @@ def _train(
 def _failure(several: SeedsFolder, failed: dict[int, str]) -> UserError:
     lines = [f"seed {seed} {how}" for seed, how in failed.items()]
     whole = [str(seed) for seed, how in several.states.items() if how == DONE]
-    rest = f"seeds {', '.join(sorted(whole, key=int))} are whole and judged in {several.folder}; " if whole else ""
+    rest = f"seeds {', '.join(sorted(whole, key=int))} are whole and evaluated in {several.folder}; " if whole else ""
     lines.append(f"{rest}{several.resume_command()} goes on with what is not, perhaps with --on-nan rollback")
     return UserError("\n".join(lines))
 
 
-def _judge(several: SeedsFolder, engine: Engine, console: Console) -> None:
+def _evaluate(several: SeedsFolder, engine: Engine, console: Console) -> None:
     done = [seed for seed in several.plan.seeds if several.states.get(seed) == DONE]
     folders = [several.run(seed) for seed in done]
     for name in RESULTS:  # of an earlier time, perhaps of fewer seeds
@@ -168,7 +169,8 @@ def _meet(folders: list[Path], seeds: list[int], several: SeedsFolder, engine: E
     with CellsBar(console, cells, 0, market.horizon * len(market.sellers)) as bar:
         found = cross_play(folders, seeds, engine, bar.finished)
     if found is not None:
-        print_cross_play(found, market.period, console)
+        for table in tables(found, market.period):
+            table.print(console)
         write_json(several.folder / CROSS_PLAY, found.facts())
 
 
@@ -200,7 +202,7 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
 
     Raises:
         UserError: a configuration that cannot be trained; or a seed's run failed, after the others have gone on and
-            those that are whole have been judged.
+            those that are whole have been evaluated.
         KeyboardInterrupt: on Ctrl-C, with what is there: each run as of its last evaluation.
 
     Example::
@@ -231,7 +233,7 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
 
 @ordered_by(ResumeSeedsOrder)
 def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
-    """Carry out `bazaar train --resume` on several seeds: go on with all that are not finished, then judge all.
+    """Carry out `bazaar train --resume` on several seeds: go on with all that are not finished, then evaluate all.
 
     Raises :class:`UserError` as :func:`train_seeds`, and where the folder does not say what it takes to go on, or another
     process is at it.
@@ -293,5 +295,5 @@ def _interrupted(several: SeedsFolder) -> str:
         return "interrupted: nothing was trained yet"
     if not seed_folders(folder):
         return f"interrupted: nothing was trained yet; {onward} begins it again"
-    judged = onward.replace("train --resume", "evaluate", 1)
-    return f"interrupted: what was learned is in {folder}; {onward} goes on, {judged} judges it as it is"
+    evaluated = onward.replace("train --resume", "evaluate", 1)
+    return f"interrupted: what was learned is in {folder}; {onward} goes on, {evaluated} evaluates it as it is"

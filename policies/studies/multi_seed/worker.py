@@ -1,7 +1,5 @@
 """One seed's training run as a task of an engine: it goes on from its last checkpoint, and says how far it is.
 
-Files of a seed's run on their way between two machines, and whether there is a way to go.
-
 Where the one who asked and the one who trains see the same folder, nothing travels. Elsewhere the run's files come
 back as they change, so that a folder of several seeds is the same wherever they were trained, and a run can go on from
 it. The order in which files are written makes it so at every moment: a state never stands beside older metrics.
@@ -208,7 +206,7 @@ class Messenger:
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self.tell("judging", self._files(True))
+            self.tell("evaluating", self._files(True))
 
     def phase(self, name: str) -> None:
         """Tell what goes on now."""

@@ -12,7 +12,7 @@ from typing import Any
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
+from policies.evaluation.run_sellers import SavedMixture, default_player, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import open_run
@@ -138,9 +138,8 @@ def _of_run(folder: Path, config: RunConfig, market: MarketSpec, checkpoint: str
     seated = {one.seat: f"{run}/{one.title}" for one in saved.values()}
     for seat, name in enumerate(market.names):
         if seat not in seated:
-            # A run's config names every seat but those that nobody chose; these had the default player.
-            default = "nash+base_stock" if market.stocked else "nash"
-            seated[seat] = _label(config.seats.get(name, default), f"{folder}: seats.{name}", market)
+            # A run's config names every seat but those that nobody chose.
+            seated[seat] = _label(config.seats.get(name, default_player(market)), f"{folder}: seats.{name}", market)
     found = []
     for one in saved.values():
         partners = {seat: label for seat, label in seated.items() if seat != one.seat}

@@ -1,16 +1,7 @@
-"""One cell of a tournament: a line-up played on the tournament's customers, and its file.
+"""The cells of a tournament: each is a line-up played on the tournament's customers, and its file.
 
-Playing is work for an engine (:mod:`policies.common.parallel.tasks`), perhaps on another machine; files are of the one who asked.
-
-torch is imported only where a learned policy plays. Dimensions: E episodes, N sellers.
-
-What a tournament has played: every line-up's profits, by seat and by resample.
-
-Dimensions: N sellers, A candidates for a seat, K sets of rivals, E episodes, B bootstrap resamples.
-
-Playing a tournament's cells: every finished one is on disk before it is reported.
-
-Which process plays a cell, and when, changes nothing in it.
+Playing is work for an engine (:mod:`policies.common.parallel.tasks`), perhaps on another machine; files are of the one
+who asked. torch is imported only where a learned policy plays. Dimensions: E episodes, N sellers.
 """
 
 from __future__ import annotations
@@ -56,7 +47,7 @@ class Learned:
         return Learned(path.name, path.read_bytes())
 
     def load(self) -> SavedSeller | SavedMixture:
-        """What was saved; raises :class:`Refusal` for foreign bytes."""
+        """What was saved; raises :class:`UserError` for foreign bytes."""
         from policies.common.torch_tools import one_torch_thread
         from policies.evaluation.run_sellers import unpack
         from policies.sellers.checkpoint import load_seller
@@ -83,7 +74,7 @@ class CellSetup:
 
 
 def seat_of(saved: SavedSeller | SavedMixture, spec: MarketSpec, seat: int) -> Seller:
-    """A saved seller in a seat, deciding on its own grid; raises :class:`Refusal` where it does not fit.
+    """A saved seller in a seat, deciding on its own grid; raises :class:`UserError` where it does not fit.
 
     Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
     """
@@ -176,25 +167,22 @@ def read_cell(folder: Path, line_up: Sequence[int], episodes: int) -> Floats | N
     return profit if fits else None
 
 
-Told = Callable[[LineUp], None]
+Keep = Callable[[LineUp, Floats], None]
 
 
-def play_all(setup: CellSetup, folder: Path, cells: Sequence[LineUp], engine: Engine, told: Told) -> None:
-    """Play the cells and keep them in their files; ``told`` hears of each that is finished.
+def play_all(setup: CellSetup, cells: Sequence[LineUp], engine: Engine, keep: Keep) -> None:
+    """Play the cells; ``keep`` takes each that is finished. Which process plays it, and when, changes nothing in it.
 
-    Raises:
-        Refusal: a policy cannot play, or processes were ended from outside again and again.
+    Raises :class:`UserError` where a policy cannot play, or processes were ended from outside again and again.
     """
-    engine.run(play_cell, setup, cells, _Keeps(folder, cells, told))
+    engine.run(play_cell, setup, cells, _Finished(cells, keep))
 
 
 @dataclass
-class _Keeps(Listener):
-    folder: Path
+class _Finished(Listener):
     cells: Sequence[LineUp]
-    told: Told
+    keep: Keep
 
     def finished(self, task: int, result: Any) -> None:
         """See :class:`policies.common.parallel.tasks.Listener`."""
-        write_cell(self.folder, self.cells[task], result)
-        self.told(self.cells[task])
+        self.keep(self.cells[task], result)

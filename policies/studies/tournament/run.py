@@ -1,6 +1,7 @@
-"""`bazaar tournament`: every policy in every seat against every line-up, in a folder that can be gone on with.
+"""`bazaar tournament`: every policy in every seat against every line-up.
 
-A tournament's folder: what is played in it, so that a second call goes on with it or is refused.
+Its folder says what is played in it, so that a second call goes on with it or is refused; every finished cell is on disk
+before it is reported.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
+from market.state import Floats
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
@@ -29,10 +31,10 @@ from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.storage.work_folder import WorkFolder
 from policies.studies.tournament.entries import Policy, gather
-from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell
+from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell, write_cell
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
-from policies.studies.tournament.schedule import Schedule, plan
-from policies.studies.tournament.view import print_tournament
+from policies.studies.tournament.schedule import LineUp, Schedule, plan
+from policies.studies.tournament.view import tables
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -178,7 +180,8 @@ def _carry_out(
     played = Played(config.market, policies, line_ups, known, order.episodes, order.seed)
     facts = _header(order, config) | results(played)
     _write(folder, order.json, facts, played)
-    print_tournament(facts, console)
+    for table in tables(facts, console.width):
+        table.print(console)
     again = f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}"
     console.print(again, highlight=False, markup=False, soft_wrap=True)
 
@@ -241,7 +244,12 @@ def _play(setup: CellSetup, folder: Path, line_ups: Schedule, order: TournamentO
         open_engine(order.processes, len(todo), order.ray) as engine,
         CellsBar(console, whole, whole - len(todo), periods) as bar,
     ):
-        play_all(setup, folder, todo, engine, bar.finished)
+
+        def keep(line_up: LineUp, profit: Floats) -> None:
+            write_cell(folder, line_up, profit)
+            bar.finished(line_up)
+
+        play_all(setup, todo, engine, keep)
 
 
 def _interrupted(folder: Path, line_ups: Schedule) -> str:
