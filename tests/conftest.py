@@ -1,6 +1,11 @@
-"""Shared by all tests: floating-point errors raise, and runs draw pictures only where a test looks at them."""
+"""Shared by all tests: floating-point errors raise, runs draw no pictures unless asked, nothing of a process leaks."""
 
 from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,3 +28,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     draw_none_unless_asked()
+
+
+@pytest.fixture(autouse=True)
+def as_it_was_found() -> Iterator[None]:
+    """What a test changes of its process is the next one's again."""
+    heeds, unraised, folder, environment = (
+        signal.getsignal(signal.SIGINT), sys.unraisablehook, os.getcwd(), dict(os.environ)
+    )  # fmt: skip
+    yield
+    signal.signal(signal.SIGINT, heeds)
+    sys.unraisablehook = unraised
+    os.chdir(folder)
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)

@@ -175,17 +175,12 @@ def _fidelity(rollout: Rollout, seat: int, test: NDArray[np.bool_], said: Floats
     near, order = _near(rollout, seat, test, said)
     single = np.logical_and.reduce([part for part in _near(rollout, seat, test, usual) if part is not None])
     price_r2 = r_squared(price, said[:, 0], 0.001 * (own.prices[1] - own.prices[0]))
+    close, alone = float(near.mean()), float(single.mean())
     if order is None:
-        return Fidelity(price_r2, float(near.mean()), None, None, float(near.mean()), float(single.mean()))
-    order_r2 = r_squared(
-        rollout.order[test, seat],
-        _told(rollout, seat, test, said),
-        0.001 * (own.order_up_to[1] - own.order_up_to[0]),
-    )
-    both = near & order
-    return Fidelity(
-        price_r2, float(near.mean()), order_r2, float(order.mean()), float(both.mean()), float(single.mean())
-    )
+        return Fidelity(price_r2, close, None, None, close, alone)
+    least = 0.001 * (own.order_up_to[1] - own.order_up_to[0])
+    order_r2 = r_squared(rollout.order[test, seat], _told(rollout, seat, test, said), least)
+    return Fidelity(price_r2, close, order_r2, float(order.mean()), float((near & order).mean()), alone)
 
 
 def _told(rollout: Rollout, seat: int, test: NDArray[np.bool_], said: Floats) -> Floats:

@@ -37,8 +37,8 @@ class Importance:
     group: str
     price: float
     price_sd: float
-    level: float | None
-    level_sd: float | None
+    level: float | None = None
+    level_sd: float | None = None
 
 
 def groups(spec: MarketSpec, seat: int) -> dict[str, list[int]]:
@@ -134,17 +134,9 @@ def importances(
     found = permutation_importance(
         policy, rows, policy.predict(rows), scoring=_minus_change, n_repeats=REPEATS, random_state=seed
     )
-    price, level = found["price"], found["level"] if spec.stocked else None
-    listed = [
-        Importance(
-            name,
-            float(price.importances_mean[g]),
-            float(price.importances_std[g]),
-            float(level.importances_mean[g]) if level is not None else None,
-            float(level.importances_std[g]) if level is not None else None,
-        )
-        for g, name in enumerate(varying)
-    ]
+    told = ("price", "level") if spec.stocked else ("price",)
+    columns = [part.tolist() for what in told for part in (found[what].importances_mean, found[what].importances_std)]
+    listed = [Importance(name, *figures) for name, *figures in zip(varying, *columns, strict=True)]
     own = spec.sellers[seat]
     width = own.prices[1] - own.prices[0] or 1.0, own.order_up_to[1] - own.order_up_to[0] or 1.0
     return sorted(listed, key=lambda one: -(one.price / width[0] + (one.level or 0.0) / width[1]))

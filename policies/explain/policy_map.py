@@ -129,11 +129,11 @@ def axes(rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) 
     if spec.stocked:
         found.append(_positions(spec, met.position(seat) + rollout.order[:, seat], counts.pop(0)))
     if _sees_prices(spec):
-        rivals = [k for k in range(len(spec.sellers)) if k != seat]
-        low, high = min(spec.sellers[k].prices[0] for k in rivals), max(spec.sellers[k].prices[1] for k in rivals)
-        found.append(_prices(RIVAL, met.price[:, rivals].min(1), low, high, counts.pop(0)))
+        rivals = [spec.sellers[k].prices for k in range(len(spec.sellers)) if k != seat]
+        low, high = min(least for least, _ in rivals), max(most for _, most in rivals)
+        found.append(_prices(RIVAL, _along(RIVAL, met, seat), low, high, counts.pop(0)))
     if counts:
-        found.append(_prices(OWN, met.price[:, seat], *spec.sellers[seat].prices, counts.pop(0)))
+        found.append(_prices(OWN, _along(OWN, met, seat), *spec.sellers[seat].prices, counts.pop(0)))
     return found[0], found[1] if len(found) > 1 else None
 
 
@@ -202,17 +202,15 @@ def _undercut(grid: RolloutStates, met: RolloutStates, seat: int, lowest: Floats
 def _met(rollout: Rollout, seat: int, across: MapAxis, up: MapAxis | None) -> Floats:
     """Evenly spread over the play: (V, 2)."""
     met = rollout.states
-    rivals = [k for k in range(met.price.shape[1]) if k != seat]
     every = met.at(np.linspace(0, len(met) - 1, min(DOTS, len(met))).astype(int))
-    columns = []
-    for axis in (across, up or across):
-        if axis.name == POSITION:
-            columns.append(every.position(seat))
-        elif axis.name == RIVAL:
-            columns.append(every.price[:, rivals].min(1))
-        else:
-            columns.append(every.price[:, seat])
-    return np.stack(columns, axis=1)
+    return np.stack([_along(axis.name, every, seat) for axis in (across, up or across)], axis=1)
+
+
+def _along(name: str, met: RolloutStates, seat: int) -> Floats:
+    """Where states lie (D,) on the axis of that name."""
+    if name == POSITION:
+        return met.position(seat)
+    return np.delete(met.price, seat, axis=1).min(1) if name == RIVAL else met.price[:, seat]
 
 
 def training_maps(

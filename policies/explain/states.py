@@ -7,6 +7,7 @@ time, A periods that events are announced ahead.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -63,7 +64,16 @@ class Rollout:
     memories: tuple[Memory, ...]  # one a seat, arrays over D
 
 
-Note = tuple[RolloutStates, list[Memory], Floats, Floats]
+OF_THE_STATE = (
+    "period",
+    "on_hand",
+    "pipeline",
+    "price",
+    "sold",
+    "lost",
+    "reference",
+    "smoothed",
+)  # as a batch names them
 
 
 def greedy_rollout(
@@ -82,34 +92,27 @@ def greedy_rollout(
     kept = set(np.linspace(min(warm_up, spec.horizon - 1), spec.horizon - 1, KEPT_PERIODS).astype(int).tolist())
     memories = [seller.start(rows) for seller in sellers]
     price, order = np.empty((rows, len(sellers))), np.empty((rows, len(sellers)))
-    notes: list[Note] = []
+    notes: list[tuple[Any, ...]] = []
     for period in range(spec.horizon):
         observation, before = batch.observe(), memories
         memories = []
         for seat, seller in enumerate(sellers):
             price[:, seat], order[:, seat], after = seller.act(look(batch, seat, observation), before[seat])
             memories.append(after)
-        note = (_now(batch), [_copy(memory) for memory in before]) if period in kept else None
+        note = (_now(batch), copy.deepcopy(before)) if period in kept else None
         ledger = batch.step(price, order)
         if note is not None:
             notes.append((*note, ledger["price"].copy(), ledger["ordered"].copy()))
     return _gather(spec, notes)
 
 
-def _copy(memory: Memory) -> Memory:
-    return {name: array.copy() for name, array in memory.items()}
-
-
 def _now(batch: MarketBatch) -> RolloutStates:
-    state, row = batch.state, np.arange(batch.markets)
-    ahead = state.period[:, None] + np.arange(batch.spec.announced + 1)
-    stock = (state.on_hand.copy(), state.pipeline.copy(), state.price.copy(), state.sold.copy(), state.lost.copy())
-    event = batch.tape.event[row[:, None], ahead]
-    own = (batch.tape.place.copy(), state.reference.copy(), state.smoothed.copy())
-    return RolloutStates(row, state.period.copy(), *stock, event, *own)
+    row, own = np.arange(batch.markets), {name: getattr(batch.state, name).copy() for name in OF_THE_STATE}
+    event = batch.tape.event[row[:, None], own["period"][:, None] + np.arange(batch.spec.announced + 1)]
+    return RolloutStates(episode=row, event=event, place=batch.tape.place.copy(), **own)
 
 
-def _gather(spec: MarketSpec, notes: list[Note]) -> Rollout:
+def _gather(spec: MarketSpec, notes: list[tuple[Any, ...]]) -> Rollout:
     met, memories, price, order = zip(*notes, strict=True)
     states = RolloutStates(*(np.concatenate([getattr(s, f.name) for s in met]) for f in fields(RolloutStates)))
     joined = tuple(
@@ -135,7 +138,7 @@ def views(spec: MarketSpec, states: RolloutStates, seat: int) -> Iterator[tuple[
 
 def _put(batch: MarketBatch, states: RolloutStates) -> None:
     state, rows = batch.state, np.arange(batch.markets)[:, None]
-    for name in ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed"):
+    for name in OF_THE_STATE:
         getattr(state, name)[...] = getattr(states, name)
     state.episode[...] = 0
     batch.tape.place[...] = states.place

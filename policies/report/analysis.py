@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from market.spec.models import MarketSpec
 from policies.common.files import read_json
 from policies.report.charts import payoff_chart
 from policies.report.data import ReportedRun
 from policies.report.sections import half_width
 from policies.storage.run_folder import ANALYSIS
-from policies.views.format import column_form, number
-from policies.views.table import Cell, Cells, Column, Row, Table
+from policies.studies.deviate.run import DeviationResponse
+from policies.studies.deviate.view import tables as deviation_tables
+from policies.studies.tournament.view import standings
+from policies.views.format import column_form
+from policies.views.table import Cell, Column, Table
 
 RESULTS = "results.json"
 MOST_SHOWN = 3  # tournaments, the latest
-MOST_EQUILIBRIA = 5
-MOST_LINE_UPS = 6
 Facts = dict[str, Any]  # of a JSON file
 
 
@@ -89,13 +91,12 @@ def _exploit_table(period: str, known: list[Facts]) -> Table:
 
 @dataclass(frozen=True)
 class Deviation:
-    """What followed when ``seller`` played the rule ``to`` for one period; ``over``: what intervals are over."""
+    """What followed when ``seller`` played the rule ``to`` for one period, as `bazaar deviate` shows it."""
 
     seller: str
     to: str
-    over: str
     picture: Path | None
-    table: Table
+    tables: list[Table]
 
 
 @dataclass(frozen=True)
@@ -112,32 +113,16 @@ def deviations(run: ReportedRun) -> Deviations:
     files, known, foreign = _files(run, "deviate"), [], []
     for file, one in files.items():
         try:
-            known.append(_deviation(run.spec.period, file, one))
+            known.append(_deviation(run.spec, file, one))
         except (KeyError, IndexError, TypeError, ValueError):
             foreign.append(file)
     return Deviations(files, foreign, known)
 
 
-def _deviation(period: str, file: Path, facts: Facts) -> Deviation:
-    sellers, seller, mean, half = facts["sellers"], str(facts["seller"]), facts["mean"], facts.get("half_width") or {}
-    seat, margins = list(sellers).index(seller), facts.get("gain_half_width") or [None] * len(facts["gain"])
-    columns = [Column(f"{period}s after"), *(Column(f"price of {name}", "{:+.2%}") for name in sellers)]
-    columns += [Column(f"profit of {seller}", "{:+.3g}"), Column("gained so far", "{:+.3g}")]
-    rows: list[list[Cells]] = []
-    for t, gain in enumerate(facts["gain"]):
-        relative, profit = (
-            half[name][t] if half.get(name) else [None] * len(sellers) for name in ("relative", "profit")
-        )
-        prices = map(_change, mean["relative"][t], relative)
-        rows.append([str(t), *prices, _change(mean["profit"][t][seat], profit[seat]), _change(gain, margins[t])])
-    picture = file.with_suffix(".png")
-    table = Table("Changes against the undeviated twin on the same customers", columns, rows)
-    over = str(facts.get("intervals_over", "episodes"))
-    return Deviation(seller, str(facts["to"]), over, picture if picture.is_file() else None, table)
-
-
-def _change(value: float, half: float | None) -> Cell:
-    return Cell(value, half or None, form="{:.0f}" if not value and not half else None)
+def _deviation(spec: MarketSpec, file: Path, facts: Facts) -> Deviation:
+    response, picture = DeviationResponse.of(facts), file.with_suffix(".png")
+    shown = deviation_tables(spec, response)
+    return Deviation(response.names[response.seat], response.rule, picture if picture.is_file() else None, shown)
 
 
 # ------------------------------------------------------------------------------------------------ tournaments
@@ -166,64 +151,12 @@ class Tournament:
         return found
 
     @property
-    def ranking(self) -> Table:
-        """Mean rank, rating, and profit in every seat."""
-        places = self.facts["ranking"]
-        form = column_form(one.get("profit") for row in places for one in row.get("seats", {}).values())
-        learned = {one.get("label") for one in self.facts["policies"] if one.get("kind") == "learned"}
-        seats = [str(seat) for seat in self.facts.get("seats", [])]
-        columns = [Column(""), Column("mean rank", "{:.2f}"), Column("rating (Elo, mean 1500)", "{:.0f}")]
-        columns += [Column(f"profit a {self.period}, seat of {seat}", form) for seat in seats]
-        rows = []
-        for row in places:
-            in_seats = [row.get("seats", {}).get(seat) or {} for seat in seats]
-            cells: list[Cells] = [str(row.get("policy")), _cell(row, "rank"), _cell(row, "rating")]
-            cells += [Cell(one.get("profit"), one.get("half_width")) for one in in_seats]
-            rows.append(Row(cells, "judged" if row.get("policy") in learned else ""))
-        return Table("Ranking, best mean rank first", columns, rows)
-
-    @property
-    def cross_play(self) -> Table | None:
-        """What learned policies earn with those that they were trained with, and with others."""
-        played = [row for row in self.facts.get("cross_play", []) if isinstance(row, dict)]
-        if not played:
-            return None
-        form = column_form(row.get(key) for row in played for key in ("with_partners", "with_others"))
-        others = " / ".join(sorted({str(row.get("others")) for row in played}))
-        heads = ("with training partners", f"with {others}", "change")
-        rows = [
-            [str(row.get("policy")), *(_cell(row, key) for key in ("with_partners", "with_others", "change")),
-             "yes" if row.get("only_with_partners") else "no"]
-            for row in played
-        ]  # fmt: skip
-        title = f"Cross-play: profit a {self.period} with those a policy was trained with and with others"
-        return Table(
-            title, [Column(""), *(Column(head, form) for head in heads), Column("good with partners only")], rows
-        )
-
-    @property
-    def equilibria(self) -> Table | None:
-        """Equilibria of the game whose strategies are the policies, the first of many."""
-        game = self.facts.get("equilibria")
-        found = [one for one in game.get("found", []) if isinstance(one, dict)] if isinstance(game, dict) else []
-        if not isinstance(game, dict) or not found:
-            return None
-        kind = "Nash equilibria" if game.get("kind") == "nash" else "Coarse correlated equilibrium"
-        shown = f" (the first {MOST_EQUILIBRIA} of {len(found)})" if len(found) > MOST_EQUILIBRIA else ""
-        columns = [Column(""), Column("who plays, with what probability", align="left")]
-        columns += [Column(f"payoffs (money a {self.period})", align="left"), Column("largest regret", "{:.2g}")]
-        rows = [
-            [str(k), _who(one), _payoffs(one), one.get("regret"), one.get("support_share")]
-            for k, one in enumerate(found[:MOST_EQUILIBRIA], 1)
-        ]
-        title = f"{kind} of the game whose strategies are these policies{shown}"
-        return Table(title, [*columns, Column("stable in", "{:.0%}")], rows)
-
-    @property
-    def why_no_equilibrium(self) -> str:
-        """Empty where there are some, or where nobody looked for them."""
-        game = self.facts.get("equilibria")
-        return (game.get("why_none") or "none was found") if isinstance(game, dict) and not self.equilibria else ""
+    def standings(self) -> list[Table]:
+        """Ranking, cross-play and equilibria, as `bazaar tournament` shows them; empty where it wrote other facts."""
+        try:
+            return standings(self.facts)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            return []
 
 
 def tournaments(run: Path) -> Iterator[Tournament]:
@@ -255,25 +188,3 @@ def _array(values: object) -> NDArray[np.float64]:
         return np.array(values, np.float64)
     except (TypeError, ValueError):
         return np.zeros(0)
-
-
-def _cell(row: Facts, key: str) -> Cell:
-    return Cell(row.get(key), half_width(row, key))
-
-
-def _who(one: Facts) -> str:
-    if isinstance(strategies := one.get("strategies"), dict):
-        return "; ".join(
-            f"{seat}: " + ", ".join(f"{policy} {number(chance, '{:.0%}')}" for policy, chance in mixed.items())
-            for seat, mixed in strategies.items()
-        )
-    line_ups = [row for row in one.get("line_ups", []) if isinstance(row, dict)]
-    return "; ".join(
-        f"{number(row.get('probability'), '{:.0%}')} "
-        + ", ".join(f"{seat}: {policy}" for seat, policy in row.get("line_up", {}).items())
-        for row in line_ups[:MOST_LINE_UPS]
-    ) + ("; ..." if len(line_ups) > MOST_LINE_UPS else "")
-
-
-def _payoffs(one: Facts) -> str:
-    return ", ".join(f"{seat} {number(value)}" for seat, value in one.get("payoffs", {}).items())

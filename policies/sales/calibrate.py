@@ -24,7 +24,7 @@ from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
-from policies.sales.calibration_table import print_calibration
+from policies.sales.calibration_table import tables
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
         checked = validate(found, say) if order.validate else None
         say("writing")
         _write(order, text, reading, found, checked)
-    print_calibration(found, checked, console)
+    for table in tables(found, checked):
+        table.print(console)
     _say_written(order, checked, console)
     return CalibrationResult(order.output, found, checked)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
-from market.calibration.logit import Coefficient, Estimate
+from market.calibration.logit import Coefficient
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
-from market.calibration.validation import BLOCK, FOLDS, Check, Validation
+from market.calibration.validation import BLOCK, FOLDS, Validation
 from policies.sales.calibration_charts import (
     absent,
     curves_chart,
@@ -24,17 +23,20 @@ from policies.sales.calibration_charts import (
     unit,
     weeks_chart,
 )
-from policies.sales.calibration_table import check_rows, coefficient_rows, seller_heads, seller_rows, title, verdict
-from policies.views.format import DASH, counted, number, proper, spaced
+from policies.sales.calibration_table import (
+    check_table,
+    coefficient_table,
+    elasticity_table,
+    seller_table,
+    size_table,
+    verdict,
+)
+from policies.views.format import DASH, counted, number
 from policies.views.page import Page
-from policies.views.table import Cell, Cells, Column, Row, Table
+from policies.views.table import Cells, Column, Row, Table
 
 MOST_CARDS = 12
 MOST_LETTERS = 90  # of all sellers' names beside one another
-HEADS = {"price": "mean price", "share": "share of market size", "xi": "own shock (xi)", "promoted": "periods promoted"}
-VERDICTS = {"ok": "✓ holds", "FAILS": "✗ fails"}
-RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
-STRONGEST = 0.5
 FLAGS: Mapping[str, Callable[[Any], str]] = {
     "form": lambda value: f"--price {value}",
     "nest": lambda value: "--no-nest",
@@ -107,23 +109,16 @@ def _held_out(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         "checked": checked,
         "failed": [check.name for check in checked.checks if not check.passed],
         "verdict": verdict(checked),
-        "checks": _checks(checked.checks, f"{counted(checked.rows, 'row')} held out, predicted by fits without them"),
-        "last_checks": _checks(checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth"),
+        "checks": check_table(
+            checked.checks, f"{counted(checked.rows, 'row')} held out, predicted by fits without them"
+        ),
+        "last_checks": check_table(checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth"),
         "block": BLOCK,
         "folds": FOLDS,
         "weeks_figure": weeks_chart(found, checked),
         "scatter_figure": scatter_chart(found, checked),
         "skewed": skewed(checked),
     }
-
-
-def _checks(checks: Sequence[Check], caption: str) -> Table:
-    columns = [Column("check"), Column("file"), Column("market"), Column("rule", align="left")]
-    rows = [
-        Row([*(spaced(proper(cell)) for cell in cells), VERDICTS[holds]], "holds" if check.passed else "fails")
-        for (*cells, holds), check in zip(check_rows(checks), checks, strict=True)
-    ]
-    return Table(caption, [*columns, Column("verdict", align="left")], rows)
 
 
 # ------------------------------------------------------------------------------------------------ demand
@@ -133,22 +128,15 @@ def _demand(found: Calibration) -> dict[str, Any]:
     """What the page shows of the demand model."""
     one = found.fit.fitted
     return {
-        "fitted": title(found).replace("R2", "R²"),
-        "coefficients": _coefficients(one),
+        "coefficients": coefficient_table(found),
         "season_figure": season_chart(found),
         "season_values": [value.value for value in one.season.values()],
         "trends": _trends(found) if one.trends else None,
         "models": _models(found),
         "fits": _fits(found),
-        "elasticities": _elasticities(found),
+        "elasticities": elasticity_table(found, numbered=sum(map(len, found.sellers)) > MOST_LETTERS),
         "curves_figure": curves_chart(found),
     }
-
-
-def _coefficients(one: Estimate) -> Table:
-    rows = [[*map(proper, row)] for row in coefficient_rows(one)]
-    named = [[f"promotion {name}" if name in one.promotions else name, *cells] for name, *cells in rows]
-    return Table("Coefficients", [*map(Column, ("", "estimate", "standard error", "t"))], named)
 
 
 def _trends(found: Calibration) -> Table:
@@ -187,49 +175,19 @@ def _fits(found: Calibration) -> tuple[float, float] | None:
     return None if other is None or one.form not in fits else (fits[one.form], other)
 
 
-def _elasticities(found: Calibration) -> Table:
-    """The matrix, long names of many sellers as numbers above it."""
-    names, called = found.sellers, found.sellers
-    if sum(map(len, names)) > MOST_LETTERS:
-        numbers = [str(k) for k in range(1, len(names) + 1)]
-        names, called = numbers, [f"{k} {name}" for k, name in zip(numbers, names, strict=True)]
-    rows: list[list[Cells]] = [
-        [name, *(Cell(float(value), shade=shade) for value, shade in zip(row, colours, strict=True))]
-        for name, row, colours in zip(called, found.elasticity, shades(found), strict=True)
-    ]
-    columns = [Column("demand of \\ price of"), *(Column(name, "{:+.3f}") for name in names)]
-    return Table("At mean prices and shares", columns, rows)
-
-
-def shades(found: Calibration) -> list[list[str]]:
-    """A colour behind each elasticity, its strength by the root of its size."""
-    largest = float(abs(found.elasticity).max()) or 1.0
-
-    def shade(value: float) -> str:
-        strength = STRONGEST * math.sqrt(abs(value) / largest)
-        return f"rgba({RAISES if value > 0 else LOWERS},{strength:.2f})"
-
-    return [[shade(float(value)) for value in row] for row in found.elasticity]
-
-
 # ------------------------------------------------------------------------------------------------ sellers, shocks, size
 
 
 def _tables(found: Calibration) -> dict[str, Table | None]:
     """Sellers, shocks, promotions and market sizes; None where there is nothing to show."""
     return {
-        "sellers": _sellers(found),
+        "sellers": seller_table(found),
         "shocks": Table(
             "", [Column(""), Column("estimate"), Column("what it means", align="left")], [*_shock_rows(found)]
         ),
         "promotions": _promotions(found),
-        "sizes": _sizes(found) if found.at_sizes else None,
+        "sizes": size_table(found) if found.at_sizes else None,
     }
-
-
-def _sellers(found: Calibration) -> Table:
-    rows = [[name, *(spaced(proper(cell)) for cell in cells)] for name, *cells in seller_rows(found)]
-    return Table("", [Column(HEADS.get(head, head)) for head in seller_heads(found)], rows)
 
 
 def _promotions(found: Calibration) -> Table | None:
@@ -259,18 +217,6 @@ def _shock_rows(found: Calibration) -> Iterator[list[str]]:
     yield ["persistence", number(shocks.persistence, "{:.2f}"), meaning]
     meaning = "of the variance that prices, promotions, season and trend do not explain; the rest is shocks"
     yield ["counting noise", number(100 * shocks.noise, "{:.2g}" if shocks.noise < 0.1 else "{:.0f}") + " %", meaning]
-
-
-def _sizes(found: Calibration) -> Table:
-    """The same model at other market sizes, the one taken marked."""
-    nested = found.fit.fitted.rho is not None
-    columns = [Column("market size"), Column("mean units", "{:,.0f}"), Column("alpha", "{:.3f}")]
-    columns += [Column("rho", "{:.3f}")] * nested + [Column("mean own elasticity", "{:.3f}")]
-    rows = []
-    for one in sorted(found.at_sizes, key=lambda one: one.size):
-        cells: list[Cells] = [one.label.replace(" x ", " × "), one.size, one.alpha, *[one.rho] * nested, one.own]
-        rows.append(Row(cells, "judged" if one is found.at_sizes[0] else ""))
-    return Table("The same model at other market sizes", columns, rows)
 
 
 # ------------------------------------------------------------------------------------------------ as typed

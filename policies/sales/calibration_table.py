@@ -1,59 +1,39 @@
-"""A calibration on the terminal: the demand, elasticities, what each seller is like, and the held-out weeks."""
+"""A calibration as tables: the demand, elasticities, what each seller is like, and the held-out weeks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Sequence
 
 from market.calibration.calibrate import Calibration
 from market.calibration.instruments import said
-from market.calibration.logit import Coefficient, Estimate
+from market.calibration.logit import Coefficient
 from market.calibration.validation import Check, Validation
-from policies.views.format import DASH
+from policies.views.format import figure
+from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
+RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
+STRONGEST = 0.5
 MOST_WARNINGS = 12
 
 
-def print_calibration(found: Calibration, checked: Validation | None, console: Console) -> None:
+def tables(found: Calibration, checked: Validation | None) -> list[Table]:
     """Everything that a reader decides by; the report has the rest."""
-    for heads, rows, title in tables(found, checked):
-        _print(console, title, heads, rows)
-    for warning in found.warnings[:MOST_WARNINGS]:
-        console.print(
-            f"Warning: {warning}{'' if warning.endswith('?') else '.'}", highlight=False, markup=False, style="yellow"
+    shown = [coefficient_table(found), seller_table(found), elasticity_table(found)]
+    shown += [size_table(found)] if found.at_sizes else []
+    notes = [Note(f"Warning: {text}{'' if text.endswith('?') else '.'}", "missing") for text in found.warnings]
+    if len(notes) > MOST_WARNINGS:
+        more = Note(f"And {len(notes) - MOST_WARNINGS} more warnings, which the configuration holds.")
+        notes = [*notes[:MOST_WARNINGS], more]
+    if checked is not None:
+        shown.append(
+            check_table(checked.checks, f"Weeks held out: {checked.rows:,} rows predicted by fits without them")
         )
-    if len(found.warnings) > MOST_WARNINGS:
-        console.print(f"And {len(found.warnings) - MOST_WARNINGS} more warnings, which the configuration holds.")
-    if checked is not None:
-        console.print(verdict(checked), highlight=False, markup=False, style="" if checked.passed else "yellow")
-
-
-Rows = Sequence[Sequence[str]]
-
-
-def tables(found: Calibration, checked: Validation | None) -> Iterator[tuple[Sequence[str], Rows, str]]:
-    """Heads, rows and title of every table, the first column words."""
-    yield ("", "estimate", "se", "t"), list(coefficient_rows(found.fit.fitted)), title(found)
-    yield seller_heads(found), list(seller_rows(found)), "Sellers (means over the file; xi: own demand shock)"
-    heads = ("demand of \\ price of", *found.sellers)
-    matrix = [
-        [name, *(f"{value:+.3f}" for value in row)] for name, row in zip(found.sellers, found.elasticity, strict=True)
-    ]
-    yield heads, matrix, "Elasticities at mean prices and shares"
-    if found.at_sizes:
-        rows = [
-            [one.label, f"{one.size:,.0f}", f"{one.alpha:.3f}", f"{one.rho:.3f}", f"{one.own:.3f}"]
-            for one in found.at_sizes
-        ]
-        yield ("market size", "units", "alpha", "rho", "own elasticity"), rows, "How much the market size matters"
-    if checked is not None:
-        heads = ("", "file", "market", "rule", "")
-        yield heads, check_rows(checked.checks), f"Weeks held out: {checked.rows:,} rows predicted by fits without them"
-        yield heads, check_rows(checked.last), f"The last fifth: {checked.last_rows:,} rows (a failure here only warns)"
+        shown.append(
+            check_table(checked.last, f"The last fifth: {checked.last_rows:,} rows (a failure here only warns)")
+        )
+        notes.append(Note(verdict(checked), "" if checked.passed else "missing"))
+    return [*shown, Table("", (), (), notes)]
 
 
 def title(found: Calibration) -> str:
@@ -69,44 +49,81 @@ def title(found: Calibration) -> str:
     )
 
 
-def coefficient_rows(one: Estimate) -> Iterator[list[str]]:
+def coefficient_table(found: Calibration) -> Table:
     """Name, estimate, standard error clustered by period, and t."""
+    one = found.fit.fitted
     named: dict[str, Coefficient | None] = {"price sensitivity (alpha)": one.alpha, "nest (rho)": one.rho}
     named["reference price (weight)"] = one.weight
+    rows: list[list[Cells]] = []
     for name, value in (named | one.promotions).items():
         if value is not None:
-            small = 0 < abs(value.value) < 0.001  # as with prices in the thousands
-            shown = [f"{one:.3g}" if small else f"{one:.4f}" for one in (value.value, value.error)]
-            yield [name, *shown, f"{value.t:.1f}"]
+            form = "{:.3g}" if 0 < abs(value.value) < 0.001 else "{:.4f}"  # as with prices in the thousands
+            rows.append([name, Cell(value.value, form=form), Cell(value.error, form=form), value.t])
+    columns = [Column(""), Column("estimate"), Column("se"), Column("t", "{:.1f}")]
+    return Table(title(found), columns, rows, narrow="wrap")
 
 
-def seller_heads(found: Calibration) -> tuple[str, ...]:
-    """Columns of the sellers' table."""
-    promoted = ("promoted",) if found.fit.promotions else ()
-    return ("seller", "price", "unit cost", "margin", "share", "xi", *promoted)
-
-
-def seller_rows(found: Calibration) -> Iterator[list[str]]:
+def seller_table(found: Calibration) -> Table:
     """One row a seller."""
-    for k, name in enumerate(found.sellers):
-        price, cost = float(found.price[k]), found.cost[name]
-        row = [name, f"{price:.3f}", f"{cost:.3f}", f"{1 - cost / price:.1%}", f"{found.share[k]:.2%}"]
-        row.append(f"{found.fit.shocks.own[name]:.3f}")
-        yield [*row, f"{found.fit.promotions.frequency[name]:.1%}"] if found.fit.promotions else row
+    promotions, price = found.fit.promotions, "{:.3f}"
+    columns = [Column("seller"), Column("price", price), Column("unit cost", price), Column("margin", "{:.1%}")]
+    columns += [Column("share", "{:.2%}"), Column("xi", "{:.3f}")]
+    columns += [Column("promoted", "{:.1%}")] if promotions else []
+    rows: list[list[Cells]] = []
+    for name, paid, share in zip(found.sellers, found.price.tolist(), found.share.tolist(), strict=True):
+        cost, own = found.cost[name], found.fit.shocks.own[name]
+        promoted = [promotions.frequency[name]] if promotions else []
+        rows.append([name, paid, cost, 1 - cost / paid, share, own, *promoted])
+    return Table("Sellers (means over the file; xi: own demand shock)", columns, rows, narrow="wrap")
 
 
-def check_rows(checks: Sequence[Check]) -> list[list[str]]:
-    """Name, the file's figure, the market's, the rule, and whether it holds."""
-    return [
-        [one.name, amount(one.real), amount(one.market), one.rule, "ok" if one.passed else "FAILS"] for one in checks
+def elasticity_table(found: Calibration, numbered: bool = False) -> Table:
+    """Of every seller's demand (down) to every price (across); ``numbered``: numbers for the names across."""
+    names, called = found.sellers, found.sellers
+    if numbered:
+        names = [str(k) for k in range(1, len(called) + 1)]
+        called = [f"{k} {name}" for k, name in zip(names, called, strict=True)]
+    rows: list[list[Cells]] = [
+        [name, *(Cell(value, shade=shade) for value, shade in zip(row, colours, strict=True))]
+        for name, row, colours in zip(called, found.elasticity.tolist(), shades(found), strict=True)
     ]
+    columns = [Column("demand of \\ price of"), *(Column(name, "{:+.3f}") for name in names)]
+    return Table("Elasticities at mean prices and shares", columns, rows, narrow="wrap")
 
 
-def amount(value: float) -> str:
-    """Large figures without decimals; a dash for what is not there."""
-    if not math.isfinite(value):
-        return DASH
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3f}"
+def shades(found: Calibration) -> list[list[str]]:
+    """A colour behind each elasticity, its strength by the root of its size."""
+    largest = float(abs(found.elasticity).max()) or 1.0
+
+    def shade(value: float) -> str:
+        strength = STRONGEST * math.sqrt(abs(value) / largest)
+        return f"rgba({RAISES if value > 0 else LOWERS},{strength:.2f})"
+
+    return [[shade(float(value)) for value in row] for row in found.elasticity]
+
+
+def size_table(found: Calibration) -> Table:
+    """The same model at other market sizes, the one taken marked."""
+    columns = [Column("market size"), Column("units", "{:,.0f}")]
+    columns += [Column(head, "{:.3f}") for head in ("alpha", "rho", "own elasticity")]
+    rows = [
+        Row([one.label, one.size, one.alpha, one.rho, one.own], "" if k else "best")
+        for k, one in enumerate(found.at_sizes)
+    ]
+    return Table("How much the market size matters", columns, rows, narrow="wrap")
+
+
+def check_table(checks: Sequence[Check], title: str) -> Table:
+    """Name, the file's figure, the market's, the rule, and whether it holds."""
+    columns = [Column(""), Column("file", figure), Column("market", figure), Column("rule", align="left")]
+    rows = [
+        Row(
+            [one.name, one.real, one.market, one.rule, "ok" if one.passed else "FAILS"],
+            "holds" if one.passed else "fails",
+        )
+        for one in checks
+    ]
+    return Table(title, [*columns, Column("", align="left")], rows, narrow="wrap")
 
 
 def verdict(checked: Validation) -> str:
@@ -125,15 +142,3 @@ def _drift(checked: Validation) -> str:
     if not failed:
         return " So do those on the last fifth."
     return f" Predicted from what came before, the last fifth fails on: {', '.join(failed)}. Markets drift."
-
-
-def _print(console: Console, heading: str, heads: Sequence[str], rows: Rows) -> None:
-    console.print(heading, highlight=False, markup=False, style="italic")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    words = {0} | {k for k, name in enumerate(heads) if name in ("rule", "") and k > 0}
-    for k, name in enumerate(heads):
-        table.add_column(name, justify="left" if k in words else "right", no_wrap=k == 0)
-    for row in rows:
-        bad = row[-1] == "FAILS"
-        table.add_row(*(text.replace("[", "\\[") for text in row), style="yellow" if bad else None)
-    console.print(table)

@@ -23,7 +23,7 @@ from policies.common.progress import progress
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import ForecastOrder
-from policies.sales.forecast_view import print_forecasts
+from policies.sales.forecast_view import tables
 
 DECIMALS = 3  # of units in the CSV: a person reads it
 
@@ -133,7 +133,8 @@ def forecast(order: ForecastOrder) -> Forecasts:
     require_statsforecast()
     console = order.console or silent()
     result = forecasts(order, plan, console)
-    print_forecasts(result, console)
+    for table in tables(result):
+        table.print(console)
     if order.json:
         write_json(order.json, as_data(result))
     if order.csv:

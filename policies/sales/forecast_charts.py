@@ -1,6 +1,6 @@
 """The forecast as PNG: one panel a series, the last part of its history, and what is ahead with its interval.
 
-What the pictures of a forecast have in common: which series, and which periods of each.
+The page's chart shows the same series and periods, :func:`panels_of`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from market.simulation.render import COLOURS, INK
 from market.state import Floats
 from policies.common.files import write_file
 from policies.views.figures import dress_axes, new_figure
+from policies.views.format import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,7 @@ def heading(result: Forecasts) -> str:
     """What the pictures show, in one sentence."""
     hidden = len(result.outlooks) - MOST
     more = f"; the first {MOST} of {len(result.outlooks)} series" if hidden > 0 else ""
-    interval = f"{percent(result.plan.level)} interval"
+    interval = f"{percent(result.plan.level, 4)} interval"
     return f"Units a {result.step}, {result.plan.horizon} {result.unit} ahead with {interval}{more}"
 
 
@@ -141,8 +142,3 @@ def write_png(result: Forecasts, path: Path) -> None:
     content = io.BytesIO()
     draw(result).savefig(content, format="png")
     write_file(path, content.getvalue())
-
-
-def percent(level: float) -> str:
-    """0.9 as 90 %."""
-    return f"{100 * level:.4g} %"

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 from market.simulation.render import INK
 from policies.common.files import write_file
 from policies.sales.forecast_charts import COLUMNS, HUES, KEY, Panel, heading, panels_of
-from policies.sales.forecast_view import HEADS, MOST, WORDS, ahead_columns, backtest_rows, how, unknown, verdict
+from policies.sales.forecast_view import MOST, ahead_table, backtest_table, how, unknown, verdict
 from policies.views.charts import Place, colour, dress, faint, grid, panels
 from policies.views.page import Page
-from policies.views.table import Column, Row, Table
 
 if TYPE_CHECKING:
     from policies.sales.forecast import Forecasts
-
-FEW = 6  # series beside one another in a table
 
 
 def write_page(result: Forecasts, path: Path) -> None:
@@ -39,32 +36,11 @@ def page(result: Forecasts) -> Page:
         key=KEY,
         warnings=result.warnings[:MOST],
         warnings_left=len(result.warnings[MOST:]),
-        ahead=_ahead(result),
+        ahead=ahead_table(result, result.outlooks),
         verdicts=[verdict(one) for one in result.outlooks[:MOST]],
-        backtest=_backtest(result),
+        backtest=backtest_table(result, result.outlooks),
         how=list(how(result)),
     )
-
-
-def _ahead(result: Forecasts) -> list[Table]:
-    """One row a period, one column a series."""
-    periods, *series = ahead_columns(result, result.outlooks)
-    groups = [[periods, *series[first : first + FEW]] for first in range(0, len(series), FEW)]
-    return [
-        Table("", [Column(one[0]) for one in group], list(zip(*(one[1:] for one in group), strict=True)))
-        for group in groups
-    ]
-
-
-def _backtest(result: Forecasts) -> Table:
-    """One row a model of each series."""
-    columns = [Column(head, align="left" if k in WORDS else "right") for k, head in enumerate(HEADS)]
-    rows = [
-        Row(row, "judged" if score is one.chosen else "")
-        for one in result.outlooks
-        for row, score in zip(backtest_rows(one), one.scores, strict=True)
-    ]
-    return Table("", columns, rows)
 
 
 def chart(result: Forecasts) -> Any:

@@ -1,4 +1,4 @@
-"""Forecasts on the terminal: units ahead with their intervals, the backtest that chose the models, and what it says."""
+"""Forecasts as tables: units ahead with their intervals, the backtest that chose the models, and what it says."""
 
 from __future__ import annotations
 
@@ -6,114 +6,70 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, Score
 from market.forecast.series import driven
-from policies.sales.forecast_charts import percent
-from policies.views.table import fitting, groups, width
+from policies.views.format import percent, units
+from policies.views.table import Cells, Column, Note, Row, Table
 
 if TYPE_CHECKING:
     from policies.sales.forecast import Forecasts
 
 
 MOST = 12  # series that tables are printed of
-HEADS = ("", "model", "MASE", "", "in interval", "bias", "best fold", "worst fold")  # of the backtest
-WORDS = (0, 1, 3)  # those that hold no numbers
-LEAST = 4  # those that are shown however narrow the terminal
+LEAST = 4  # columns that are shown however narrow the terminal
 
 
-def print_forecasts(result: Forecasts, console: Console) -> None:
+def tables(result: Forecasts) -> list[Table]:
     """What they do not know, the forecasts, what they are worth, and the backtest; of many series the first, as is said."""
     shown = result.outlooks[:MOST]
-    _say(console, unknown(result))
-    _print_ahead(result, shown, console)
-    for one in shown:
-        _say(console, verdict(one))
-    _print_backtest(result, shown, console)
-    if len(shown) < len(result.outlooks):
-        more = len(result.outlooks) - len(shown)
-        _say(console, f"And {more} more series, which are not shown here: --csv and --json write all.")
-    for warning in result.warnings[:MOST]:
-        _say(console, f"Warning: {warning}.", "yellow")
+    notes, more = [], len(result.outlooks) - len(shown)
+    if more:
+        notes.append(Note(f"And {more} more series, which are not shown here: --csv and --json write all."))
+    notes += [Note(f"Warning: {warning}.", "missing") for warning in result.warnings[:MOST]]
     if len(result.warnings) > MOST:
-        _say(console, f"Warning: and {len(result.warnings) - MOST} more, which --json writes.", "yellow")
-    for line in how(result):
-        _say(console, line, "dim")
+        notes.append(Note(f"Warning: and {len(result.warnings) - MOST} more, which --json writes.", "missing"))
+    notes += [Note(line, "note") for line in how(result)]
+    worth = Table("", (), (), [Note(verdict(one)) for one in shown])
+    first = Table("", (), (), [Note(unknown(result))])
+    return [first, ahead_table(result, shown), worth, backtest_table(result, shown), Table("", (), (), notes)]
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, highlight=False, markup=False, style=style)
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-
-
-def _print_ahead(result: Forecasts, shown: Sequence[Backtest], console: Console) -> None:
+def ahead_table(result: Forecasts, shown: Sequence[Backtest]) -> Table:
     """One row a period, one column a series; in as many tables as the terminal's width takes."""
-    periods, *columns = ahead_columns(result, shown)
-    for group in groups(columns, console.width - width(periods)):
-        table = _table(f"Units ahead: mean and {percent(result.plan.level)} interval")
-        some = [periods, *(columns[c] for c in group)]
-        for k, column in enumerate(some):
-            table.add_column(column[0], justify="right" if k else "left", no_wrap=True)
-        for row in zip(*(column[1:] for column in some), strict=True):
-            table.add_row(*row)
-        console.print(table)
-
-
-def ahead_columns(result: Forecasts, shown: Sequence[Backtest]) -> list[list[str]]:
-    """The periods ahead and a column for each series, their names first (1 + H,)."""
-    return [[result.step, *result.ahead], *([one.series.name, *_cells(one)] for one in shown)]
+    columns = [Column(result.step), *(Column(one.series.name) for one in shown)]
+    rows = [[*row] for row in zip(result.ahead, *map(_cells, shown), strict=True)]
+    return Table(f"Units ahead: mean and {percent(result.plan.level, 4)} interval", columns, rows, narrow="split")
 
 
 def _cells(one: Backtest) -> list[str]:
     rows = zip(one.forecast.mean, one.forecast.low, one.forecast.high, strict=True)
-    texts = [[amount(value) for value in row] for row in rows]
+    texts = [[units(value) for value in row] for row in rows]
     widths = [max(len(row[k]) for row in texts) for k in range(3)]
     return [f"{m:>{widths[0]}} [{low:>{widths[1]}}, {high:>{widths[2]}}]" for m, low, high in texts]
-
-
-def amount(units: float) -> str:
-    """Units as people write them: whole from 100 on, four digits below."""
-    return f"{units:,.0f}" if units >= 100 else f"{units:.4g}"
 
 
 # ------------------------------------------------------------------------------------------------ backtest
 
 
-def _print_backtest(result: Forecasts, shown: Sequence[Backtest], console: Console) -> None:
-    """One row a model, as many columns as there is room for."""
+def backtest_table(result: Forecasts, shown: Sequence[Backtest]) -> Table:
+    """One row a model of each series, the chosen one marked."""
     plan = result.plan
-    rows = [backtest_rows(one) for one in shown]
-    columns = [list(column) for column in zip(HEADS, *(row for part in rows for row in part), strict=True)]
-    kept = fitting(columns, console.width, LEAST)
+    columns = [Column(""), Column("model", align="left"), Column("MASE", "{:.3f}"), Column("", align="left")]
+    columns += [Column("in interval", "{:.1%}"), Column("bias", "{:+.1%}")]
+    columns += [Column("best fold", "{:.3f}"), Column("worst fold", "{:.3f}")]
+    rows = [_row(one, score) for one in shown for score in one.scores]
     folds = f"{plan.folds} fold{'s' if plan.folds > 1 else ''} of {plan.horizon} {result.unit}"
-    table = _table(f"Backtest: {folds}, refitted before each; {percent(plan.level)} intervals")
-    for k, head in enumerate(HEADS[:kept]):
-        table.add_column(head, justify="left" if k in WORDS else "right", no_wrap=True)
-    for one, part in zip(shown, rows, strict=True):
-        table.add_section()
-        for row, score in zip(part, one.scores, strict=True):
-            table.add_row(*row[:kept], style="bold cyan" if score is one.chosen else "")
-    console.print(table)
+    title = f"Backtest: {folds}, refitted before each; {percent(plan.level, 4)} intervals"
+    return Table(title, columns, rows, least=LEAST)
 
 
-def backtest_rows(one: Backtest) -> list[list[str]]:
-    """One row a model, its cells under :data:`HEADS`; the series is named in the first."""
-    return [
-        [one.series.name if k == 0 else "", *_figures(score, score is one.chosen)] for k, score in enumerate(one.scores)
-    ]
-
-
-def _figures(score: Score, chosen: bool) -> list[str]:
-    folds = [fold.mase for fold in score.folds]
-    bias = "-" if score.bias is None else f"{score.bias:+.1%}"
-    figures = [f"{score.mase:.3f}", "chosen" if chosen else "", f"{score.coverage:.1%}", bias]
-    return [score.model, *figures, f"{min(folds):.3f}", f"{max(folds):.3f}"]
+def _row(one: Backtest, score: Score) -> Row:
+    """The series is named in its first row."""
+    folds, chosen = [fold.mase for fold in score.folds], score is one.chosen
+    name = one.series.name if score is one.scores[0] else ""
+    cells: list[Cells] = [name, score.model, score.mase, "chosen" if chosen else "", score.coverage, score.bias]
+    return Row([*cells, min(folds), max(folds)], "judged" if chosen else "", rule=score is one.scores[-1])
 
 
 def unknown(result: Forecasts) -> str:

@@ -6,8 +6,8 @@ so that no checkpoint holds a learner that is past saving.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -60,27 +60,18 @@ def unsound(learner: Learner) -> str:
     """What is wrong with a learner's numbers, empty when nothing is."""
     if not _at_most(learner.algorithm.parameters(), MOST_WEIGHT):
         return f"its weights are not finite, or larger than {MOST_WEIGHT:g}"
-    if not _at_most(_tensors(learner.algorithm.state_dict()), float("inf")):
+    states = (state for optim in learner.algorithm._optimizers for state in optim._optim.state.values())
+    kept = (value for state in states for value in state.values() if isinstance(value, Tensor))
+    if not _at_most(chain(learner.algorithm.buffers(), kept), float("inf")):
         return "its optimiser or target networks are not finite"
     return ""
 
 
-def _at_most(tensors: Iterator[Tensor], most: float) -> bool:
+def _at_most(tensors: Iterable[Tensor], most: float) -> bool:
     """Whether all numbers are finite and at most ``most`` in size; one number is read back from the device."""
     sizes = [t.detach().abs().max().double() for t in tensors if t.is_floating_point() and t.numel()]
     largest = float(torch.stack(sizes).max()) if sizes else 0.0
     return largest <= most and largest != float("inf")
-
-
-def _tensors(node: Any) -> Iterator[Tensor]:
-    if isinstance(node, Tensor):
-        yield node
-    elif isinstance(node, Mapping):
-        for item in node.values():
-            yield from _tensors(item)
-    elif isinstance(node, list | tuple):
-        for item in node:
-            yield from _tensors(item)
 
 
 def _diverged(training: TrainingRun, seat: int, problem: str) -> Diverged:

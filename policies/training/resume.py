@@ -49,18 +49,23 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
-    checkpoints = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or _on_nan(about))
+    on_nan: OnNan = "rollback" if about.get("on_nan") == "rollback" else "stop"
+    checkpoints = CheckpointOptions(order.checkpoint_every or CheckpointOptions.every, order.on_nan or on_nan)
     with careful(), disk_errors(folder), locked(folder):
         state = RunState(folder).load(console)
         if state is not None and state["config"] != config_digest(folder):
             raise UserError(
                 f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
             )
-        _say(console, f"{folder}: {_standing(state)}")
+        standing = (
+            f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
+        )
+        _say(console, f"{folder}: {standing}")
         _warn_of_versions(about, console)
         training = TrainingRun(config, about["seed"], pick_device(_device(about)))
         training.bar = bar
-        past = [*about.get("resumed", []), {"at": _now(), "step": state["step"] if state else 0}]
+        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        past = [*about.get("resumed", []), {"at": at, "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
         carry_on(training, folder, checkpoints, console, state)
     return folder
@@ -82,17 +87,9 @@ def _about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _standing(state: dict[str, Any] | None) -> str:
-    return f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
-
-
 def _device(about: dict[str, Any]) -> str:
     """The run's own: another device computes other bits."""
     return "cuda" if str(about.get("device", "")).startswith("cuda") else "cpu"
-
-
-def _on_nan(about: dict[str, Any]) -> OnNan:
-    return "rollback" if about.get("on_nan") == "rollback" else "stop"
 
 
 def _warn_of_versions(about: dict[str, Any], console: Console) -> None:
@@ -105,7 +102,3 @@ def _warn_of_versions(about: dict[str, Any], console: Console) -> None:
 
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")

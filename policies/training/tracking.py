@@ -95,14 +95,8 @@ def muted_writer_threads() -> Iterator[None]:
 
 CHARTS = {
     "Result": [
-        "profit",
-        "profit_against_fixed",
-        "objective_against_fixed",
-        "worst_against_the_pool",
-        "profit_gain",
-        "revenue",
-        "market_share",
-        "hhi",
+        *("profit", "profit_against_fixed", "objective_against_fixed", "worst_against_the_pool"),
+        *("profit_gain", "revenue", "market_share", "hhi"),
     ],
     "Decisions": ["price", "price_volatility", "price_changes", "ordered", "on_hand"],
     "Service": [
@@ -117,16 +111,8 @@ CHARTS = {
     ],
 }
 LEARNING = [
-    "profit",
-    "objective",
-    "loss",
-    "actor_loss",
-    "critic_loss",
-    "mean_q",
-    "entropy",
-    "epsilon",
-    "noise",
-    "learning_rate",
+    *("profit", "objective"),
+    *("loss", "actor_loss", "critic_loss", "mean_q", "entropy", "epsilon", "noise", "learning_rate"),
 ]
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 
@@ -239,16 +225,12 @@ class Tracker:
     def hparams(self, step: int, options: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
         """Record the run's options beside its final ``figures`` by metric and seller."""
         plain = {k: v if isinstance(v, (bool, int, float, str)) else str(v) for k, v in options.items()}
-        finite = {
-            (metric, seller): value
-            for metric, values in figures.items()
-            for seller, value in values.items()
-            if np.isfinite(value)
-        }
-        tagged = {f"final/{metric}/{seller}": value for (metric, seller), value in finite.items()}
+        every = [(metric, *one) for metric, values in figures.items() for one in values.items()]
+        finite = [(metric, seller, value) for metric, seller, value in every if np.isfinite(value)]
+        tagged = {f"final/{metric}/{seller}": value for metric, seller, value in finite}
         with writing(self._folder / EVENTS):
             self._market.add_hparams(plain, tagged, run_name=".", global_step=step)
-        for (metric, seller), value in finite.items():
+        for metric, seller, value in finite:
             self._row(step, "final", seller, metric, value)
 
 

@@ -1,4 +1,4 @@
-"""`bazaar train`: play and learn, evaluate as it goes, judge at the end, and leave a folder that explains itself."""
+"""`bazaar train`: play and learn, evaluate as it goes and at the end, and leave a folder that explains itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def device_name(device: str) -> str:
 
 @ordered_by(TrainOrder)
 def train(order: TrainOrder) -> Run:
-    """Carry out `bazaar train`: play and learn, evaluate as it goes, judge at the end.
+    """Carry out `bazaar train`: play and learn, evaluate as it goes and at the end.
 
     Raises:
         UserError: a configuration that cannot be trained, a folder that exists, or a disk that is full.
@@ -107,11 +107,9 @@ def carry_on(
     console: Console,
     state: dict[str, Any] | None = None,
 ) -> None:
-    """Train and judge from the start, or from a ``state`` of the whole run, to the end."""
-    title = (
-        f"[bold]{training.spec.name}[/]: {describe_seats(training)}; networks on {device_name(training.seats.device)}"
-    )
-    console.print(title, highlight=False)
+    """Train and evaluate from the start, or from a ``state`` of the whole run, to the end."""
+    players, device = describe_seats(training), device_name(training.seats.device)
+    console.print(f"[bold]{training.spec.name}[/]: {players}; networks on {device}", highlight=False)
     mark = state["tracker"] if state else None
     with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
         checkpointer = Checkpointer(training, tracker, folder, checkpoints, console)
@@ -136,20 +134,14 @@ def evaluate_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, c
     if training.self_play is not None:
         for table in tables(training.self_play, training.spec, training.config.evaluation):
             table.print(console)
-    record_results(training, tracker, final_judgement(training, folder, console))
+    record_results(training, tracker, final_evaluation(training, folder, console))
 
 
 def say_what_next(folder: Path, console: Console) -> None:
     """Where the run is, and which commands read it."""
-    again = f"bazaar evaluate {shlex.quote(str(folder))}"
-    page = f"bazaar report {shlex.quote(str(folder))}"
-    charts = f"bazaar board {shlex.quote(str(folder.parent))}"
-    console.print(
-        f"run: {folder}   report: {page}   evaluate again: {again}   charts: {charts}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    place, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
+    said = f"run: {folder}   report: bazaar report {place}   evaluate again: bazaar evaluate {place}   "
+    console.print(f"{said}charts: bazaar board {runs}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
@@ -197,7 +189,7 @@ def describe_seats(training: TrainingRun) -> str:
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 
 
-def final_judgement(training: TrainingRun, folder: Path, console: Console) -> list[Comparison]:
+def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> list[Comparison]:
     """The table of the best policies against fixed competitors on customers never seen."""
     entrants: dict[int, dict[str, Any]] = {
         saved.seat: {f"{name} ({saved.learner})": saved.sit(training.spec)}
@@ -219,11 +211,8 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]
-    options: dict[str, Any] = {
-        "market": training.spec.name,
-        "seed": training.seed,
-        "selfplay": training.config.selfplay.mode,
-    }
+    mode = training.config.selfplay.mode
+    options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed, "selfplay": mode}
     options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
     options |= training.config.training.model_dump()
     options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}

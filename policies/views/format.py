@@ -51,12 +51,22 @@ def percent(share: float, digits: int = 3) -> str:
     return f"{100 * share:.{digits}g} %"
 
 
-def column_form(values: Iterable[object]) -> str:
-    """One format for a column of amounts: as many decimals as show four digits of the largest. 5.3, 4.65: 5.300, 4.650."""
+def column_form(values: Iterable[object], digits: int = 4) -> str:
+    """One format for a column of amounts: as many decimals as show so many digits of the largest. 5.3, 4.65: 5.300, 4.650."""
     sizes = [abs(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
     largest = max(sizes, default=0.0)
-    decimals = 3 - math.floor(math.log10(largest)) if largest > 0 else 3
+    decimals = digits - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0)
     return f"{{:,.{min(max(decimals, 0), 8)}f}}"
+
+
+def units(value: float) -> str:
+    """Units as people write them: whole from 100 on, four digits below."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
+def figure(value: float) -> str:
+    """Of any kind: whole numbers and large ones without decimals, others with three."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3f}"
 
 
 def small(value: float) -> str:
@@ -67,11 +77,6 @@ def small(value: float) -> str:
 def counted(amount: int, what: str) -> str:
     """1 seller, 2 sellers."""
     return f"{amount:,} {what}{'' if amount == 1 else 's'}"
-
-
-def proper(text: str) -> str:
-    """A number written for the terminal, with a proper minus sign."""
-    return text.replace("-", MINUS) if text[:1] in "-+" and text[1:2].isdigit() else text
 
 
 def spaced(text: str) -> str:

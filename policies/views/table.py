@@ -19,7 +19,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from policies.common.files import jsonable
-from policies.views.format import Form, amount, number
+from policies.views.format import Form, amount, number, spaced
 
 GAP = 3  # characters from a column to the next: padding and divider
 BESIDE = "  "  # between figures of one cell
@@ -44,6 +44,10 @@ class Cell:
     form: Form | None = None
     best: bool = False
     shade: str = ""
+
+    def text(self, form: Form) -> str:
+        """As the terminal shows it in a column of this ``form``."""
+        return self.value if isinstance(self.value, str) else amount(self.value, self.form or form, self.half)
 
 
 Cells = Value | Cell | tuple[Cell, ...]
@@ -111,6 +115,7 @@ class Table:
             are split into several tables, or words are wrapped.
         least: columns that are never left out.
         left_out: a note in which ``{}`` stands for the columns that were left out.
+        beside: what stands between figures of one cell.
     """
 
     title: str
@@ -121,6 +126,7 @@ class Table:
     narrow: Literal["drop", "split", "wrap"] = "drop"
     least: int = 1
     left_out: str = ""
+    beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
 
@@ -180,7 +186,9 @@ class Table:
 
     def _texts(self, row: Row) -> list[Text]:
         return [
-            Text(BESIDE).join(Text(_shown(cell, column), STYLES["best"] if cell.best else "") for cell in _parts(cells))
+            Text(self.beside).join(
+                Text(cell.text(column.form), STYLES["best"] if cell.best else "") for cell in _parts(cells)
+            )
             for cells, column in zip(row.cells, self.columns, strict=True)
         ]
 
@@ -194,7 +202,9 @@ class Table:
         )
         body = "".join(f"<tr{_kind(row.kind)}>{''.join(self._html_cells(row))}</tr>" for row in self._rows())
         caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_kind(note.kind)}>{escape(note.text.strip())}</p>" for note in self.notes)
+        notes = "".join(
+            f"<p{_kind(note.kind)}>{escape(spaced(note.text.strip()))}</p>" for note in self.notes if note.text
+        )
         table = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>{notes}'
 
@@ -237,10 +247,6 @@ def _parts(cells: Cells) -> tuple[Cell, ...]:
     return (cells if isinstance(cells, Cell) else Cell(cells),)
 
 
-def _shown(cell: Cell, column: Column) -> str:
-    return cell.value if isinstance(cell.value, str) else amount(cell.value, cell.form or column.form, cell.half)
-
-
 def _html(cell: Cell, column: Column) -> str:
     if isinstance(cell.value, str):
         return _breakable(cell.value)
@@ -249,37 +255,9 @@ def _html(cell: Cell, column: Column) -> str:
 
 def _breakable(text: str) -> str:
     """Long names of policies may go on in a new line where there is no room: before a plus sign or a bracket."""
-    return escape(text).replace("+", "<wbr>+").replace("(", "<wbr>(") if "+" in text[1:] else escape(text)
+    text, long = escape(spaced(text)), "+" in text[1:]
+    return text.replace("+", "<wbr>+").replace("(", "<wbr>(") if long else text
 
 
 def _kind(name: str) -> str:
     return f' class="{name}"' if name else ""
-
-
-# ---------------------------------------------------------------------------------------------- for views not moved yet
-
-
-def width(column: Sequence[str]) -> int:
-    """Characters that a column takes, of its head and cells."""
-    return max(len(line) for text in column for line in text.split("\n")) + GAP
-
-
-def fitting(columns: Sequence[Sequence[str]], room: int, least: int = 1) -> int:
-    """How many columns, from the first on, fit into ``room`` characters; at least ``least``."""
-    taken, count = 1, 0
-    for column in columns:
-        taken += width(column)
-        if taken > room:
-            break
-        count += 1
-    return max(count, min(least, len(columns)))
-
-
-def groups(columns: Sequence[Sequence[str]], room: int) -> list[range]:
-    """The columns in as many tables as it takes for each to fit into ``room`` characters."""
-    found, start = [], 0
-    while start < len(columns):
-        count = fitting(columns[start:], room)
-        found.append(range(start, start + count))
-        start += count
-    return found

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
+import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli import board
 from policies.cli.main import main
 from policies.storage.run_folder import open_run, saved_sellers
-from tests.helpers.small_run import ROOT, small_run
+from tests.helpers.processes import Moment, finished
+from tests.helpers.small_run import ROOT, SMALL, small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
 DUOPOLY = str(ROOT / "configs" / "duopoly.yaml")
@@ -244,45 +241,48 @@ def test_board_reports_a_tensorboard_that_fails(
     assert "TensorBoard ended with status 1 (is port 6006 taken?" in message_of(capsys, "board", a_run.parent)
 
 
-QUICK = ("--set", "training.evaluation_episodes=8", "--set", "evaluation.line_ups=[nash+base_stock]")
-WAIT_FOR = {"setting up": "setting up duopoly", "learning": "learning", "final table": "evaluating left"}
-
-
 def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[str]) -> None:
     message = message_of(capsys, "train", DUOPOLY, "--set", "seats.left={learning: dqn}")
     assert "seats.left: needs the key learner (dqn, a2c, ddpg) or the key pricing; it has learning" in message
 
 
-def heed_ctrl_c() -> None:
-    """A shell's background job ignores Ctrl-C, and so would all its children: the tests may run in one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+LOOP = "policies.training.loop"
+MOMENTS = {
+    "setting up": ("policies.training.run", "make_mode", 1),
+    "learning": (LOOP, "play_period", 100),
+    "final table": ("policies.training.train", "final_evaluation", 1),
+}
 
 
-@pytest.mark.parametrize("moment", WAIT_FOR)
-def test_ctrl_c_leaves_a_run_that_can_be_judged(moment: str, tmp_path: Path) -> None:
-    budget = "40000" if moment == "final table" else "4000000"
-    command = [sys.executable, "-m", "policies.cli", "train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
-    output, errors = tmp_path / "output", tmp_path / "errors"
-    with open(output, "w") as out, open(errors, "w") as err:
-        given = [*command, *QUICK, "--budget", budget]
-        streams = {"stdout": out, "stderr": err}
-        process = subprocess.Popen(given, cwd=ROOT, preexec_fn=heed_ctrl_c, **streams)  # noqa: PLW1509  # no threads
-        try:
-            deadline = time.monotonic() + 120
-            while WAIT_FOR[moment] not in output.read_text() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            os.kill(process.pid, signal.SIGINT)
-            status = process.wait(timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-    assert status == 130, errors.read_text()
-    assert "Traceback" not in errors.read_text()
-    assert "interrupted" in errors.read_text()
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_leaves_a_run_that_can_be_judged(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One in a process of its own, with a real signal at a chosen call; the others in this one, for less."""
+    words = ["train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
+    words += [word for change in SMALL for word in ("--set", change)]
+    owner, name, call = MOMENTS[moment]
+    if moment == "learning":
+        status, _, errors = finished(*words, at=Moment(owner, name, call))
+    else:
+        interrupt(owner, name, monkeypatch)
+        status, errors = main(words), capsys.readouterr().err
+    assert status == 130, errors
+    assert "Traceback" not in errors
+    assert "interrupted" in errors
     if moment == "setting up":
         assert not (tmp_path / "run").exists()
     else:
-        assert f"bazaar evaluate {tmp_path / 'run'}" in errors.read_text()
+        assert f"bazaar evaluate {tmp_path / 'run'}" in errors
         sellers = saved_sellers(tmp_path / "run")
         assert list(sellers) == ["left", "right"]
         sellers["left"].sit(open_run(tmp_path / "run").market)
+
+
+def interrupt(owner: str, name: str, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in place of a function's work."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    patch.setattr(f"{owner}.{name}", stop)

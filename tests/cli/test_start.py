@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from policies.cli.main import main
 from policies.config.run import read_config
-
-ROOT = Path(__file__).parents[2]
-START = "import sys, bazaar_start; sys.exit(bazaar_start.main())"
-NAMES = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
-
-
-def started(folder: Path, *words: str, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """`bazaar` in a folder that Python looks into first."""
-    given = {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(home)}, "capture_output": True, "text": True}
-    return subprocess.run([sys.executable, "-c", START, *words], timeout=120, check=False, **given)  # type: ignore[call-overload, no-any-return]
+from tests.helpers.started import NAMES, ROOT, started
 
 
 @pytest.mark.parametrize("name", ["market", "policies"])

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 import policies
+import policies.training.loop  # so that no pictures are drawn
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.commands import COMMANDS

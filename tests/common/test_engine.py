@@ -3,75 +3,28 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from market.errors import UserError
-from policies.common.parallel import Engine, Listener, Say, open_engine
+from policies.common.parallel import Engine, open_engine
 from policies.common.parallel.tasks import RETRIES
+from tests.helpers.tasks import (
+    Kept,
+    Lenient,
+    always_dies,
+    broken,
+    dies_at_first,
+    own_process,
+    picky,
+    square,
+)
 
 ROOT = Path(__file__).parents[2]
-
-
-class Kept(Listener):
-    """Keeps all that it hears; ``least`` is what a task must say to go on."""
-
-    def __init__(self, least: int = 0) -> None:
-        self.least, self.heard, self.results, self.problems = least, list[Any](), dict[int, Any](), dict[int, str]()
-
-    def said(self, task: int, what: Any) -> bool:
-        self.heard.append((task, what))
-        return bool(what >= self.least)
-
-    def finished(self, task: int, result: Any) -> None:
-        self.results[task] = result
-
-
-class Lenient(Kept):
-    def refused(self, task: int, problem: UserError) -> None:
-        self.problems[task] = str(problem)
-
-
-def square(shared: int, task: int, say: Say) -> tuple[int, bool]:
-    return shared + task**2, say(task)
-
-
-def own_process(shared: None, task: int, say: Say) -> int:
-    say(task)
-    return os.getpid()
-
-
-def picky(shared: None, task: int, say: Say) -> int:
-    if task == 1:
-        raise UserError("task 1: must not be 1")
-    return task
-
-
-def broken(shared: None, task: int, say: Say) -> int:
-    return 1 // (task - 1)
-
-
-def dies_at_first(marks: Path, task: int, say: Say) -> int:
-    """Ends its own process after it has said something, the first time it is tried."""
-    say(task)
-    mark = marks / str(task)
-    if task == 1 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 10 * task
-
-
-def always_dies(shared: Path, task: int, say: Say) -> None:
-    with open(shared, "a", encoding="utf-8") as file:
-        file.write("tried\n")
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -126,20 +79,15 @@ def test_a_task_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().count("tried") == RETRIES + 1
 
 
-def says_who_it_is_and_sleeps(shared: None, task: int, say: Say) -> None:
-    say(os.getpid())
-    time.sleep(300)
-
-
 def test_processes_end_with_the_one_that_asked_even_where_that_one_is_killed() -> None:
     """At once, in the middle of a task: nobody is left to hear of it, and a run that it trains is free again."""
-    code = "from tests.common.test_engine import *\nclass Tells(Listener):\n    said = lambda self, task, what: print(what, flush=True)\n"
+    code = "from policies.common.parallel import open_engine\nfrom tests.helpers.tasks import *\nclass Tells(Listener):\n    said = lambda self, task, what: print(what, flush=True)\n"
     code += "with open_engine(2, 2) as engine: engine.run(says_who_it_is_and_sleeps, None, [0, 1], Tells())"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=paths()) as asking:
         assert asking.stdout is not None
         workers = {int(asking.stdout.readline()) for _ in range(2)}
         asking.kill()
-        rest, _ = asking.communicate(timeout=30)  # returns when the last process that can write to it has ended
+        rest, _ = asking.communicate(timeout=600)  # returns when the last process that can write to it has ended
     assert rest == "" and len(workers) == 2 and asking.pid not in workers
 
 

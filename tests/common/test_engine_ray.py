@@ -16,8 +16,8 @@ import pytest
 
 from market.errors import UserError
 from policies.common.parallel import Engine, Listener, Say, open_engine
-from tests.common.test_engine import Kept, Lenient, always_dies, broken, picky, square
 from tests.helpers.small_run import ROOT
+from tests.helpers.tasks import Kept, Lenient, always_dies, broken, picky, square
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-market[ray]'")
 
@@ -134,7 +134,7 @@ def leftovers() -> set[str]:
 @pytest.mark.slow
 def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tmp_path: Path) -> None:
     before = leftovers()
-    code = "import sys; from tests.common.test_engine import *; from policies.common.parallel import open_engine\n"
+    code = "import sys; from tests.helpers.tasks import *; from policies.common.parallel import open_engine\n"
     code += "with open_engine(2, 2, 'auto') as engine: kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
     code += "print(dict(sorted(kept.results.items())))"
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
@@ -143,7 +143,7 @@ def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tm
     )
     assert not list(tmp_path.iterdir())  # no token in the user's home
     assert done.stdout.strip() == "{0: (1, True), 1: (4, True)}" and done.stderr == ""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while leftovers() - before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not leftovers() - before

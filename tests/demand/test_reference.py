@@ -35,11 +35,10 @@ from policies.sellers.rules.level_search import build
 from policies.studies.calvano.tabular_q import TabularSellers
 from policies.studies.deviate.run import find_deviation
 from policies.studies.exploit.exact import best_price_cycle, exact_best_response
+from tests.helpers.duopoly import duopoly, everybody_buys, made_to_order
 from tests.helpers.markets import a_market, begun, play
 from tests.helpers.policy_average import policy_average
-from tests.sellers.test_fixed import duopoly, made_to_order
-from tests.simulation.test_batch import STORY, in_parallel
-from tests.theory.test_demand_law import everybody_buys
+from tests.helpers.story import STORY, in_parallel
 
 ON = {"reference_price": {"weight": 2.0, "memory": 0.5}}
 FLUID: dict[str, Any] = {"inventory": "make_to_order", "customers": {"rate": 20.0, "mode": "expected"}}
@@ -230,7 +229,7 @@ def test_theory_is_that_of_prices_held_for_good() -> None:
 
 
 def test_theory_says_so() -> None:
-    from tests.studies.test_theory_tables import shown
+    from tests.helpers.theory_shown import shown
 
     text, _ = shown(RunConfig(market=made_to_order(**ON)))
     flat = " ".join(text.split())

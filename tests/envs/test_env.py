@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import time
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -327,15 +327,25 @@ def test_survives_pickling_in_mid_episode() -> None:
     assert environment.step(actions)[4] == twin.step(actions)[4]
 
 
-def test_speed() -> None:
-    """The target is 50 thousand seller-periods a second on a quiet machine; a fifth of it on any, at its best."""
+def test_a_step_costs_few_calls_of_python() -> None:
+    """What makes it fast: 22 calls today, while a loop in Python over the duopoly's 20 customers would add as many.
+
+    How many seller-periods a second that is, `bazaar bench` says.
+    """
     environment = parallel_env(DUOPOLY)
     actions = still(environment)
-    best = float("inf")
-    for _ in range(10):
-        environment.reset()
-        start = time.perf_counter()
-        while environment.agents:
-            environment.step(actions)
-        best = min(best, time.perf_counter() - start)
-    assert 2 * 100 / best > 10_000
+    environment.reset()
+    environment.step(actions)
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        environment.step(actions)
+    finally:
+        sys.setprofile(before)
+    assert len(calls) <= 35, calls

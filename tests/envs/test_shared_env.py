@@ -12,8 +12,8 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
+from tests.helpers.documents import blocks, run_block
 from tests.helpers.markets import a_market
-from tests.house.test_documents import blocks, run_block
 
 ROOT = Path(__file__).parents[2]
 (SNIPPET,) = (block for block in blocks(ROOT / "market" / "README.md", "python") if "SharedVectorEnv" in block)

@@ -71,7 +71,7 @@ def rows(run: Path, checkpoint: str, **order: Any) -> list[dict[str, Any]]:
     """The table of an evaluation of the left seller, with one name for it."""
     path = run / f"{checkpoint}.json"
     path.unlink(missing_ok=True)
-    evaluate(run, seller="left", episodes=32, checkpoint=checkpoint, json=path, **order)
+    evaluate(run, seller="left", episodes=8, checkpoint=checkpoint, json=path, **order)
     names = {"left (dqn mixture)": "left (dqn)"}
     return [row | {"policy": names.get(row["policy"], row["policy"])} for row in json.loads(path.read_text())]
 
@@ -101,7 +101,7 @@ def profits(run: Path, checkpoint: str, episodes: int) -> Floats:
 
 def test_a_mixture_of_two_earns_what_they_earn_weighted(run: Path) -> None:
     """Every episode is one member's, on the same customers; the mean is the weighted one within its standard error."""
-    episodes, weight = 1_500, 0.3
+    episodes, weight = 400, 0.3
     members = weigh(run, "left", weight, 0, 1 - weight)
     mixed = profits(run, "mixture", episodes)
     assert np.array_equal(mixed, profits(run, "mixture", episodes))

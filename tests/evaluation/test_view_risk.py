@@ -14,7 +14,6 @@ from policies.evaluation.compare import Comparison
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.view_risk import SECTIONS, best_value, in_order, risk_table
 from policies.sellers.rules.level_search import build
-from policies.views.table import fitting, groups, heading, width
 from tests.helpers.small_run import ROOT
 
 RULES = ["nash+base_stock", "cost_plus+base_stock(level=21)", "collusive+min_max"]
@@ -99,13 +98,3 @@ def test_the_best_value() -> None:
     assert best_value("price", [3.0, 2.0]) is None
     assert best_value("volatility", [2.0, 2.0]) is None
     assert best_value("volatility", [math.nan]) is None
-
-
-def test_columns() -> None:
-    assert heading("nash+base_stock(level=best)") == "nash\n+base_stock\n(level=best)"
-    assert heading("left (dqn)") == "left\n(dqn)"
-    assert width(["nash\n+base_stock", "12"]) == 14
-    columns = [["a" * 7]] * 5
-    assert fitting(columns, 31) == 3 and fitting(columns, 30) == 2
-    assert fitting(columns, 5, least=2) == 2
-    assert groups(columns, 31) == [range(3), range(3, 5)] and groups(columns, 1) == [range(k, k + 1) for k in range(5)]

@@ -62,7 +62,7 @@ def visit(page: Path) -> Seen:
         log = Path(folder) / "net.json"
         places = (f"--user-data-dir={folder}/profile", f"--log-net-log={log}")
         command = [program, *FLAGS, *places, page.resolve().as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         return Seen(done.stdout, CONSOLE.findall(done.stderr), _requests(log))
 
 

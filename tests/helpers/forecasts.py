@@ -21,7 +21,7 @@ from market.forecast.backtest import (
 from market.forecast.series import Series
 from policies.config.orders import ForecastOrder
 from policies.sales.forecast import Forecasts, forecasts
-from policies.sales.forecast_view import print_forecasts
+from policies.sales.forecast_view import tables
 
 
 def numbers(seed: int, count: int) -> Any:
@@ -46,7 +46,8 @@ def ran(path: Path, horizon: int = 2, **options: Any) -> Forecasts:
 
 def printed(result: Forecasts, width: int = 120) -> str:
     file = io.StringIO()
-    print_forecasts(result, Console(file=file, width=width))
+    for table in tables(result):
+        table.print(Console(file=file, width=width))
     return file.getvalue()
 
 

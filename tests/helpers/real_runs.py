@@ -1,11 +1,9 @@
-"""Runs of `bazaar train` in processes of their own, to be killed; and everything that a run leaves, to be compared."""
+"""A run of three learners to be cut off, and everything that a run leaves, to be compared."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,10 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from policies.storage.run_folder import saved_sellers
 from tests.helpers.markets import a_market
+from tests.helpers.processes import PATIENCE
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("a", "b", "c")
 PLAYERS = ("dqn", "a2c", "ddpg")
-PATIENCE = 600.0  # seconds: a busy machine is no failure
 
 
 def three_learners(folder: Path, budget: int = 60_000, **learners: Any) -> Path:
@@ -41,21 +38,6 @@ def three_learners(folder: Path, budget: int = 60_000, **learners: Any) -> Path:
     path = folder / "three.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
-
-
-def begin(*words: object) -> subprocess.Popen[str]:
-    """Start `bazaar train` with these words."""
-    command = [sys.executable, "-m", "policies.cli", "train", *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def finished(*words: object) -> tuple[int, str, str]:
-    """Exit status, output and errors of `bazaar train` with these words."""
-    process = begin(*words)
-    output, errors = process.communicate(timeout=PATIENCE)
-    return process.returncode, output, errors
 
 
 def starts(run: Path) -> int:

@@ -74,7 +74,8 @@ def add_tournament(run: Path) -> None:
         "cross_play": [
             {"policy": labels[0], "seat": "left", "others": "fixed competitors", "with_partners": 5.5,
              "with_partners_half_width": 0.02, "with_others": 4.0, "with_others_half_width": 0.03, "change": -1.5,
-             "change_half_width": 0.025, "only_with_partners": True}
+             "change_half_width": 0.025, "candidates_change": -0.5, "candidates_change_half_width": 0.03,
+             "less_with_others": True, "only_with_partners": True}
         ],
         "equilibria": {
             "kind": "nash", "why_none": None, "complete": True, "degenerate": False,
@@ -96,10 +97,22 @@ def add_analysis(run: Path) -> None:
         facts |= {"difference": regret, "difference_half_width": 0.02}
         (folder / f"exploit-{seat}-dqn.json").write_text(json.dumps(facts))
     zeros = [[0.0, 0.0], [0.0, 0.0]]
-    mean = {"relative": [[-0.15, 0.0], [0.0, -0.07]], "profit": [[2.5, -1.0], [-0.5, 0.1]]}
-    response = {"sellers": ["left", "right"], "seller": "left", "to": "best_response", "at": 10, "gain": [2.5, 2.0]}
+    mean = {
+        "relative": [[-0.15, 0.0], [0.0, -0.07]],
+        "profit": [[2.5, -1.0], [-0.5, 0.1]],
+        "price": zeros,
+        "sold": zeros,
+    }
+    response = {
+        "gamma": 1.0,
+        "sellers": ["left", "right"],
+        "seller": "left",
+        "to": "best_response",
+        "at": 10,
+        "gain": [2.5, 2.0],
+    }
     response |= {"intervals_over": "128 episodes of one training seed", "mean": mean, "gain_half_width": [0.2, 0.3]}
-    response |= {"half_width": {"relative": zeros, "profit": zeros}}
+    response |= {"half_width": dict.fromkeys(mean, zeros)}
     (folder / "deviate-left-best_response.json").write_text(json.dumps(response))
     shutil.copy(run / "episode.png", folder / "deviate-left-best_response.png")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +15,11 @@ import yaml
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.main import main
 from policies.config.run import parse_run
-from tests.helpers.small_run import small_run
+from policies.learners.registry import BUILDERS
+from policies.sellers.rules.pricing import PRICING
+from policies.sellers.rules.replenishment import REPLENISHMENT
+from tests.helpers.documents import blocks, run_block
+from tests.helpers.small_run import SMALL, small_run
 from tests.house.key_table import renewed
 
 ROOT = Path(__file__).parents[2]
@@ -24,31 +30,21 @@ DOCUMENTS = [
     if (path := ROOT / name / "README.md").is_file()
 ]
 DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
-QUICK = ["--budget", "4000"]
-for change in ("training.evaluations=1", "training.evaluation_episodes=8", "evaluation.episodes=16"):
-    QUICK += ["--set", change]
-ONE_RIVAL = ["--set", "evaluation.line_ups=[nash]", "--set", "evaluation.competitors=[nash]"]
+LITTLE = ("training.evaluations=1", "evaluation.episodes=16")
+ONE_RIVAL = ("evaluation.line_ups=[nash]", "evaluation.competitors=[nash]")
+FEW = [word for change in (*SMALL, *LITTLE, *ONE_RIVAL) for word in ("--set", change)]
 LESS = {
-    "train": [*QUICK, *ONE_RIVAL],
+    "train": ["--budget", "4000", *FEW],
     "evaluate": ["--episodes", "16", "--set", "evaluation.panel=[nash, undercut]"],
     "exploit": ["--budget", "4000", "--episodes", "16"],
     "deviate": ["--episodes", "16"],
     "report": ["--episodes", "16"],
     "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0"],
-    "tune": ["--budget", "4000", "--processes", "1"],
-    "bench": ["--seconds", "0.01", "--only", "env"],
+    "tune": ["--budget", "4000", "--processes", "1", *FEW],
+    "bench": ["--seconds", "0.01", "--only", "batch"],
 }
 SERVES = "board"  # until it is stopped
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
-def run_block(block: str) -> None:
-    """As a script of its own would be run."""
-    exec(compile(block, "a block of Python", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
 def commands(document: Path) -> list[list[str]]:
@@ -58,8 +54,23 @@ def commands(document: Path) -> list[list[str]]:
 
 def quickly(words: list[str]) -> list[str]:
     """The command with a small budget and few episodes, whatever it asks for."""
-    alone = ["--processes", "1"] if words[1] == "train" and "--seeds" in words else []
-    return [*words[1:], *LESS.get(words[1], []), *alone]
+    given, less = words[1:], LESS.get(words[1], [])
+    if "--resume" in given:
+        return given
+    if "--seeds" in given and words[1] == "train":
+        less = [*less, "--seeds", "2", "--processes", "1"]
+    return [*given, *less]
+
+
+@pytest.fixture(autouse=True)
+def _tables() -> Iterator[None]:
+    """Blocks may add to tables of the whole process."""
+    tables: tuple[dict[str, Any], ...] = (PRICING, REPLENISHMENT, BUILDERS)
+    kept = [dict(table) for table in tables]
+    yield
+    for table, before in zip(tables, kept, strict=True):
+        table.clear()
+        table.update(before)
 
 
 @pytest.fixture(name="scratch")
@@ -73,12 +84,11 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_a_document_shows_runs_in_the_order_given(
     document: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Commands that the main document shows too run there; elsewhere there is a run of the name that it gives."""
-    shown = [] if document == MAIN else commands(MAIN)
+    """Outside the main document there is a run of the name that it gives one."""
     if document != MAIN:
         shutil.copytree(small_run(), scratch / "runs" / "first")
     for words in commands(document):
-        if words[1] != SERVES and words not in shown:
+        if words[1] != SERVES:
             assert main(quickly(words)) == 0, (words, capsys.readouterr())
     for block in blocks(document, "python"):
         run_block(block)
@@ -121,3 +131,24 @@ def test_configurations_that_documents_show_are_taken() -> None:
     shown = [yaml.safe_load(block) for document in DOCUMENTS for block in blocks(document, "yaml")]
     whole = [one for one in shown if "market" in one]
     assert [parse_run(one, "a document").market.names for one in whole] == [["ours", "theirs"]]
+
+
+def anchors(document: Path) -> set[str]:
+    """The names by which a page links to its headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere() -> None:
+    lost = []
+    for document in [*DOCUMENTS, ROOT / "CHANGELOG.md"]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):
+                lost.append(f"{document.relative_to(ROOT)}: {link}")
+    assert lost == []
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(MAIN.read_text(encoding="utf-8").splitlines()) <= 250

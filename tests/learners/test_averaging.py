@@ -8,7 +8,7 @@ import torch
 
 from policies.learners.optim import WeightAverage
 from policies.networks.heads import Actor
-from tests.selfplay.test_modes import HORIZON, league
+from tests.helpers.leagues import HORIZON, league
 
 
 def network(mode, seat: int) -> Actor:

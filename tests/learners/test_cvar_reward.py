@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import Risk
 from policies.learners.rewards import CVaRReward, RewardBaseline, RunningQuantile
+from tests.helpers.learner_runs import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
 from tests.helpers.probes import greedy
-from tests.learners.test_learners import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]
 

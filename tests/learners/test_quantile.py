@@ -20,9 +20,9 @@ from policies.learners.dqn import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import QuantileNetwork
+from tests.helpers.learner_runs import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
 from tests.helpers.probes import greedy
 from tests.helpers.stock_memory import stock
-from tests.learners.test_learners import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
 
 __all__ = ["_one_thread"]
 

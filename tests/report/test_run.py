@@ -55,8 +55,8 @@ def test_it_says_what_the_run_found(text: str) -> None:
 
 def test_tournament_exploitability_and_impulse_responses_are_shown(text: str) -> None:
     assert "Tournament cup" in text and "3 policies, 9 line-ups, 1,000 episodes each." in text
-    assert "good with partners only" in text and "−1.500 ± 0.025" in text
-    assert "right: nash +base_stock 75 %, run/right (ddpg) 25 %" in text.replace("run/right  (", "run/right (")
+    assert "does well only with its training partners: -27.3 % ± 0.5 % with fixed competitors" in text
+    assert "right plays nash+base_stock 75 %, run/right (ddpg) 25 %." in text
     assert "NashConv" in text and "at least 1.1 a day" in text
     assert "left plays best_response for one day: what follows" in text
     assert "−15.00 %" in text and "+2 ± 0.3" in text

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import ArrayLike, NDArray
 from tianshou.data import Collector, VectorReplayBuffer
 from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams, OnPolicyTrainer, OnPolicyTrainerParams
@@ -15,25 +13,35 @@ from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams, OnPolicyT
 from market.envs.vector import SeatVectorEnv
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
-from market.simulation.observation import feature_list
 from market.spec.models import MarketSpec
 from policies.common.seeding import row_seed
 from policies.learners.base import Learner
-from policies.learners.registry import BUILDERS, build_learner
-from policies.selfplay.loop import FixedSeat, SelfPlay
-from policies.sellers.protocol import Seller, View, look, reset_rows
-from policies.sellers.rules.compose import compose, parse_rules
+from policies.learners.registry import BUILDERS
+from policies.selfplay.loop import FixedSeat
+from policies.sellers.protocol import look, reset_rows
+from tests.helpers.loops import (
+    ENCODING,
+    HORIZON,
+    MIXED,
+    OPTIONS,
+    ROWS,
+    SEED,
+    Ages,
+    _one_thread,
+    learner,
+    loop,
+    market,
+    mixed,
+    play,
+    rule,
+    same,
+    weights,
+)
 from tests.helpers.markets import a_market
 from tests.helpers.stock_memory import stock
 
-ROWS, HORIZON, SEED = 8, 12, 3
-ENCODING = {"dqn": "grid", "ddpg": "box", "a2c": "box"}
-REPLAY = {"batch_size": 32, "replay_ratio": 4.0, "warm_up": 0}  # one update a period of 8 rows
-OPTIONS: dict[str, dict[str, Any]] = {
-    "dqn": REPLAY | {"target_update": 7},
-    "ddpg": REPLAY,
-    "a2c": {"segment": 5, "batch_size": 20},
-}
+__all__ = ["_one_thread"]  # a fixture, in force here too
+
 CONSTANT = {"lr_final": 1.0, "center_rewards": False}
 SCHEDULES: dict[str, dict[str, float]] = {
     "dqn": {"epsilon": 0.3, "epsilon_final": 0.3},
@@ -42,53 +50,9 @@ SCHEDULES: dict[str, dict[str, float]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def market(sellers: int = 2, **changes: Any) -> MarketSpec:
-    stocked = {"lead_time": 1, "stock": 6, "holding_cost": 0.05, "grid": {"prices": 4, "levels": 4}}
-    return MarketSpec.parse(a_market(*[stocked] * sellers, **{"horizon": HORIZON} | changes))
-
-
 def made_to_order(sellers: int = 2) -> MarketSpec:
     seat = {"order_up_to": [0, 0], "grid": {"prices": 4}}
     return MarketSpec.parse(a_market(*[seat] * sellers, horizon=HORIZON, inventory="make_to_order"))
-
-
-def learner(spec: MarketSpec, seat: int, name: str, *, seed: int = 0, **changes: Any) -> Any:
-    """A learner and its encoding, as SelfPlay takes them."""
-    decisions = Decisions(spec, seat, ENCODING[name])
-    options = BUILDERS[name].options(hidden=(16,), **OPTIONS[name] | changes)
-    sizes: dict[str, Any] = {"observation": len(feature_list(spec)), "action_space": decisions.space, "rows": ROWS}
-    made = build_learner(name, options, seed=seed + seat, **sizes)
-    return made, decisions
-
-
-def rule(spec: MarketSpec, seat: int, text: str = "undercut+forecast") -> Seller:
-    return compose(parse_rules(text, "rules", spec), spec, seat)
-
-
-def loop(spec: MarketSpec, players: list[Any], seed: int = SEED, budget: int = 10**6) -> SelfPlay:
-    return SelfPlay(spec, players, ROWS, budget, seed)
-
-
-def play(one: SelfPlay, periods: int) -> SelfPlay:
-    for _ in range(periods):
-        one.play_period()
-    return one
-
-
-def weights(of: Learner) -> list[NDArray[Any]]:
-    return [p.detach().numpy().copy() for p in of.algorithm.parameters()]
-
-
-def same(a: list[NDArray[Any]], b: list[NDArray[Any]]) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 # --------------------------------------------------------------------------------------- against Tianshou's trainer
@@ -226,18 +190,6 @@ def test_first_episodes_are_staggered_and_later_ones_whole() -> None:
 # ------------------------------------------------------------------------------------------------------ who learns
 
 
-MIXED = ("dqn", "a2c", "ddpg", "undercut+base_stock")
-
-
-def mixed(seed: int = 0, run: int = SEED) -> SelfPlay:
-    spec = market(4)
-    players = [
-        learner(spec, seat, name, seed=seed) if name in BUILDERS else rule(spec, seat, name)
-        for seat, name in enumerate(MIXED)
-    ]
-    return loop(spec, players, run)
-
-
 def test_all_learners_of_a_mixed_market_learn() -> None:
     one = mixed()
     before = {seat: weights(player) for seat, player in one.learners.items()}
@@ -278,17 +230,6 @@ def test_schedules_follow_the_share_of_the_budget_done() -> None:
 
 
 # ----------------------------------------------------------------------------------------------- seats and counting
-
-
-class Ages:
-    """A seller that remembers how many periods it has played since its row began."""
-
-    def start(self, markets: int) -> dict[str, NDArray[Any]]:
-        return {"age": np.zeros(markets)}
-
-    def act(self, view: View, memory: dict[str, NDArray[Any]]) -> Any:
-        assert np.array_equal(memory["age"], view.period)
-        return np.full(ROWS, 2.0), np.full(ROWS, 4.0), {"age": memory["age"] + 1}
 
 
 def test_a_fixed_sellers_memory_begins_again_with_its_row() -> None:

@@ -12,19 +12,8 @@ import torch
 from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.selfplay.loop import FixedSeat, LearnerSeat, SelfPlay
-from tests.selfplay.test_selfplay import (
-    HORIZON,
-    Ages,
-    _one_thread,
-    learner,
-    loop,
-    market,
-    mixed,
-    play,
-    rule,
-    same,
-    weights,
-)
+from tests.helpers.loops import HORIZON, Ages, _one_thread, learner, loop, market, mixed, play, rule, same, weights
+from tests.helpers.states import equal
 
 __all__ = ["_one_thread"]  # a fixture, in force here too
 
@@ -34,17 +23,6 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
     torch.save(state, file)
     file.seek(0)
     return dict(torch.load(file, weights_only=True))
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two states are the same in every bit."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and one.numpy().tobytes() == other.numpy().tobytes()
-    return type(one) is type(other) and bool(one == other)
 
 
 @pytest.mark.parametrize("periods", [0, 1, 17, 40])

@@ -19,8 +19,8 @@ from policies.sellers.rules.compose import Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import PRICING
 from policies.studies.exploit.exact import exact_best_response
-from tests.sellers.test_fixed import duopoly, made_to_order, view
-from tests.theory.test_optimum import assert_inside, zipkin
+from tests.helpers.duopoly import duopoly, made_to_order, view
+from tests.helpers.zipkin import assert_inside, zipkin
 
 DEAR = {"holding_cost": 0.2, "order_cost": 0.0}
 

@@ -16,7 +16,7 @@ from market.theory.newsvendor import newsvendor_level
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import best_level, build, refine
-from tests.sellers.test_fixed import duopoly
+from tests.helpers.duopoly import duopoly
 
 DEAR = {"holding_cost": 0.4, "order_cost": 0.0}
 

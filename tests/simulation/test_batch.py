@@ -17,22 +17,9 @@ from market.simulation.batch import PARALLEL_FROM, MarketBatch
 from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS
 from tests.helpers.markets import EVERYBODY_BUYS, a_market, begun, customers_come, play
+from tests.helpers.story import STORY, in_parallel
 
 LEVEL = 0.001  # of significance of every statistical test; the seeds are fixed
-
-STORY: dict[str, Any] = {
-    "horizon": 6,
-    "nest": 0.3,
-    "customers": {
-        "rate": 20.0,
-        "dispersion": 0.2,
-        "substitution": 0.7,
-        "weekly": [1, 2],
-        "shock": {"sd": 0.2, "persistence": 0.5},
-    },
-    "demand_shock": {"common": 0.3, "persistence": 0.6},
-    "events": {"effect": 0.8, "mean_length": 2, "announced": 1},
-}
 
 
 def story(markets: int = 1, seed: Any = 0, **changes: Any) -> MarketBatch:
@@ -68,13 +55,6 @@ def test_a_row_of_a_batch_is_the_single_market_with_its_seed(rate: float) -> Non
         single = story(1, seed=40 + m, **changes)
         for t in range(6):
             assert single.step(price[t, m : m + 1], order[t, m : m + 1]).tobytes() == ledgers[t][m].tobytes()
-
-
-def in_parallel(batch: MarketBatch) -> MarketBatch:
-    """The batch, begun anew and from now on played by the build that uses all threads, however small it is."""
-    batch.serial = False
-    batch.reset(seed=batch.state.seed)
-    return batch
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from policies.sellers.network_seller import ObservationAdapter
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.replenishment import Forecast
 from tests.helpers.markets import a_market, begun, play
-from tests.simulation.test_batch import STORY, in_parallel
+from tests.helpers.story import STORY, in_parallel
 
 SEEN = {"observe": ["demand_forecast"]}
 FLUID: dict[str, Any] = {"rate": 20.0, "mode": "expected"}

@@ -21,12 +21,12 @@ from market.errors import UserError
 from policies.studies.multi_seed.run import train_seeds
 from policies.studies.tournament.run import tournament
 from policies.studies.tuning.run import tune
+from tests.helpers.figures import metrics
 from tests.helpers.orders import carry_out
+from tests.helpers.seeds import OFTEN, files, hears, kill, part, resumed
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
-from tests.studies.test_resume_seeds import OFTEN, files, hears, kill, part, resumed
-from tests.studies.test_train_seeds import metrics
-from tests.studies.test_tune import order as tune_order
-from tests.studies.test_tune import rows
+from tests.helpers.tuning import order as tune_order
+from tests.helpers.tuning import rows
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-market[ray]'")
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def _address(tmp_path: Path) -> Iterator[str]:
         with open(tmp_path / "ray.txt", "w", encoding="utf-8") as said:
             head = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 600
             while "Ray runtime started" not in (tmp_path / "ray.txt").read_text() and time.monotonic() < deadline:
                 assert head.poll() is None, (tmp_path / "ray.txt").read_text()
                 time.sleep(0.1)

@@ -36,7 +36,8 @@ from policies.studies.calvano.findings import Contender, Finding, find, path_fig
 from policies.studies.calvano.run import reproduce
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
-from policies.studies.calvano.view import draw_impulse, sparkline, with_interval
+from policies.studies.calvano.view import draw_impulse, sparkline
+from policies.views.format import amount
 from tests.helpers.orders import carry_out
 
 ROOT = Path(__file__).parents[2]
@@ -242,8 +243,8 @@ def test_paths_have_a_mean_and_an_interval() -> None:
 
 def test_numbers_as_text() -> None:
     assert sparkline(np.array([0.0, 1.0, 2.0]), 0, 2) == "▁▅█" and sparkline(np.ones(2), 1, 1) == "▅▅"
-    assert with_interval(0.8641, 0.0099) == "0.864 ± 0.010"
-    assert (with_interval(0.5, np.nan), with_interval(np.nan, np.nan)) == ("0.500", "-")
+    assert amount(0.8641, "{:.3f}", 0.0099) == "0.864 ± 0.010"
+    assert (amount(0.5, "{:.3f}", np.nan), amount(np.nan, "{:.3f}", np.nan)) == ("0.500", "-")
 
 
 # ------------------------------------------------------------------------------------ the figures of the field

@@ -6,9 +6,7 @@ import io
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,14 @@ from policies.storage.work_folder import locked
 from policies.studies.multi_seed import run as seeds_course
 from policies.studies.multi_seed.folder import read_folder
 from policies.studies.multi_seed.run import WorkerOptions, resume_seeds, train_seeds
-from policies.studies.multi_seed.worker import Moved, SeedsSetup, run_name
+from policies.studies.multi_seed.worker import run_name
 from policies.training import loop
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
+from tests.helpers.cut_off import Killed, killed_at
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners, weights
-from tests.training.test_resume import Killed, killed_at
+from tests.helpers.seeds import OFTEN, files, hears, kill, part, resumed
 
-OFTEN = CheckpointOptions(every=1e-9)  # at every moment that allows one, however fast the machine is
 SLOW = pytest.mark.slow
 HERE = WorkerOptions(processes=1)
 SEEDS = (0, 1)
@@ -52,11 +50,6 @@ def go_on(folder: Path, means: WorkerOptions = HERE, **order: Any) -> str:
     said = Console(file=io.StringIO(), width=300)
     assert resume_seeds(folder, console=said, **order, **vars(means)).folder == folder
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
-
-
-def resumed(run: Path) -> list[int]:
-    """The steps from which a run went on."""
-    return [one["step"] for one in json.loads((run / "run.json").read_text()).get("resumed", [])]
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -89,27 +82,12 @@ def no_pictures() -> Iterator[None]:
 
 @pytest.fixture(name="config", scope="module")
 def _config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return three_learners(tmp_path_factory.mktemp("seeds"), budget=6_000)
+    return three_learners(tmp_path_factory.mktemp("seeds"), budget=3_840)
 
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(config: Path) -> Path:
     return begin_seeds(config, "whole", checkpointing=CheckpointOptions())[0]
-
-
-def hears(patch: pytest.MonkeyPatch, seed: int, least: int, act: Callable[[Path], None]) -> None:
-    """Do something once when a seed says that it has come so far and learns on."""
-    real, met = seeds_course._Runs.said, list[int]()
-
-    def said(self: Any, task: int, what: Any) -> Any:
-        answer = real(self, task, what)
-        far = isinstance(what, Moved) and what.done >= least and what.phase == "learning"
-        if self.seeds[task] == seed and far and not met:
-            met.append(seed)
-            act(self.several.run(seed))
-        return answer
-
-    patch.setattr(seeds_course._Runs, "said", said)
 
 
 def cut(run: Path) -> None:
@@ -140,11 +118,6 @@ def test_seeds_cut_off_end_like_those_that_were_not(
     assert "was finished on" in go_on(folder)
 
 
-def part(patch: pytest.MonkeyPatch) -> None:
-    """Let those who train not see the folder: as on another machine."""
-    patch.setattr(seeds_course, "SeedsSetup", lambda *given: replace(SeedsSetup(*given), proof="of another folder"))
-
-
 def test_where_the_folder_is_not_seen_all_files_come_back_and_the_runs_go_on_from_them(
     config: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,12 +135,6 @@ def test_where_the_folder_is_not_seen_all_files_come_back_and_the_runs_go_on_fro
         assert files(folder / run_name(seed)) == files(whole / run_name(seed))
 
 
-def files(run: Path) -> set[str]:
-    """The names of a run's files, but for events, whose names tell the time."""
-    found = (path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
-    return {name for name in found if "tfevents" not in name}
-
-
 @SLOW
 def test_what_a_run_that_stopped_elsewhere_leaves_comes_back_too(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part(monkeypatch)
@@ -180,11 +147,6 @@ def test_what_a_run_that_stopped_elsewhere_leaves_comes_back_too(config: Path, m
     assert state is not None and state["step"] == 29 * 96
 
 
-def kill(run: Path) -> None:
-    """Kill the process that trains a run, as the run's lock names it."""
-    os.kill(int((run / "state" / "lock").read_text()), signal.SIGKILL)
-
-
 @SLOW
 def test_a_worker_that_is_killed_costs_what_came_after_its_last_checkpoint(
     config: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,7 +156,7 @@ def test_a_worker_that_is_killed_costs_what_came_after_its_last_checkpoint(
         folder, _ = begin_seeds(config, "worker", WorkerOptions(2))
     assert_all_the_same(folder, whole, figures_are_the_same)
     steps = resumed(folder / run_name(0))
-    assert len(steps) == 1 and 0 < steps[0] < 6000 and not resumed(folder / run_name(1))
+    assert len(steps) == 1 and 0 < steps[0] < 3840 and not resumed(folder / run_name(1))
 
 
 def test_a_worker_that_had_not_said_what_its_run_is_begins_it_again(config: Path, monkeypatch: Any) -> None:

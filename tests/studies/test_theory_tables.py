@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit, elasticities, profits, shares
@@ -21,19 +18,11 @@ from market.theory.optimum import solve
 from policies.cli.main import main
 from policies.config.run import RunConfig, read_config
 from policies.studies.theory.run import theory
-from policies.studies.theory.view import show_theory
-from tests.sellers.test_fixed import duopoly
-from tests.theory.test_optimum import zipkin
+from tests.helpers.duopoly import duopoly
+from tests.helpers.theory_shown import shown
+from tests.helpers.zipkin import zipkin
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-def shown(config: RunConfig, width: int = 100, **given: Any) -> tuple[str, dict[str, Any]]:
-    """What is printed, and the figures."""
-    file = io.StringIO()
-    options = {"seat": None, "gamma": None, "prices": None} | given
-    report = show_theory(config, console=Console(file=file, width=width), **options)
-    return file.getvalue(), report
 
 
 def run_of(spec: MarketSpec) -> RunConfig:
@@ -100,7 +89,7 @@ def test_one_seat_its_discount_and_its_prices() -> None:
     low, high = best.levels_ordered_to
     assert f"orders up to {low:g} to {high:g} units" in text
     with pytest.raises(UserError, match="--seat middle: the market's sellers are left, right"):
-        shown(run_of(spec), seat="middle")
+        theory("duopoly", seat="middle")
 
 
 def test_the_policy_is_put_into_words() -> None:

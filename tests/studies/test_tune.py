@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -27,17 +26,10 @@ from policies.studies.tuning.study import Study, best_of, open_study, outcomes, 
 from policies.studies.tuning.trial import Pair, TrialSetup, summed_up
 from policies.training.run import TrainingRun
 from tests.helpers.orders import carry_out
-from tests.helpers.small_run import DUOPOLY, ROOT, SMALL
+from tests.helpers.small_run import DUOPOLY, ROOT
+from tests.helpers.tuning import LITTLE, SPACE, order, rows
 
-LITTLE = tuple(change for change in SMALL if "budget" not in change and "competitors" not in change)
-SPACE = ("tune.learners.dqn.lr={log: [1e-4, 1e-2]}", "tune.learners.ddpg.tau={range: [0.01, 0.1]}")
 MONOPOLY = ROOT / "configs" / "monopoly.yaml"
-
-
-def order(runs: Path, name: str, **options: Any) -> TuneOrder:
-    given: dict[str, Any] = {"trials": 3, "batch": 2, "budget": 6000, "processes": 1, "device": "cpu"}
-    changes = options.pop("changes", LITTLE + SPACE)
-    return TuneOrder((DUOPOLY,), name=name, runs=runs, changes=changes, **given | options)
 
 
 def tune(order: TuneOrder, console: Console) -> Path:
@@ -46,11 +38,6 @@ def tune(order: TuneOrder, console: Console) -> Path:
 
 def quiet() -> Console:
     return Console(quiet=True)
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 # ------------------------------------------------------------------------------------------------ the space

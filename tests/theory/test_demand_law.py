@@ -16,8 +16,8 @@ from market.spec.models import MarketSpec
 from market.theory.demand_law import DemandLaw, ample_level, demand_law
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
+from tests.helpers.duopoly import duopoly, everybody_buys
 from tests.helpers.markets import a_market
-from tests.sellers.test_fixed import duopoly
 
 
 def law(mean: float, dispersion: float = 0.0, basket: int = 1) -> DemandLaw:
@@ -96,12 +96,6 @@ def test_the_market_draws_from_this_law() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ ample stock
-
-
-def everybody_buys(lead_time: int, **customers: Any) -> MarketSpec:
-    return MarketSpec.parse(
-        a_market({"lead_time": lead_time}, outside="none", customers={"rate": 5.0} | customers, horizon=4)
-    )
 
 
 def test_the_ample_level_is_the_smallest_that_hardly_ever_runs_dry() -> None:

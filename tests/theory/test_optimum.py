@@ -21,9 +21,10 @@ from market.theory.mdp import StockStates
 from market.theory.optimum import Optimum, solve, why_not
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
+from tests.helpers.duopoly import duopoly, made_to_order
 from tests.helpers.optimum import discounted_policy_average, optimal_average
 from tests.helpers.policy_average import policy_average
-from tests.sellers.test_fixed import duopoly, made_to_order
+from tests.helpers.zipkin import assert_inside, zipkin
 
 # Zipkin (2008), Old and New Methods for Lost-Sales Inventory Systems, Operations Research 56(5): Poisson demand of
 # mean 5, holding cost 1; optimal average cost by lost-sales penalty, at lead times 1, 2, 3, 4.
@@ -34,14 +35,6 @@ ZIPKIN = {
     39: (7.84, 9.11, 10.04),
 }
 CASES = [(penalty, lead_time, cost) for penalty, row in ZIPKIN.items() for lead_time, cost in enumerate(row, 1)]
-
-
-def zipkin(penalty: float, lead_time: int, horizon: int = 1050, **seller: Any) -> MarketSpec:
-    """Everyone buys at a price that is the penalty: cost = 5 x penalty - profit."""
-    shop = {"name": "shop", "quality": 0, "unit_cost": 0, "holding_cost": 1, "prices": [penalty, penalty]}
-    shop |= {"lead_time": lead_time, "order_up_to": [0, 40], "reward_scale": 1} | seller
-    data = {"horizon": horizon, "price_sensitivity": 1.0, "outside": "none", "customers": {"rate": 5}}
-    return MarketSpec.parse(data | {"sellers": [shop]})
 
 
 @pytest.mark.parametrize(("penalty", "lead_time", "cost"), CASES)
@@ -63,12 +56,6 @@ def test_the_market_played_with_the_optimum_costs_what_zipkins_table_says(
     # The same cost without the luck in the number of customers: a narrower interval around the exact figure.
     paid = (ledger["on_hand_left"] + penalty * ledger["lost"])[50:, :, 0].mean(axis=0)
     assert_inside(paid, 5 * penalty - solve(spec, 0).average)
-
-
-def assert_inside(sample: np.ndarray[Any, Any], value: float, rounding: float = 0.0) -> None:
-    """The value lies inside the sample's own 99 % interval, or is a rounding away from it."""
-    half = 2.576 * sample.std(ddof=1) / np.sqrt(len(sample))
-    assert abs(sample.mean() - value) <= half + rounding
 
 
 def test_the_penalty_may_be_a_price_or_a_stockout_cost() -> None:

@@ -18,9 +18,9 @@ from market.theory.optimum import solve
 from market.theory.upper_bound import best_margin, profit_bound
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
+from tests.helpers.duopoly import duopoly, made_to_order
 from tests.helpers.markets import a_market
-from tests.sellers.test_fixed import duopoly, made_to_order
-from tests.theory.test_optimum import zipkin
+from tests.helpers.zipkin import zipkin
 
 
 def begun(spec: MarketSpec, markets: int = 64, seed: int = 3) -> MarketBatch:

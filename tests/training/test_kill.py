@@ -1,22 +1,18 @@
-"""Real processes, killed or interrupted at random moments: the run ends as if that had not happened, to the bit."""
+"""Real processes, killed or interrupted at moments drawn by chance: the run ends as if that had not happened, to the bit."""
 
 from __future__ import annotations
 
 import json
 import random
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.processes import Moment, begin, finished
 from tests.helpers.real_runs import (
     NAMES,
     assert_the_same,
-    begin,
-    finished,
-    metrics,
     starts,
     three_learners,
     wait_for,
@@ -24,88 +20,60 @@ from tests.helpers.real_runs import (
 )
 
 pytestmark = pytest.mark.slow
-KILLS = 8  # with each seed
+KILLS = 6  # with each seed
+OFTEN = ("--checkpoint-every", 1e-9)  # in every period
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(seed: int, tmp_path: Path) -> None:
-    config, chance, runs = three_learners(tmp_path), random.Random(seed), tmp_path / "runs"
-    common = (config, "--seed", seed, "--device", "cpu", "--runs", runs)
+    config, chance, runs = three_learners(tmp_path, budget=30_000), random.Random(seed), tmp_path / "runs"
+    common, run = ("train", config, "--seed", seed, "--device", "cpu", "--runs", runs), runs / "killed"
     status, _, errors = finished(*common, "--name", "whole")
     assert status == 0, errors
-    kills, steps = 0, []
-    while kills < KILLS:  # a machine may end a run in fewer, and begins another then
-        run = runs / f"after_{kills}_kills"
-        kills += killed_along(run, (*common, "--name", run.name), KILLS - kills, chance)
-        status, _, errors = finished("--resume", run)
-        assert status == 0, errors
-        steps += [one["step"] for one in json.loads((run / "run.json").read_text()).get("resumed", [])]
-        assert_the_same(run, runs / "whole")
-        assert not list((run / "state").glob("*.state"))
-    print(f"seed {seed}: {kills} kills; went on from {steps}")
-    assert len(set(steps)) > 3
+    words: tuple[object, ...] = (*common, "--name", run.name)
+    for kill in range(KILLS):
+        status, _, errors = finished(*words, *OFTEN, at=somewhere(kill, chance))
+        assert status == -signal.SIGKILL, errors
+        words = ("train", "--resume", run)
+    status, _, errors = finished(*words)
+    assert status == 0, errors
+    steps = [one["step"] for one in json.loads((run / "run.json").read_text())["resumed"]]
+    assert len(steps) == KILLS and len(set(steps)) > 3
+    assert_the_same(run, runs / "whole")
+    assert not list((run / "state").glob("*.state"))
 
 
-def killed_along(run: Path, words: tuple[object, ...], most: int, chance: random.Random) -> int:
-    """How often a run was killed and begun again before it had ended, or ``most``."""
-    often = ("--checkpoint-every", 0.05)
-    for kills in range(most):
-        process = begin(*words, *often)
-        until_somewhere(process, run, chance)
-        ended = process.poll()
-        assert ended in (None, 0), process.communicate()[1]
-        process.kill()
-        process.communicate()
-        if ended == 0 or "finished" in json.loads((run / "run.json").read_text()):
-            return kills
-        words = ("--resume", run)
-    return most
-
-
-def until_somewhere(process: subprocess.Popen[str], run: Path, chance: random.Random) -> None:
-    """Wait until the process trains, most times for some checkpoints more, and then for a moment."""
-    known = starts(run)
-    wait_for(process, lambda: starts(run) > known)
-    if chance.random() < 0.75:
-        further = generation(run) + chance.randint(1, 12)
-        wait_for(process, lambda: generation(run) >= further)
-        time.sleep(chance.uniform(0, 0.3))
-    else:
-        time.sleep(chance.uniform(0, 2))
-
-
-def generation(run: Path) -> int:
-    """The number of the newest checkpoint."""
-    return max((int(path.stem) for path in (run / "state").glob("*.state")), default=0)
+def somewhere(kill: int, chance: random.Random) -> Moment:
+    """Between two periods, or where a file that has been written aside is not yet in its place."""
+    if kill and chance.random() < 0.5:
+        return Moment("os", "replace", chance.randint(1, 40), signal.SIGKILL)
+    return Moment("policies.training.loop", "play_period", chance.randint(2, 45), signal.SIGKILL)
 
 
 def test_ctrl_c_keeps_the_run_as_it_is_and_resume_goes_on_from_there(tmp_path: Path) -> None:
-    config, runs = three_learners(tmp_path), tmp_path / "runs"
-    run, common = runs / "cut", ("--device", "cpu", "--runs", runs)
-    process = begin(config, *common, "--name", "cut", "--checkpoint-every", 1000)
-    assert wait_for(process, lambda: (run / "state" / "000001.state").exists())
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    config, runs = three_learners(tmp_path, budget=30_000), tmp_path / "runs"
+    run, common = runs / "cut", ("train", config, "--device", "cpu", "--runs", runs)
+    moment = Moment("policies.training.loop", "play_period", 100)
+    status, _, errors = finished(*common, "--name", "cut", "--checkpoint-every", 1000, at=moment)
+    assert status == 130, errors
     assert errors.startswith("interrupted: what was learned is in") and "Traceback" not in errors
     step = int(errors.split("goes on from step ")[1].split(",")[0])
-    assert step > 0 and step not in metrics(run)["step"].to_numpy()[:-1] or step in metrics(run)["step"].to_numpy()
+    assert 0 < step <= 100 * 96
     assert list(weights(run)) and {path.name.split(".")[0] for path in (run / "checkpoints").iterdir()} == set(NAMES)
-    status, output, errors = finished("--resume", run)
+    status, output, errors = finished("train", "--resume", run)
     assert status == 0 and f"goes on from step {step}" in output, errors
-    assert finished(config, *common, "--name", "whole")[0] == 0
+    assert finished(*common, "--name", "whole")[0] == 0
     assert_the_same(run, runs / "whole")
-    status, output, errors = finished("--resume", run)
+    status, output, errors = finished("train", "--resume", run)
     assert status == 0 and "was finished on" in output
 
 
 def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
     config, run = three_learners(tmp_path, budget=10**7), tmp_path / "runs" / "one"
-    process = begin(config, "--device", "cpu", "--runs", run.parent, "--name", "one")
+    process = begin("train", config, "--device", "cpu", "--runs", run.parent, "--name", "one")
     try:
         assert wait_for(process, lambda: starts(run) > 0)
-        status, _, errors = finished("--resume", run)
+        status, _, errors = finished("train", "--resume", run)
         assert status == 2
         assert f"{run}: another process (number {process.pid}) is training this run" in errors
     finally:

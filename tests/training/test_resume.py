@@ -28,14 +28,11 @@ from policies.training import train as training
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.resume import resume
 from policies.training.train import train
+from tests.helpers.cut_off import Killed, killed_at
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners
 from tests.helpers.shared import once
 
 OFTEN = CheckpointOptions(every=1e-9)
-
-
-class Killed(BaseException):
-    """Nothing in the program may catch it."""
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -45,7 +42,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="config", scope="module")
 def _config(folder: Path) -> Path:
-    return three_learners(folder, budget=9_600)
+    return three_learners(folder, budget=4_800)
 
 
 @pytest.fixture(name="whole", scope="module")
@@ -69,31 +66,15 @@ def go_on(run: Path, **order: Any) -> str:
     return said.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def killed_at(where: Any, name: str, call: int, patch: pytest.MonkeyPatch, after: bool = False) -> None:
-    """Let the ``call``-th call of a function be the process's last."""
-    real, calls = getattr(where, name), [0]
-
-    def wrapped(*given: Any, **named: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == call and not after:
-            raise Killed
-        result = real(*given, **named)
-        if calls[0] == call:
-            raise Killed
-        return result
-
-    patch.setattr(where, name, wrapped)
-
-
 MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
     "before anything is evaluated": (loop, "periodic_evaluation", 1, False, None),
     "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
     "in a period": (loop, "play_period", 33, False, 3072),
     "after a period": (loop, "play_period", 25, True, 2304),
-    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 4704),
+    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 2304),
     "while policies are saved": (loop.TrainingRun, "_save", 22, False, None),
-    "before the final table": (training, "final_judgement", 1, False, 9600),
-    "after the final table": (training, "record_results", 1, True, 9600),
+    "before the final table": (training, "final_evaluation", 1, False, 4800),
+    "after the final table": (training, "record_results", 1, True, 4800),
 }
 
 
@@ -163,7 +144,7 @@ def cut_run() -> Path:
 def _cut_off(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         killed_at(loop, "play_period", 30, patch)
-        begin(three_learners(folder, budget=9_600), "cut")
+        begin(three_learners(folder, budget=4_800), "cut")
 
 
 @pytest.fixture(name="cut")

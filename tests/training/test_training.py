@@ -32,7 +32,8 @@ def metrics(run: Path) -> pd.DataFrame:
 
 
 def test_one_seed_is_one_run_and_another_seed_another(a_run: Path, tmp_path: Path) -> None:
-    again, other = train_small(tmp_path, "again"), train_small(tmp_path, "other", seed=1)
+    again = train_small(tmp_path, "again")
+    other = train_small(tmp_path, "other", seed=1, changes=("training.budget=3000", "evaluation.episodes=8"))
     first = weights(a_run)
     for name, tensor in weights(again).items():
         assert torch.equal(tensor, first[name]), name

@@ -17,18 +17,21 @@ from tests.helpers.browser import browser, visit
 needs_browser = pytest.mark.skipif(browser() is None, reason="no Chromium here: Debian's package chromium has it")
 
 
+NOTHING = Table("", [Column("")], [])
+
+
 def small_page(**values: Any) -> Page:
     """A forecast's page, since it shows few values."""
     usual: dict[str, Any] = dict.fromkeys(("file", "last", "unit", "unknown", "heading", "key"), "")
-    usual |= dict.fromkeys(("ahead", "warnings", "verdicts", "how"), ()) | {"figure": None, "warnings_left": 0}
-    usual |= {"series": 1, "plan": BacktestPlan(1), "backtest": Table("", [Column("")], [])}
+    usual |= dict.fromkeys(("warnings", "verdicts", "how"), ()) | {"figure": None, "warnings_left": 0}
+    usual |= {"series": 1, "plan": BacktestPlan(1), "ahead": NOTHING, "backtest": NOTHING}
     return Page("forecast.html", **(usual | values))
 
 
 def test_names_are_not_html() -> None:
     table = Table("<caption>", [Column("<b>")], [["a+<u>"]])
     page = small_page(
-        file="<i>run</i>", last="a & b", heading="<script>alert(1)</script>", ahead=[table], verdicts=["<p>"]
+        file="<i>run</i>", last="a & b", heading="<script>alert(1)</script>", ahead=table, verdicts=["<p>"]
     )
     body = page.text().split("<body>")[1]
     assert "<i>" not in body and "alert(1)</script>" not in body and "<u>" not in body and "<b>" not in body

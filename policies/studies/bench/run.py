@@ -10,15 +10,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, NamedTuple
 
 import numba
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from market.errors import UserError
 from policies.common.console import silent
@@ -28,6 +26,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import BenchOrder
 from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.workloads import COPIES, PLENTY, Work
+from policies.views.table import Cells, Column, Note, Table
 
 FEWEST_REPEATS = 5
 SPEEDUP_WANTED = 10.0
@@ -106,7 +105,8 @@ def bench(order: BenchOrder) -> BenchResult:
         report[key] = _measure_one(key, order.seconds, console)
     report["machine"]["load_average_after"] = _load()
     report["ratios"] = ratios(report)
-    show(report, console)
+    for table in tables(report):
+        table.print(console)
     if order.json is not None:
         write_json(order.json, report)
     return BenchResult(report)
@@ -161,38 +161,31 @@ def ratios(report: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def show(report: dict[str, Any], console: Console) -> None:
-    """Print the table and what it was measured on."""
-    table = Table(title="seller-periods a second", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("figure", no_wrap=True)
-    for head in ("median", "min", "max", "wanted", "of wanted"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("what")
+def tables(report: dict[str, Any]) -> list[Table]:
+    """The figures, and what they were measured on."""
+    columns = [Column("figure"), *(Column(head, _short) for head in ("median", "min", "max", "wanted"))]
+    columns += [Column("of wanted", "{:.2f}"), Column("what", align="left")]
+    rows: list[list[Cells]] = []
     for key in (key for key in FIGURES if key in report):
         result, what = report[key], FIGURES[key].what
-        numbers = [_short(result.get(name)) for name in ("seller_periods_per_second", "min", "max", "wanted")]
-        share = report["ratios"].get(f"{key}:wanted")
+        speeds = [result.get(name) for name in ("seller_periods_per_second", "min", "max", "wanted")]
         told = f"{what}: {result['note']}" if result["note"] else what
-        table.add_row(key, *numbers, f"{share:.2f}" if share else "-", told)
-    console.print(table)
+        rows.append([key, *speeds, report["ratios"].get(f"{key}:wanted"), told])
+    return [Table("seller-periods a second", columns, rows, [*_notes(report)], narrow="wrap")]
+
+
+def _notes(report: dict[str, Any]) -> Iterator[Note]:
+    about = report["machine"]
     if (speedup := report["ratios"].get("training:tianshou_aec")) is not None:
-        console.print(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})", highlight=False)
-    _show_machine(report["machine"], console)
-
-
-def _show_machine(about: dict[str, Any], console: Console) -> None:
-    """What it was measured on."""
-    console.print(
+        yield Note(f"training : tianshou_aec = {speedup:.1f} (wanted: at least {SPEEDUP_WANTED:g})")
+    text = (
         f"{about['cores']} cores, load average {about['load_average_before']} before and {about['load_average_after']} "
-        f"after; {about['threads']['market']} threads for the market, 1 for torch; python {about['python']}",
-        style="dim",
-        highlight=False,
+        f"after; {about['threads']['market']} threads for the market, 1 for torch; python {about['python']}"
     )
+    yield Note(text, "note")
     if (about["load_average_before"] or 0.0) > BUSY * about["cores"]:
-        console.print("other programs were running: on a quiet machine these figures are higher", style="yellow")
+        yield Note("other programs were running: on a quiet machine these figures are higher", "missing")
 
 
-def _short(value: float | None) -> str:
-    if value is None:
-        return "-"
+def _short(value: float) -> str:
     return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.1f} k"

@@ -29,7 +29,7 @@ from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, 
 from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
 from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers, refuse_too_many
-from policies.studies.calvano.view import print_findings, save_impulse
+from policies.studies.calvano.view import save_impulse, tables
 
 KNOWN = ("calvano",)
 DELTAS = (0.95, 0.35)
@@ -119,11 +119,16 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
                 _tabular(work, one)
             for learner in LEARNERS if order.seeds else ():
                 _deep(work, learner)
-    print_findings(work.findings, game, console)
+    _show(work, console)
     if order.json:
         write_json(order.json, work.results())
     console.print(f"all figures, strategy tables and the picture are in {folder}", highlight=False, soft_wrap=True)
     return ReproductionResult(folder, work.findings)
+
+
+def _show(work: _Work, console: Console) -> None:
+    for table in tables(work.findings, work.game):
+        table.print(console)
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
@@ -165,7 +170,7 @@ def _keeping(work: _Work, console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print_findings(work.findings, work.game, console)
+        _show(work, console)
         names = "; ".join(one.contender.name for one in work.findings) or "nothing yet"
         raise KeyboardInterrupt(f"interrupted: finished and in {work.folder}: {names}") from None
 

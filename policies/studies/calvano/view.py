@@ -1,6 +1,5 @@
-"""The tables of `bazaar reproduce`: profit gains beside what is known of them, and the course after a deviation.
-
-The picture of `bazaar reproduce`: mean prices after a deviation, one panel for each kind of sellers.
+"""What `bazaar reproduce` shows: tables of profit gains beside what is known of them and of the course after a deviation,
+and a picture of mean prices after it, one panel for each kind of sellers.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit
@@ -21,6 +17,7 @@ from market.state import Floats
 from market.theory.price_game import PriceGame
 from policies.studies.calvano.findings import Finding, one_period_equilibria, path_figures
 from policies.views.figures import dress_axes, legend_above, new_figure
+from policies.views.table import Cell, Cells, Column, Note, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,42 +25,34 @@ if TYPE_CHECKING:
 
 
 SHOWN_PERIODS = (0, 1, 2, 5, 10, 15)
+COLUMNS = 2  # of panels
+LEAST = 3  # columns that a narrow terminal shows too
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def print_findings(findings: Sequence[Finding], game: PriceGame, console: Console) -> None:
+def tables(findings: Sequence[Finding], game: PriceGame) -> list[Table]:
     """Both tables and what must be said beside them; nothing when nothing was found."""
-    if not findings:
-        return
-    console.print(_gains(findings, game, console))
-    for line in (*_caveats(findings), _effort(findings), _sources(findings), _grid(game)):
-        if line:
-            console.print(line, style="dim", highlight=False)
-    console.print(_courses(findings, console))
-    console.print(_course_note(findings), style="dim", highlight=False)
+    return [_gains(findings, game), _courses(findings)] if findings else []
 
 
-def _gains(findings: Sequence[Finding], game: PriceGame, console: Console) -> Table:
+def _gains(findings: Sequence[Finding], game: PriceGame) -> Table:
     title = f"{game.spec.name}: profit gain Δ in the long run (0 Bertrand-Nash, 1 joint profit), 95 % intervals"
-    heads = ["sellers", "of", "Δ", "expected", "single ones", "re-matched Δ", "expected", "price", "profit"]
+    gain, words = "{:.3f}", ("Δ", "expected", "single ones", "re-matched Δ", "expected")
+    columns = [Column("sellers"), Column("of", align="left"), *(Column(word, gain) for word in words)]
+    columns += [Column("price", "{:.3f}"), Column("profit", "{:.4f}")]
     rows = []
     for one in findings:
         span = f"{one.gain.min():.2f} to {one.gain.max():.2f}" if one.sessions > 1 else "only one"
-        cells = [one.contender.name, _of(one), with_interval(one.gain.mean(), one.gain_half), one.contender.expected]
-        cells += [span, with_interval(one.rematched, one.rematched_half), one.contender.expected_rematched]
-        rows.append([*(cell or "-" for cell in cells), f"{one.price.mean():.3f}", f"{one.profit.mean():.4f}"])
-    return _table(title, heads, rows, 2, console)
+        cells: list[Cells] = [one.contender.name, _of(one), Cell(float(one.gain.mean()), one.gain_half)]
+        cells += [one.contender.expected or None, span, Cell(one.rematched, one.rematched_half)]
+        cells += [one.contender.expected_rematched or None, float(one.price.mean()), float(one.profit.mean())]
+        rows.append(cells)
+    said = (*_caveats(findings), _effort(findings), _sources(findings), _grid(game))
+    return Table(title, columns, rows, [Note(text, "note") for text in said if text], least=LEAST)
 
 
 def _of(finding: Finding) -> str:
     return f"{finding.sessions} {finding.contender.unit}{'s' if finding.sessions > 1 else ''}"
-
-
-def with_interval(mean: float, half: float) -> str:
-    """``0.864 ± 0.010``; a dash where there is no mean, the mean alone where there is no interval."""
-    if not np.isfinite(mean):
-        return "-"
-    return f"{mean:.3f}" + (f" ± {half:.3f}" if np.isfinite(half) else "")
 
 
 def _caveats(findings: Sequence[Finding]) -> list[str]:
@@ -111,23 +100,26 @@ def _grid(game: PriceGame) -> str:
     return f"{start} On the price grids the equilibria of one period have Δ {span}."
 
 
-def _courses(findings: Sequence[Finding], console: Console) -> Table:
+def _courses(findings: Sequence[Finding]) -> Table:
     title = "Impulse response: one seller posts its static best response in period 1, then all follow their strategies"
     last = findings[0].impulse.deviator.shape[1] - 1
     shown = [k for k in SHOWN_PERIODS if k <= last]
-    heads = ["sellers", "mean price", *("before" if k == 0 else f"{k}" for k in shown), f"course 0 to {last}"]
+    columns = [Column("sellers"), Column("mean price", align="left")]
+    columns += [Column(f"{k}" if k else "before", "{:.3f}") for k in shown]
+    columns += [Column(f"course 0 to {last}"), Column("returned", "{:.0%}"), Column("pays", "{:.0%}")]
     rows = [row for one in findings for row in _course(one, shown)]
-    return _table(title, [*heads, "returned", "pays", "worth"], rows, 2, console)
+    note = Note(_course_note(findings), "note")
+    return Table(title, [*columns, Column("worth", "{:+.1%}")], rows, [note], least=LEAST)
 
 
-def _course(finding: Finding, shown: Sequence[int]) -> tuple[list[str], list[str]]:
+def _course(finding: Finding, shown: list[int]) -> tuple[list[Cells], list[Cells]]:
     """The rows of the deviator and of its rivals."""
     impulse = finding.impulse
     paths = impulse.deviator.mean(axis=0), impulse.rivals.mean(axis=0)
     low, high = min(p.min() for p in paths), max(p.max() for p in paths)
-    own, rivals = ([*(f"{path[t]:.3f}" for t in shown), sparkline(path, low, high)] for path in paths)
-    shares = [f"{impulse.returned.mean():.0%}", f"{impulse.pays.mean():.0%}", f"{impulse.worth.mean():+.1%}"]
-    return [finding.contender.name, "deviator", *own, *shares], [_of(finding), "rivals", *rivals, "", "", ""]
+    rows: list[list[Cells]] = [[*map(float, path[shown]), sparkline(path, low, high)] for path in paths]
+    shares = (float(values.mean()) for values in (impulse.returned, impulse.pays, impulse.worth))
+    return [finding.contender.name, "deviator", *rows[0], *shares], [_of(finding), "rivals", *rows[1], "", "", ""]
 
 
 def sparkline(values: Floats, low: float, high: float) -> str:
@@ -144,21 +136,6 @@ def _course_note(findings: Sequence[Finding]) -> str:
         f"within {last} periods. Pays, worth: how often, and by how much, the deviator's discounted profit exceeds that "
         f"of not deviating. Cases in which the best response was a change at all: {differs}."
     )
-
-
-def _table(title: str, heads: list[str], rows: list[list[str]], left: int, console: Console) -> Table:
-    """A table without the columns, from the right, that a narrow terminal has no room for; ``left`` are of text."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    widths = np.cumsum([max(len(row[k]) for row in [heads, *rows]) + 3 for k in range(len(heads))])
-    fitting = max(3, int((widths + 1 <= console.width).sum()))
-    for k, head in enumerate(heads[:fitting]):
-        table.add_column(head, justify="left" if k < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row[:fitting])
-    return table
-
-
-COLUMNS = 2
 
 
 def draw_impulse(findings: Sequence[Finding], game: PriceGame) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,22 @@ class DeviationResponse(Records):
             for seat, name in enumerate(self.names)
         ]
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> DeviationResponse:
+        """A response from what :meth:`plain` made of it; raises :class:`KeyError` and such for what it did not make."""
+        mean = {name: np.array(values, np.float64) for name, values in facts["mean"].items()}
+        half = {name: _array((facts.get("half_width") or {}).get(name), values) for name, values in mean.items()}
+        gain = np.array(facts["gain"], np.float64)
+        gain_half, names = _array(facts.get("gain_half_width"), gain), list(facts["sellers"])
+        about = (
+            names,
+            names.index(facts["seller"]),
+            str(facts["to"]),
+            int(facts["at"]),
+            str(facts.get("intervals_over", "episodes")),
+        )
+        return cls(*about, mean, half, gain, gain_half, float(facts.get("gamma", 1.0)))
+
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
         return {
@@ -86,6 +102,11 @@ def _finite(values: Floats) -> Any:
     return values.tolist() if np.isfinite(values).all() else None
 
 
+def _array(values: Any, like: Floats) -> Floats:
+    """Half-widths of ``like``, NaN where they are unknown."""
+    return np.full(like.shape, np.nan) if values is None else np.array(values, np.float64)
+
+
 @ordered_by(DeviateOrder)
 def deviate(order: DeviateOrder) -> DeviationResponse:
     """Carry out `bazaar deviate`: print the table and the verdict, write the files.
@@ -100,7 +121,7 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
         response = deviate("runs/first", seller="left", to="price=1.5", periods=5, episodes=16)
         print(response.to_frame().pivot(index="period", columns="seller", values="price"))
     """
-    from policies.studies.deviate.view import draw_response, print_response, verdict
+    from policies.studies.deviate.view import draw_response, tables, verdict
 
     one_torch_thread()
     console = order.console or silent()
@@ -120,7 +141,8 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     for file in (path.with_name(f"{path.name}.png"), order.png):
         if file is not None:
             picture.savefig(file)
-    print_response(spec, response, console)
+    for table in tables(spec, response):
+        table.print(console)
     console.print(f"written: {path}.json and .png", style="dim", highlight=False, markup=False, soft_wrap=True)
     return response
 

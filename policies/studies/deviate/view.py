@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from market.simulation.render import COLOURS, DASHES, FRAME
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.views.figures import dress_axes, legend_above, new_figure
-from policies.views.table import fitting
+from policies.views.table import Cell, Column, Note, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,50 +19,40 @@ if TYPE_CHECKING:
     from policies.studies.deviate.run import DeviationResponse
 
 BACK = 0.01  # a price within 1 % of the undeviated one is back
+MONEY, SHARE = "{:+.4g}", "{:+.2%}"
 NOTHING = 1e-9  # what rounding leaves of a difference
 
 
-def print_response(spec: MarketSpec, response: DeviationResponse, console: Console) -> None:
-    """One row a period: every seller's price change, and the deviator's sales, profit and gain so far.
+def tables(spec: MarketSpec, response: DeviationResponse) -> list[Table]:
+    """One row a period: every seller's price change, and the deviator's sales, profit and gain so far; then in words.
 
     Rivals' profits follow where the terminal has room for them.
     """
-    deviator, names = response.names[response.seat], response.names
-    rows = range(len(response.gain))
-    columns = [[f"{spec.period}s after", *map(str, rows)]]
-    columns += [
-        [f"price of {name}", *_column(response, "relative", k, "{:+.2%}", "{:.2%}")] for k, name in enumerate(names)
-    ]
-    columns += [[f"profit of {deviator}", *_column(response, "profit", response.seat)]]
-    columns += [["gained so far", *(_amount(response.gain[t], response.gain_half[t]) for t in rows)]]
-    columns += [[f"units of {deviator}", *_column(response, "sold", response.seat)]]
-    columns += [
-        [f"profit of {name}", *_column(response, "profit", k)] for k, name in enumerate(names) if k != response.seat
-    ]
-    title = f"{deviator} plays {response.rule} in {spec.period} {response.at} instead of its policy"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    kept = columns[: fitting(columns, console.width)]
-    for column in kept:
-        table.add_column(column[0], justify="right", no_wrap=True)
-    for t in rows:
-        table.add_row(*(column[t + 1] for column in kept), style="bold" if t == 0 else "")
-    console.print(table)
-    for line in verdict(spec, response):
-        console.print(line, highlight=False, markup=False)
-    console.print(_how(spec, response), style="dim", highlight=False, markup=False)
+    names, seat = response.names, response.seat
+    rivals = [k for k in range(len(names)) if k != seat]
+    columns = [Column(f"{spec.period}s after", align="right"), *(Column(f"price of {name}", SHARE) for name in names)]
+    columns += [Column(f"profit of {names[seat]}", MONEY), Column("gained so far", MONEY)]
+    columns += [Column(f"units of {names[seat]}", MONEY), *(Column(f"profit of {names[k]}", MONEY) for k in rivals)]
+    changes = [_changes(response, "relative", k) for k in range(len(names))]
+    changes += [_changes(response, "profit", seat), [*map(_change, response.gain, response.gain_half)]]
+    changes += [_changes(response, "sold", seat), *(_changes(response, "profit", k) for k in rivals)]
+    rows = [Row([str(t), *cells], "" if t else "best") for t, cells in enumerate(zip(*changes, strict=True))]
+    title = f"{names[seat]} plays {response.rule} in {spec.period} {response.at} instead of its policy"
+    notes = [*map(Note, verdict(spec, response)), Note(_how(spec, response), "note")]
+    return [Table(title, columns, rows, notes)]
 
 
-def _column(
-    response: DeviationResponse, name: str, k: int, form: str = "{:+.4g}", half_form: str = "{:.2g}"
-) -> list[str]:
-    mean, half = response.mean[name][:, k], response.half[name][:, k]
-    return [_amount(m, h, form, half_form) for m, h in zip(mean, half, strict=True)]
+def _changes(response: DeviationResponse, name: str, seat: int) -> list[Cell]:
+    return [*map(_change, response.mean[name][:, seat], response.half[name][:, seat])]
 
 
-def _amount(mean: float, half: float, form: str = "{:+.4g}", half_form: str = "{:.2g}") -> str:
-    if mean == 0 and not half > 0:
-        return "0"
-    return form.format(mean) + (f" ± {half_form.format(half)}" if half > 0 else "")
+def _change(mean: float, half: float, form: str | None = None) -> Cell:
+    """A change with its half-width where it has one; one that is none, for sure, without a sign."""
+    return Cell(float(mean), float(half) if half > 0 else None, form=form if mean or half > 0 else "{:.0f}")
+
+
+def _amount(mean: float, half: float, form: str = MONEY) -> str:
+    return _change(mean, half, form).text(form)
 
 
 def _how(spec: MarketSpec, response: DeviationResponse) -> str:
@@ -79,9 +66,7 @@ def _how(spec: MarketSpec, response: DeviationResponse) -> str:
 def verdict(spec: MarketSpec, response: DeviationResponse) -> list[str]:
     """What was measured, in sentences: the rivals' reaction, how long it lasts, whether the deviation paid."""
     name, relative, half = response.names[response.seat], response.mean["relative"], response.half["relative"]
-    lines = [
-        f"{name} moves its price by {_amount(relative[0, response.seat], half[0, response.seat], '{:+.2%}', '{:.2%}')}."
-    ]
+    lines = [f"{name} moves its price by {_amount(relative[0, response.seat], half[0, response.seat], SHARE)}."]
     for k, rival in enumerate(response.names):
         if k != response.seat:
             lines.append(f"{rival} {_reaction(spec, relative[1:, k], half[1:, k])}.")
@@ -121,7 +106,7 @@ def _reaction(spec: MarketSpec, path: Floats, half: Floats) -> str:
 def _move(mean: float, half: float, beyond: bool, most: str = "") -> str:
     if not beyond:
         return "leaves its price where it was"
-    return f"{'cuts' if mean < 0 else 'raises'} its price {most}by {_amount(abs(mean), half, '{:.2%}', '{:.2%}')}"
+    return f"{'cuts' if mean < 0 else 'raises'} its price {most}by {_amount(abs(mean), half, '{:.2%}')}"
 
 
 def draw_response(spec: MarketSpec, response: DeviationResponse) -> Figure:

@@ -30,8 +30,9 @@ from policies.evaluation.evaluate import evaluate
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.work_folder import locked
-from policies.studies.multi_seed.cross_play import cross_play, print_cross_play
+from policies.studies.multi_seed.cross_play import cross_play
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
+from policies.studies.multi_seed.view import tables
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
@@ -168,7 +169,8 @@ def _meet(folders: list[Path], seeds: list[int], several: SeedsFolder, engine: E
     with CellsBar(console, cells, 0, market.horizon * len(market.sellers)) as bar:
         found = cross_play(folders, seeds, engine, bar.finished)
     if found is not None:
-        print_cross_play(found, market.period, console)
+        for table in tables(found, market.period):
+            table.print(console)
         write_json(several.folder / CROSS_PLAY, found.facts())
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
+
+from market.errors import UserError
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import TheoryOrder
 from policies.config.run import read_config
-from policies.studies.theory.view import show_theory
+from policies.studies.theory.report import Say, theory_report
+from policies.studies.theory.view import tables
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,27 @@ def theory(order: TheoryOrder) -> TheoryResult:
         print(theory("monopoly", prices=11).to_frame()[["seller", "nash_price", "optimum"]])
     """
     refuse_unwritable(order.json)
+    console = order.console or silent()
     config = read_config(order.config, order.changes)
-    report = show_theory(config, order.seat, order.gamma, order.prices, order.console or silent())
+    spec, seat = config.market, order.seat
+    if seat is not None and seat not in spec.names:
+        raise UserError(f"--seat {seat}: the market's sellers are {', '.join(spec.names)}")
+    seats = range(len(spec.sellers)) if seat is None else [spec.names.index(seat)]
+    with _working(console, f"solving {spec.name}") as say:
+        report = theory_report(config, seats, order.gamma, order.prices, say)
+    for table in tables(spec, report):
+        table.print(console)
     if order.json is not None:
         write_json(order.json, report)
     return TheoryResult(report)
+
+
+@contextmanager
+def _working(console: Console, title: str) -> Iterator[Say]:
+    """Show what is being worked out; the title alone off a terminal."""
+    if not console.is_terminal:
+        console.print(f"{title} ...", highlight=False)
+        yield lambda text: None
+        return
+    with console.status(title) as status:
+        yield lambda text: status.update(f"{title}: {text}")

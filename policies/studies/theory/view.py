@@ -1,90 +1,40 @@
-"""`bazaar theory`: equilibrium prices, slopes of demand and exact optima of a market, as tables."""
+"""What theory says of a market, as tables: equilibrium prices, slopes of demand, levels of stock and exact optima."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
-from policies.config.run import RunConfig
-from policies.studies.theory.report import Say, theory_report
+from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
 FEW = 9  # prices; with fewer the optimum of a range is a matter of luck
+ELASTICITIES = "Elasticities at {}: % of demand (row) per % of price (column)"
+DIVERSION = "Diversion at {}: where customers go whom a price rise (row) drives off"
 
 
-def show_theory(
-    config: RunConfig, seat: str | None, gamma: float | None, prices: int | None, console: Console
-) -> dict[str, Any]:
-    """Print everything that theory says of the market of ``config``, and return it as plain data.
-
-    Args:
-        seat: the name of the seller whose exact optimum is wanted; None: all of them.
-        gamma: discount factor of the discounted optimum; None: the learners' default.
-        prices: how many prices the exact optimum chooses from; None: 81.
-
-    Raises:
-        UserError: no such seat. What the market itself does not have is printed with its reason.
-    """
-    spec = config.market
-    if seat is not None and seat not in spec.names:
-        raise UserError(f"--seat {seat}: the market's sellers are {', '.join(spec.names)}")
-    seats = range(len(spec.sellers)) if seat is None else [spec.names.index(seat)]
-    with working(console, f"solving {spec.name}") as say:
-        report = theory_report(config, seats, gamma, prices, say)
-    _print_outcomes(spec, report, console)
-    _print_slopes(spec, report, console)
-    _print_newsvendor(spec, report, console)
-    _print_exact(spec, report, console)
-    return report
-
-
-@contextmanager
-def working(console: Console, title: str) -> Iterator[Say]:
-    """Show what is being worked out; the title alone off a terminal."""
-    if not console.is_terminal:
-        console.print(f"{title} ...", highlight=False)
-        yield lambda text: None
-        return
-    with console.status(title) as status:
-        yield lambda text: status.update(f"{title}: {text}")
-
-
-def _table(console: Console, title: str, heads: Sequence[str]) -> Table:
-    """A table of sellers; its title is a line of its own, which may be wider than the table."""
-    if title:
-        _say(console, title, "bold")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    for head in heads:
-        table.add_column(head, justify="right")
-    return table
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, highlight=False, markup=False, style=style)
+def tables(spec: MarketSpec, report: dict[str, Any]) -> list[Table]:
+    """Everything of :func:`policies.studies.theory.report.theory_report`; what there is not, with its reason."""
+    newsvendor = [_newsvendor(spec, report)] if spec.stocked else []
+    return [*_outcomes(spec, report), *_slopes(spec, report["slopes"]), *newsvendor, _exact(spec, report)]
 
 
 # ------------------------------------------------------------------------------------------------ prices
 
 
-def _print_outcomes(spec: MarketSpec, report: dict[str, Any], console: Console) -> None:
+def _outcomes(spec: MarketSpec, report: dict[str, Any]) -> Iterator[Table]:
     if len(spec.sellers) == 1:
-        _print_outcome(spec, report["nash"], "The monopoly price", console)
+        yield _outcome(spec, report["nash"], "The monopoly price")
     else:
-        _print_outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own", console)
-        _print_outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post", console)
+        yield _outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own")
+        yield _outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post")
     note = "With unlimited stock, averaged over demand shocks"
     note += ", without events" if any(s.event_frequency for s in spec.sellers) else ""
-    _say(console, f"{note}; margin = price - unit cost, Lerner index = margin / price.\n", "dim")
+    notes = [f"{note}; margin = price - unit cost, Lerner index = margin / price.\n"]
     if spec.prices_linger and spec.reference_price is not None:
-        _say(console, _held_for_good(spec.price_sensitivity, spec.reference_price.weight), "dim")
+        notes.append(_held_for_good(spec.price_sensitivity, spec.reference_price.weight))
+    yield Table("", (), (), [Note(text, "note") for text in notes])
 
 
 def _held_for_good(sensitivity: float, weight: float) -> str:
@@ -95,83 +45,56 @@ def _held_for_good(sensitivity: float, weight: float) -> str:
     )
 
 
-def _print_outcome(spec: MarketSpec, outcome: dict[str, Any], title: str, console: Console) -> None:
+def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
     if "why" in outcome:
-        _say(console, f"{title.partition(':')[0]}: none, since {outcome['why']}.\n")
-        return
-    heads = ["unit cost", "price", "margin", "Lerner index", "share", f"profit a {spec.period}"]
-    table = _table(console, title, heads)
+        return Table("", (), (), [Note(f"{title.partition(':')[0]}: none, since {outcome['why']}.\n")])
+    columns = [Column(""), Column("unit cost"), Column("price", "{:.4f}"), Column("margin", "{:.4f}")]
+    columns += [
+        Column("Lerner index", "{:.1%}"),
+        Column("share", "{:.2%}"),
+        Column(f"profit a {spec.period}", "{:.5g}"),
+    ]
+    names = ("margin", "lerner", "share", "profit")
+    rows = []
     for k, seller in enumerate(spec.sellers):
-        mark = "" if outcome["in_range"][k] else " *"
-        table.add_row(
-            seller.name,
-            f"{seller.unit_cost:.4g}",
-            f"{outcome['price'][k]:.4f}{mark}",
-            f"{outcome['margin'][k]:.4f}",
-            f"{outcome['lerner'][k]:.1%}",
-            f"{outcome['share'][k]:.2%}",
-            f"{outcome['profit'][k]:.5g}",
-        )
+        price = outcome["price"][k]
+        shown = price if outcome["in_range"][k] else f"{price:.4f} *"
+        cells = [seller.name, seller.unit_cost, shown, *(outcome[name][k] for name in names)]
+        rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
     if len(spec.sellers) > 1:
-        table.add_section()
-        table.add_row("all", "", "", "", "", f"{sum(outcome['share']):.2%}", f"{sum(outcome['profit']):.5g}")
-    console.print(table)
-    if not all(outcome["in_range"]):
-        _say(console, "* outside the seller's price range, whose nearest end is what the rules post.\n", "dim")
+        rows.append(Row(["all", "", "", "", "", sum(outcome["share"]), sum(outcome["profit"])]))
+    outside = "* outside the seller's price range, whose nearest end is what the rules post.\n"
+    return Table(title, columns, rows, [] if all(outcome["in_range"]) else [Note(outside, "note")], narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
 
 
-def _print_slopes(spec: MarketSpec, report: dict[str, Any], console: Console) -> None:
-    slopes = report["slopes"]
-    title = f"Elasticities at {slopes['at']}: % of demand (row) per % of price (column)"
-    _print_matrix(title, spec.names, [f"price of {n}" for n in spec.names], slopes["elasticities"], "{:+.3f}", console)
-    if len(spec.sellers) == 1:
-        return
-    title = f"Diversion at {slopes['at']}: where customers go whom a price rise (row) drives off"
-    heads = [f"to {name}" for name in [*spec.names, "nobody"]]
-    _print_matrix(title, spec.names, heads, slopes["diversion"], "{:.1%}", console)
+def _slopes(spec: MarketSpec, slopes: dict[str, Any]) -> Iterator[Table]:
+    prices = [Column(f"price of {name}", "{:+.3f}") for name in spec.names]
+    yield _matrix(ELASTICITIES.format(slopes["at"]), spec.names, prices, slopes["elasticities"])
+    if len(spec.sellers) > 1:
+        ways = [Column(f"to {name}", "{:.1%}") for name in [*spec.names, "nobody"]]
+        yield _matrix(DIVERSION.format(slopes["at"]), spec.names, ways, slopes["diversion"])
 
 
-def _print_matrix(
-    title: str,
-    names: Sequence[str],
-    heads: Sequence[str],
-    rows: Sequence[Sequence[float | None]],
-    form: str,
-    to: Console,
-) -> None:
-    """A matrix in as many tables as the width asks for."""
-    room = max(to.width - max(map(len, names)) - 4, 20)
-    beside = max(1, room // (max(map(len, heads)) + 2))
-    for start in range(0, len(heads), beside):
-        table = _table(to, title if start == 0 else "", heads[start : start + beside])
-        for name, row in zip(names, rows, strict=True):
-            table.add_row(name, *("-" if x is None else form.format(x) for x in row[start : start + beside]))
-        to.print(table)
+def _matrix(title: str, names: list[str], columns: list[Column], values: list[list[float | None]]) -> Table:
+    rows = [[name, *row] for name, row in zip(names, values, strict=True)]
+    return Table(title, [Column(""), *columns], rows, narrow="split")
 
 
 # ------------------------------------------------------------------------------------------------ stock
 
 
-def _print_newsvendor(spec: MarketSpec, report: dict[str, Any], console: Console) -> None:
-    if not spec.stocked:
-        return
-    heads = [f"demand a {spec.period}", "lead time", "service level", "order up to"]
-    reasons = []
-    table = _table(console, f"Newsvendor levels at {report['slopes']['at']}", heads)
-    for name, row in zip(spec.names, report["newsvendor"], strict=True):
-        if "why" in row:
-            reasons.append(f"{name}: no newsvendor level, since {row['why']}.")
-            continue
-        cells = f"{row['demand']:.4g}", f"{row['lead_time']}", f"{row['service_level']:.2%}", f"{row['level']:.5g}"
-        table.add_row(name, *cells)
-    if table.row_count:
-        console.print(table)
-    for reason in reasons:
-        _say(console, reason)
-    _say(console, _service(spec), "dim")
+def _newsvendor(spec: MarketSpec, report: dict[str, Any]) -> Table:
+    columns = [Column(""), Column(f"demand a {spec.period}"), Column("lead time", "{:.0f}")]
+    columns += [Column("service level", "{:.2%}"), Column("order up to", "{:.5g}")]
+    found = dict(zip(spec.names, report["newsvendor"], strict=True))
+    names = ("demand", "lead_time", "service_level", "level")
+    rows = [[name, *(row[key] for key in names)] for name, row in found.items() if "why" not in row]
+    notes = [Note(f"{name}: no newsvendor level, since {row['why']}.") for name, row in found.items() if "why" in row]
+    title = f"Newsvendor levels at {report['slopes']['at']}"
+    return Table(title, columns, rows, [*notes, Note(_service(spec), "note")], narrow="wrap")
 
 
 def _service(spec: MarketSpec) -> str:
@@ -185,40 +108,31 @@ def _service(spec: MarketSpec) -> str:
 # ------------------------------------------------------------------------------------------------ exact optima
 
 
-def _print_exact(spec: MarketSpec, report: dict[str, Any], console: Console) -> None:
+def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     discounts = [row["discounted"]["gamma"] for row in report["exact"].values() if "why" not in row]
     loses = f"gamma {discounts[0]:g} loses" if discounts else "gamma loses"
-    heads = ["optimum", "on its own grid", loses, "hindsight bound", "bound / optimum"]
-    alone = len(spec.sellers) == 1
-    title = "The exact optimum" if alone else "Exact best response to Nash prices with ample stock"
-    table = _table(console, f"{title}: profit a {spec.period}", heads)
-    for name, row in report["exact"].items():
-        table.add_row(name, *_exact_cells(row))
-    console.print(table)
+    columns = [Column(""), Column("optimum", "{:.6g}"), Column("on its own grid", "{:.6g}"), Column(loses, "{:.2%}")]
+    columns += [Column("hindsight bound", "{:.5g}"), Column("bound / optimum", "{:+.1%}")]
+    title = "The exact optimum" if len(spec.sellers) == 1 else "Exact best response to Nash prices with ample stock"
+    rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
         sentences.setdefault(_in_words(spec, row), []).append(name)
-    for sentence, names in sentences.items():
-        _say(console, f"{', '.join(names)}: {sentence}")
-    for line in _how(spec, report, bool(discounts)):
-        _say(console, line, "dim")
+    notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
+    notes += [Note(line, "note") for line in _how(spec, report, bool(discounts))]
+    return Table(f"{title}: profit a {spec.period}", columns, rows, notes, narrow="wrap")
 
 
-def _exact_cells(row: dict[str, Any]) -> list[str]:
+def _exact_cells(row: dict[str, Any]) -> list[Cells]:
     bound = row["hindsight"]
     known = "why" not in bound
-    shown = f"{bound['profit']:.5g} ± {bound['half_width']:.2g}" if known else "-"
+    shown = Cell(bound["profit"], bound["half_width"]) if known else None
     if "why" in row:
-        return ["-", "-", "-", shown, "-"]
-    lost = row["lost_to_discounting"]
-    ratio = bound["profit"] / row["average"] - 1 if known and row["average"] > 0 else None
-    return [
-        f"{row['average']:.6g}",
-        f"{row['grid']['average']:.6g}" if "grid" in row else "-",
-        "-" if lost is None else f"{max(lost, 0.0):.2%}",
-        shown,
-        "-" if ratio is None else f"{ratio:+.1%}",
-    ]
+        return [None, None, None, shown, None]
+    lost, average = row["lost_to_discounting"], row["average"]
+    ratio = bound["profit"] / average - 1 if known and average > 0 else None
+    grid = row["grid"]["average"] if "grid" in row else None
+    return [average, grid, None if lost is None else max(lost, 0.0), shown, ratio]
 
 
 def _in_words(spec: MarketSpec, row: dict[str, Any]) -> str:

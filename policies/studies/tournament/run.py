@@ -34,7 +34,7 @@ from policies.studies.tournament.entries import Policy, gather
 from policies.studies.tournament.play import CellSetup, Learned, play_all, read_cell, write_cell
 from policies.studies.tournament.results import Played, cell_rows, home_line_ups, results
 from policies.studies.tournament.schedule import LineUp, Schedule, plan
-from policies.studies.tournament.view import print_tournament
+from policies.studies.tournament.view import tables
 
 FORMAT = 1
 ABOUT = "tournament.json"
@@ -180,7 +180,8 @@ def _carry_out(
     played = Played(config.market, policies, line_ups, known, order.episodes, order.seed)
     facts = _header(order, config) | results(played)
     _write(folder, order.json, facts, played)
-    print_tournament(facts, console)
+    for table in tables(facts, console.width):
+        table.print(console)
     again = f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}"
     console.print(again, highlight=False, markup=False, soft_wrap=True)
 

@@ -1,22 +1,18 @@
-"""A tournament on the terminal: payoff matrix, ranking, cross-play; what they say is in ``policies.studies.tournament.view``.
-
-What a tournament says, in sentences: cross-play, equilibria, and what the figures rest on.
-"""
+"""A tournament as tables, payoff matrix, ranking and cross-play, and in sentences: equilibria, what the figures rest on."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from policies.views.format import ABSENT, column_form, percent
+from policies.views.table import BESIDE, Cell, Cells, Column, Note, Table
 
 SHOWN_EQUILIBRIA = 10
 SHOWN_LINE_UPS = 8
+LONGEST_LABEL = 40
+LEAST = 3  # columns that a narrow terminal shows too
+SHARE = "{:+.1%}"
 ROUNDING = 1e-9  # of profit: a regret that small is what arithmetic leaves of none
 
 
@@ -36,14 +32,15 @@ def how(facts: dict[str, Any]) -> str:
     )
 
 
-def _percent(chance: float) -> str:
-    return f"{100 * chance:.3g} %"
-
-
-def share(one: dict[str, Any], name: str) -> str:
-    """A change as a share of the profit with training partners."""
+def _share(one: dict[str, Any], name: str) -> Cell | None:
+    """A change as a share of the profit with training partners, where that is something."""
     scale, half = abs(one["with_partners"]), one[f"{name}_half_width"]
-    return f"{one[name] / scale:+.1%}" + ("" if half is None else f" ± {half / scale:.1%}")
+    return Cell(one[name] / scale, half and half / scale, form=SHARE) if scale else None
+
+
+def _said(one: dict[str, Any], name: str) -> str:
+    share = _share(one, name)
+    return share.text(SHARE) if share else ABSENT
 
 
 def cross_play_words(facts: dict[str, Any]) -> Iterator[str]:
@@ -52,11 +49,11 @@ def cross_play_words(facts: dict[str, Any]) -> Iterator[str]:
     for one in fallen:
         if one["only_with_partners"]:
             text = "does well only with its training partners"
-            why = f"whoever else takes its seat sees {share(one, 'candidates_change')}"
+            why = f"whoever else takes its seat sees {_said(one, 'candidates_change')}"
         else:
             text = "earns less than with its training partners, which are easy rivals for anybody"
-            why = f"the others in its seat see {share(one, 'candidates_change')}"
-        yield f"{one['policy']} {text}: {share(one, 'change')} with {one['others']}, where {why}."
+            why = f"the others in its seat see {_said(one, 'candidates_change')}"
+        yield f"{one['policy']} {text}: {_said(one, 'change')} with {one['others']}, where {why}."
     if not fallen:
         yield "No learned policy earns more than 5 % less with others than with its training partners."
 
@@ -92,12 +89,12 @@ def _headline(facts: dict[str, Any]) -> str:
 def _who(facts: dict[str, Any], one: dict[str, Any]) -> Iterator[str]:
     if "line_ups" in one:
         for entry in one["line_ups"][:SHOWN_LINE_UPS]:
-            yield f"{_percent(entry['probability'])} {', '.join(f'{seat} {label}' for seat, label in entry['line_up'].items())}"
+            yield f"{percent(entry['probability'])} {', '.join(f'{seat} {label}' for seat, label in entry['line_up'].items())}"
         if len(one["line_ups"]) > SHOWN_LINE_UPS:
             yield f"and {len(one['line_ups']) - SHOWN_LINE_UPS} more line-ups"
         return
     for seat, mixed in one["strategies"].items():
-        parts = [label if len(mixed) == 1 else f"{label} {_percent(chance)}" for label, chance in mixed.items()]
+        parts = [label if len(mixed) == 1 else f"{label} {percent(chance)}" for label, chance in mixed.items()]
         yield f"{seat} plays {', '.join(parts)}"
 
 
@@ -115,185 +112,110 @@ def _worth(facts: dict[str, Any], one: dict[str, Any]) -> str:
     return text + "."
 
 
-LONGEST_LABEL = 40
-DIGITS = 4
-BETWEEN = 3  # characters from a column to the next
-BEST = "bold cyan"
-
-
-def print_tournament(facts: dict[str, Any], console: Console) -> None:
-    """Print what :func:`policies.studies.tournament.run.tournament_summary` describes, to the width of the console."""
-    for table in matrices(facts, console.width):
-        console.print(table)
-    console.print(ranking_table(facts, console.width))
-    if facts["cross_play"]:
-        console.print(cross_play_table(facts, console.width))
-        for line in cross_play_words(facts):
-            console.print(line, highlight=False, markup=False)
-        console.print()
-    for indent, line in equilibrium_words(facts):
-        console.print(Padding(Text(line), (0, 0, 0, indent)))
-    console.print(how(facts), style="dim", highlight=False, markup=False)
-
-
 # ------------------------------------------------------------------------------------------------ tables
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+def tables(facts: dict[str, Any], width: int) -> list[Table]:
+    """All of what :func:`policies.studies.tournament.run.tournament_summary` describes, for a terminal of this ``width``."""
+    how_played = Table("", (), (), [Note(how(facts), "note")])
+    return [*matrices(facts, width), *standings(facts), how_played]
+
+
+def standings(facts: dict[str, Any]) -> list[Table]:
+    """Ranking, cross-play where there is any, and in words the equilibria."""
+    crossed = [cross_play_table(facts)] if facts["cross_play"] else []
+    words = [Note(text, indent=indent) for indent, text in equilibrium_words(facts)]
+    return [ranking_table(facts), *crossed, Table("", (), (), words)]
+
+
+def matrices(facts: dict[str, Any], width: int) -> list[Table]:
+    """The payoff matrix: both seats' payoffs in a cell, with intervals or with fewer digits, as fits; else one a seat.
+
+    A column is headed by the number of its policy in the rows. Best responses are set off.
+    """
+    for intervals, digits in ((True, 4), (False, 4), (False, 3)) if len(facts["seats"]) == 2 else ():
+        both = _bimatrix(facts, intervals, digits)
+        if len(both.blocks(width)) == 1:
+            return [both]
+    return [_one_seat(facts, seat) for seat in facts["seats"]]
+
+
+def _bimatrix(facts: dict[str, Any], intervals: bool, digits: int) -> Table:
+    seats = facts["seats"]
+    first, second = (facts["payoffs"][seat] for seat in seats)
+    form = column_form((value for one in (first, second) for row in one["mean"] for value in row), digits)
+    mine, theirs = _payoffs(first, intervals), _payoffs(second, intervals)
+    rows = [[(cell, theirs[j][i]) for j, cell in enumerate(row)] for i, row in enumerate(mine)]
+    title = f"profit a {facts['period']}: rows play {seats[0]} (first figure), columns play {seats[1]} (second)"
+    return _matrix(facts, seats[0], title, rows, form, BESIDE if intervals else " ")
+
+
+def _one_seat(facts: dict[str, Any], seat: str) -> Table:
+    who = "columns play the other seat" if len(facts["seats"]) == 2 else "columns sit in one of the other seats"
+    title = f"profit a {facts['period']} of {seat}" + (f": rows play {seat}, {who}" if len(facts["seats"]) > 1 else "")
+    payoffs = facts["payoffs"][seat]
+    form = column_form(value for row in payoffs["mean"] for value in row)
+    return _matrix(facts, seat, title, _payoffs(payoffs, intervals=False), form)
+
+
+def _payoffs(payoffs: dict[str, Any], intervals: bool) -> list[list[Cell]]:
+    """A cell for each candidate and set of rivals; the best of each column is set off."""
+    best = [max(column) for column in zip(*payoffs["mean"], strict=True)]
+    return [
+        [
+            Cell(value, half if intervals else None, best=value == top)
+            for value, half, top in zip(*rows, best, strict=True)
+        ]
+        for rows in zip(payoffs["mean"], payoffs["half_width"], strict=True)
+    ]
+
+
+def _matrix(
+    facts: dict[str, Any], seat: str, title: str, cells: Sequence[Sequence[Cells]], form: str, beside: str = BESIDE
+) -> Table:
+    numbers, payoffs = _numbers(facts), facts["payoffs"][seat]
+    columns = [Column(""), *(Column(str(numbers.get(label, label)), form) for label in payoffs["rivals"])]
+    rows = [[_named(facts, label), *row] for label, row in zip(payoffs["policies"], cells, strict=True)]
+    return Table(title, columns, rows, narrow="split", beside=beside)
 
 
 def _numbers(facts: dict[str, Any]) -> dict[str, int]:
     return {policy["label"]: number for number, policy in enumerate(facts["policies"], 1)}
 
 
-def _cut(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+def _named(facts: dict[str, Any], label: str) -> str:
+    """A policy with its number, cut where it is long."""
+    cut = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+    return f"{_numbers(facts)[label]} {cut}"
 
 
-def _decimals(values: Sequence[float], digits: int = DIGITS) -> int:
-    """Decimals that show so many digits of the largest value."""
-    largest = max((abs(value) for value in values), default=0.0)
-    return digits - 1 if largest == 0 else min(max(0, digits - 1 - math.floor(math.log10(largest))), 8)
-
-
-def _plus_minus(value: float, half: float | None, decimals: int) -> str:
-    return f"{value:.{decimals}f}" + ("" if half is None else f" ± {half:.{decimals}f}")
-
-
-def matrices(facts: dict[str, Any], width: int) -> Iterator[Table]:
-    """The payoff matrix: both seats' payoffs in a cell, with intervals or with fewer digits, as fits; else one a seat.
-
-    A column is headed by the number of its policy in the rows. Best responses are set off.
-    """
-    both = facts["seats"] if len(facts["seats"]) == 2 else []
-    for intervals, digits in ((True, DIGITS), (False, DIGITS), (False, DIGITS - 1)) if both else ():
-        rows = _bimatrix(facts, intervals, digits)
-        if _label_width(facts, both[0]) + sum(_widths(rows)) <= width:
-            title = f"profit a {facts['period']}: rows play {both[0]} (first figure), columns play {both[1]} (second)"
-            yield _matrix(facts, both[0], title, rows, range(len(rows[0])))
-            return
-    for seat in facts["seats"]:
-        rows = _one_seat(facts, seat)
-        for columns in _blocks(_widths(rows), width - _label_width(facts, seat)):
-            yield _matrix(facts, seat, _one_seat_title(facts, seat), rows, columns)
-
-
-def _one_seat_title(facts: dict[str, Any], seat: str) -> str:
-    if len(facts["seats"]) == 1:
-        return f"profit a {facts['period']} of {seat}"
-    who = "columns play the other seat" if len(facts["seats"]) == 2 else "columns sit in one of the other seats"
-    return f"profit a {facts['period']} of {seat}: rows play {seat}, {who}"
-
-
-def _label_width(facts: dict[str, Any], seat: str) -> int:
-    return max(len(_cut(label)) for label in facts["payoffs"][seat]["policies"]) + len(str(len(facts["policies"]))) + 5
-
-
-def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
-    return [max(len(row[k]) for row in rows) + BETWEEN for k in range(len(rows[0]))]
-
-
-def _blocks(widths: Sequence[int], room: int) -> Iterator[range]:
-    """Columns that fit beside one another, at least one at a time."""
-    start = used = 0
-    for k, width in enumerate(widths):
-        if k > start and used + width > room:
-            yield range(start, k)
-            start, used = k, 0
-        used += width
-    yield range(start, len(widths))
-
-
-def _matrix(
-    facts: dict[str, Any], seat: str, title: str, rows: Sequence[Sequence[Text]], columns: Sequence[int]
-) -> Table:
-    numbers, payoffs = _numbers(facts), facts["payoffs"][seat]
-    table = _table(title)
-    table.add_column("", no_wrap=True)
-    for k in columns:
-        label = payoffs["rivals"][k]
-        table.add_column(str(numbers.get(label, label)), justify="right", no_wrap=True)
-    for label, row in zip(payoffs["policies"], rows, strict=True):
-        table.add_row(f"{numbers[label]} {_cut(label)}", *(row[k] for k in columns))
-    return table
-
-
-def _one_seat(facts: dict[str, Any], seat: str) -> list[list[Text]]:
-    mean = facts["payoffs"][seat]["mean"]
-    decimals, best = _decimals([value for row in mean for value in row]), _column_best(mean)
-    return [
-        [Text(f"{value:.{decimals}f}", BEST if value == best[k] else "") for k, value in enumerate(row)] for row in mean
-    ]
-
-
-def _column_best(mean: Sequence[Sequence[float]]) -> list[float]:
-    return [max(column) for column in zip(*mean, strict=True)]
-
-
-def _bimatrix(facts: dict[str, Any], intervals: bool, digits: int) -> list[list[Text]]:
-    first, second = (facts["payoffs"][seat] for seat in facts["seats"])
-    decimals = _decimals([value for one in (first, second) for row in one["mean"] for value in row], digits)
-    best = _column_best(first["mean"]), _column_best(second["mean"])
-    rows = []
-    for i, row in enumerate(first["mean"]):
-        cells = []
-        for j, value in enumerate(row):
-            other = second["mean"][j][i]
-            halves = (first["half_width"][i][j], second["half_width"][j][i]) if intervals else (None, None)
-            mine = Text(_plus_minus(value, halves[0], decimals), BEST if value == best[0][j] else "")
-            theirs = Text(_plus_minus(other, halves[1], decimals), BEST if other == best[1][i] else "")
-            cells.append(Text("  " if intervals else " ").join([mine, theirs]))
-        rows.append(cells)
-    return rows
-
-
-def _fitted(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, least: int) -> Table:
-    """A table without the columns from the right that there is no room for."""
-    widths = [max(len(row[k]) for row in [heads, *rows]) + BETWEEN for k in range(len(heads))]
-    fitting = max(least, sum(sum(widths[: k + 1]) + 1 <= width for k in range(len(widths))))
-    table = _table(title)
-    for k, head in enumerate(heads[:fitting]):
-        table.add_column(head, justify="right" if k else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row[:fitting])
-    return table
-
-
-def ranking_table(facts: dict[str, Any], width: int) -> Table:
+def ranking_table(facts: dict[str, Any]) -> Table:
     """Mean rank, rating, and profit in every seat."""
-    profits = [one["profit"] for row in facts["ranking"] for one in row["seats"].values()]
-    decimals, numbers = _decimals(profits), _numbers(facts)
+    form = column_form(one["profit"] for row in facts["ranking"] for one in row["seats"].values())
+    columns = [Column(""), Column("mean rank", "{:.2f}"), Column("rating", "{:.0f}")]
+    columns += [Column(f"profit as {seat}", form) for seat in facts["seats"]]
     rows = []
     for row in facts["ranking"]:
-        cells = [f"{numbers[row['policy']]} {_cut(row['policy'])}"]
-        cells.append(_plus_minus(row["rank"], row["rank_half_width"], 2))
-        half = row["rating_half_width"]
-        cells.append(f"{row['rating']:.0f}" + ("" if half is None else f" ± {half:.0f}"))
-        for seat in facts["seats"]:
-            one = row["seats"].get(seat)
-            cells.append("-" if one is None else _plus_minus(one["profit"], one["half_width"], decimals))
-        rows.append(cells)
-    heads = ["", "mean rank", "rating", *(f"profit as {seat}" for seat in facts["seats"])]
-    return _fitted("ranking (1 is best; rating: Elo's scale, mean 1500)", heads, rows, width, 3)
+        seats = [row["seats"].get(seat) for seat in facts["seats"]]
+        cells: list[Cells] = [_named(facts, row["policy"]), _estimate(row, "rank"), _estimate(row, "rating")]
+        rows.append([*cells, *(one and Cell(one["profit"], one["half_width"]) for one in seats)])
+    return Table("ranking (1 is best; rating: Elo's scale, mean 1500)", columns, rows, least=LEAST)
 
 
-def cross_play_table(facts: dict[str, Any], width: int) -> Table:
-    """What learned policies earn with those they were trained with, and with others."""
-    found, numbers = facts["cross_play"], _numbers(facts)
-    decimals = _decimals([one["with_partners"] for one in found])
-    rows = []
-    for one in found:
-        scale = one["with_partners"]
-        changes = [share(one, name) if scale else "-" for name in ("change", "candidates_change")]
-        rows.append(
-            [
-                f"{numbers[one['policy']]} {_cut(one['policy'])}",
-                _plus_minus(one["with_partners"], one["with_partners_half_width"], decimals),
-                _plus_minus(one["with_others"], one["with_others_half_width"], decimals),
-                *changes,
-            ]
-        )
+def cross_play_table(facts: dict[str, Any]) -> Table:
+    """What learned policies earn with those they were trained with, and with others; and in words."""
+    found = facts["cross_play"]
+    form = column_form(one["with_partners"] for one in found)
     others = " / ".join(dict.fromkeys(one["others"] for one in found))
-    heads = ["", "with training partners", f"with {others}", "change", "others in its seat"]
-    return _fitted("cross-play, each in the seat it was trained in", heads, rows, width, 3)
+    columns = [Column(""), Column("with training partners", form), Column(f"with {others}", form)]
+    rows: list[list[Cells]] = []
+    for one in found:
+        profits = [_estimate(one, "with_partners"), _estimate(one, "with_others")]
+        rows.append([_named(facts, one["policy"]), *profits, _share(one, "change"), _share(one, "candidates_change")])
+    columns += [Column("change"), Column("others in its seat")]
+    notes = [*map(Note, cross_play_words(facts)), Note("")]
+    return Table("cross-play, each in the seat it was trained in", columns, rows, notes, least=LEAST)
+
+
+def _estimate(one: dict[str, Any], name: str) -> Cell:
+    return Cell(one[name], one[f"{name}_half_width"])

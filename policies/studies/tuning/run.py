@@ -31,7 +31,7 @@ from policies.storage.work_folder import WorkFolder
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
 from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
-from policies.studies.tuning.view import TRIALS, print_results, record_trial, write_best, write_trials
+from policies.studies.tuning.view import TRIALS, record_trial, tables, write_best, write_trials
 from policies.training.run import TrainingRun
 from policies.training.train import pick_device
 
@@ -228,7 +228,8 @@ def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, 
 
 def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
     found = outcomes(study)
-    print_results(found, setup, importances(study), console)
+    for table in tables(found, setup, importances(study)):
+        table.print(console)
     best = best_of(found)
     paths = write_best(folder, best, setup, order.command or "bazaar tune") if best else []
     train = f"   best: bazaar train {shlex.quote(str(paths[0]))}" if paths else ""

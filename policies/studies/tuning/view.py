@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from policies.common.files import write_csv, write_file
 from policies.studies.tuning.space import with_values
 from policies.studies.tuning.study import Outcome, best_of
 from policies.studies.tuning.trial import TrialSetup
+from policies.views.table import Cells, Column, Note, Table
 
 TRIALS, SHOWN = "trials.csv", 10
+GAIN = "{:+.2%}"
 
 
 def short(path: str) -> str:
@@ -81,27 +81,40 @@ def record_trial(folder: Path, outcome: Outcome) -> None:
 # ------------------------------------------------------------------------------------------------ terminal
 
 
-def print_results(found: Sequence[Outcome], setup: TrialSetup, shares: Mapping[str, float], console: Console) -> None:
-    """The best trials and how much each option matters."""
+def tables(found: Sequence[Outcome], setup: TrialSetup, shares: Mapping[str, float]) -> list[Table]:
+    """The best trials, and how much each option matters."""
     done = sorted((one for one in found if one.value is not None), key=lambda one: (-(one.value or 0), one.number))
+    notes = [*map(Note, _told(found, done, shares))]
+    if not done:
+        return [Table("", (), (), notes)]
+    several = setup.cases if len(setup.cases) > 1 else ()
+    columns = [
+        Column("trial", align="right"),
+        Column("objective", GAIN),
+        *(Column(case.name, GAIN) for case in several),
+    ]
+    columns += [Column(short(path)) for path in done[0].values]
+    rows: list[list[Cells]] = []
+    for one in done[:SHOWN]:
+        gains = [min(some) if setup.worst else sum(some) / len(some) for some in one.gains if several]
+        rows.append([str(one.number), one.value, *gains, *map(text_of, one.values.values())])
+    return [Table(_title(setup), columns, rows, notes, narrow="split")]
+
+
+def _told(found: Sequence[Outcome], done: Sequence[Outcome], shares: Mapping[str, float]) -> Iterator[str]:
     pruned = sum(one.state == "pruned" for one in found)
     refused = [one for one in found if one.state == "refused"]
-    if done:
-        console.print(_title(setup), highlight=False)
-        console.print(_table(done[:SHOWN], setup))
     told = f"{len(found)} trials: {len(done)} done, {pruned} pruned, {len(refused)} refused."
     first = next((one for one in done if one.number == 0), None)
     best = best_of(found)
     if first is not None and best is not None and best.value is not None and first.value is not None:
         told += f" Trial 0, the values of the configuration: {first.value:+.2%}; best: {best.value:+.2%}."
-    console.print(told, highlight=False)
+    yield told
     if refused:
-        console.print(f"refused, for example: {refused[0].problem}", highlight=False, markup=False)
+        yield f"refused, for example: {refused[0].problem}"
     if shares:
         listed = ", ".join(f"{short(path)} {share:.0%}" for path, share in shares.items())
-        console.print(
-            f"share of the objective's variance that each option explains (fANOVA): {listed}", highlight=False
-        )
+        yield f"share of the objective's variance that each option explains (fANOVA): {listed}"
 
 
 def _title(setup: TrialSetup) -> str:
@@ -109,18 +122,3 @@ def _title(setup: TrialSetup) -> str:
     which = "last" if setup.last else "best"
     of = f"{how} of {len(setup.seeds)} seeds" if len(setup.seeds) > 1 else f"seed {setup.seeds[0]}"
     return f"profit above the first line-up's own rules in the same seats, {which} evaluation, {of}"
-
-
-def _table(best: Sequence[Outcome], setup: TrialSetup) -> Table:
-    table = Table(box=None, header_style="")
-    for name in ("trial", "objective"):
-        table.add_column(name, justify="right")
-    several = len(setup.cases) > 1
-    for case in setup.cases if several else ():
-        table.add_column(case.name, justify="right")
-    for path in best[0].values:
-        table.add_column(short(path), justify="right")
-    for one in best:
-        gains = [f"{min(some) if setup.worst else sum(some) / len(some):+.2%}" for some in one.gains if several]
-        table.add_row(str(one.number), f"{one.value:+.2%}", *gains, *(text_of(v) for v in one.values.values()))
-    return table
