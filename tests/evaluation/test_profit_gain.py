@@ -11,7 +11,7 @@ from market.metrics.summary import episode_profit
 from policies.config.run import Evaluation, read_config
 from policies.evaluation import profit_gain as module
 from policies.evaluation.profit_gain import Ends, ProfitGain
-from policies.sellers.rollout import play
+from policies.sellers.rollout import episode_profits, play
 from policies.sellers.rules.level_search import build
 from tests.helpers.small_run import DUOPOLY, ROOT
 
@@ -72,11 +72,11 @@ def test_more_episodes_go_on_from_those_played(monkeypatch: pytest.MonkeyPatch) 
 
     def counted(*args: Any, **options: Any) -> Any:
         played.append(options["markets"])
-        return play(*args, **options)
+        return episode_profits(*args, **options)
 
     known, at_once = (references("duopoly.yaml", "market.horizon=12") for _ in range(2))
     whole = at_once.ends(5, 30)
-    monkeypatch.setattr(module, "play", counted)
+    monkeypatch.setattr(module, "episode_profits", counted)
     first, more, again = known.ends(5, 10), known.ends(5, 30), known.ends(5, 20)
     assert played == [10, 10, 20, 20]
     assert whole and first and more and again
