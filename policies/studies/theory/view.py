@@ -98,7 +98,8 @@ def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
-        sentences.setdefault(*told("theory.txt", "found", spec=spec, row=row), []).append(name)
+        (sentence,) = told("theory.txt", "found", spec=spec, row=row)
+        sentences.setdefault(sentence, []).append(name)
     notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
     notes += [Note(line, "note") for line in _how(spec, report["exact"])]
     return Table(f"{title}: profit a {spec.period}", columns, rows, notes, narrow="wrap")
