@@ -204,15 +204,20 @@ def progress(
 
 
 @contextmanager
-def phases(console: Console, title: str) -> Iterator[Callable[[str], None]]:
-    """What a command that goes through phases does now, and for how long it has; a line a phase off a terminal."""
+def phases(console: Console, title: str, lines: bool = True) -> Iterator[Callable[[str], None]]:
+    """What a command that goes through phases does now, and for how long it has.
+
+    Off a terminal a line a phase; without ``lines`` the title alone.
+    """
+    if not (lines or console.is_terminal):
+        console.print(f"{title} ...", highlight=False)
     columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
     with Rows(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def say(phase: str) -> None:
             bar.update(task, description=f"{title}: {phase}")
-            if not console.is_terminal:
+            if lines and not console.is_terminal:
                 console.print(f"{title}: {phase} ...", highlight=False, markup=False)
 
         yield say

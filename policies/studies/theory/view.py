@@ -15,7 +15,7 @@ DIVERSION = "Diversion at {}: where customers go whom a price rise (row) drives 
 
 
 def tables(spec: MarketSpec, report: dict[str, Any]) -> list[Table]:
-    """Everything of :func:`policies.studies.theory.report.theory_report`; what there is not, with its reason."""
+    """Everything of :func:`policies.studies.theory.run.theory_report`; what there is not, with its reason."""
     newsvendor = [_newsvendor(spec, report)] if spec.stocked else []
     return [*_outcomes(spec, report), *_slopes(spec, report["slopes"]), *newsvendor, _exact(spec, report)]
 
