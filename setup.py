@@ -6,7 +6,7 @@ setup(
     packages=[*find_packages(include=["market", "market.*", "policies", "policies.*"]), "market.configs"],
     package_dir={"market.configs": "configs"},
     package_data={
-        "market": ["py.typed", "calibration/*.j2"],
+        "market": ["py.typed", "calibration/*.j2", "metrics/*.yaml"],
         "market.configs": ["*.yaml"],
         "policies": ["py.typed", "views/templates/*"],
     },
