@@ -5,6 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["market", "market.*", "policies", "policies.*"]), "market.configs"],
     package_dir={"market.configs": "configs"},
-    package_data={"market": ["py.typed"], "market.configs": ["*.yaml"], "policies": ["py.typed", "views/templates/*"]},
+    package_data={
+        "market": ["py.typed", "calibration/*.j2", "metrics/*.yaml"],
+        "market.configs": ["*.yaml"],
+        "policies": ["py.typed", "views/templates/*"],
+    },
     py_modules=["bazaar_start"],
 )

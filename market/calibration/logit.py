@@ -91,7 +91,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     Raises:
         UserError: pyblp is missing, a nest without instruments, or columns that explain one another.
     """
-    regressors, names = _regressors(design, nested)
+    regressors = _regressors(design, nested)
     kept = _instruments(design, regressors, nested, price_instruments)
     if nested and not _enough(design, kept, price_instruments):
         raise UserError("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
@@ -102,8 +102,8 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
             "season and trend do not say already: choose other instruments, or none"
         )
     instruments = kept if price_instruments else ["f", *kept]
-    beta, covariance = _solve(design.sold, names, regressors, instruments, nested)
-    found = _unpack(design, names, regressors, beta, covariance, nested, tuple(instruments))
+    beta, covariance = _solve(design.sold, regressors, instruments)
+    found = _unpack(design, regressors, beta, covariance, tuple(instruments))
     return replace(found, first_stage=_first_stages(design, regressors, nested, bool(price_instruments), kept))
 
 
@@ -118,7 +118,7 @@ def _first_stages(
 
 def can_nest(design: Design, price_instruments: tuple[str, ...] = ()) -> bool:
     """Whether there are as many instruments as endogenous variables, rivals' columns among them."""
-    regressors, _ = _regressors(design, nested=False)
+    regressors = _regressors(design, nested=False)
     return _enough(design, _instruments(design, regressors, True, price_instruments), price_instruments)
 
 
@@ -136,7 +136,7 @@ def _instruments(
     return independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
 
 
-def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[str]]:
+def _regressors(design: Design, nested: bool) -> dict[str, Floats]:
     """The columns of the regression, centred within seller and market where that matters only to the fixed effects."""
     table = design.sold
     columns: dict[str, Any] = {"within": table["within"]} if nested else {}
@@ -148,14 +148,13 @@ def _regressors(design: Design, nested: bool) -> tuple[dict[str, Floats], list[s
     columns |= {f"season {name}": (table["season"] == name).astype(float) for name in seasons[1:]}
     arrays = {name: np.asarray(column, np.float64) for name, column in columns.items()}
     refuse_collinear(table, arrays)
-    return arrays, list(arrays)
+    return arrays
 
 
-def _solve(
-    table: pd.DataFrame, names: list[str], columns: dict[str, Floats], instruments: list[str], nested: bool
-) -> tuple[Floats, Floats]:
+def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str]) -> tuple[Floats, Floats]:
     """Coefficients (K,) of the columns and their covariance (K, K), by pyblp."""
     pyblp = load_pyblp()
+    nested = "within" in columns
     endogenous = "within" if nested else "f"
     data = {
         "market_ids": table["market"] + " " + table["period"].astype(str),
@@ -168,7 +167,7 @@ def _solve(
         "rest": columns["f"] - columns[endogenous],
     }
     terms = ["prices", *(["I(rest + prices)"] if nested else [])]
-    for k, name in enumerate(names):
+    for k, name in enumerate(columns):
         if name not in ("f", "within"):
             data[f"x{k}"] = columns[name]
             terms.append(f"x{k}")
@@ -200,17 +199,11 @@ def load_pyblp() -> Any:
 
 
 def _unpack(
-    design: Design,
-    names: list[str],
-    columns: dict[str, Floats],
-    beta: Floats,
-    covariance: Floats,
-    nested: bool,
-    instruments: tuple[str, ...],
+    design: Design, columns: dict[str, Floats], beta: Floats, covariance: Floats, instruments: tuple[str, ...]
 ) -> Estimate:
-    table, at = design.sold, {name: k for k, name in enumerate(names)}
+    table, at, nested = design.sold, {name: k for k, name in enumerate(columns)}, "within" in columns
     errors = np.sqrt(np.diag(covariance))
-    left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in names)
+    left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in columns)
     group = [table["market"], table["seller"]]
     effect = left.groupby(group).transform("mean")
     xi, seasons = left - effect, by_number(table["season"].unique())

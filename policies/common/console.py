@@ -1,4 +1,4 @@
-"""The console that a command prints to, and options that say how a sales file is read, as typed."""
+"""The console that a command prints to, :func:`say`, and options that say how a sales file is read, as typed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def terminal(undisturbed: bool = False) -> Console:
     kind = _Undisturbed if undisturbed else Console
     console = kind()
     return console if console.is_terminal else kind(width=max(console.width, WIDE))
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a line as it is, however long."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def where_option(items: tuple[str, ...]) -> dict[str, str]:

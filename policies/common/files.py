@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,6 +23,11 @@ from market.errors import UserError
 
 ASIDE = ".part"
 T = TypeVar("T")
+
+
+def timestamp() -> str:
+    """The time as files tell it, to the second, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -40,6 +40,11 @@ class RunBar(Protocol):
 
 
 MakeBar = Callable[[Console, int], RunBar]
+Tick = Callable[[str, int], None]  # told what goes on, and so many more episodes
+
+
+def unseen(text: str, episodes: int) -> None:
+    """A tick that shows nothing."""
 
 
 class Progress:
@@ -182,9 +187,7 @@ class CellsBar(Progress):
 
 
 @contextmanager
-def progress(
-    console: Console, title: str, total: int | None = None, unit: str = "episodes"
-) -> Iterator[Callable[[str, int], None]]:
+def progress(console: Console, title: str, total: int | None = None, unit: str = "episodes") -> Iterator[Tick]:
     """What an evaluation does now and how many episodes have been played; the title alone off a terminal.
 
     With a ``total`` of episodes also how many are left, and for how long. ``unit``: what is counted instead of them.
@@ -204,15 +207,20 @@ def progress(
 
 
 @contextmanager
-def phases(console: Console, title: str) -> Iterator[Callable[[str], None]]:
-    """What a command that goes through phases does now, and for how long it has; a line a phase off a terminal."""
+def phases(console: Console, title: str, lines: bool = True) -> Iterator[Callable[[str], None]]:
+    """What a command that goes through phases does now, and for how long it has.
+
+    Off a terminal a line a phase; without ``lines`` the title alone.
+    """
+    if not (lines or console.is_terminal):
+        console.print(f"{title} ...", highlight=False)
     columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
     with Rows(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def say(phase: str) -> None:
             bar.update(task, description=f"{title}: {phase}")
-            if not console.is_terminal:
+            if lines and not console.is_terminal:
                 console.print(f"{title}: {phase} ...", highlight=False, markup=False)
 
         yield say

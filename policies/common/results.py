@@ -30,6 +30,11 @@ class WrittenRecords(Records):
 
     csv: Path
 
+    @property
+    def folder(self) -> Path:
+        """Where the file lies."""
+        return self.csv.parent
+
     def records(self) -> list[dict[str, Any]]:
         """The rows of the file."""
         return [{str(key): value for key, value in row.items()} for row in self.to_frame().to_dict("records")]

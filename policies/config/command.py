@@ -81,26 +81,16 @@ def _whole(value: float) -> int:
     return int(value)
 
 
-def at_least_zero(value: object) -> int:
-    """A whole number >= 0."""
-    text = str(value)
+def _digits(text: str) -> int:
     if not text.isdecimal():
-        raise ValueError(f"must be a whole number >= 0, got {text!r}")
+        raise ValueError
     return int(text)
 
 
-def port(value: object) -> int:
-    """A TCP port."""
-    text = str(value)
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise ValueError(f"must be from 1 to 65535, got {text!r}")
-    return int(text)
-
-
-def _number(allowed: Callable[[float], bool], rule: str) -> Check:
+def _number(allowed: Callable[[float], bool], rule: str, read: Callable[[str], float] = float) -> Check:
     def take(value: object) -> float:
         try:
-            number = float(str(value))
+            number = read(str(value))
         except ValueError:
             number = math.nan
         if not allowed(number):
@@ -120,8 +110,8 @@ def _one_of(values: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 Count = Annotated[int, Check(count)]
-AtLeastZero = Annotated[int, Check(at_least_zero)]
-Port = Annotated[int, Check(port)]
+AtLeastZero = Annotated[int, _number(lambda value: value >= 0, "a whole number >= 0", _digits)]
+Port = Annotated[int, _number(lambda value: 0 < value < 65_536, "from 1 to 65535", _digits)]
 Seconds = Annotated[float, _number(lambda value: 0 < value < 1e6, "a number of seconds above 0")]
 Share = Annotated[float, _number(lambda value: 0 < value < 1, "a number between 0 and 1")]
 Discount = Annotated[float, _number(lambda value: 0 <= value < 1, "a number from 0 to below 1")]

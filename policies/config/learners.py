@@ -5,7 +5,7 @@ Needs no Tianshou.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -44,9 +44,6 @@ class Risk(BaseModel):
 
     cvar: float = Field(gt=0, le=1, description="share of the worst outcomes that CVaR is the mean of")
     weight: float = Field(1.0, ge=0, le=1, description="weight of CVaR in the objective; the mean has the rest")
-
-
-ENDS_ABOVE_ZERO = "must be above 0 for an exponential schedule, which never reaches 0"
 
 
 class LearnerOptions(BaseModel):
@@ -101,9 +98,15 @@ class LearnerOptions(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _anneals(self) -> LearnerOptions:
-        if self.lr_schedule == "exponential" and not self.lr_final:
-            raise ValueError(f"lr_final {ENDS_ABOVE_ZERO}")
+    def _falls(self) -> Self:
+        """What falls over a run ends at or below its start (``lr_final`` is a fraction of it), and above 0 if exponentially."""
+        for name in ("epsilon", "noise", "entropy"):
+            start, end = getattr(self, name, 0.0), getattr(self, f"{name}_final", 0.0)
+            if end > start:
+                raise ValueError(f"{name}_final {end} must not exceed {name} {start}")
+        for name in ("lr", "epsilon", "noise"):
+            if getattr(self, f"{name}_schedule", None) == "exponential" and not getattr(self, f"{name}_final"):
+                raise ValueError(f"{name}_final must be above 0 for an exponential schedule, which never reaches 0")
         return self
 
     @property
@@ -193,14 +196,6 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
         return self
 
     @model_validator(mode="after")
-    def _falls(self) -> DQNOptions:
-        if self.epsilon_final > self.epsilon:
-            raise ValueError(f"epsilon_final {self.epsilon_final} must not exceed epsilon {self.epsilon}")
-        if self.epsilon_schedule == "exponential" and not self.epsilon_final:
-            raise ValueError(f"epsilon_final {ENDS_ABOVE_ZERO}")
-        return self
-
-    @model_validator(mode="after")
     def _holds_a_sequence(self) -> DQNOptions:
         if self.recurrent != "none" and self.learned_quantiles is not None:
             raise ValueError(
@@ -227,14 +222,6 @@ class DDPGOptions(ReplayOptions):
     noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls")
     noise_schedule: Literal["linear", "exponential"] = Field("linear", description="how the noise falls")
 
-    @model_validator(mode="after")
-    def _falls(self) -> DDPGOptions:
-        if self.noise_final > self.noise:
-            raise ValueError(f"noise_final {self.noise_final} must not exceed noise {self.noise}")
-        if self.noise_schedule == "exponential" and not self.noise_final:
-            raise ValueError(f"noise_final {ENDS_ABOVE_ZERO}")
-        return self
-
 
 class A2COptions(RecurrentOptions):
     """Advantage actor-critic (Mnih et al. 2016): a Gaussian head on a box, a categorical one on a grid."""
@@ -252,9 +239,3 @@ class A2COptions(RecurrentOptions):
     )
     normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
     initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")
-
-    @model_validator(mode="after")
-    def _falls(self) -> A2COptions:
-        if self.entropy_final > self.entropy:
-            raise ValueError(f"entropy_final {self.entropy_final} must not exceed entropy {self.entropy}")
-        return self

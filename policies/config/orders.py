@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from attrs import field, frozen
 
+from market.calibration.options import INSTRUMENTS
 from market.errors import UserError
 from policies.config.command import (
     AboveOne,
@@ -276,7 +277,6 @@ class ReproduceOrder(Order):
 
 # ------------------------------------------------------------------------------------------------ sales files
 
-INSTRUMENTS = ("cost", "rivals", "promotions")
 FileOption = partial(Option, group="The file")
 DemandOption = partial(Option, group="The demand")
 AssumedOption = partial(Option, group="What a sales file does not tell")

@@ -83,11 +83,11 @@ class AcrossLineUps:
         gap, better = None, float("nan")
         if self.best is not None:
             theirs = self.profits(self.best)
-            gap = stratified([a - b for a, b in zip(mine, theirs, strict=True)], same_episodes=True)
+            gap = stratified([a - b for a, b in zip(mine, theirs, strict=True)])
             better = float(np.mean([improvement(a, b) for a, b in zip(mine, theirs, strict=True)]))
         shares = [share_of_best(comparison, result.policy) for comparison in self.comparisons]
         k = int(np.argmin(shares)) if np.isfinite(shares).all() else 0
-        profit = stratified(mine, same_episodes=True)
+        profit = stratified(mine)
         return Overall(
             result.policy, result.entrant, profit, gap, better, self.comparisons[k].line_up, float(shares[k])
         )
@@ -151,7 +151,7 @@ class AcrossRuns:
     @cached_property
     def improvement(self) -> Interval:
         """The probability that a run earns more than the best fixed competitor, whose score is 0."""
-        return improvement_over_runs(self.scores, np.zeros((1, self.scores.shape[1])))
+        return improvement_over_runs(self.scores)
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -140,36 +140,25 @@ def mean_interval(samples: ArrayLike, scale: float = 0.0) -> Interval:
     """
     values = np.asarray(samples, np.float64)
     mean = float(values.mean())
-    if len(values) < 2:
-        return Interval(mean, np.nan, np.nan)
-    if np.ptp(values) <= NOTHING * max(float(np.abs(values).max()), scale):
+    if len(values) > 1 and np.ptp(values) <= NOTHING * max(float(np.abs(values).max()), scale):
         return Interval(mean, mean, mean)
-    return Interval(mean, *_percentiles((values,), np.mean, len(values)))
+    return _interval(mean, values, np.mean, len(values))
 
 
-def stratified(strata: Sequence[ArrayLike], same_episodes: bool = False) -> Interval:
-    """The mean over strata of their means, each stratum (E_s,) resampled within itself.
+def stratified(strata: Sequence[ArrayLike]) -> Interval:
+    """The mean over strata of their means, where entry e of every stratum (E_s,) is of the same episode.
 
-    With ``same_episodes``, entry e of every stratum is of the same episode: a resample then takes the same episodes in
-    all of them (strata may have played further than others). Line-ups that meet the same customers are of that kind;
-    taking them as independent would make intervals too narrow.
+    A resample takes the same episodes in all of them (strata may have played further than others): line-ups meet the
+    same customers, and taking them as independent would make intervals too narrow.
     Strata (1, 3) and (10, 30, 20): (2 + 20) / 2 = 11.
     """
     samples = [np.asarray(stratum, np.float64) for stratum in strata]
     mean = float(np.mean([sample.mean() for sample in samples]))
     fewest = min(len(sample) for sample in samples)
-    if fewest < 2:
-        return Interval(mean, np.nan, np.nan)
-    if all(np.ptp(sample) <= NOTHING * np.abs(sample).max() for sample in samples):
+    if fewest > 1 and all(np.ptp(sample) <= NOTHING * np.abs(sample).max() for sample in samples):
         return Interval(mean, mean, mean)
-    if same_episodes:
-        longest = np.arange(max(len(sample) for sample in samples))
-        return Interval(mean, *_percentiles((longest,), _Together(samples), fewest, cost=len(samples)))
-
-    def mean_of_means(*resampled: Floats, axis: int) -> Floats:
-        return np.asarray(sum(sample.mean(axis=axis) for sample in resampled) / len(resampled))
-
-    return Interval(mean, *_percentiles(tuple(samples), mean_of_means, fewest))
+    longest = np.arange(max(len(sample) for sample in samples))
+    return _interval(mean, longest, _Together(samples), fewest, cost=len(samples))
 
 
 class _Together:
@@ -202,31 +191,21 @@ def improvement(profit: ArrayLike, other: ArrayLike) -> float:
     return float(np.mean((mine > theirs) + 0.5 * (mine == theirs)))
 
 
-def improvement_over_runs(scores: ArrayLike, others: ArrayLike) -> Interval:
-    """The probability that a training run of one method scores above one of another, averaged over line-ups.
+def improvement_over_runs(scores: ArrayLike) -> Interval:
+    """The probability that a training run scores above 0, averaged over line-ups.
 
-    ``mean_s mean_ij ([x_is > y_js] + [x_is = y_js] / 2)`` of scores x (R, S) and y (R', S) (Agarwal et al. 2021, "Deep
-    RL at the edge of the statistical precipice", NeurIPS 34, section 4.3). Whole runs are resampled, as a run's seller
-    is the same in all line-ups; a single y (a fixed competitor) stays as it is.
-    Scores 1, 3 against 2, in one line-up: 0.5.
+    ``mean_s mean_r ([x_rs > 0] + [x_rs = 0] / 2)`` of scores x (R, S) (Agarwal et al. 2021, "Deep RL at the edge of the
+    statistical precipice", NeurIPS 34, section 4.3, against a fixed competitor). Whole runs are resampled, as a run's
+    seller is the same in all line-ups.
+    Scores -1, 1 in one line-up: 0.5.
     """
-    x, y = (np.atleast_2d(np.asarray(s, np.float64)) for s in (scores, others))
-    pairs = (x[:, None] > y[None]) + 0.5 * (x[:, None] == y[None])
-    wins = pairs.mean(axis=2)  # (R, R'): the mean over line-ups
-    value = float(wins.mean())
-    if len(x) < 2:
-        return Interval(value, np.nan, np.nan)
+    x = np.atleast_2d(np.asarray(scores, np.float64))
+    wins = ((x > 0) + 0.5 * (x == 0)).mean(axis=1)  # (R,): the mean over line-ups
 
-    def mean_win(mine: Any, theirs: Any, axis: int) -> Floats:
-        return np.asarray(wins[mine[..., :, None], theirs[..., None, :]].mean(axis=(-2, -1)))
+    def mean_win(runs: Any, axis: int) -> Floats:
+        return np.asarray(wins[runs].mean(axis=axis))
 
-    def mean_win_of_one(mine: Any, axis: int) -> Floats:
-        return np.asarray(wins[mine, 0].mean(axis=axis))
-
-    runs = (np.arange(len(x)), np.arange(len(y)))
-    if len(y) == 1:
-        return Interval(value, *_percentiles(runs[:1], mean_win_of_one, len(x)))
-    return Interval(value, *_percentiles(runs, mean_win, min(len(x), len(y)), cost=max(len(x), len(y))))
+    return _interval(float(wins.mean()), np.arange(len(x)), mean_win, len(x))
 
 
 def interquartile_mean(scores: ArrayLike) -> Interval:
@@ -241,15 +220,13 @@ def interquartile_mean(scores: ArrayLike) -> Interval:
 
     table = np.asarray(scores, np.float64)
     table = table.reshape(len(table), -1)
-    value = float(trim_mean(table.ravel(), 0.25))
-    if len(table) < 2:
-        return Interval(value, np.nan, np.nan)
 
     def middle(runs: Any, axis: int) -> Floats:
         drawn = table[runs]  # (..., R, S)
         return np.asarray(trim_mean(drawn.reshape(*drawn.shape[:-2], -1), 0.25, axis=-1))
 
-    return Interval(value, *_percentiles((np.arange(len(table)),), middle, len(table), cost=table.shape[1]))
+    value = float(trim_mean(table.ravel(), 0.25))
+    return _interval(value, np.arange(len(table)), middle, len(table), cost=table.shape[1])
 
 
 def expanded_level(samples: int) -> float:
@@ -260,13 +237,16 @@ def expanded_level(samples: int) -> float:
     return float(1 - 2 * ndtr(-np.sqrt(samples / (samples - 1)) * _student(samples)))
 
 
-def _percentiles(data: tuple[Any, ...], statistic: Statistic, samples: int, cost: int = 1) -> tuple[float, float]:
+def _interval(value: float, data: Any, statistic: Statistic, samples: int, cost: int = 1) -> Interval:
+    """The expanded percentile interval of a ``value``, as many ``samples`` count for it; NaN for one."""
     from scipy.stats import bootstrap  # slow to import
 
-    size = cost * sum(len(part) for part in data)
+    if samples < 2:
+        return Interval(value, np.nan, np.nan)
+    size = cost * len(data)
     level = min(expanded_level(samples), 1 - 1e-12)
     found = bootstrap(
-        data,
+        (data,),
         statistic,
         n_resamples=int(np.clip(WORK // size, LEAST, MOST)),
         batch=max(1, BATCH // size),
@@ -276,4 +256,4 @@ def _percentiles(data: tuple[Any, ...], statistic: Statistic, samples: int, cost
         method="percentile",
         rng=np.random.default_rng(SEED),
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return Interval(value, float(found.confidence_interval.low), float(found.confidence_interval.high))

@@ -11,6 +11,7 @@ from policies.config.run import Evaluation
 from policies.evaluation.aggregate import AcrossLineUps, AcrossRuns, Overall
 from policies.evaluation.compare import Comparison, Result, precise
 from policies.evaluation.statistics import Interval
+from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
 MEASURES = {
@@ -25,12 +26,6 @@ MEASURES = {
 LEAST = 3  # columns that are shown in any case: the name, its profit and the difference
 
 ONE_SEED = "one training seed; train several with --seeds to tell luck from skill."
-HOW_RUNS = (
-    "Over runs: the scores are each run's mean difference to the best fixed competitor of each line-up. The interquartile "
-    "mean leaves out the lowest and the highest quarter of them (of three none); the probability of improvement is that "
-    "of a run to earn more than that competitor; 95 % intervals by bootstrap of whole runs, so a few runs say little "
-    "(Agarwal et al. 2021)."
-)
 
 
 def estimate(value: Interval) -> Cell:
@@ -41,14 +36,6 @@ def estimate(value: Interval) -> Cell:
 def gain_text(gain: float) -> str:
     """A profit gain, without the sign that rounding would leave before a zero."""
     return f"{round(gain, 2) + 0.0:.2f}"
-
-
-def played(episodes: int, spec: MarketSpec, settings: Evaluation) -> str:
-    """How many episodes of what length, and how profit was counted."""
-    number = f"{episodes} episodes" if episodes > 1 else "1 episode (too few for intervals)"
-    valued = f", stock valued at {settings.salvage:g} x unit cost" if spec.stocked else ""
-    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
-    return f"{number} of {spec.horizon} {spec.period}s{skipped}{valued}"
 
 
 def _relative(gap: Interval, profit: float) -> tuple[Interval, str]:
@@ -86,7 +73,7 @@ def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluat
     level = f"{100 * settings.risk_level:.3g}%"
     columns += [Column(name.format(level=level), form) for name, form in map(MEASURES.__getitem__, measures)]
     rows = [Row(_cells(comparison, one, measures), "judged" if one.entrant else "") for one in ranked]
-    notes = [*map(Note, _verdicts(comparison)), Note(_how(comparison, spec, settings), "note")]
+    notes = [*map(Note, _verdicts(comparison)), _how(comparison, spec, settings)]
     return Table(_title(comparison), columns, rows, notes, least=LEAST)
 
 
@@ -118,33 +105,10 @@ def _verdicts(comparison: Comparison) -> Iterator[str]:
         yield f"{result.policy} {_finding(standing.gap)} the best fixed competitor, {best.policy}: {amount}{often}."
 
 
-def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
-    episodes = len(comparison.results[0].profit)
-    short = "" if episodes == 1 or precise(comparison.results, settings.precision) else _imprecise(settings)
-    intervals = "" if episodes == 1 else "; 95 % intervals (± half their width), by bootstrap over episodes"
-    lines = [f"{played(episodes, spec, settings)}{intervals}; the same customers for every row.{short}"]
-    if comparison.sellers > 1:
-        lines.append(_what_gain_is(comparison, spec))
-    if comparison.changed:
-        lines.append(f"Changed since training: {'; '.join(comparison.changed)}.")
-    return "\n".join(lines) + "\n"
-
-
-def _what_gain_is(comparison: Comparison, spec: MarketSpec) -> str:
-    if comparison.ends is None:
-        return f"No profit gain: {comparison.no_gain}."
-    low, high = (end.mean(axis=0).sum() for end in comparison.ends.both)
-    return (
-        f"Profit gain: of all sellers together, 0 where all post Nash prices ({low:.4g} a {spec.period}), 1 where all "
-        f"post joint-profit prices ({high:.4g})."
-    )
-
-
-def _imprecise(settings: Evaluation) -> str:
-    return (
-        f" Not as precise as asked: an interval of the difference is wider than {settings.precision:.2%} of the best "
-        "fixed competitor's profit (evaluation.precision); more episodes narrow it."
-    )
+def _how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> Note:
+    enough = len(comparison.results[0].profit) == 1 or precise(comparison.results, settings.precision)
+    about = {"comparison": comparison, "spec": spec, "settings": settings, "precise": enough}
+    return Note("\n".join([*told("evaluation.txt", "one_line_up", **about), ""]), "note")
 
 
 # ------------------------------------------------------------------------------------------------ several line-ups
@@ -155,7 +119,7 @@ def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluati
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed overall")]
     columns += [Column("worst against"), Column("to best fixed there", "{:+.2%}")]
     rows = [Row(_overall_cells(line_ups, one), "judged" if one.entrant else "") for one in line_ups.standings]
-    notes = [*map(Note, _overall_verdicts(line_ups)), Note(_overall_how(line_ups, spec, settings), "note")]
+    notes = [*map(Note, _overall_verdicts(line_ups)), _overall_how(line_ups, spec, settings)]
     return Table(f"{line_ups.seat} over {len(line_ups.comparisons)} line-ups", columns, rows, notes, least=LEAST)
 
 
@@ -174,14 +138,10 @@ def _overall_verdicts(line_ups: AcrossLineUps) -> Iterator[str]:
             )
 
 
-def _overall_how(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> str:
-    numbers = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
-    span = f"{numbers[0]} to " if len(numbers) > 1 else ""
-    return (
-        f"Each line-up counts the same; {span}{played(numbers[-1], spec, settings)}. 95 % intervals (± half their "
-        "width) by bootstrap, stratified over line-ups: the same episodes are drawn in all of them, which meet the "
-        "same customers.\n"
-    )
+def _overall_how(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> Note:
+    episodes = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
+    (text,) = told("evaluation.txt", "line_ups", episodes=episodes, spec=spec, settings=settings)
+    return Note(f"{text}\n", "note")
 
 
 # ------------------------------------------------------------------------------------------------ several runs
@@ -192,28 +152,11 @@ def runs_notes(found: Sequence[AcrossRuns]) -> Iterator[Note]:
     several = [runs for runs in found if len(runs.policies) > 1]
     for runs in several:
         if all(comparison.best is not None for comparison in runs.comparisons):
-            yield Note(_over_runs(runs))
+            yield from map(Note, told("evaluation.txt", "over_runs", runs=runs))
     for runs in found:
         if several and runs not in several:
             yield Note(f"{runs.seller}: {ONE_SEED}", "note")
     if several:
-        yield Note(HOW_RUNS + "\n", "note")
+        yield from (Note(f"{text}\n", "note") for text in told("evaluation.txt", "how_runs"))
     elif found:
         yield Note(f"{ONE_SEED[0].upper()}{ONE_SEED[1:]}\n", "note")
-
-
-def _over_runs(runs: AcrossRuns) -> str:
-    low, high = (_score(runs, end) for end in runs.ends)
-    of = "more a period than the best fixed competitor" if runs.in_money else "of the best fixed competitor's profit"
-    middle, chance, enough = runs.middle, runs.improvement, len(runs.policies) > 2
-    between = f" [{_score(runs, middle.low)}, {_score(runs, middle.high)}]" if enough else ""
-    likely = f" [{chance.low:.2f}, {chance.high:.2f}]" if enough else ""
-    return (
-        f"{runs.seller} over {len(runs.policies)} runs: interquartile mean {_score(runs, middle.value)}{between} {of}; "
-        f"probability of improvement {chance.value:.2f}{likely}; range {low} to {high}."
-        + ("" if enough else " An interval needs three runs.")
-    )
-
-
-def _score(runs: AcrossRuns, value: float) -> str:
-    return f"{value:+.4g}" if runs.in_money else f"{value:+.2%}"

@@ -14,6 +14,7 @@ from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import Comparison, Result, best_fixed
 from policies.evaluation.scenarios import UNCHANGED
 from policies.views.format import amount, percent
+from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table, heading
 
 SECTIONS = {
@@ -61,8 +62,8 @@ def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, w
     against = "" if len(spec.sellers) == 1 else f" against {comparison.line_up}"
     title = f"{comparison.seat}{against}: risk and service"
     rows = list(_measures(shown, len(shown), spec, settings))
-    how = Note(_risk_how(comparison, spec, settings), "note")
-    table = Table(title, columns, rows, [how], least=LEAST, left_out="No room here for {}.")
+    (how,) = told("evaluation.txt", "risk", episodes=len(shown[0].profit), spec=spec, settings=settings)
+    table = Table(title, columns, rows, [Note(f"{how}\n", "note")], least=LEAST, left_out="No room here for {}.")
     count = len(table.blocks(width)[0]) - LABELS
     return replace(table, rows=list(_measures(shown, count, spec, settings)))
 
@@ -105,16 +106,6 @@ def _unit(name: str, spec: MarketSpec) -> str:
     return GLOSSARY[name][0].replace("period", spec.period)
 
 
-def _risk_how(comparison: Comparison, spec: MarketSpec, settings: Evaluation) -> str:
-    episodes = len(comparison.results[0].profit)
-    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
-    return (
-        f"{episodes} episodes of {spec.horizon} {spec.period}s{skipped}; ↑ higher is better, ↓ lower is better, the "
-        f"best shown in bold. {spec.period.capitalize()}s are booked as the accounts do: an order is paid when it is "
-        "placed.\n"
-    )
-
-
 # ------------------------------------------------------------------------------------------------ stress
 
 Figures = dict[str, Any]
@@ -126,10 +117,10 @@ def stress_table(rows: Sequence[Figures], config: RunConfig) -> Table:
     columns = [Column(""), *(Column(heading(name), key=name) for name in names)]
     cells = [_scenario(scenario, rows, names) for scenario in dict.fromkeys(row["shift"] for row in rows)]
     title = f"{rows[0]['seat']} under stress: profit a {config.market.period}, and the share of it that is kept"
-    notes = [Note(text) for text in [*_weakest(rows, names), *_reasons(rows)]]
-    return Table(
-        title, columns, cells, [*notes, Note(_stress_how(rows[0], config, len(names)), "note")], narrow="split"
-    )
+    about = {"spec": config.market, "settings": config.evaluation, "candidates": len(names)}
+    (how,) = told("evaluation.txt", "stress", episodes=rows[0]["episodes"], **about)
+    notes = [*map(Note, _weakest(rows, names)), *map(Note, _reasons(rows)), Note(f"{how}\n", "note")]
+    return Table(title, columns, cells, notes, narrow="split")
 
 
 def _scenario(scenario: str, rows: Sequence[Figures], names: Sequence[str]) -> Row:
@@ -170,16 +161,3 @@ def _weakest(rows: Sequence[Figures], names: Sequence[str]) -> Iterator[str]:
 
 def _reasons(rows: Sequence[Figures]) -> list[str]:
     return [f"- {row['policy']}, {row['shift']}: {row['reason']}." for row in rows if row["reason"]]
-
-
-def _stress_how(row: Figures, config: RunConfig, candidates: int) -> str:
-    spec, settings = config.market, config.evaluation
-    skipped = f", the first {settings.warm_up} skipped" if settings.warm_up else ""
-    gone = " A rival that leaves posts its top price, has no stock and sells nothing." if len(spec.sellers) > 1 else ""
-    bold = " Bold: the highest profit of the row." if candidates > 1 else ""
-    return (
-        "Sellers, rules and rivals stay as they were made for the unchanged market: nobody is trained, priced or "
-        f"stocked anew. {row['episodes']} episodes of {spec.horizon} {spec.period}s{skipped}, the same seeds of "
-        "customers in every cell; 95 % intervals, those of the share kept paired. Price sensitivity changes with qualities "
-        f"as they are, so demand at the old prices falls or rises with it.{gone}{bold}\n"
-    )

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from market.errors import UserError
-from policies.common.console import silent
+from policies.common.console import say, silent
 from policies.common.files import refuse_unwritable, write_file
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
@@ -56,7 +56,7 @@ def write_report(order: ReportOrder) -> Path:
         tick("writing", 0)
         write_file(out, page.text())
     size, spent = out.stat().st_size / 2**20, time.monotonic() - begun
-    console.print(f"report: {out} ({size:.1f} MiB, {spent:.0f} s)", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"report: {out} ({size:.1f} MiB, {spent:.0f} s)")
     return out
 
 

@@ -24,7 +24,7 @@ from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
-from policies.sales.calibration_table import tables
+from policies.sales.calibration_table import FLAGS, tables
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,8 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
 
 
 def _options(order: CalibrateOrder) -> CalibrationOptions:
-    return CalibrationOptions(
-        form=order.price,
-        nest=order.nest,
-        instruments=order.iv,
-        reference=order.reference_price,
-        size_factor=order.market_size_factor or CalibrationOptions.size_factor,
-        size=order.market_size,
-        season_length=order.season,
-        trend=order.trend,
-        gamma=order.overdispersion,
-        force=order.force,
-        inventory=order.inventory,
-        lead_time=order.lead_time,
-        holding=order.holding_cost,
-        cost_share=order.cost_share,
-        replay=order.replay,
-    )
+    asked = {name: getattr(order, flag) for name, flag in FLAGS.items()}
+    return CalibrationOptions(**asked | {"size_factor": order.market_size_factor or CalibrationOptions.size_factor})
 
 
 def _refuse_outputs(order: CalibrateOrder) -> None:

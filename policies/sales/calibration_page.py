@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
@@ -24,6 +25,7 @@ from policies.sales.calibration_charts import (
     weeks_chart,
 )
 from policies.sales.calibration_table import (
+    FLAGS,
     check_table,
     coefficient_table,
     elasticity_table,
@@ -37,23 +39,6 @@ from policies.views.table import Cells, Column, Row, Table
 
 MOST_CARDS = 12
 MOST_LETTERS = 90  # of all sellers' names beside one another
-FLAGS: Mapping[str, Callable[[Any], str]] = {
-    "form": lambda value: f"--price {value}",
-    "nest": lambda value: "--no-nest",
-    "instruments": lambda value: f"--iv {','.join(value)}",
-    "reference": lambda value: f"--reference-price {value:g}",
-    "size_factor": lambda value: f"--market-size-factor {value:g}",
-    "size": lambda value: f"--market-size {value:g}",
-    "season_length": lambda value: f"--season {value}",
-    "trend": lambda value: "--no-trend",
-    "gamma": lambda value: "--overdispersion",
-    "force": lambda value: "--force",
-    "inventory": lambda value: f"--inventory {value}",
-    "lead_time": lambda value: f"--lead-time {value}",
-    "holding": lambda value: f"--holding-cost {value:g}",
-    "cost_share": lambda value: f"--cost-share {value:g}",
-    "replay": lambda value: "--replay",
-}
 
 
 def page(found: Calibration, checked: Validation | None, output: str, reading: Mapping[str, Any] | None = None) -> Page:
@@ -72,7 +57,8 @@ def page(found: Calibration, checked: Validation | None, output: str, reading: M
         unit=unit(found),
         kept="; ".join(f"{column} {value}" for column, value in where.items()),
         costs_known=sales.has("cost") or options.cost_share is not None,
-        cards=_cards(found) if len(found.sellers) <= MOST_CARDS else (),
+        carded=found.sellers if len(found.sellers) <= MOST_CARDS else (),
+        own_elasticity=partial(own_elasticity, found),
         size_rule=rule(sales, options.size_factor, options.size).replace(" x ", " × "),
         missing=absent(sales),
         unsold=int((sales.rows["units"] == 0).sum()),
@@ -80,38 +66,22 @@ def page(found: Calibration, checked: Validation | None, output: str, reading: M
         read_with=typed_reading(reading or {}),
         **_held_out(found, checked),
         **_demand(found),
-        **_tables(found),
+        sellers=seller_table(found),
+        promotions=_promotions(found),
+        sizes=size_table(found),
     )
-
-
-class _Card(NamedTuple):
-    seller: str
-    price: float
-    cost: float
-    elasticity: float
-    low: float
-    high: float
-
-
-def _cards(found: Calibration) -> list[_Card]:
-    """Price, cost and own elasticity with its interval, one for each seller."""
-    return [
-        _Card(name, float(found.price[k]), found.cost[name], *own_elasticity(found, k))
-        for k, name in enumerate(found.sellers)
-    ]
 
 
 def _held_out(found: Calibration, checked: Validation | None) -> dict[str, Any]:
     """What the page shows of the checks."""
     if checked is None:
         return {"checked": None}
+    unseen = f"{counted(checked.rows, 'row')} held out, predicted by fits without them"
     return {
         "checked": checked,
         "failed": [check.name for check in checked.checks if not check.passed],
         "verdict": verdict(checked),
-        "checks": check_table(
-            checked.checks, f"{counted(checked.rows, 'row')} held out, predicted by fits without them"
-        ),
+        "checks": check_table(checked.checks, unseen),
         "last_checks": check_table(checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth"),
         "block": BLOCK,
         "folds": FOLDS,
@@ -175,21 +145,6 @@ def _fits(found: Calibration) -> tuple[float, float] | None:
     return None if other is None or one.form not in fits else (fits[one.form], other)
 
 
-# ------------------------------------------------------------------------------------------------ sellers, shocks, size
-
-
-def _tables(found: Calibration) -> dict[str, Table | None]:
-    """Sellers, shocks, promotions and market sizes; None where there is nothing to show."""
-    return {
-        "sellers": seller_table(found),
-        "shocks": Table(
-            "", [Column(""), Column("estimate"), Column("what it means", align="left")], [*_shock_rows(found)]
-        ),
-        "promotions": _promotions(found),
-        "sizes": size_table(found) if found.at_sizes else None,
-    }
-
-
 def _promotions(found: Calibration) -> Table | None:
     promotions = found.fit.promotions
     if promotions is None:
@@ -202,31 +157,22 @@ def _promotions(found: Calibration) -> Table | None:
     return Table("", columns, rows)
 
 
-def _shock_rows(found: Calibration) -> Iterator[list[str]]:
-    shocks, each = found.fit.shocks, unit(found)
-    if found.options.gamma:
-        meaning = "variance of the number of customers, of mean 1, that moves all sellers together"
-        yield ["overdispersion of customers", number(shocks.dispersion, "{:.4f}"), meaning]
-    else:
-        meaning = "standard deviation of the utility that moves all sellers of a market together"
-        yield ["common shock", number(shocks.common, "{:.3f}"), meaning]
-    own = [value for value in shocks.own.values()]
-    spread = " to ".join(dict.fromkeys(number(value, "{:.3f}") for value in (min(own), max(own))))
-    yield ["own shocks", spread, "standard deviation of each seller's own part; by seller in the table of sellers"]
-    meaning = f"how much of a shock is left a {each} later"
-    yield ["persistence", number(shocks.persistence, "{:.2f}"), meaning]
-    meaning = "of the variance that prices, promotions, season and trend do not explain; the rest is shocks"
-    yield ["counting noise", number(100 * shocks.noise, "{:.2g}" if shocks.noise < 0.1 else "{:.0f}") + " %", meaning]
-
-
 # ------------------------------------------------------------------------------------------------ as typed
 
 
 def typed_options(options: CalibrationOptions) -> str:
     """The options that differ from what is usual, as typed."""
     usual = CalibrationOptions()
-    given = [words(value) for name, words in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)]
-    return " ".join(given) or "none: everything as it is by default"
+    given = {flag: value for name, flag in FLAGS.items() if (value := getattr(options, name)) != getattr(usual, name)}
+    typed = " ".join(_typed(flag.replace("_", "-"), value) for flag, value in given.items())
+    return typed or "none: everything as it is by default"
+
+
+def _typed(flag: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    words = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, int | float) else value
+    return f"--{flag} {words}"
 
 
 def typed_reading(reading: Mapping[str, Any]) -> str:

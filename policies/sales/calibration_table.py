@@ -15,6 +15,23 @@ from policies.views.table import Cell, Cells, Column, Note, Row, Table
 RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
 STRONGEST = 0.5
 MOST_WARNINGS = 12
+FLAGS = {  # each of CalibrationOptions, and what asks for it
+    "form": "price",
+    "nest": "nest",
+    "instruments": "iv",
+    "reference": "reference_price",
+    "size_factor": "market_size_factor",
+    "size": "market_size",
+    "season_length": "season",
+    "trend": "trend",
+    "gamma": "overdispersion",
+    "force": "force",
+    "inventory": "inventory",
+    "lead_time": "lead_time",
+    "holding": "holding_cost",
+    "cost_share": "cost_share",
+    "replay": "replay",
+}
 
 
 def tables(found: Calibration, checked: Validation | None) -> list[Table]:

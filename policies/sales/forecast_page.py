@@ -39,7 +39,7 @@ def page(result: Forecasts) -> Page:
         ahead=ahead_table(result, result.outlooks),
         verdicts=[verdict(one) for one in result.outlooks[:MOST]],
         backtest=backtest_table(result, result.outlooks),
-        how=list(how(result)),
+        how=how(result),
     )
 
 

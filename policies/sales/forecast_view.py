@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, Score
 from market.forecast.series import driven
 from policies.views.format import percent, units
+from policies.views.page import told
 from policies.views.table import Cells, Column, Note, Row, Table
 
 if TYPE_CHECKING:
@@ -122,19 +123,6 @@ def _compared(chosen: Score, other: Score) -> str:
     return f"{1 - chosen.mase / other.mase:.0%} less error than {_NAMES[other.model]}"
 
 
-def how(result: Forecasts) -> Iterator[str]:
+def how(result: Forecasts) -> list[str]:
     """How to read the figures."""
-    plan = result.plan
-    lag = "seasonal naive" if plan.season > 1 else "naive"
-    yield (
-        f"MASE: mean absolute error over that of the {lag} forecast one step ahead inside each training window "
-        "(Hyndman & Koehler 2006). Share of periods inside the interval: of "
-        f"{plan.folds * plan.horizon} a series. Bias: forecast minus sales, as a share of sales."
-    )
-    yield (
-        "The chosen model is the best of several in these very folds, so that its MASE is somewhat optimistic; the "
-        "one with models chosen by earlier folds alone is not."
-    )
-    same = "; without one the seasonal naive forecast is the naive one" if plan.season == 1 else ""
-    yield f"Season: {result.season}{same}."
-    yield "Intervals end at 0 where they would go below."
+    return told("forecast.txt", "how", plan=result.plan, season=result.season)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from market.errors import UserError
-from policies.common.files import read_json, write_file, write_json
+from policies.common.files import read_json, timestamp, write_file, write_json
 from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
 
@@ -62,7 +62,7 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
     write_config(folder / "config.yaml", config)
     about = {
         "command": command,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "started": timestamp(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": versions(),

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
+from policies.common.console import say
 from policies.common.files import write_file
 from policies.storage.run_folder import STATE
 
@@ -64,7 +65,7 @@ class RunState:
                 self._bad.add(path)
                 continue
             for damage in problems:
-                console.print(f"warning: {damage}; going on from {path}", highlight=False, soft_wrap=True)
+                say(console, f"warning: {damage}; going on from {path}")
             return state
         if problems:
             raise UserError(

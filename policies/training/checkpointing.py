@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from market.errors import UserError
+from policies.common.console import say
 from policies.common.files import write_file
 from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
@@ -125,7 +126,7 @@ class Checkpointer:
         name, step = self.training.spec.names[seat], self.training.play.done
         self.state.rollbacks = [*before, {"step": step, "seller": name, "rate": learner.rate}]
         said = f"{problem}; back to step {step} with its learning rate x {learner.rate:g}"
-        self.console.print(f"warning: {said}", highlight=False, markup=False, soft_wrap=True)
+        say(self.console, f"warning: {said}")
         add_about(self.folder, rollbacks=self.state.rollbacks)
         self.tracker.scalars("training", step, name, {"rollbacks": float(len(self.state.rollbacks))})
         self.save()

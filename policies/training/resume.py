@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import silent
+from policies.common.console import say, silent
+from policies.common.files import timestamp
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.config.command import ordered_by
@@ -46,7 +46,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
     folder = order.run
     about = _about(folder)
     if "finished" in about:
-        _say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
+        say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
     on_nan: OnNan = "rollback" if about.get("on_nan") == "rollback" else "stop"
@@ -60,11 +60,11 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         standing = (
             f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
         )
-        _say(console, f"{folder}: {standing}")
+        say(console, f"{folder}: {standing}")
         _warn_of_versions(about, console)
         training = TrainingRun(config, about["seed"], pick_device(_device(about)))
         training.bar = bar
-        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        at = timestamp()
         past = [*about.get("resumed", []), {"at": at, "step": state["step"] if state else 0}]
         add_about(folder, resumed=past)
         carry_on(training, folder, checkpoints, console, state)
@@ -97,8 +97,4 @@ def _warn_of_versions(about: dict[str, Any], console: Console) -> None:
     then, now = about.get("versions", {}), versions()
     changed = [f"{name} {then[name]} -> {now[name]}" for name in now if name in then and then[name] != now[name]]
     if changed:
-        _say(console, f"warning: not the versions that the run began with ({', '.join(changed)}): bits may differ")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"warning: not the versions that the run began with ({', '.join(changed)}): bits may differ")

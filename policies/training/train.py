@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +13,8 @@ from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
-from policies.common.console import silent
-from policies.common.files import write_json
+from policies.common.console import say, silent
+from policies.common.files import timestamp, write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.torch_tools import one_torch_thread
@@ -97,7 +96,7 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
     for place, options in ({f"learners.{name}": given for name, given in config.learners.items()} | seats).items():
         if options.get("memory") == "numpy":
             said = f"warning: {place}.memory: numpy has gone; transitions are kept as tensors, and the same is learned"
-            console.print(said, highlight=False, markup=False, soft_wrap=True)
+            say(console, said)
 
 
 def carry_on(
@@ -124,7 +123,7 @@ def carry_on(
         except KeyboardInterrupt as stop:
             with careful():
                 raise KeyboardInterrupt(_interrupted(checkpointer, isinstance(stop, Stopped))) from None
-    add_about(folder, finished=datetime.now().astimezone().isoformat(timespec="seconds"))
+    add_about(folder, finished=timestamp())
     RunState(folder).forget()
     say_what_next(folder, console)
 
@@ -141,7 +140,7 @@ def say_what_next(folder: Path, console: Console) -> None:
     """Where the run is, and which commands read it."""
     place, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
     said = f"run: {folder}   report: bazaar report {place}   evaluate again: bazaar evaluate {place}   "
-    console.print(f"{said}charts: bazaar board {runs}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"{said}charts: bazaar board {runs}")
 
 
 def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:

@@ -13,7 +13,8 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import ENDS, Ends, ProfitGain
-from policies.evaluation.view import LEAST, gain_text, played
+from policies.evaluation.view import LEAST, gain_text
+from policies.views.page import told
 from policies.views.table import Cells, Column, Note, Table
 
 
@@ -50,7 +51,8 @@ def tables(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> li
     columns += [Column("price", price), Column("Nash", price), Column("joint", price), Column("profit gain", gain_text)]
     rows = [*(_seat(found, k, name) for k, name in enumerate(spec.names)), _market(found)]
     title = "the trained sellers against one another, as they are at the end"
-    return [Table(title, columns, rows, [Note(_how(found, spec, settings), "note")], least=LEAST)]
+    (how,) = told("evaluation.txt", "self_play", found=found, spec=spec, settings=settings)
+    return [Table(title, columns, rows, [Note(f"{how}\n", "note")], least=LEAST)]
 
 
 def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[Cells]:
@@ -63,18 +65,3 @@ def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[Cells]:
 def _market(found: SelfPlaySummary) -> list[Cells]:
     both = [None, None] if found.ends is None else [float(end.mean(axis=0).sum()) for end in found.ends.both]
     return ["market", float(found.profit.sum()), *both, "", "", "", found.gain]
-
-
-def _how(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> str:
-    if found.ends is None:
-        about = f"No profit gain: {found.profit_gain.problem}."
-    else:
-        stock = ", base stock at the level best there" if spec.stocked else ""
-        about = (
-            f"The references on the same customers{stock}. Profit gain: 0 at Nash, 1 at joint profit; of a seat only "
-            "where joint prices raise its profit by over 5 %."
-        )
-    return (
-        f"{played(found.episodes, spec, settings)}; the policies as they are at the end, without exploration. {about} "
-        "One training seed.\n"
-    )

@@ -68,7 +68,8 @@ def _wheel(unpacked: Path) -> Path:
 def test_a_wheel_holds_every_module_and_what_is_no_module(wheel: Path, tmp_path: Path) -> None:
     held = files(wheel)
     assert held == {name for name in files(ROOT) if not name.endswith(".md")}
-    assert {"market/py.typed", "policies/py.typed", "policies/views/templates/style.css"} <= held
+    texts = {"market/calibration/market_file.yaml.j2", "market/metrics/glossary.yaml"}
+    assert {"market/py.typed", "policies/py.typed", "policies/views/templates/style.css"} | texts <= held
     assert {path.stem for path in (wheel / "market" / "configs").glob("*.yaml")} == NAMES
     assert (wheel / "bazaar_start.py").is_file() and not (wheel / "tests").exists()
     done = started(tmp_path, "configs", home=wheel)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from policies.config.run import RunConfig
-from policies.studies.theory.report import theory_report
+from policies.studies.theory.run import theory_report
 from policies.studies.theory.view import tables
 
 

@@ -17,8 +17,8 @@ from policies.sales.calibration_charts import (
     lifts,
     season_chart,
 )
-from policies.sales.calibration_page import FLAGS, page, typed_options, typed_reading
-from policies.sales.calibration_table import shades
+from policies.sales.calibration_page import page, typed_options, typed_reading
+from policies.sales.calibration_table import FLAGS, shades
 from policies.views.format import spaced
 from policies.views.page import Page
 from tests.helpers.browser import browser, visit

@@ -15,7 +15,7 @@ from policies.cli.main import main
 from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import open_run
-from policies.studies.deviate.impulse import WATCHED, Deviation, Impulse, impulse
+from policies.studies.deviate.impulse import WATCHED, ForcedDecision, Impulse, impulse
 from policies.studies.deviate.run import DeviationResponse, discount, find_deviation, gains, half_widths, summarise
 from policies.studies.deviate.view import _reaction, verdict
 from tests.helpers.small_run import ROOT, small_run, train_small
@@ -76,7 +76,7 @@ def test_mistakes_get_one_message(
 def test_runs_of_different_markets_are_refused(a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = train_small(tmp_path, "dear", changes=("market.sellers.left.unit_cost=1.1",))
     assert main(["deviate", str(a_run), str(other), "--seller", "left"]) == 2
-    assert "market.sellers differ" in capsys.readouterr().err
+    assert "market.sellers.0.unit_cost: 1.0 and 1.1" in capsys.readouterr().err
 
 
 def test_a_price_that_is_misspelt_is_told_how_prices_are_given(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_a_price_that_is_misspelt_is_told_how_prices_are_given(a_run: Path, caps
 def a_response(*rules: str, to: str, gamma: float = 1.0, periods: int = 8) -> tuple[DeviationResponse, Impulse]:
     """The first of two sellers in the pricing duopoly leaves its rules."""
     sellers = [build(text, CALVANO, seat) for seat, text in enumerate(rules)]
-    deviation = Deviation(build(to, CALVANO, 0))
+    deviation = ForcedDecision(build(to, CALVANO, 0))
     found = impulse(CALVANO, sellers, 0, deviation, at=10, periods=periods, markets=4, seed=0)
     return summarise(CALVANO.names, 0, to, 10, [found], gamma), found
 

@@ -11,7 +11,7 @@ from market.state import Floats
 from policies.sellers.protocol import Memory, Seller, View
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
-from policies.studies.deviate.impulse import WATCHED, Deviation, Impulse, impulse
+from policies.studies.deviate.impulse import WATCHED, ForcedDecision, Impulse, impulse
 from tests.helpers.small_run import ROOT
 
 CALVANO = MarketSpec.load(ROOT / "configs" / "calvano.yaml")
@@ -21,7 +21,7 @@ DUOPOLY = MarketSpec.load(ROOT / "configs" / "duopoly.yaml")
 def respond(spec: MarketSpec, rules: str, rival: str, deviation: str, at: int = 5, **given: int) -> Impulse:
     sellers = [build(rules, spec, 0), build(rival, spec, 1)]
     settings = {"periods": 15, "markets": 8, "seed": 3} | given
-    return impulse(spec, sellers, 0, Deviation(build(deviation, spec, 0)), at=at, **settings)
+    return impulse(spec, sellers, 0, ForcedDecision(build(deviation, spec, 0)), at=at, **settings)
 
 
 def test_rivals_that_look_at_nothing_do_not_react() -> None:
@@ -42,7 +42,7 @@ def test_a_trigger_punishes_for_exactly_as_long_as_it_says() -> None:
 
 def test_the_twin_is_the_market_without_the_deviation() -> None:
     sellers = [build("nash+base_stock", DUOPOLY, 0), build("undercut+base_stock", DUOPOLY, 1)]
-    deviation = Deviation(build("constant(price=1.2)", DUOPOLY, 0))
+    deviation = ForcedDecision(build("constant(price=1.2)", DUOPOLY, 0))
     found = impulse(DUOPOLY, sellers, 0, deviation, at=7, periods=10, markets=4, seed=11)
     undisturbed = play(DUOPOLY, sellers, markets=4, seed=11)
     for name in ("price", "ordered", "sold", "lost", "profit"):
@@ -60,8 +60,8 @@ def test_orders_change_only_where_they_are_asked_for() -> None:
     sellers = [build("nash+base_stock", DUOPOLY, 0), build("nash+base_stock", DUOPOLY, 1)]
     other = build("nash+constant_order(quantity=40)", DUOPOLY, 0)
     settings = {"at": 7, "periods": 3, "markets": 4, "seed": 0}
-    without = impulse(DUOPOLY, sellers, 0, Deviation(other), **settings)
-    ordered = impulse(DUOPOLY, sellers, 0, Deviation(other, orders=True), **settings)
+    without = impulse(DUOPOLY, sellers, 0, ForcedDecision(other), **settings)
+    ordered = impulse(DUOPOLY, sellers, 0, ForcedDecision(other, orders=True), **settings)
     assert (without.change("ordered") == 0).all() and (without.change("price") == 0).all()
     assert (ordered.deviated["ordered"][0, :, 0] == 40).all()
 
@@ -70,7 +70,7 @@ def test_the_market_with_the_deviation_is_one_where_the_seller_simply_did_so() -
     """Independent of the twins' common past: the whole episode played again by a seller that deviates on its own."""
     sellers = [build("match+base_stock", DUOPOLY, 0), build("undercut+forecast", DUOPOLY, 1)]
     cut = build("constant(price=1.2)", DUOPOLY, 0)
-    found = impulse(DUOPOLY, sellers, 0, Deviation(cut), at=7, periods=10, markets=4, seed=11)
+    found = impulse(DUOPOLY, sellers, 0, ForcedDecision(cut), at=7, periods=10, markets=4, seed=11)
     again = play(DUOPOLY, [Once(sellers[0], 7, 1.2), sellers[1]], markets=4, seed=11)
     for name in WATCHED:
         assert (found.deviated[name] == again[name][7:18]).all()
@@ -96,7 +96,7 @@ def test_rules_to_deviate_to_know_what_they_would_have_seen() -> None:
     """A rival cut its price in period 4: a trigger that looked on is punishing it in period 6, a fresh one is not."""
     rival = Once(build("collusive", CALVANO, 1), 4, 1.5)
     sellers = [build("collusive", CALVANO, 0), rival]
-    deviation = Deviation(build("trigger", CALVANO, 0))
+    deviation = ForcedDecision(build("trigger", CALVANO, 0))
     found = impulse(CALVANO, sellers, 0, deviation, at=6, periods=1, markets=2, seed=0)
     assert found.deviated["price"][0, :, 0] == pytest.approx(1.4729, abs=1e-4)
     assert (found.change("price")[1] == 0).all()
@@ -105,7 +105,7 @@ def test_rules_to_deviate_to_know_what_they_would_have_seen() -> None:
 def test_demand_does_not_change_where_prices_do_not_matter() -> None:
     """Same tape: a rival at the same price meets the same customers once the shelves are full again."""
     sellers = [build("constant(price=2.9)+base_stock(level=40)", DUOPOLY, k) for k in range(2)]
-    same = Deviation(build("constant(price=2.9)", DUOPOLY, 0))
+    same = ForcedDecision(build("constant(price=2.9)", DUOPOLY, 0))
     found = impulse(DUOPOLY, sellers, 0, same, at=9, periods=12, markets=8, seed=1)
     assert all((found.change(name) == 0).all() for name in WATCHED)
 

@@ -15,7 +15,7 @@ from market.errors import UserError
 from market.spec.loading import parse_model
 from market.state import Ints
 from market.theory.price_game import PriceGame
-from policies.common.console import silent
+from policies.common.console import say, silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.progress import Progress, Task
@@ -122,7 +122,7 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
     _show(work, console)
     if order.json:
         write_json(order.json, work.results())
-    console.print(f"all figures, strategy tables and the picture are in {folder}", highlight=False, soft_wrap=True)
+    say(console, f"all figures, strategy tables and the picture are in {folder}")
     return ReproductionResult(folder, work.findings)
 
 

@@ -17,6 +17,7 @@ from market.state import Floats
 from market.theory.price_game import PriceGame
 from policies.studies.calvano.findings import Finding, one_period_equilibria, path_figures
 from policies.views.figures import dress_axes, legend_above, new_figure
+from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Table
 
 if TYPE_CHECKING:
@@ -47,57 +48,13 @@ def _gains(findings: Sequence[Finding], game: PriceGame) -> Table:
         cells += [one.contender.expected or None, span, Cell(one.rematched, one.rematched_half)]
         cells += [one.contender.expected_rematched or None, float(one.price.mean()), float(one.profit.mean())]
         rows.append(cells)
-    said = (*_caveats(findings), _effort(findings), _sources(findings), _grid(game))
-    return Table(title, columns, rows, [Note(text, "note") for text in said if text], least=LEAST)
+    equilibria = game.gain(game.payoff[one_period_equilibria(game)])
+    said = told("calvano.txt", "gains", findings=findings, equilibria=equilibria)
+    return Table(title, columns, rows, [Note(text, "note") for text in said], least=LEAST)
 
 
 def _of(finding: Finding) -> str:
     return f"{finding.sessions} {finding.contender.unit}{'s' if finding.sessions > 1 else ''}"
-
-
-def _caveats(findings: Sequence[Finding]) -> list[str]:
-    """No figure of one session stands there without a word."""
-    lines = []
-    for one in findings:
-        if one.sessions == 1:
-            unit = one.contender.unit
-            lines.append(
-                f"{one.contender.name}: one {unit}, so no interval; {unit}s differ widely, and one says little."
-            )
-        if left := one.contender.settings.get("unconverged"):
-            lines.append(f"{one.contender.name}: {left} of {_of(one)} were cut off before they converged; they count.")
-    return lines
-
-
-def _effort(findings: Sequence[Finding]) -> str:
-    """How long each kind of sellers learned."""
-    parts = []
-    for one in findings:
-        settings = one.contender.settings
-        if "mean_periods" in settings:
-            parts.append(f"{one.contender.name}: {settings['mean_periods'] / 1e6:.2f} million periods a session")
-        elif "budget" in settings:
-            parts.append(f"{one.contender.name}: {settings['budget']:,} seller-periods a seed")
-    return f"Learned for, on average: {'; '.join(parts)}." if parts else ""
-
-
-def _sources(findings: Sequence[Finding]) -> str:
-    if not any(one.contender.expected for one in findings):
-        return ""
-    return (
-        "Expected: Calvano et al. (2020) report a Δ of about 0.85 at delta 0.95; the other figures are of an "
-        "independent rewrite of their experiment (there 0.864 ± 0.010 at delta 0.95)."
-    )
-
-
-def _grid(game: PriceGame) -> str:
-    equilibria = one_period_equilibria(game)
-    start = "Re-matched: sellers of different sessions, from any last prices alike, as many line-ups as there are."
-    if not len(equilibria):
-        return f"{start} On the price grids one period has no equilibrium in pure prices."
-    gains = game.gain(game.payoff[equilibria])
-    span = f"{gains.min():.3f}" + (f" to {gains.max():.3f}" if len(gains) > 1 else "")
-    return f"{start} On the price grids the equilibria of one period have Δ {span}."
 
 
 def _courses(findings: Sequence[Finding]) -> Table:
@@ -108,8 +65,8 @@ def _courses(findings: Sequence[Finding]) -> Table:
     columns += [Column(f"{k}" if k else "before", "{:.3f}") for k in shown]
     columns += [Column(f"course 0 to {last}"), Column("returned", "{:.0%}"), Column("pays", "{:.0%}")]
     rows = [row for one in findings for row in _course(one, shown)]
-    note = Note(_course_note(findings), "note")
-    return Table(title, [*columns, Column("worth", "{:+.1%}")], rows, [note], least=LEAST)
+    notes = [Note(text, "note") for text in told("calvano.txt", "courses", findings=findings, last=last)]
+    return Table(title, [*columns, Column("worth", "{:+.1%}")], rows, notes, least=LEAST)
 
 
 def _course(finding: Finding, shown: list[int]) -> tuple[list[Cells], list[Cells]]:
@@ -126,16 +83,6 @@ def sparkline(values: Floats, low: float, high: float) -> str:
     """One bar a value, lowest at ``low`` and highest at ``high``: 0, 1, 2 between 0 and 2 is ▁▅█."""
     share = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
     return "".join(BARS[int(x)] for x in np.minimum(share * len(BARS), len(BARS) - 1))
-
-
-def _course_note(findings: Sequence[Finding]) -> str:
-    last = findings[0].impulse.deviator.shape[1] - 1
-    differs = ", ".join(f"{one.contender.name}: {one.impulse.differs.mean():.0%}" for one in findings)
-    return (
-        f"Means over the seats, which deviate in turn, and the phases of the cycle. Returned: back on the old cycle "
-        f"within {last} periods. Pays, worth: how often, and by how much, the deviator's discounted profit exceeds that "
-        f"of not deviating. Cases in which the best response was a change at all: {differs}."
-    )
 
 
 def draw_impulse(findings: Sequence[Finding], game: PriceGame) -> Figure:

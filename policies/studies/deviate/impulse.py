@@ -25,7 +25,7 @@ WATCHED = ("price", "ordered", "sold", "lost", "profit", "on_hand_left", "on_ord
 
 
 @dataclass(frozen=True)
-class Deviation:
+class ForcedDecision:
     """What the seat does in its one period off its policy: ``seller``'s price, and its order too where ``orders``.
 
     ``seller`` looks on from the start of the episode, so that rules which remember know what they would know.
@@ -59,7 +59,7 @@ class Impulse:
 class SellersAtPlay:
     """Sellers at one batch: who remembers what. ``forced`` looks on from ``seat``; its ``memory`` is kept apart."""
 
-    def __init__(self, batch: MarketBatch, sellers: Sequence[Seller], seat: int, forced: Deviation) -> None:
+    def __init__(self, batch: MarketBatch, sellers: Sequence[Seller], seat: int, forced: ForcedDecision) -> None:
         self.batch, self.sellers, self.seat, self.forced = batch, sellers, seat, forced
         self.memories = [seller.start(batch.markets) for seller in sellers]
         self.memory = forced.seller.start(batch.markets)
@@ -96,7 +96,7 @@ def impulse(
     spec: MarketSpec,
     sellers: Sequence[Seller],
     seat: int,
-    deviation: Deviation,
+    deviation: ForcedDecision,
     *,
     at: int,
     periods: int,

@@ -13,7 +13,7 @@ from rich.console import Console
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import silent
+from policies.common.console import say, silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
@@ -29,7 +29,7 @@ from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import Optimal
 from policies.sellers.rules.replenishment import BaseStock
-from policies.studies.deviate.impulse import Deviation, Impulse, impulse
+from policies.studies.deviate.impulse import ForcedDecision, Impulse, impulse
 
 PRICE = re.compile(r"price\s*=\s*(.+)")
 
@@ -143,7 +143,7 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
             picture.savefig(file)
     for table in tables(spec, response):
         table.print(console)
-    console.print(f"written: {path}.json and .png", style="dim", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"written: {path}.json and .png", "dim")
     return response
 
 
@@ -184,7 +184,7 @@ def discount(run: RunSellers, seat: int) -> float:
     return float(LearnerOptions.model_fields["gamma"].default if given is None else given)
 
 
-def find_deviation(run: RunSellers, seat: int, text: str, seed: int) -> Deviation:
+def find_deviation(run: RunSellers, seat: int, text: str, seed: int) -> ForcedDecision:
     """What ``--to`` asks for: rules, or a price as ``price=1.5``. Rules without replenishment leave orders alone."""
     price = PRICE.fullmatch(text.strip())
     if not price and "=" in text and "(" not in text:
@@ -194,8 +194,8 @@ def find_deviation(run: RunSellers, seat: int, text: str, seed: int) -> Deviatio
     rules = parse_rules(f"constant(price={price.group(1)})" if price else text, "--to")
     with place(f"--to {text}"):
         if rules.replenishment is not None or not run.spec.stocked or isinstance(rules.pricing, Optimal):
-            return Deviation(build(rules, run.spec, seat, seed=seed), rules.replenishment is not None)
-        return Deviation(price_alone(rules, run.spec, seat))
+            return ForcedDecision(build(rules, run.spec, seat, seed=seed), rules.replenishment is not None)
+        return ForcedDecision(price_alone(rules, run.spec, seat))
 
 
 def price_alone(rules: Rules, spec: MarketSpec, seat: int) -> FixedSeller:

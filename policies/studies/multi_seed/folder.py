@@ -58,9 +58,9 @@ class SeedsFolder:
         """The folder of a seed's run."""
         return self.folder / run_name(seed)
 
-    def resume_command(self, more: str = "") -> str:
+    def resume_command(self) -> str:
         """What to type to go on with it."""
-        return f"bazaar train --resume {shlex.quote(str(self.folder))}{more}"
+        return f"bazaar train --resume {shlex.quote(str(self.folder))}"
 
     def make(self) -> None:
         """Make the folder; raise :class:`OSError` where that cannot be."""

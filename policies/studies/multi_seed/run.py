@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import silent
-from policies.common.files import write_json
+from policies.common.console import say, silent
+from policies.common.files import timestamp, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel import Engine, Listener, Lost, open_engine
 from policies.common.progress import CellsBar, Progress, Task, thousands
@@ -128,7 +128,7 @@ def carry_out(several: SeedsFolder, checkpointing: CheckpointOptions, means: Wor
             _evaluate(several, engine, console)
     if failed:
         raise _failure(several, failed)
-    several.finished = datetime.now().astimezone().isoformat(timespec="seconds")
+    several.finished = timestamp()
     several.write()
     place = shlex.quote(str(several.folder))
     say(console, f"runs: {several.folder}   evaluate again: bazaar evaluate {place}   charts: bazaar board {place}")
@@ -172,11 +172,6 @@ def _meet(folders: list[Path], seeds: list[int], several: SeedsFolder, engine: E
         for table in tables(found, market.period):
             table.print(console)
         write_json(several.folder / CROSS_PLAY, found.facts())
-
-
-def say(console: Console, text: str) -> None:
-    """Print one line as it is."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -256,7 +251,7 @@ def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
         say(console, f"{folder}: {_standing(several)}")
         done = several.done
         left = [seed for seed in several.plan.seeds if seed not in done]
-        several.resumed.append({"at": datetime.now().astimezone().isoformat(timespec="seconds"), "seeds": left})
+        several.resumed.append({"at": timestamp(), "seeds": left})
         carry_out(several, checkpointing, means, console)
     return SeedRuns(folder)
 

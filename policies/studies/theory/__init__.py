@@ -1,4 +1,4 @@
 """`bazaar theory`: equilibrium prices, slopes of demand, levels of stock and exact optima of a market, ``run.theory``.
 
-``report.theory_report`` works them out as plain data; needs neither torch nor Tianshou.
+``run.theory_report`` works them out as plain data; needs neither torch nor Tianshou.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
+from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
 FEW = 9  # prices; with fewer the optimum of a range is a matter of luck
@@ -15,7 +16,7 @@ DIVERSION = "Diversion at {}: where customers go whom a price rise (row) drives 
 
 
 def tables(spec: MarketSpec, report: dict[str, Any]) -> list[Table]:
-    """Everything of :func:`policies.studies.theory.report.theory_report`; what there is not, with its reason."""
+    """Everything of :func:`policies.studies.theory.run.theory_report`; what there is not, with its reason."""
     newsvendor = [_newsvendor(spec, report)] if spec.stocked else []
     return [*_outcomes(spec, report), *_slopes(spec, report["slopes"]), *newsvendor, _exact(spec, report)]
 
@@ -29,20 +30,7 @@ def _outcomes(spec: MarketSpec, report: dict[str, Any]) -> Iterator[Table]:
     else:
         yield _outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own")
         yield _outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post")
-    note = "With unlimited stock, averaged over demand shocks"
-    note += ", without events" if any(s.event_frequency for s in spec.sellers) else ""
-    notes = [f"{note}; margin = price - unit cost, Lerner index = margin / price.\n"]
-    if spec.prices_linger and spec.reference_price is not None:
-        notes.append(_held_for_good(spec.price_sensitivity, spec.reference_price.weight))
-    yield Table("", (), (), [Note(text, "note") for text in notes])
-
-
-def _held_for_good(sensitivity: float, weight: float) -> str:
-    return (
-        "All of theory is of prices held for good, to which reference prices have come: Nash, joint profit, "
-        "elasticities and stock levels. A change of price from one period to the next moves utility by "
-        f"{sensitivity + weight:g} a unit of price (price sensitivity {sensitivity:g} + reference weight {weight:g}).\n"
-    )
+    yield Table("", (), (), [Note(f"{text}\n", "note") for text in told("theory.txt", "prices", spec=spec)])
 
 
 def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
@@ -93,16 +81,9 @@ def _newsvendor(spec: MarketSpec, report: dict[str, Any]) -> Table:
     names = ("demand", "lead_time", "service_level", "level")
     rows = [[name, *(row[key] for key in names)] for name, row in found.items() if "why" not in row]
     notes = [Note(f"{name}: no newsvendor level, since {row['why']}.") for name, row in found.items() if "why" in row]
+    service = [Note(f"{text}\n", "note") for text in told("theory.txt", "stock", spec=spec)]
     title = f"Newsvendor levels at {report['slopes']['at']}"
-    return Table(title, columns, rows, [*notes, Note(_service(spec), "note")], narrow="wrap")
-
-
-def _service(spec: MarketSpec) -> str:
-    events = ", events included" if any(s.event_frequency for s in spec.sellers) else ""
-    return (
-        "Service level = (margin + stockout cost) / (margin + stockout cost + holding cost): the quantile of demand "
-        f"over lead time + 1 {spec.period}s{events}.\n"
-    )
+    return Table(title, columns, rows, [*notes, *service], narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ exact optima
@@ -117,9 +98,10 @@ def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
-        sentences.setdefault(_in_words(spec, row), []).append(name)
+        (sentence,) = told("theory.txt", "found", spec=spec, row=row)
+        sentences.setdefault(sentence, []).append(name)
     notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
-    notes += [Note(line, "note") for line in _how(spec, report, bool(discounts))]
+    notes += [Note(line, "note") for line in _how(spec, report["exact"])]
     return Table(f"{title}: profit a {spec.period}", columns, rows, notes, narrow="wrap")
 
 
@@ -135,42 +117,9 @@ def _exact_cells(row: dict[str, Any]) -> list[Cells]:
     return [average, grid, None if lost is None else max(lost, 0.0), shown, ratio]
 
 
-def _in_words(spec: MarketSpec, row: dict[str, Any]) -> str:
-    if "why" in row:
-        return f"no exact optimum, since {row['why']}."
-    low, high, mean = (row[key] for key in ("lowest_price", "highest_price", "mean_price"))
-    posts = f"posts {low:.4f}" if low == high else f"posts {low:.4g} to {high:.4g}, {mean:.4g} on average"
-    if not spec.stocked:
-        return f"{posts}."
-    low, high = row["lowest_level"], row["highest_level"]
-    orders = f"orders up to {high:g}" if low == high else f"orders up to {low:g} to {high:g} units"
-    return f"{posts}, and {orders}, by stock and pipeline{_grid_of(row)}."
-
-
-def _grid_of(row: dict[str, Any]) -> str:
-    if row["levels"] is None:
-        return ""
-    return f" ({row['prices']} prices x {row['levels']} levels: all levels are too many)"
-
-
-def _how(spec: MarketSpec, report: dict[str, Any], solved: bool) -> Iterator[str]:
+def _how(spec: MarketSpec, exact: dict[str, Any]) -> list[str]:
     """The notes below the table of optima."""
-    episodes = next(
-        (row["hindsight"]["episodes"] for row in report["exact"].values() if "why" not in row["hindsight"]), 0
-    )
-    if solved and spec.stocked:
-        tried = sorted({row["prices"] or PRICES for row in report["exact"].values() if "why" not in row})
-        yield (
-            f"Optimum: the best long-run average, by value iteration over {' or '.join(map(str, tried))} prices of the "
-            "range and every whole level. gamma loses: what a learner that discounts so gives up at best."
-        )
-        if tried[0] < FEW:
-            yield "So few prices miss the best one: leave --prices out for a finer optimum."
-    if not solved:
-        yield "`bazaar exploit` trains a response where there is no exact one."
-    if episodes:
-        loose = "; it is loose: 3 to 34 % above the true optimum in the orange-juice market" if spec.stocked else ""
-        yield (
-            "Hindsight bound: what no seller exceeds on average, not even one that knows all shocks ahead, against "
-            f"these rivals{loose}. {episodes} episodes, 95 % interval."
-        )
+    tried = sorted({row["prices"] or PRICES for row in exact.values() if "why" not in row})
+    bounds = [row["hindsight"] for row in exact.values()]
+    episodes = next((bound["episodes"] for bound in bounds if "why" not in bound), 0)
+    return told("theory.txt", "optima", spec=spec, tried=tried, few=FEW, episodes=episodes)

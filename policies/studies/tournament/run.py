@@ -19,7 +19,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from market.state import Floats
-from policies.common.console import silent
+from policies.common.console import say, silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel import open_engine
@@ -119,11 +119,6 @@ RESULTS, PAYOFFS = "results.json", "payoffs.csv"
 class TournamentResult(WrittenRecords):
     """A tournament that was played, with a row a line-up: who sat where, and what each seat earned."""
 
-    @property
-    def folder(self) -> Path:
-        """The tournament's folder."""
-        return self.csv.parent
-
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Payoffs, ranking, cross-play and equilibria: see :func:`tournament_summary`."""
@@ -182,8 +177,7 @@ def _carry_out(
     _write(folder, order.json, facts, played)
     for table in tables(facts, console.width):
         table.print(console)
-    again = f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}"
-    console.print(again, highlight=False, markup=False, soft_wrap=True)
+    say(console, f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}")
 
 
 def tournament_summary(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from policies.views.format import ABSENT, column_form, percent
+from policies.views.page import told
 from policies.views.table import BESIDE, Cell, Cells, Column, Note, Table
 
 SHOWN_EQUILIBRIA = 10
@@ -18,18 +19,10 @@ ROUNDING = 1e-9  # of profit: a regret that small is what arithmetic leaves of n
 
 def how(facts: dict[str, Any]) -> str:
     """What the figures rest on, in one sentence."""
-    halves = [
-        half for one in facts["payoffs"].values() for row in one["half_width"] for half in row if half is not None
-    ]
-    skipped = f", the first {facts['warm_up']} skipped" if facts["warm_up"] else ""
-    valued = f", stock valued at {facts['salvage']:g} x unit cost" if facts["stocked"] else ""
-    episodes = f"{facts['episodes']:,} episodes" if facts["episodes"] > 1 else "1 episode (too few for intervals)"
-    played = f"{facts['cells']:,} line-ups{' (a balanced sample)' if facts['sampled'] else ''}"
-    intervals = f"; 95 % intervals of at most ± {max(halves):.2g}" if halves else ""
-    return (
-        f"\n{played}, each {episodes} of {facts['horizon']} {facts['period']}s{skipped}{valued}; the same customers "
-        f"for all{intervals}."
-    )
+    halves = (half for one in facts["payoffs"].values() for row in one["half_width"] for half in row)
+    widest = max((half for half in halves if half is not None), default=None)
+    (text,) = told("tournament.txt", "how", facts=facts, widest=widest)
+    return f"\n{text}"
 
 
 def _share(one: dict[str, Any], name: str) -> Cell | None:
@@ -41,21 +34,6 @@ def _share(one: dict[str, Any], name: str) -> Cell | None:
 def _said(one: dict[str, Any], name: str) -> str:
     share = _share(one, name)
     return share.text(SHARE) if share else ABSENT
-
-
-def cross_play_words(facts: dict[str, Any]) -> Iterator[str]:
-    """A sentence for each policy that earns much less with others, and whether that is its own doing."""
-    fallen = [one for one in facts["cross_play"] if one["less_with_others"]]
-    for one in fallen:
-        if one["only_with_partners"]:
-            text = "does well only with its training partners"
-            why = f"whoever else takes its seat sees {_said(one, 'candidates_change')}"
-        else:
-            text = "earns less than with its training partners, which are easy rivals for anybody"
-            why = f"the others in its seat see {_said(one, 'candidates_change')}"
-        yield f"{one['policy']} {text}: {_said(one, 'change')} with {one['others']}, where {why}."
-    if not fallen:
-        yield "No learned policy earns more than 5 % less with others than with its training partners."
 
 
 def equilibrium_words(facts: dict[str, Any]) -> Iterator[tuple[int, str]]:
@@ -213,7 +191,7 @@ def cross_play_table(facts: dict[str, Any]) -> Table:
         profits = [_estimate(one, "with_partners"), _estimate(one, "with_others")]
         rows.append([_named(facts, one["policy"]), *profits, _share(one, "change"), _share(one, "candidates_change")])
     columns += [Column("change"), Column("others in its seat")]
-    notes = [*map(Note, cross_play_words(facts)), Note("")]
+    notes = [*map(Note, told("tournament.txt", "cross_play", found=found, said=_said)), Note("")]
     return Table("cross-play, each in the seat it was trained in", columns, rows, notes, least=LEAST)
 
 

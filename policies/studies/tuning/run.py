@@ -17,7 +17,7 @@ from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
-from policies.common.console import silent
+from policies.common.console import say, silent
 from policies.common.interrupt import careful
 from policies.common.parallel import open_engine
 from policies.common.progress import Progress, Task, progress
@@ -117,11 +117,6 @@ def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
 
 class TuningResult(WrittenRecords):
     """A search that was made, with a row a trial: state, objective, the gain of each configuration and seed, options."""
-
-    @property
-    def folder(self) -> Path:
-        """The search's folder."""
-        return self.csv.parent
 
 
 @ordered_by(TuneOrder)
@@ -236,5 +231,4 @@ def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, con
     if paths and order.budget:
         console.print(f"best.yaml trains for the search's --budget, {order.budget:,} seller-periods", highlight=False)
     charts = f"bazaar board {shlex.quote(str(folder))}"
-    text = f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}"
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(console, f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}")
