@@ -210,9 +210,7 @@ def compare(found: Calibration, held: list[Held]) -> list[Check]:
     draws = min(len(one.simulated.units) for one in held)
     units = np.concatenate([one.simulated.units[:draws] for one in held], axis=1)
     real, mean = table["units"].to_numpy(np.float64), units.mean(0, dtype=np.float64)
-    total = Check(
-        "units in total", real.sum(), mean.sum(), f"within {TOTAL:.0%}", abs(mean.sum() / real.sum() - 1) <= TOTAL
-    )
+    total = _near("units in total", real.sum(), mean.sum(), TOTAL, relative=True)
     checks = [total, *_share_checks(table["seller"], real, mean, held), *_elasticity_checks(table, units)]
     low, high = np.quantile(units, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     covered = float(((low <= real) & (real <= high)).mean())
@@ -232,20 +230,21 @@ def compare(found: Calibration, held: list[Held]) -> list[Check]:
     return checks
 
 
+def _near(name: str, real: float, market: float, most: float, relative: bool = False) -> Check:
+    """Whether the market's figure is at most so far off, as a share of the file's where ``relative``."""
+    off = abs(market / real - 1) if relative else abs(market - real)
+    return Check(name, real, market, f"within {most:.0%}" if relative else f"within {most}", bool(off <= most))
+
+
 def _share_checks(seller: pd.Series[str], real: Floats, mean: Floats, held: list[Held]) -> list[Check]:
     """Each seller's share of the units, and the mean error over folds beside that of the weeks fitted."""
     sums = pd.DataFrame({"real": real, "market": mean}, index=seller.index).groupby(seller).sum()
     sums /= sums.sum()
-    checks = [
-        Check(f"share of {name}", float(row["real"]), float(row["market"]), f"within {SHARE}", bool(abs(row["real"] - row["market"]) <= SHARE))
-        for name, row in sums.iterrows()
-    ]  # fmt: skip
+    checks = [_near(f"share of {name}", row["real"], row["market"], SHARE) for name, row in sums.T.to_dict().items()]
     errors = np.array([_share_errors(one) for one in held]).mean(0)
     rule = "no larger than with the shares of the weeks fitted"
-    return [
-        *checks,
-        Check("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= errors[1])),
-    ]
+    checks.append(Check("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= errors[1])))
+    return checks
 
 
 def _share_errors(held: Held) -> tuple[float, float]:
@@ -260,12 +259,8 @@ def _share_errors(held: Held) -> tuple[float, float]:
 def _elasticity_checks(table: pd.DataFrame, units: Floats) -> list[Check]:
     real = log_log(table, table["units"].to_numpy(np.float64))
     simulated = np.mean([log_log(table, draw.astype(np.float64)) for draw in units[:REFITS]], axis=0)
-    own = abs(simulated[0] / real[0] - 1) <= OWN
-    rival = abs(simulated[1] - real[1]) <= RIVAL
-    return [
-        Check("own price, log-log", real[0], float(simulated[0]), f"within {OWN:.0%}", bool(own)),
-        Check("rivals' mean price, log-log", real[1], float(simulated[1]), f"within {RIVAL}", bool(rival)),
-    ]
+    own = _near("own price, log-log", real[0], float(simulated[0]), OWN, relative=True)
+    return [own, _near("rivals' mean price, log-log", real[1], float(simulated[1]), RIVAL)]
 
 
 def log_log(table: pd.DataFrame, units: Floats) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from market.errors import UserError
 from market.salesfile.table import PROMOTED, read_sales
 from market.spec.models import MOST_CUSTOMERS, MarketSpec, TapeOptions
 from market.state import NOT_OFFERED, Floats, Ints
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Stamp = tuple[TapeOptions, int, int]  # a history without its fingerprint, and the file's time and size
 
@@ -139,44 +143,38 @@ def _stamp(tape: TapeOptions) -> Stamp:
 
 @lru_cache(maxsize=4)
 def _table(stamp: Stamp) -> SalesArrays:
+    import pandas as pd  # only a market with a history needs it
+
     tape = stamp[0]
     try:
         sales = read_sales(Path(tape.file), tape.columns, tape.where, tape.periods or (None, None), option="")
     except UserError as problem:
         raise UserError(f"market.tape: {problem}") from None
-    rows, markets, sellers = sales.rows, sales.markets, sales.sellers
-    shape = (len(markets), len(sales.labels), len(sellers))
-    cells = (
-        rows["market"].map({name: k for k, name in enumerate(markets)}).to_numpy(np.int64),
-        rows["period"].to_numpy(np.int64),
-        rows["seller"].map({name: k for k, name in enumerate(sellers)}).to_numpy(np.int64),
-    )
+    markets, sellers, periods = sales.markets, sales.sellers, range(len(sales.labels))
+    cells = pd.MultiIndex.from_product([markets, periods, sellers])
+    rows = sales.rows.set_index(["market", "period", "seller"])
 
-    def spread(values: NDArray[np.float64]) -> Floats:
-        array = np.full(shape, np.nan)
-        array[cells] = values
-        return array
+    def spread(values: pd.Series[float]) -> Floats:
+        found = values.reindex(cells).to_numpy(np.float64)
+        return np.asarray(found.reshape(len(markets), len(periods), len(sellers)))
 
-    share = rows[sales.promotions].max(axis=1).to_numpy(np.float64) if sales.promotions else np.zeros(len(rows))
-    promoted = spread(share)
-    size = spread(rows["market_size"].to_numpy(np.float64)) if sales.has("market_size") else None
-    line = np.nan_to_num(spread(rows["line"].to_numpy(np.float64))).astype(np.int64)
-    price, units = (spread(rows[name].to_numpy(np.float64)) for name in ("price", "units"))
-    largest = None if size is None else _one_size(Path(tape.file), size, line)
-    return SalesArrays(markets, sellers, sales.labels, sales.sha256, price, units, largest, promoted >= PROMOTED, line)
+    promoted = spread(rows[sales.promotions].max(axis=1)) >= PROMOTED
+    line = np.nan_to_num(spread(rows["line"])).astype(np.int64)
+    size = _one_size(Path(tape.file), spread(rows["market_size"]), line) if sales.has("market_size") else None
+    price, units = spread(rows["price"]), spread(rows["units"])
+    return SalesArrays(markets, sellers, sales.labels, sales.sha256, price, units, size, promoted, line)
 
 
 def _one_size(file: Path, size: Floats, line: Ints) -> Floats:
     """The market size (P, T) that all rows of a market and period give."""
-    known = ~np.isnan(size)
-    high = np.where(known, size, -np.inf).max(axis=-1)
-    odd = known & (size < high[..., None])
+    largest = np.fmax.reduce(size, axis=-1)
+    odd = size < largest[..., None]
     if odd.any():
         raise UserError(
             f"market.tape: {file}: line {line[odd].min()}: market_size must be the same for all sellers of a market "
             "and period"
         )
-    return np.where(known.any(axis=-1), high, np.nan)
+    return np.asarray(largest)
 
 
 def _check(spec: MarketSpec, table: SalesArrays) -> None:
@@ -215,9 +213,7 @@ def _sizes(spec: MarketSpec, table: SalesArrays, location: Ints) -> Floats:
     if table.size is None:
         base = spec.customers.rate * spec.customers.basket * np.array(spec.sizes)[location]
         return np.repeat(base[:, None], len(table.labels), axis=1)
-    known = ~np.isnan(table.size)
-    mean = np.where(known, table.size, 0.0).sum(axis=1) / known.sum(axis=1)
-    size = np.where(known, table.size, mean[:, None])
+    size = np.where(np.isnan(table.size), np.nanmean(table.size, axis=1)[:, None], table.size)
     if size.max() / spec.customers.basket > MOST_CUSTOMERS:
         raise UserError(f"market.tape: market_size comes to more than {MOST_CUSTOMERS:g} customers in a period")
     return size
@@ -243,8 +239,7 @@ def _check_sizes(spec: MarketSpec, table: SalesArrays, units: Floats, size: Floa
 def _check_ranges(spec: MarketSpec, price: Floats) -> None:
     """A price that its seat may not post could not be replayed."""
     for k, seller in enumerate(spec.sellers):
-        known = price[..., k][~np.isnan(price[..., k])]
-        low, high = float(known.min()), float(known.max())
+        low, high = float(np.nanmin(price[..., k])), float(np.nanmax(price[..., k]))
         if low < seller.prices[0] or high > seller.prices[1]:
             needed = [min(low, seller.prices[0]), max(high, seller.prices[1])]
             raise UserError(
@@ -255,9 +250,7 @@ def _check_ranges(spec: MarketSpec, price: Floats) -> None:
 
 def _filled(price: Floats, shelf: Floats) -> Floats:
     """Prices (P, T, N) with gaps closed by the last one known, else the first, else ``shelf`` (N,)."""
-    periods = np.arange(price.shape[1])[None, :, None]
-    known = ~np.isnan(price)
-    last = np.maximum.accumulate(np.where(known, periods, -1), axis=1)
-    at = np.where(last >= 0, last, known.argmax(axis=1)[:, None, :])
-    filled = np.take_along_axis(price, at, axis=1)
+    import pandas as pd
+
+    filled = np.array([pd.DataFrame(place).ffill().bfill() for place in price], np.float64)
     return np.where(np.isnan(filled), shelf, filled)

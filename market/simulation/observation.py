@@ -107,15 +107,12 @@ def _events(spec: MarketSpec) -> list[Feature]:
 def _calendar_columns(spec: MarketSpec) -> dict[str, Floats]:
     t = np.arange(spec.horizon + 1, dtype=np.float64)
     columns: dict[str, Floats] = {}
-    if spec.customers.weekly:
-        angle = 2 * np.pi * t / len(spec.customers.weekly)
-        columns |= {"week_sin": np.sin(angle), "week_cos": np.cos(angle)}
-    if spec.customers.yearly:
-        angle = 2 * np.pi * t / spec.customers.yearly.length
-        columns |= {"year_sin": np.sin(angle), "year_cos": np.cos(angle)}
-    if spec.season:
-        angle = 2 * np.pi * t / len(spec.season)
-        columns |= {"season_sin": np.sin(angle), "season_cos": np.cos(angle)}
+    yearly = spec.customers.yearly
+    cycles = {"week": len(spec.customers.weekly), "year": yearly.length if yearly else 0, "season": len(spec.season)}
+    for name, length in cycles.items():
+        if length:
+            angle = 2 * np.pi * t / length
+            columns |= {f"{name}_sin": np.sin(angle), f"{name}_cos": np.cos(angle)}
     if spec.customers.trend:
         columns["elapsed"] = t / spec.horizon
     return columns

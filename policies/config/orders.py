@@ -6,18 +6,19 @@ from typing import Annotated, Literal
 
 from attrs import field, frozen
 
+from market.calibration.options import INSTRUMENTS
 from market.errors import UserError
 from policies.config.command import (
     AboveOne,
     Argument,
     AtLeastZero,
+    Check,
     Count,
     Discount,
     Option,
     Order,
     Port,
     Positive,
-    Rule,
     Seconds,
     Share,
     file,
@@ -276,7 +277,6 @@ class ReproduceOrder(Order):
 
 # ------------------------------------------------------------------------------------------------ sales files
 
-INSTRUMENTS = ("cost", "rivals", "promotions")
 FileOption = partial(Option, group="The file")
 DemandOption = partial(Option, group="The demand")
 AssumedOption = partial(Option, group="What a sales file does not tell")
@@ -329,7 +329,7 @@ class CalibrateOrder(SalesOrder):
     nest: Annotated[bool, DemandOption("plain logit (default: nest if it fits)")] = True
     iv: Annotated[
         tuple[str, ...],
-        Rule(instruments),
+        Check(instruments),
         DemandOption(
             "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)", "NAME,..."
         ),
