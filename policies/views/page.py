@@ -1,4 +1,7 @@
-"""A page of HTML: a template of text filled with values; every script, style and picture inside it, nothing fetched."""
+"""Templates of text filled with values: a page of HTML, every script, style and picture inside it, nothing fetched; and words.
+
+What views say in words, :func:`told`, is plain text: the terminal prints it, and a page shows it below its table.
+"""
 
 from __future__ import annotations
 

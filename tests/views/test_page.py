@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 
 from market.forecast.backtest import BacktestPlan
 from policies.views.charts import dress, panels
-from policies.views.page import Page, sentences
+from policies.views.page import Page, sentences, told
 from policies.views.table import Column, Table
 from tests.helpers.browser import browser, visit
 
@@ -56,6 +56,12 @@ def test_sentences_are_plain_text() -> None:
         label, row, found = "a & b (dqn)", None, None
 
     assert sentences("headline.html", one=Alone, spec=None) == "a & b (dqn) was not judged before the run ended."
+
+
+def test_what_is_told_is_plain_text_and_empty_lines_part_it() -> None:
+    paragraphs = told("forecast.txt", "how", plan=BacktestPlan(3), season="a & <b>")
+    assert len(paragraphs) == 4 and paragraphs[2].startswith("Season: a & <b>")
+    assert all(text == " ".join(text.split()) for text in paragraphs)
 
 
 @needs_browser
