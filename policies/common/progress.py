@@ -40,6 +40,11 @@ class RunBar(Protocol):
 
 
 MakeBar = Callable[[Console, int], RunBar]
+Tick = Callable[[str, int], None]  # told what goes on, and so many more episodes
+
+
+def unseen(text: str, episodes: int) -> None:
+    """A tick that shows nothing."""
 
 
 class Progress:
@@ -182,9 +187,7 @@ class CellsBar(Progress):
 
 
 @contextmanager
-def progress(
-    console: Console, title: str, total: int | None = None, unit: str = "episodes"
-) -> Iterator[Callable[[str, int], None]]:
+def progress(console: Console, title: str, total: int | None = None, unit: str = "episodes") -> Iterator[Tick]:
     """What an evaluation does now and how many episodes have been played; the title alone off a terminal.
 
     With a ``total`` of episodes also how many are left, and for how long. ``unit``: what is counted instead of them.

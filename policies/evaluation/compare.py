@@ -8,7 +8,7 @@ Dimensions: E episodes, T periods, M episodes played side by side, N sellers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from market.metrics.summary import Ledger, profit_a_period, summary
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import jsonable
+from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import Ends
@@ -29,7 +30,6 @@ from policies.sellers.rollout import play_columns, rows_at_once
 
 BLOCK = 256  # episodes between two looks at how precise the figures are
 LARGE_BLOCK = 512  # where the number of episodes is given: fewer and longer calls
-Tick = Callable[[str, int], None]
 
 
 @dataclass
@@ -155,7 +155,7 @@ def compare(
     settings: Evaluation,
     seed: int,
     exactly: int | None = None,
-    tick: Tick = lambda text, episodes: None,
+    tick: Tick = unseen,
 ) -> list[Result]:
     """Play every candidate in ``seat`` against ``rivals`` on the same customers.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies
+from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seat_called, told_seed
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import is_finished, is_run, open_run, read_about, seed_folders
+from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
 from policies.storage.work_folder import differences, named
 
 
@@ -49,13 +49,10 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
             f"{configurations[0]}: is no run; several are evaluated together only if all are folders of runs"
         )
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
-    return found if order.risk_level is None else _at_level(found, order.risk_level)
-
-
-def _at_level(found: Entrants, level: float) -> Entrants:
-    settings = found.config.evaluation.model_copy(update={"risk_level": level})
-    config = found.config.model_copy(update={"evaluation": settings})
-    return Entrants(config, found.seats, found.sellers, found.changed, found.remarks)
+    if order.risk_level is None:
+        return found
+    settings = found.config.evaluation.model_copy(update={"risk_level": order.risk_level})
+    return replace(found, config=found.config.model_copy(update={"evaluation": settings}))
 
 
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
@@ -107,9 +104,7 @@ def _seated(order: EvaluateOrder, folder: Path, spec: MarketSpec, moved: bool) -
 def _seats(order: EvaluateOrder, spec: MarketSpec) -> list[int]:
     if order.seat is None:
         return list(range(len(spec.sellers)))
-    if order.seat not in spec.names:
-        raise UserError(f"--seat {order.seat}: the market's sellers are {', '.join(spec.names)}")
-    return [spec.names.index(order.seat)]
+    return [seat_called(order.seat, spec, "--seat")]
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
@@ -128,14 +123,8 @@ def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[Ru
             said.append(f"{names[0]} and {name} differ in more than the seed: {named(found, ' and ', MOST_NAMED)}.")
     seeds: dict[Any, list[str]] = {}
     for name, folder in zip(names, folders, strict=True):
-        seeds.setdefault(training_seed(folder), []).append(name)
+        seeds.setdefault(told_seed(folder), []).append(name)
     for seed, same in seeds.items():
         if seed is not None and len(same) > 1:
             said.append(f"{', '.join(same)} have the same training seed, {seed}: they are not independent.")
     return said
-
-
-def training_seed(folder: Path) -> int | None:
-    """The seed that a run says it was trained with, None where it does not say."""
-    seed = read_about(folder).get("seed")
-    return seed if isinstance(seed, int) else None

@@ -161,18 +161,17 @@ def stress_all(
     against: str | None,
     episodes: int | None,
     console: Console,
-    keep: Keep = lambda rows: None,
-    best: Mapping[tuple[str, str], str] | None = None,
+    keep: Keep,
+    best: Mapping[tuple[str, str], str],
 ) -> None:
     """Play the entrants, and beside them the ``best`` fixed competitor of each (seat, line-up), under named scenarios."""
     from policies.evaluation.stress import run_stress
 
     competitors = {rules.label: rules for rules in line_ups.competitors()} if best else {}
-
     for line_up in line_ups.chosen(against):
         for seat, named in entrants.items():
             players = {n: line_ups.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
-            beside = (best or {}).get((line_ups.spec.names[seat], line_up.label))
+            beside = best.get((line_ups.spec.names[seat], line_up.label))
             if beside in competitors:
                 players.setdefault(beside, line_ups.against(competitors[beside], seat, line_up))
             rivals = line_ups.rivals(seat, line_up, next(iter(players.values())))

@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from market.errors import UserError
+from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
-from policies.evaluation.compare import Comparison, Tick, compare
-from policies.evaluation.profit_gain import ProfitGain, silent
+from policies.evaluation.compare import Comparison, compare
+from policies.evaluation.profit_gain import ProfitGain
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
@@ -54,11 +55,11 @@ class LineUps:
         """What all seats would earn at Nash and at joint-profit prices."""
         return ProfitGain(self.spec, self.config.evaluation)
 
-    def fixed(self, rules: Rules, seat: int, tick: Tick = silent) -> FixedSeller:
+    def fixed(self, rules: Rules, seat: int, tick: Tick = unseen) -> FixedSeller:
         """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
         return self._make(rules, seat, "", None, tick)
 
-    def against(self, rules: Rules, seat: int, line_up: Rules, tick: Tick = silent) -> FixedSeller:
+    def against(self, rules: Rules, seat: int, line_up: Rules, tick: Tick = unseen) -> FixedSeller:
         """The same, ``best`` levels searched against what the rivals of ``line_up`` really do."""
         if not rules.searched or len(self.spec.sellers) == 1:
             return self.fixed(rules, seat, tick)
@@ -144,7 +145,7 @@ class LineUps:
                 raise UserError(f"{where}: {rules.label} cannot play here: {problem}") from None
         return rules
 
-    def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = silent) -> list[Seller]:
+    def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = unseen) -> list[Seller]:
         """A seller for every seat: ``own`` in the evaluated one, where nobody looks, the line-up's rules elsewhere."""
         return [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
 

@@ -8,7 +8,6 @@ Dimensions: E episodes, N sellers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +17,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import profit_gain, seat_profit_gain
+from policies.common.progress import Tick, unseen
 from policies.config.run import Evaluation
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, rows_at_once
@@ -35,11 +35,6 @@ REPLAYED = (
 
 End = Literal["nash", "joint"]
 ENDS: tuple[End, ...] = ("nash", "joint")
-Said = Callable[[str, int], None]
-
-
-def silent(text: str, episodes: int) -> None:
-    """A tick that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,13 @@ class ProfitGain:
         self._sellers[end] = [compose(players[k], self.spec, k, "profit gain") for k in seats]
         self.price[end] = np.array([pricing.usual(Seat(self.spec, k)) for k in seats])
 
-    def ends(self, seed: int, episodes: int, tick: Said = silent) -> Ends | None:
+    def ends(self, seed: int, episodes: int, tick: Tick = unseen) -> Ends | None:
         """Both references in the episodes of row seeds ``seed`` .. ``seed + episodes - 1``, or None with a problem."""
         if self.problem:
             return None
         return Ends(self._profit("nash", seed, episodes, tick), self._profit("joint", seed, episodes, tick))
 
-    def _profit(self, end: End, seed: int, episodes: int, tick: Said) -> Floats:
+    def _profit(self, end: End, seed: int, episodes: int, tick: Tick) -> Floats:
         known = self._played.get((end, seed), np.zeros((0, len(self.spec.sellers))))
         block = rows_at_once(self.spec, BLOCK)
         for start in range(len(known), episodes, block):

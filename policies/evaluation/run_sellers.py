@@ -209,6 +209,13 @@ def unpack(content: bytes, name: str) -> SavedMixture:
         return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
 
 
+def seat_called(name: str, spec: MarketSpec, option: str) -> int:
+    """The seat of a seller's name; raise :class:`UserError` when there is none."""
+    if name not in spec.names:
+        raise UserError(f"{option} {name}: the market's sellers are {', '.join(spec.names)}")
+    return spec.names.index(name)
+
+
 def default_player(spec: MarketSpec) -> str:
     """Who sits in a seat that the configuration does not name."""
     return "nash+base_stock" if spec.stocked else "nash"
@@ -239,11 +246,9 @@ class RunSellers:
         """The seed that the run was trained with."""
         return self.line_ups.seed
 
-    def seat(self, name: str, option: str = "--seller") -> int:
+    def seat(self, name: str) -> int:
         """The seat of a seller's name; raise :class:`UserError` when there is none."""
-        if name not in self.spec.names:
-            raise UserError(f"{option} {name}: the market's sellers are {', '.join(self.spec.names)}")
-        return self.spec.names.index(name)
+        return seat_called(name, self.spec, "--seller")
 
     def player(self, seat: int) -> Any:
         """The configuration's entry for a seat."""
@@ -343,12 +348,15 @@ def load_run(path: str | Path, checkpoint: str = "best") -> Run:
     return run
 
 
+def told_seed(folder: Path) -> int | None:
+    """The seed that a run says it was trained with (``run.json``), None where it does not say."""
+    seed = read_about(folder).get("seed")
+    return seed if isinstance(seed, int) else None
+
+
 def run_seed(folder: Path) -> int:
-    """The seed that a run was trained with (``run.json``); 0 where the file does not tell."""
-    try:
-        return int(read_about(folder)["seed"])
-    except (ValueError, KeyError, TypeError):
-        return 0
+    """The seed that a run was trained with; 0 where it does not say."""
+    return told_seed(folder) or 0
 
 
 def refuse_unlike(folders: Sequence[Path], markets: Sequence[MarketSpec]) -> None:

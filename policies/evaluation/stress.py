@@ -9,7 +9,7 @@ Dimensions: E episodes, M of them played side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.files import jsonable
-from policies.common.progress import progress
+from policies.common.progress import Tick, progress
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import BLOCK
@@ -33,8 +33,6 @@ from policies.sellers.rollout import episode_profits
 EPISODES = 512
 # What a seller that meets a market of another shape than it was made for may fall over.
 MISFITS = (UserError, ArithmeticError, LookupError, RuntimeError, ValueError)
-
-Tick = Callable[[str, int], None]
 
 
 @runtime_checkable

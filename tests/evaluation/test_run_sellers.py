@@ -17,12 +17,12 @@ from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.state import Floats
 from policies.cli.main import main
+from policies.common.progress import unseen as quiet
 from policies.common.seeding import row_seed
 from policies.config.orders import EvaluateOrder
 from policies.evaluation.entrants import find_entrants
 from policies.evaluation.evaluate import evaluate
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.profit_gain import silent as quiet
 from policies.evaluation.run_sellers import SavedMixture, pack, run_sellers, saved_policies, unpack
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller

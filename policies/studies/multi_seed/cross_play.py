@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ import numpy as np
 from market.state import Floats
 from policies.common.parallel import Engine
 from policies.common.seeding import row_seed
-from policies.evaluation.profit_gain import Ends
 from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.evaluation.statistics import diagonal_gap
 from policies.studies.tournament.play import CellSetup, Learned, play_all
@@ -59,11 +59,6 @@ class CrossPlay:
         return np.asarray(np.mean(list(self.delta.values()), axis=0), np.float64)
 
 
-def learning_seats(run: RunSellers) -> list[int]:
-    """The seats of learners; strangers are met only where there are two or more."""
-    return [seat for seat, learner in enumerate(run.learners) if learner is not None]
-
-
 def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, told: Told) -> CrossPlay | None:
     """Play every seat's seller of every run with the others of every run; None where no two learners could meet.
 
@@ -73,16 +68,12 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
         told: hears of each line-up that was played.
     """
     runs = [run_sellers(folder, "latest") for folder in folders]
-    seats = learning_seats(runs[0])
+    seats = [seat for seat, learner in enumerate(runs[0].learners) if learner is not None]
     if len(runs) < 2 or len(seats) < 2:
         return None
     names = runs[0].spec.names
-    line_ups = {
-        (seat, a, b): _line_up(seat, a, b, len(names))
-        for seat in seats
-        for a in range(len(runs))
-        for b in range(len(runs))
-    }
+    each = range(len(runs))
+    line_ups = {at: _line_up(*at, len(names)) for at in product(seats, each, each)}
     cells = list(dict.fromkeys(line_ups.values()))
     setup = _setup(runs)
     profits: dict[LineUp, Floats] = {}
@@ -93,16 +84,13 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
 
     play_all(setup, cells, engine, keep)
     ends = runs[0].line_ups.profit_gain.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
-    shape = (len(names), len(runs), len(runs))
-    profit, delta = np.full(shape, np.nan), np.full(shape, np.nan)
+    profit, delta = ({names[seat]: np.full((len(runs), len(runs)), np.nan) for seat in seats} for _ in range(2))
     for (seat, a, b), line_up in line_ups.items():
         earned = profits[line_up]
-        profit[seat, a, b] = earned[:, seat].mean()
-        delta[seat, a, b] = _gain(earned, ends)
-    found = {names[seat]: (profit[seat], delta[seat]) for seat in seats}
-    return CrossPlay(
-        tuple(seeds), {s: p for s, (p, _) in found.items()}, {s: d for s, (_, d) in found.items()}, setup.episodes
-    )
+        profit[names[seat]][a, b] = earned[:, seat].mean()
+        if ends is not None:
+            delta[names[seat]][a, b] = ends.gain(float(earned.sum(axis=1).mean()))
+    return CrossPlay(tuple(seeds), profit, delta, setup.episodes)
 
 
 def _line_up(seat: int, own: int, others: int, seats: int) -> LineUp:
@@ -119,10 +107,6 @@ def _setup(runs: Sequence[RunSellers]) -> CellSetup:
             policies.append(Learned.read(path) if rules is None else {seat: rules.label})
     episodes = min(settings.episodes, EPISODES)
     return CellSetup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
-
-
-def _gain(earned: Floats, ends: Ends | None) -> float:
-    return float("nan") if ends is None else ends.gain(float(earned.sum(axis=1).mean()))
 
 
 def _gap_facts(matrix: Floats) -> dict[str, float]:

@@ -31,6 +31,7 @@ from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import TheoryOrder
 from policies.config.run import RunConfig, read_config
+from policies.evaluation.run_sellers import seat_called
 from policies.evaluation.statistics import half_width
 from policies.studies.theory.view import tables
 
@@ -76,10 +77,8 @@ def theory(order: TheoryOrder) -> TheoryResult:
     refuse_unwritable(order.json)
     console = order.console or silent()
     config = read_config(order.config, order.changes)
-    spec, seat = config.market, order.seat
-    if seat is not None and seat not in spec.names:
-        raise UserError(f"--seat {seat}: the market's sellers are {', '.join(spec.names)}")
-    seats = range(len(spec.sellers)) if seat is None else [spec.names.index(seat)]
+    spec = config.market
+    seats = range(len(spec.sellers)) if order.seat is None else [seat_called(order.seat, spec, "--seat")]
     with phases(console, f"solving {spec.name}", lines=False) as say:
         report = theory_report(config, seats, order.gamma, order.prices, say)
     for table in tables(spec, report):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,9 @@ class CellPlayer:
 
     def __init__(self, setup: CellSetup) -> None:
         self.setup = setup
-        self._sellers: dict[tuple[int, int], Seller] = {}
-        self._saved: dict[int, SavedSeller | SavedMixture] = {}
-        self._batches: dict[int, MarketBatch] = {}
+        self._seller = cache(self._make_seller)
+        self._saved = cache(Learned.load)
+        self._batch = cache(partial(MarketBatch, setup.spec))
 
     def profit(self, line_up: LineUp) -> Floats:
         """Profit per period of each episode as evaluation counts it, (E, N), on the same customers for every line-up."""
@@ -103,25 +104,11 @@ class CellPlayer:
             blocks.append(episode_profits(batch, sellers, setup.warm_up, setup.salvage, seed=first + start))
         return np.concatenate(blocks)
 
-    def _batch(self, rows: int) -> MarketBatch:
-        if rows not in self._batches:
-            self._batches[rows] = MarketBatch(self.setup.spec, rows)
-        return self._batches[rows]
-
-    def _seller(self, policy: int, seat: int) -> Seller:
-        at = (policy, seat)
-        if at not in self._sellers:
-            entry = self.setup.policies[policy]
-            if isinstance(entry, dict):
-                self._sellers[at] = compose(parse_rules(entry[seat]), self.setup.spec, seat)
-            else:
-                self._sellers[at] = seat_of(self._load(policy, entry), self.setup.spec, seat)
-        return self._sellers[at]
-
-    def _load(self, policy: int, entry: Learned) -> SavedSeller | SavedMixture:
-        if policy not in self._saved:
-            self._saved[policy] = entry.load()
-        return self._saved[policy]
+    def _make_seller(self, policy: int, seat: int) -> Seller:
+        entry, spec = self.setup.policies[policy], self.setup.spec
+        if isinstance(entry, dict):
+            return compose(parse_rules(entry[seat]), spec, seat)
+        return seat_of(self._saved(entry), spec, seat)
 
 
 class _Known:

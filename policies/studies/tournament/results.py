@@ -254,11 +254,11 @@ def ranked(played: Played, weights: Floats | None) -> list[dict[str, Any]]:
     rows = []
     for number, policy in enumerate(played.policies):
         here = [one for seat, one in enumerate(seats) if seat in policy.seats]
-        spread = None if weights is None else np.mean([one.resampled_rank[number] for one in here], axis=0)
+        spread = None if weights is None else np.mean([one.resampled[number] for one in here], axis=0)
         rows.append(
             {
                 "policy": policy.label,
-                "rank": float(np.mean([one.rank[number] for one in here])),
+                "rank": float(np.mean([one.figures["rank"][number] for one in here])),
                 "rank_half_width": None if spread is None else float(percentile_half_width(spread)),
                 "rating": float(rating[number]),
                 "rating_half_width": None if rating_half is None else float(rating_half[number]),
@@ -270,19 +270,18 @@ def ranked(played: Played, weights: Floats | None) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Standing:
-    """A seat's candidates by policy number; ``won`` (P, P, E) are the duels of all policies."""
+    """A seat's candidates: ``figures`` by name and policy number, and the ``resampled`` mean ranks of each.
 
-    mean: dict[int, float]
-    half: dict[int, float]
-    rank: dict[int, float]
-    resampled_rank: dict[int, Floats]
-    rating: dict[int, float]
+    ``won`` (P, P, E) are the duels of all policies.
+    """
+
+    figures: dict[str, dict[int, float]]
+    resampled: dict[int, Floats]
     won: Floats
 
     def facts(self, number: int) -> dict[str, Any]:
         """A policy's figures in this seat."""
-        figures = {"profit": self.mean, "half_width": self.half, "rank": self.rank, "rating": self.rating}
-        return {name: values[number] for name, values in figures.items()}
+        return {name: values[number] for name, values in self.figures.items()}
 
 
 def _seat_standing(played: Played, seat: int, weights: Floats | None) -> _Standing:
@@ -298,14 +297,9 @@ def _seat_standing(played: Played, seat: int, weights: Floats | None) -> _Standi
     def by_policy(values: Floats) -> dict[int, Any]:
         return dict(zip(candidates, values, strict=True))
 
-    return _Standing(
-        by_policy(overall.mean(axis=1)),
-        by_policy(half_widths(overall)),
-        by_policy(ranking.mean_ranks(profit.mean(axis=-1))),
-        by_policy(resampled),
-        by_policy(ranking.ratings(duels.sum(axis=-1))),
-        won,
-    )
+    figures = {"profit": overall.mean(axis=1), "half_width": half_widths(overall)}
+    figures |= {"rank": ranking.mean_ranks(profit.mean(axis=-1)), "rating": ranking.ratings(duels.sum(axis=-1))}
+    return _Standing({name: by_policy(values) for name, values in figures.items()}, by_policy(resampled), won)
 
 
 def _ratings(won: Floats, weights: Floats | None) -> tuple[Floats, Floats | None]:
