@@ -12,13 +12,13 @@ from policies.config.command import (
     AboveOne,
     Argument,
     AtLeastZero,
+    Check,
     Count,
     Discount,
     Option,
     Order,
     Port,
     Positive,
-    Rule,
     Seconds,
     Share,
     file,
@@ -329,7 +329,7 @@ class CalibrateOrder(SalesOrder):
     nest: Annotated[bool, DemandOption("plain logit (default: nest if it fits)")] = True
     iv: Annotated[
         tuple[str, ...],
-        Rule(instruments),
+        Check(instruments),
         DemandOption(
             "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)", "NAME,..."
         ),

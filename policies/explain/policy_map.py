@@ -128,17 +128,13 @@ def axes(rollout: Rollout, seat: int, columns: int = COLUMNS, rows: int = ROWS) 
     found, counts = [], [columns, rows]
     if spec.stocked:
         found.append(_positions(spec, met.position(seat) + rollout.order[:, seat], counts.pop(0)))
-    if _sees_prices(spec):
-        rivals = [spec.sellers[k].prices for k in range(len(spec.sellers)) if k != seat]
+    rivals = [seller.prices for k, seller in enumerate(spec.sellers) if k != seat]
+    if rivals and spec.visibility.rivals_prices == "last":
         low, high = min(least for least, _ in rivals), max(most for _, most in rivals)
         found.append(_prices(RIVAL, _along(RIVAL, met, seat), low, high, counts.pop(0)))
     if counts:
         found.append(_prices(OWN, _along(OWN, met, seat), *spec.sellers[seat].prices, counts.pop(0)))
     return found[0], found[1] if len(found) > 1 else None
-
-
-def _sees_prices(spec: MarketSpec) -> bool:
-    return len(spec.sellers) > 1 and spec.visibility.rivals_prices == "last"
 
 
 def _positions(spec: MarketSpec, reached: Floats, count: int) -> MapAxis:

@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from tianshou.algorithm.modelfree.a2c import A2C
 from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
-from tianshou.data import Batch
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
@@ -34,15 +33,9 @@ class SamplingPolicy(ProbabilisticActorPolicy):
     """Tianshou's, drawing actions from a random generator of its own in place of torch's global one."""
 
     def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:
-        super().__init__(**options, action_scaling=False, action_bound_method=None)
+        nothing: Any = None  # the actor itself draws, and knows its log-densities
+        super().__init__(dist_fn=nothing, **options, action_scaling=False, action_bound_method=None)
         self.rng = rng
-
-    def forward(self, batch: Any, state: Any = None) -> Any:
-        """Actions for a batch of observations, as Tianshou's Collector asks for them."""
-        actor: Any = self.actor
-        output, hidden = actor(batch.obs, state=state, info=batch.info)
-        act = torch.as_tensor(actor.sample(batch.obs, self.rng))
-        return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
 
 
 class LeanA2C(Lean, A2C):

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, Space
 from tianshou.algorithm.optim import TorchOptimizerFactory
-from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, Normal
+from torch import nn
 
 from market.errors import UserError
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions, Risk
@@ -86,9 +85,8 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
     network = _actor("gaussian" if isinstance(setup.action_space, Box) else "categorical", setup)
     if isinstance(network, GaussianActor):
         nn.init.constant_(network.log_sd, math.log(o.initial_sd))
-    dist: Callable[..., Distribution] = _gaussian if isinstance(setup.action_space, Box) else _categorical
     shared: dict[str, Any] = {
-        "policy": SamplingPolicy(rng=setup.rng, actor=network, dist_fn=dist, action_space=setup.action_space),
+        "policy": SamplingPolicy(rng=setup.rng, actor=network, action_space=setup.action_space),
         "optim": _adam(o.lr),
         "vf_coef": o.value,
         "gae_lambda": o.gae_lambda,
@@ -238,11 +236,3 @@ def _replay_length(setup: LearnerSetup) -> int:
 
 def _adam(lr: float) -> TorchOptimizerFactory:
     return TorchOptimizerFactory(torch.optim.Adam, lr=lr, fused=True)
-
-
-def _gaussian(output: tuple[Tensor, Tensor]) -> Distribution:
-    return Independent(Normal(*output, validate_args=False), 1, validate_args=False)
-
-
-def _categorical(logits: Tensor) -> Distribution:
-    return Categorical(logits=logits, validate_args=False)

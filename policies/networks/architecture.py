@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from policies.networks.encoders import Arrays, CellKind
 from policies.networks.heads import ACTORS, Actor
@@ -72,24 +72,17 @@ def build(architecture: Architecture) -> Actor:
 
 
 @torch.no_grad()
-def decide(network: nn.Module, obs: NDArray[np.float32], memory: Arrays) -> tuple[NDArray[Any], Arrays]:
+def decide(actor: Actor, obs: NDArray[np.float32], memory: Arrays) -> tuple[NDArray[Any], Arrays]:
     """The actions without exploration for observations (M, F), and what to remember, arrays over M.
 
     Actions are int64 (M,), or float32 (M, A) in [-1, 1]. ``memory`` is as :func:`empty_memory` makes it.
     """
-    actor = _actor(network)
     state = {name: torch.as_tensor(array, device=actor.body.device) for name, array in memory.items()}
     seen, state = actor.recall(actor.body.tensor(obs), state)
     action: NDArray[Any] = actor.greedy(seen).cpu().numpy()
     return action, {name: tensor.cpu().numpy() for name, tensor in state.items()}
 
 
-def empty_memory(network: nn.Module, rows: int) -> Arrays:
-    """What a network remembers when an episode begins, arrays over M = ``rows``."""
-    return {name: tensor.numpy() for name, tensor in _actor(network).recall.start(rows).items()}
-
-
-def _actor(network: nn.Module) -> Actor:
-    if not isinstance(network, Actor):
-        raise TypeError(f"needs an actor made by build(), not {type(network).__name__}")
-    return network
+def empty_memory(actor: Actor, rows: int) -> Arrays:
+    """What an actor remembers when an episode begins, arrays over M = ``rows``."""
+    return {name: tensor.numpy() for name, tensor in actor.recall.start(rows).items()}

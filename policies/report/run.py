@@ -22,7 +22,6 @@ from policies.report.sections import (
     about_market,
     comparisons,
     evaluated,
-    facts,
     headlines,
     measures,
     promotions,
@@ -106,6 +105,5 @@ def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
         exploits=exploits(run),
         deviations=deviations(run),
         measures=measures(spec),
-        facts=facts(run),
         seller_table=seller_table(spec),
     )

@@ -16,7 +16,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation import statistics
-from policies.report.data import ReportedRun, ReportedSeller, Spread, Together, best_fixed_row, evaluated_row
+from policies.report.data import ReportedRun, Spread, Together, best_fixed_row, evaluated_row
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
 from policies.views.table import Cell, Column, Row, Table
@@ -229,30 +229,6 @@ def about_market(spec: MarketSpec) -> str:
     """The market in a sentence or two."""
     replayed = spec.tape and Path(spec.tape.file).name
     return sentences("market.html", spec=spec, replayed=replayed, promoted=_promoted(spec))
-
-
-def facts(run: ReportedRun) -> dict[str, str | None]:
-    """Command, seed, budget, versions; empty where they are not known."""
-    about, training = run.about, run.config.training
-    versions = about.get("versions")
-    listed = versions.items() if isinstance(versions, dict) else ()
-    system = {"python": "Python ", "platform": ""}
-    return {
-        "command": about.get("command"),
-        "sellers": ", ".join(f"{player.name}: {player.kind}" for player in run.players),
-        "seed": about.get("seed"),
-        "budget": f"{training.budget:,} seller-periods, {training.markets:,} markets side by side",
-        "checkpoints": "; ".join(_checkpoint(run.spec, player) for player in run.learners),
-        "started": about.get("started"),
-        "device": about.get("device"),
-        "versions": ", ".join(f"{name} {version}" for name, version in listed),
-        "system": ", ".join(f"{name}{about[key]}" for key, name in system.items() if key in about),
-    }
-
-
-def _checkpoint(spec: MarketSpec, player: ReportedSeller) -> str:
-    scored = f", {number(player.score)} a {spec.period} then" if player.score is not None else ""
-    return f"{player.name} after {player.trained:,} seller-periods{scored}"
 
 
 def measures(spec: MarketSpec) -> dict[str, str]:

@@ -80,36 +80,6 @@ def unknown(result: Forecasts) -> str:
     return f"Prices and promotions to come are not used{more}."
 
 
-def verdict(one: Backtest) -> str:
-    """What choosing a model was worth in folds that did not choose it; then the chosen model, and what it is worth.
-
-    In this order since the chosen model's own figure is the best of several.
-    """
-    text = f"{_late(one)}{_chosen(one)}"
-    return f"{one.series.name}: {text[0].lower()}{text[1:]}."
-
-
-def _chosen(one: Backtest) -> str:
-    chosen, many = one.chosen, len(one.chosen.folds)
-    if chosen.model in REFERENCES:
-        folds = f"Over all {many} folds" if many > 1 else "In the one fold"
-        return f"{folds} no model does better than {_NAMES[chosen.model]}, which is what is forecast with"
-    folds = f"Over the {many} folds that chose it" if many > 1 else "In the fold that chose it"
-    others = [_compared(chosen, score) for score in one.scores if score.model in REFERENCES]
-    name = _NAMES.get(chosen.model, chosen.model)
-    return f"{folds}, which is optimistic, {name} has {' and '.join(others)}"
-
-
-def _late(one: Backtest) -> str:
-    """What choosing was worth in folds that did not choose."""
-    unseen, naive, count = one.unseen, one.late_mase(NAIVE), len(one.late)
-    if unseen is None or naive is None:
-        return ""
-    folds = "the last fold, its" if count == 1 else f"the last {count} folds, each one's"
-    word = "as good as" if abs(unseen - naive) <= SAME else "better than" if unseen < naive else "worse than"
-    return f"In {folds} model chosen by earlier folds alone: MASE {unseen:.3f}, {word} naive ({naive:.3f}). "
-
-
 _NAMES = {
     NAIVE: "the naive forecast",
     SEASONAL_NAIVE: "the seasonal naive forecast",
@@ -117,10 +87,19 @@ _NAMES = {
 }
 
 
-def _compared(chosen: Score, other: Score) -> str:
-    if not np.isfinite(other.mase) or other.mase <= 0:
-        return f"less error than {_NAMES[other.model]}"
-    return f"{1 - chosen.mase / other.mase:.0%} less error than {_NAMES[other.model]}"
+def verdict(one: Backtest) -> str:
+    """What choosing a model was worth in folds that did not choose it; then the chosen model, and what it is worth."""
+    less_error = None
+    if one.chosen.model not in REFERENCES:
+        others = [score for score in one.scores if score.model in REFERENCES]
+        less_error = {score.model: _less_error(one.chosen, score) for score in others}
+    about = {"naive": one.late_mase(NAIVE), "same": SAME, "known": _NAMES, "less_error": less_error}
+    (text,) = told("forecast.txt", "verdict", one=one, **about)
+    return text
+
+
+def _less_error(chosen: Score, other: Score) -> float | None:
+    return 1 - chosen.mase / other.mase if np.isfinite(other.mase) and other.mase > 0 else None
 
 
 def how(result: Forecasts) -> list[str]:

@@ -52,23 +52,52 @@ class SeatPlayer(ABC):
         """Go on exactly where :meth:`state_dict` was taken."""
 
 
-@dataclass
-class LearnerSeat(SeatPlayer):
-    """A seat whose player learns."""
+class LearnerAtPlay:
+    """A learner, the seats that it plays, one or several (S), and what it decided in this period.
 
-    learner: Learner
-    decisions: Decisions
-    action: NDArray[Any] | None = None
+    Its rows are those of the first of its seats, then those of the second, and so on.
 
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Decide for all rows with exploration; the action is kept to be remembered."""
-        self.action = self.learner.act(observation[:, seat], explore=True)
-        price, level = self.decisions.decode(self.action)
-        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
+    Args:
+        decisions: by seat in order; each has its own ranges of prices and levels.
+        indicator: append a one-hot number of the seat (S,) to what is seen.
+    """
+
+    def __init__(self, learner: Learner, decisions: dict[int, Decisions], indicator: bool = False) -> None:
+        self.learner, self.decisions, self.indicator = learner, decisions, indicator
+        self.seats = list(decisions)
+        self.action: NDArray[Any] | None = None
+
+    def seen(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What all seats see (M, N, F) as the learner's rows (S x M, F), with the indicator (S x M, F + S)."""
+        rows = _stacked([observation[:, seat] for seat in self.seats])
+        if not self.indicator:
+            return rows
+        which = np.repeat(np.eye(len(self.seats), dtype=np.float32), len(observation), axis=0)
+        return np.concatenate([rows, which], axis=1)
+
+    def act(self, observation: NDArray[np.float32], seat: int) -> NDArray[Any]:
+        """The actions (M, ..) of a seat, with exploration; the first seat that asks has all of them decided."""
+        if seat == self.seats[0]:
+            self.action = self.learner.act(self.seen(observation), explore=True)
+        assert self.action is not None
+        return np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
         """What the learner remembers does not reach from one episode into the next."""
-        self.learner.restart(rows)
+        self.learner.restart(np.tile(rows, len(self.seats)))
+
+    def learn(
+        self,
+        observation: NDArray[np.float32],
+        rewards: dict[int, Floats],
+        following: NDArray[np.float32],
+        cut: NDArray[np.bool_],
+    ) -> dict[str, float] | None:
+        """Remember the period, rewards by seat, and run the updates that are due; what the learner reports of them."""
+        assert self.action is not None
+        reward, cuts = _stacked([rewards[seat] for seat in self.seats]), np.tile(cut, len(self.seats))
+        self.learner.remember(self.seen(observation), self.action, reward, self.seen(following), cuts)
+        return self.learner.learn()
 
     def state_dict(self) -> dict[str, Any]:
         """The learner's state, and the action that it is about to remember."""
@@ -79,6 +108,43 @@ class LearnerSeat(SeatPlayer):
         """Go on exactly where :meth:`state_dict` was taken."""
         self.learner.load_state_dict(state["learner"])
         self.action = None if state["action"] is None else state["action"].numpy().copy()
+
+
+def _stacked(by_seat: list[NDArray[Any]]) -> NDArray[Any]:
+    """(M, ..) of each seat as (S x M, ..); of a single seat as they are."""
+    return by_seat[0] if len(by_seat) == 1 else np.concatenate(by_seat)
+
+
+@dataclass
+class LearnerSeat(SeatPlayer):
+    """A seat whose player learns. Whatever concerns all of the learner's seats is asked of the first."""
+
+    player: LearnerAtPlay
+    seat: int
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the first of the learner's seats."""
+        return self.seat == self.player.seats[0]
+
+    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Decide for all rows with exploration; the action is kept to be remembered."""
+        price, level = self.player.decisions[seat].decode(self.player.act(observation, seat))
+        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Rows are those of the market, the same in every seat."""
+        if self.first:
+            self.player.restart(rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learner's; nothing in its other seats."""
+        return self.player.state_dict() if self.first else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        if self.first:
+            self.player.load_state_dict(state)
 
 
 @dataclass
@@ -109,10 +175,13 @@ class FixedSeat(SeatPlayer):
 Sitting = SeatedLearner | SeatPlayer | Seller
 
 
-def _seated(player: Sitting, markets: int) -> SeatPlayer:
+def _seated(player: Sitting, seat: int, markets: int) -> SeatPlayer:
     if isinstance(player, SeatPlayer):
         return player
-    return LearnerSeat(*player) if isinstance(player, tuple) else FixedSeat(player, player.start(markets))
+    if isinstance(player, tuple):
+        learner, decisions = player
+        return LearnerSeat(LearnerAtPlay(learner, {seat: decisions}), seat)
+    return FixedSeat(player, player.start(markets))
 
 
 class SelfPlay(Mode):
@@ -130,7 +199,9 @@ class SelfPlay(Mode):
         self, spec: MarketSpec, players: Sequence[Sitting], markets: int, budget: int, seed: int, first_row: int = 0
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
-        self.seats = [_seated(player, markets) for player in players]
+        self.seats = [_seated(player, seat, markets) for seat, player in enumerate(players)]
+        learning = [one.player for one in self.seats if isinstance(one, LearnerSeat) and one.first]
+        self.at_play = sorted(learning, key=lambda one: len(one.seats))  # those with several seats learn last
         self.budget, self.done = budget, 0
         self.tally = Tally(len(self.seats))
         self.rewards: dict[int, Floats] = {}
@@ -141,13 +212,11 @@ class SelfPlay(Mode):
     @property
     def learners(self) -> dict[int, Learner]:
         """The learner of each seat that has one."""
-        return {seat: player.learner for seat, player in enumerate(self.seats) if isinstance(player, LearnerSeat)}
+        return {seat: one.learner for one in self.at_play for seat in one.seats}
 
     def decisions(self, seat: int) -> Decisions:
         """How actions of the seat's learner become prices and orders."""
-        player = self.seats[seat]
-        assert isinstance(player, LearnerSeat)
-        return player.decisions
+        return next(one.decisions[seat] for one in self.at_play if seat in one.seats)
 
     def play_period(self) -> dict[int, dict[str, float]]:
         """One period in every row; returns what learners reported of updates, by seat."""
@@ -187,16 +256,11 @@ class SelfPlay(Mode):
     def _learn(
         self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
     ) -> dict[int, dict[str, float]]:
-        reports = {}
-        for seat, player in enumerate(self.seats):
-            if not isinstance(player, LearnerSeat):
-                continue
-            learner = player.learner
-            assert player.action is not None
-            learner.progress(self.fraction)
-            learner.remember(observation[:, seat], player.action, self.rewards[seat], following[:, seat], cut)
-            if report := learner.learn():
-                reports[seat] = report
+        reports: dict[int, dict[str, float]] = {}
+        for one in self.at_play:
+            one.learner.progress(self.fraction)
+            if report := one.learn(observation, self.rewards, following, cut):
+                reports |= dict.fromkeys(one.seats, report)
         return reports
 
     def _begin_episodes(self, cut: NDArray[np.bool_]) -> NDArray[np.float32]:

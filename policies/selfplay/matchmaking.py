@@ -35,7 +35,7 @@ from policies.selfplay.base import Mode
 from policies.selfplay.loop import SeatPlayer, SelfPlay, Sitting
 from policies.selfplay.population import MemberKind, Population
 from policies.selfplay.seating import SeatedLearner, Seats
-from policies.sellers.protocol import Memory, Seller, look
+from policies.sellers.protocol import Memory, Seller, look, reset_rows
 
 Members = NDArray[np.int64]
 
@@ -77,21 +77,16 @@ class DrawnSeat(SeatPlayer):
         price, quantity = np.empty(batch.markets), np.empty(batch.markets)
         for number, rows in self._groups:
             memory = self.memories[number]
-            decided = self.matchmaker.seller(number).act(
-                view.take(rows), {name: array[rows] for name, array in memory.items()}
-            )
-            price[rows], quantity[rows] = decided[0], decided[1]
-            for name, array in decided[2].items():
+            own = {name: array[rows] for name, array in memory.items()}
+            price[rows], quantity[rows], kept = self.matchmaker.seller(number).act(view.take(rows), own)
+            for name, array in kept.items():
                 memory[name][rows] = array
         return price, quantity
 
     def _group(self) -> None:
         own = self.members[:, self.seat]
         self._groups = [(int(number), np.flatnonzero(own == number)) for number in np.unique(own)]
-        for number, _ in self._groups:
-            if number not in self.memories:
-                self.memories[number] = self._fresh(number)
-        self.memories = {number: self.memories[number] for number, _ in self._groups}
+        self.memories = {number: self.memories.get(number) or self._fresh(number) for number, _ in self._groups}
 
     def _fresh(self, number: int) -> Memory:
         return {name: array.copy() for name, array in self.matchmaker.seller(number).start(len(self.members)).items()}
@@ -101,9 +96,8 @@ class DrawnSeat(SeatPlayer):
         self._group()
         for number, memory in self.memories.items():
             own = rows & (self.members[:, self.seat] == number)
-            if memory and own.any():
-                for name, array in self.matchmaker.seller(number).start(len(rows)).items():
-                    memory[name][own] = array[own]
+            if own.any():
+                self.memories[number] = reset_rows(self.matchmaker.seller(number), memory, own)
 
     def state_dict(self) -> dict[str, Any]:
         """The memories of the members that play, by number."""

@@ -71,7 +71,11 @@ class Population:
 
     def state_dict(self) -> dict[str, Any]:
         """Snapshots with their weights; the others are made anew by whoever made them."""
-        snapshots = {str(m.number): _plain(m.saved) for m in self.members.values() if m.saved is not None}
+        snapshots = {
+            str(m.number): m.saved.header | {"weights": m.saved.weights}
+            for m in self.members.values()
+            if m.saved is not None
+        }
         return {"snapshots": snapshots, "left": sorted(self.left), "next": self._next, "written": sorted(self._written)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -82,12 +86,6 @@ class Population:
             self.add_snapshot(_saved(plain, self.spec))
         self.members = dict(sorted(self.members.items()))
         self.left, self._next, self._written = set(state["left"]), state["next"], set(state["written"])
-
-
-def _plain(saved: SavedSeller) -> dict[str, Any]:
-    names = ("seller", "seat", "encoding", "learner", "trained", "score", "weights")
-    plain = {name: getattr(saved, name) for name in names}
-    return plain | {"architecture": saved.architecture.model_dump(mode="json")}
 
 
 def _saved(plain: dict[str, Any], spec: MarketSpec) -> SavedSeller:

@@ -29,6 +29,7 @@ from policies.selfplay.base import MARKET
 from policies.selfplay.matchmaking import DrawnMarket, Matchmaker, Members, PopulationPlay
 from policies.selfplay.population import Member
 from policies.selfplay.seating import SeatedLearner, Seats
+from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import mean_profit
 from policies.storage.run_folder import POOL
 
@@ -146,8 +147,8 @@ class PSRO(PopulationPlay):
         if not responses:
             return self.learners[seat].network
         _, chosen = max(responses, key=lambda pair: (pair[0], pair[1].number))
-        network: Any = chosen.seller
-        return network.network  # type: ignore[no-any-return]
+        assert isinstance(chosen.seller, NetworkSeller)
+        return chosen.seller.network
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Of the last round: what each response gained, the bound on NashConv, and the population's size."""

@@ -72,15 +72,5 @@ class Seats:
         self, seat: int, decisions: Decisions, network: Actor, trained: int, score: float, path: Path
     ) -> SavedSeller:
         """The seat's policy as it is to be saved; its weights are copies."""
-        return SavedSeller(
-            path=path,
-            seller=self.spec.names[seat],
-            seat=seat,
-            encoding=decisions.encoding,
-            learner=self.learning[seat],
-            trained=trained,
-            score=score,
-            architecture=network.architecture,
-            weights={name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()},
-            market=self.spec,
-        )
+        facts = decisions.encoding, self.learning[seat], trained, score, path
+        return SavedSeller.of(network, self.spec, seat, *facts)

@@ -1,92 +1,20 @@
 """One learner in several seats (parameter sharing): it sees, decides and learns for all of them at once.
 
 What a seat sees is ordered from its own perspective, so one policy can play any seat (Gupta, Egorov & Kochenderfer
-2017, "Cooperative multi-agent control using deep reinforcement learning"). Its rows are those of the first seat that
-shares, then those of the second, and so on.
-
-Dimensions: M rows of the market, S seats that share, F observation features.
+2017, "Cooperative multi-agent control using deep reinforcement learning").
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from market.errors import UserError
-from market.simulation.batch import MarketBatch
-from market.simulation.decisions import Decisions, order_quantity
-from market.state import Floats
+from market.simulation.decisions import Decisions
 from policies.config.selfplay import SharedOptions
-from policies.learners.base import Learner
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
-from policies.selfplay.loop import SeatPlayer, SelfPlay
+from policies.selfplay.loop import LearnerAtPlay, LearnerSeat, SelfPlay
 from policies.selfplay.seating import Seats
-
-
-class Sharing:
-    """The learner that seats share, and what it decided in this period.
-
-    Args:
-        decisions: of each seat that shares, by seat in order; each has its own ranges of prices and levels.
-        indicator: append a one-hot number of the seat (S,) to what is seen.
-    """
-
-    def __init__(self, learner: Learner, decisions: dict[int, Decisions], indicator: bool) -> None:
-        self.learner, self.decisions, self.indicator = learner, decisions, indicator
-        self.seats = list(decisions)
-        self.action: NDArray[Any] | None = None
-
-    def stacked(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What all seats see (M, N, F) as the learner's rows (S x M, F), with the indicator (S x M, F + S)."""
-        rows = np.concatenate([observation[:, seat] for seat in self.seats])
-        if not self.indicator:
-            return rows
-        which = np.repeat(np.eye(len(self.seats), dtype=np.float32), len(observation), axis=0)
-        return np.concatenate([rows, which], axis=1)
-
-    def act(self, observation: NDArray[np.float32], seat: int) -> NDArray[Any]:
-        """The actions (M, ..) of a seat; the first seat that asks has all of them decided."""
-        if seat == self.seats[0]:
-            self.action = self.learner.act(self.stacked(observation), explore=True)
-        assert self.action is not None
-        return np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
-
-
-class SharedSeat(SeatPlayer):
-    """A seat of those that share."""
-
-    def __init__(self, sharing: Sharing, seat: int) -> None:
-        self.sharing, self.seat = sharing, seat
-
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Decide for all rows with exploration."""
-        price, level = self.sharing.decisions[seat].decode(self.sharing.act(observation, seat))
-        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
-
-    def restart(self, rows: NDArray[np.bool_]) -> None:
-        """Told of all seats at once: rows are those of the market, for every seat that shares."""
-        if self.seat == self.sharing.seats[0]:
-            self.sharing.learner.restart(np.tile(rows, len(self.sharing.seats)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The learner's state and what it decided last, kept by the first seat that shares."""
-        if self.seat != self.sharing.seats[0]:
-            return {}
-        action = self.sharing.action
-        return {
-            "learner": self.sharing.learner.state_dict(),
-            "action": None if action is None else torch.from_numpy(action.copy()),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
-        if state:
-            self.sharing.learner.load_state_dict(state["learner"])
-            self.sharing.action = None if state["action"] is None else state["action"].numpy().copy()
 
 
 class SharedPlay(SelfPlay):
@@ -100,19 +28,11 @@ class SharedPlay(SelfPlay):
             raise UserError(
                 "selfplay.indicator: needs a network whose first layer sees what the market shows and nothing else, so neither a recurrent one nor normalize_observations"
             )
-        self.sharing = Sharing(learner, {k: _same_encoding(seats, k, first) for k in shared}, options.indicator)
+        decisions = {k: _same_encoding(seats, k, first) for k in shared}
+        self.sharing = LearnerAtPlay(learner, decisions, options.indicator)
         every, settings = range(len(seats.spec.sellers)), seats.config.training
-        players = [SharedSeat(self.sharing, k) if k in shared else seats.sitting(k) for k in every]
+        players = [LearnerSeat(self.sharing, k) if k in shared else seats.sitting(k) for k in every]
         super().__init__(seats.spec, players, settings.markets, settings.budget, seats.seed)
-
-    @property
-    def learners(self) -> dict[int, Learner]:
-        """By seat; the seats that share have the same one."""
-        return super().learners | dict.fromkeys(self.sharing.seats, self.sharing.learner)
-
-    def decisions(self, seat: int) -> Decisions:
-        """How actions of the seat's learner become prices and orders."""
-        return self.sharing.decisions[seat] if seat in self.sharing.seats else super().decisions(seat)
 
     def network(self, seat: int) -> Actor:
         """The learner's own; where it is told the seat, a copy that needs not be told."""
@@ -120,20 +40,6 @@ class SharedPlay(SelfPlay):
         if seat not in self.sharing.seats or not self.extra:
             return network
         return without_indicator(network, self.sharing.seats.index(seat), self.extra)
-
-    def _learn(
-        self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
-    ) -> dict[int, dict[str, float]]:
-        reports = super()._learn(observation, following, cut)
-        sharing = self.sharing
-        assert sharing.action is not None
-        seen, then = sharing.stacked(observation), sharing.stacked(following)
-        reward = np.concatenate([self.rewards[seat] for seat in sharing.seats])
-        sharing.learner.progress(self.fraction)
-        sharing.learner.remember(seen, sharing.action, reward, then, np.tile(cut, len(sharing.seats)))
-        if report := sharing.learner.learn():
-            reports |= dict.fromkeys(sharing.seats, report)
-        return reports
 
 
 def _sharing_seats(options: SharedOptions, seats: Seats) -> list[int]:

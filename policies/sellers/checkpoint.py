@@ -11,7 +11,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from gymnasium.spaces import Discrete
@@ -24,6 +24,7 @@ from market.spec.loading import parse_model
 from market.spec.models import MarketSpec, Model
 from policies.common.files import write_file
 from policies.networks.architecture import Architecture, build
+from policies.networks.heads import Actor
 from policies.sellers.network_seller import NetworkSeller, ObservationAdapter
 
 FORMAT = 1
@@ -44,6 +45,30 @@ class SavedSeller:
     architecture: Architecture
     weights: dict[str, torch.Tensor]
     market: MarketSpec
+
+    @classmethod
+    def of(
+        cls,
+        network: Actor,
+        spec: MarketSpec,
+        seat: int,
+        encoding: str,
+        learner: str,
+        trained: int,
+        score: float,
+        path: Path,
+    ) -> Self:
+        """A seat's network as it is now: its weights are copies."""
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+        facts = spec.names[seat], seat, encoding, learner, trained, score
+        return cls(path, *facts, network.architecture, weights, spec)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The plain values, those of the market apart."""
+        names = ("seller", "seat", "encoding", "learner", "trained", "score")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"architecture": self.architecture.model_dump(mode="json")}
 
     @property
     def title(self) -> str:
@@ -70,7 +95,7 @@ class SavedSeller:
         adapter = ObservationAdapter.between(self.market, self.seat, spec, place)
         return NetworkSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (adapter,))
 
-    def _network(self) -> torch.nn.Module:
+    def _network(self) -> Actor:
         with torch.device("meta"):
             network = build(self.architecture)
         try:
@@ -107,18 +132,8 @@ def _plain(value: Any) -> str:
 
 def save_seller(saved: SavedSeller) -> None:
     """Write ``saved`` to its path atomically: a reader sees the old file or the new one, never half of one."""
-    content = {
-        "format": FORMAT,
-        "seller": saved.seller,
-        "seat": saved.seat,
-        "encoding": saved.encoding,
-        "learner": saved.learner,
-        "trained": saved.trained,
-        "score": saved.score,
-        "architecture": saved.architecture.model_dump(mode="json"),
-        "market": saved.market.dump(),
-        "weights": {name: tensor.detach().cpu().contiguous() for name, tensor in saved.weights.items()},
-    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.weights.items()}
+    content = {"format": FORMAT} | saved.header | {"market": saved.market.dump(), "weights": weights}
     content["digest"] = _digest(content)
     file = io.BytesIO()  # torch itself writes to a full disk without saying which file
     torch.save(content, file)

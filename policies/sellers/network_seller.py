@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from market.simulation.decisions import Decisions, order_quantity
@@ -22,6 +21,7 @@ from market.simulation.observation import Feature, compile_features, feature_lis
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.networks.architecture import decide, empty_memory
+from policies.networks.heads import Actor
 from policies.sellers.protocol import Memory, View
 
 
@@ -90,9 +90,7 @@ class NetworkSeller:
             market that it learned in.
     """
 
-    def __init__(
-        self, network: torch.nn.Module, decisions: Decisions, adapters: tuple[ObservationAdapter, ...] = ()
-    ) -> None:
+    def __init__(self, network: Actor, decisions: Decisions, adapters: tuple[ObservationAdapter, ...] = ()) -> None:
         self.network, self.decisions, self.adapters = network, decisions, adapters
 
     def start(self, markets: int) -> Memory:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Checkpointer:
             "config": config_digest(self.folder),
             "tracker": self.tracker.state_dict(),
             "training": self.training.state_dict(),
-            "course": self.state.state_dict(),
+            "course": asdict(self.state),
             "rates": {seat: learner.rate for seat, learner in learners.items()},
             "sellers": {path.name: _bytes(path) for path in sorted((self.folder / SELLERS).glob("*.pt"))},
         }
@@ -91,7 +91,7 @@ class Checkpointer:
         """Go on from a state; the tracker must be at its mark. Raises :class:`UserError` where it does not fit."""
         try:
             self.training.load_state_dict(state["training"])
-            self.state.load_state_dict(state["course"])
+            self.state = TrainerState(**state["course"])
             for seat, learner in self.training.play.learners.items():
                 learner.slow_down(state["rates"][seat])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class TrainingRun:
         self.line_ups = LineUps(config, seed)
         check_learners(config)
         self.seats = Seats(config, self.line_ups, seed, device)
-        self._refuse_fixed_only()
+        if not self.seats.learning:  # asked before anything is searched, since that takes a while
+            raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
         self.line_ups.check()
         self.play = SELF_PLAY[config.selfplay.mode](config.selfplay, self.seats)
         self.learner_names = self.seats.learning
@@ -69,11 +70,6 @@ class TrainingRun:
         self.complete = False
         self.bar: MakeBar = TrainingBar
         self.episode: dict[str, Floats] = {}
-
-    def _refuse_fixed_only(self) -> None:
-        """Before anything is searched, since that takes a while."""
-        if not self.seats.learning:
-            raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
 
     def greedy(self, seat: int) -> NetworkSeller:
         """The seat's learner as it would play now, without exploration."""
@@ -174,12 +170,3 @@ class TrainerState:
     reports: dict[int, dict[str, float]] = field(default_factory=dict)
     reported: list[int] = field(default_factory=list)
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken."""
-        for name, value in TrainerState(**state).state_dict().items():
-            setattr(self, name, value)

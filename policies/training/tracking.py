@@ -14,7 +14,7 @@ import csv
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -143,8 +143,7 @@ class Tracker:
         """A mark that :class:`Tracker` can go on from; everything before it has reached the files."""
         self._flush()
         for writer in self._writers:
-            with writing(self._folder / EVENTS):
-                writer.flush()
+            self._event(writer.flush)
         return {"files": EventFiles(self._folder).sizes(), "seen": sorted(self._seen), "arranged": self._arranged}
 
     def rewind(self, mark: Mapping[str, Any]) -> None:
@@ -172,13 +171,14 @@ class Tracker:
     def _close(self) -> None:
         with ExitStack() as stack:  # one that cannot be closed leaves none of the others open
             for writer in self._writers:
-                stack.callback(self._close_one, writer)
+                stack.callback(self._event, writer.close)
             stack.enter_context(writing(self._folder / METRICS))
             stack.callback(self._file.close)
 
-    def _close_one(self, writer: SummaryWriter) -> None:
+    def _event(self, write: Callable[..., object], *given: Any, **options: Any) -> None:
+        """Have a writer do something; raise :class:`OSError` that names its file."""
         with writing(self._folder / EVENTS):
-            writer.close()  # type: ignore[no-untyped-call]
+            write(*given, **options)
 
     def _flush(self) -> None:
         with writing(self._folder / METRICS):
@@ -187,8 +187,7 @@ class Tracker:
     def arrange(self) -> None:
         """Write the custom-scalar layout of the tags seen so far. TensorBoard reads the first one only, so do we write."""
         if not self._arranged:
-            with writing(self._folder / EVENTS):
-                self._market.add_custom_scalars(layout(self._seen))
+            self._event(self._market.add_custom_scalars, layout(self._seen))
             self._arranged = True
 
     def scalars(self, phase: str, step: int, seller: str, values: Mapping[str, float]) -> None:
@@ -196,8 +195,7 @@ class Tracker:
         writer = self._sellers.get(seller, self._market)
         for metric, value in values.items():
             if np.isfinite(value):
-                with writing(self._folder / EVENTS):
-                    writer.add_scalar(f"{phase}/{metric}", value, step)
+                self._event(writer.add_scalar, f"{phase}/{metric}", value, step)
                 self._seen.add(f"{phase}/{metric}")
                 self._row(step, phase, seller, metric, value)
         self._flush()
@@ -208,19 +206,17 @@ class Tracker:
 
     def histogram(self, step: int, seller: str, metric: str, values: NDArray[Any]) -> None:
         """Record the distribution of a decision."""
-        with writing(self._folder / EVENTS):
-            self._sellers[seller].add_histogram(f"decisions/{metric}", np.asarray(values, np.float64).ravel(), step)
+        flat = np.asarray(values, np.float64).ravel()
+        self._event(self._sellers[seller].add_histogram, f"decisions/{metric}", flat, step)
 
     def figure(self, step: int, name: str, figure: Any) -> None:
         """Record a matplotlib figure and close it."""
-        with writing(self._folder / EVENTS):
-            self._market.add_figure(name, figure, step, close=True)
+        self._event(self._market.add_figure, name, figure, step, close=True)
 
     def text(self, name: str, content: Mapping[str, Any]) -> None:
         """Record plain data as YAML text."""
         listing = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
-        with writing(self._folder / EVENTS):
-            self._market.add_text(name, "```yaml\n" + listing + "```")
+        self._event(self._market.add_text, name, "```yaml\n" + listing + "```")
 
     def hparams(self, step: int, options: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
         """Record the run's options beside its final ``figures`` by metric and seller."""
@@ -228,8 +224,7 @@ class Tracker:
         every = [(metric, *one) for metric, values in figures.items() for one in values.items()]
         finite = [(metric, seller, value) for metric, seller, value in every if np.isfinite(value)]
         tagged = {f"final/{metric}/{seller}": value for metric, seller, value in finite}
-        with writing(self._folder / EVENTS):
-            self._market.add_hparams(plain, tagged, run_name=".", global_step=step)
+        self._event(self._market.add_hparams, plain, tagged, run_name=".", global_step=step)
         for metric, seller, value in finite:
             self._row(step, "final", seller, metric, value)
 

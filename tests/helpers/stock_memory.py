@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tianshou.algorithm.modelfree.a2c import A2C
 from tianshou.algorithm.modelfree.ddpg import DDPG
 from tianshou.algorithm.modelfree.dqn import DQN
 from tianshou.algorithm.modelfree.qrdqn import QRDQN
 from tianshou.data import Batch, VectorReplayBuffer
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
-from policies.learners.a2c import LeanA2C
+from policies.learners.a2c import LeanA2C, SamplingPolicy
 from policies.learners.base import Learner
 from policies.learners.ddpg import LeanDDPG
 from policies.learners.dqn import LeanDQN, LeanQRDQN
@@ -65,6 +67,29 @@ class _StockA2C(LeanA2C):
         return result
 
 
+class StockSampling(SamplingPolicy):
+    """Asked for actions and distributions as Tianshou's Collector and its own update do."""
+
+    def dist_fn(self, output: Any) -> Distribution:
+        if isinstance(output, tuple):
+            return Independent(Normal(*output, validate_args=False), 1, validate_args=False)
+        return Categorical(logits=output, validate_args=False)
+
+    def forward(self, batch: Any, state: Any = None) -> Any:
+        actor: Any = self.actor
+        output, hidden = actor(batch.obs, state=state, info=batch.info)
+        act = torch.as_tensor(actor.sample(batch.obs, self.rng))
+        return Batch(logits=output, act=act, state=hidden, dist=self.dist_fn(output))
+
+
+def stock_policy(learner: Learner) -> Any:
+    """The learner's policy, which Tianshou itself can ask."""
+    if isinstance(learner.policy, SamplingPolicy):
+        del learner.policy.dist_fn
+        learner.policy.__class__ = StockSampling
+    return learner.policy
+
+
 STOCK = {LeanDQN: _StockDQN, LeanQRDQN: _StockQRDQN, LeanDDPG: _StockDDPG, LeanA2C: _StockA2C}
 
 
@@ -72,6 +97,7 @@ def stock(learner: Learner) -> Any:
     """The learner with Tianshou's own update and buffer in place of ours, before it has stored anything."""
     ours: TensorMemory = learner.memory
     learner.algorithm.__class__ = STOCK[type(learner.algorithm)]
+    stock_policy(learner)
     memory = StockMemory(ours.length, ours.rows)
     memory.rng.bit_generator.state = ours.rng.bit_generator.state
     learner.memory = cast(Any, memory)

@@ -33,7 +33,7 @@ from tests.helpers.learner_runs import (
     weights,
 )
 from tests.helpers.probes import greedy
-from tests.helpers.stock_memory import stock
+from tests.helpers.stock_memory import stock, stock_policy
 
 __all__ = ["_one_thread"]  # a fixture, in force here too
 
@@ -218,10 +218,10 @@ def test_the_policy_draws_as_the_learner_does() -> None:
 
     obs = contexts(np.random.default_rng(1))
     for seat in SEATS:
-        ours, theirs = make(seat), make(seat)
-        with torch.no_grad(), policy_within_training_step(theirs.policy):
-            act = theirs.policy(Batch(obs=obs, info=Batch())).act
-            act = theirs.policy.add_exploration_noise(np.asarray(act), None)
+        ours, theirs = make(seat), stock_policy(make(seat))
+        with torch.no_grad(), policy_within_training_step(theirs):
+            act = theirs(Batch(obs=obs, info=Batch())).act
+            act = theirs.add_exploration_noise(np.asarray(act), None)
         assert np.array_equal(ours.act(obs), act), seat
 
 
@@ -294,7 +294,7 @@ def test_a2c_draws_from_the_distribution_it_evaluates(seat: str) -> None:
     action = learner.act(obs)
     with torch.no_grad():
         log_p, entropy, _ = learner.network.evaluate(torch.as_tensor(obs), torch.as_tensor(action))  # type: ignore[operator]
-        stock = learner.policy.dist_fn(learner.network(obs)[0])
+        stock = stock_policy(learner).dist_fn(learner.network(obs)[0])
         assert torch.allclose(log_p, stock.log_prob(torch.as_tensor(action)), atol=1e-5)
         assert float(entropy) == pytest.approx(float(stock.entropy().mean()), abs=1e-5)
     assert float(-log_p.mean()) == pytest.approx(float(entropy), abs=0.03)

@@ -67,8 +67,10 @@ def test_the_action_to_be_remembered_is_part_of_it() -> None:
     again.load_state_dict(first.state_dict())
     for a, b in zip(first.seats, again.seats, strict=True):
         if isinstance(a, LearnerSeat):
-            assert isinstance(b, LearnerSeat) and a.action is not None and b.action is not None
-            assert a.action.dtype == b.action.dtype and np.array_equal(a.action, b.action)
+            assert isinstance(b, LearnerSeat)
+            one, other = a.player.action, b.player.action
+            assert one is not None and other is not None
+            assert one.dtype == other.dtype and np.array_equal(one, other)
 
 
 def test_another_markets_state_is_refused() -> None:

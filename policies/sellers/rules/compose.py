@@ -2,7 +2,7 @@
 
 As text, ``undercut(step=0.05) + base_stock(level=best)``; in YAML, also
 ``{pricing: {undercut: {step: 0.05}}, replenishment: {base_stock: {level: best}}}``. A new rule is a class of options
-in ``policies/sellers/rules/pricing.py`` or ``policies/sellers/rules/replenishment.py`` and its entry in the table there.
+in ``policies/sellers/rules/pricing.py`` or ``policies/sellers/rules/replenishment.py``.
 """
 
 from __future__ import annotations

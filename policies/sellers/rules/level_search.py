@@ -159,31 +159,24 @@ def _search(trial: Trial, replenishment: ReplenishmentRule) -> dict[str, float]:
         return {"level": _level(trial, math.inf, 3 * window, whole)}
     if isinstance(replenishment.cap, float):
         return {"level": _level(trial, replenishment.cap, 3 * window, whole)}
-    if isinstance(replenishment.level, float):
-        return {"cap": _cap(trial, replenishment.level, whole)}
+    if isinstance(level := replenishment.level, float):
+        return {"cap": _best(lambda cap: trial.score(np.full(len(cap), level), cap), level, whole)}
     free = _level(trial, math.inf, 3 * window, whole)
-
-    def score(points: Floats) -> Floats:
-        return trial.score(points[:, 0], points[:, 1])
-
     share = free / (at.seller.lead_time + 1)
     # A cap at the level never binds: base stock itself is among the candidates.
-    level, cap = refine(score, np.array([free, 0.25 * share]), np.array([1.5 * free, free]), whole).tolist()
+    low, high = np.array([free, 0.25 * share]), np.array([1.5 * free, free])
+    level, cap = refine(lambda points: trial.score(points[:, 0], points[:, 1]), low, high, whole).tolist()
     return {"level": level, "cap": min(cap, level)}
 
 
 def _level(trial: Trial, cap: float, high: float, whole: bool) -> float:
-    def score(points: Floats) -> Floats:
-        return trial.score(points[:, 0], np.full(len(points), cap))
-
-    return float(refine(score, np.zeros(1), np.array([high]), whole)[0])
+    """The best level up to ``high`` under a cap."""
+    return _best(lambda level: trial.score(level, np.full(len(level), cap)), high, whole)
 
 
-def _cap(trial: Trial, level: float, whole: bool) -> float:
-    def score(points: Floats) -> Floats:
-        return trial.score(np.full(len(points), level), points[:, 0])
-
-    return float(refine(score, np.zeros(1), np.array([level]), whole)[0])
+def _best(score: Score, high: float, whole: bool) -> float:
+    """The best from 0 to ``high`` of the one option that is searched."""
+    return float(refine(lambda points: score(points[:, 0]), np.zeros(1), np.array([high]), whole)[0])
 
 
 def refine(score: Score, low: Floats, high: Floats, whole: bool) -> Floats:

@@ -11,9 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from market.spec.models import MarketSpec
-from market.state import Floats
 from market.theory.optimum import Optimum, solve
-from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat
 
 # Solutions kept in memory: a stress test asks for one a scenario and seat.
@@ -69,19 +67,9 @@ def _solved(
     return solve(spec, seat, rivals_price=rivals, prices=posted, levels=levels, gamma=gamma)
 
 
-def price_rule(optimum: Optimum) -> Rule:
-    """Post what the optimum posts."""
-
-    def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
-        return optimum.decide(view.on_hand, view.pipeline)[0], {}
-
-    return Rule(decide)
+PRICE, ORDER = 0, 1  # what an optimum decides
 
 
-def order_rule(optimum: Optimum) -> Rule:
-    """Order what the optimum orders."""
-
-    def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
-        return optimum.decide(view.on_hand, view.pipeline)[1], {}
-
-    return Rule(decide)
+def optimum_rule(optimum: Optimum, part: int) -> Rule:
+    """Post (:data:`PRICE`) or order (:data:`ORDER`) what the optimum does."""
+    return Rule(lambda view, memory: (optimum.decide(view.on_hand, view.pipeline)[part], {}))

@@ -20,7 +20,7 @@ from market.state import Floats
 from market.theory.best_response import best_response
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat
-from policies.sellers.rules.optimal import Discount, Prices, joint_optimum, price_rule
+from policies.sellers.rules.optimal import PRICE, Discount, Prices, joint_optimum, optimum_rule
 
 Target = Callable[[], "float | Floats"]
 # Shares are then off by 1e-5, and a rule that prices every period stays fast.
@@ -190,8 +190,7 @@ class Trigger(PricingRule):
     rule = "trigger"
     periods: Annotated[int, Field(ge=1)] = Field(default=10, description="periods at the Nash price")
     tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.01,
-        description="share of its joint-profit price by which a rival may be lower",
+        default=0.01, description="share of its joint-profit price by which a rival may be lower"
     )
 
     def usual(self, seat: Seat) -> float:
@@ -304,7 +303,7 @@ class Optimal(PricingRule):
         return joint_optimum(seat, self.gamma, self.prices).mean_price
 
     def bind(self, seat: Seat, target: Target) -> Rule:
-        return price_rule(joint_optimum(seat, self.gamma, self.prices))
+        return optimum_rule(joint_optimum(seat, self.gamma, self.prices), PRICE)
 
 
 def uniform(view: View) -> Floats:
@@ -340,20 +339,5 @@ def known(view: View) -> Floats:
     return view.recorded.copy()
 
 
-PRICING: dict[str, type[PricingRule]] = {
-    kind.rule: kind
-    for kind in (
-        Constant,
-        CostPlus,
-        Match,
-        Undercut,
-        BestResponse,
-        Nash,
-        Collusive,
-        Trigger,
-        Clearance,
-        Random,
-        History,
-        Optimal,
-    )
-}
+# In the order of this file; messages and documents list them so.
+PRICING: dict[str, type[PricingRule]] = {kind.rule: kind for kind in PricingRule.__subclasses__()}

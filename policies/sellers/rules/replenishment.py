@@ -24,7 +24,7 @@ from market.theory.demand_law import ample_level
 from market.theory.newsvendor import demand_quantile, newsvendor_level
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Level, Rule, Searched, Seat
-from policies.sellers.rules.optimal import Discount, best_orders, joint_optimum, order_rule
+from policies.sellers.rules.optimal import ORDER, Discount, best_orders, joint_optimum, optimum_rule
 from policies.sellers.rules.pricing import Optimal, PricingRule
 
 Price = Callable[[], float]
@@ -83,20 +83,6 @@ class BaseStock(ReplenishmentRule):
         return order_up_to(self.level_in(seat, price))
 
 
-class CappedBaseStock(ReplenishmentRule):
-    """Order up to a level, but at most ``cap`` a period: hard to beat where sales are lost (Xin 2021, OR 69)."""
-
-    rule = "capped_base_stock"
-    level: Searched = Field(default="best", description="units; best: found by simulation")
-    cap: Searched = Field(default="best", description="units a period; best: found by simulation")
-
-    def level_in(self, seat: Seat, price: Price) -> float | Floats:
-        return seat.units(found(self.level, "level"))
-
-    def bind(self, seat: Seat, price: Price) -> Rule:
-        return order_up_to(self.level_in(seat, price), seat.units(found(self.cap, "cap")))
-
-
 class MinMax(ReplenishmentRule):
     """(s, S): when the position is at or below ``s``, order up to ``S`` (Scarf 1960).
 
@@ -133,6 +119,20 @@ class MinMax(ReplenishmentRule):
             return np.where(due, order_quantity(_all(high), view.on_hand, view.on_order), 0.0), {}
 
         return Rule(decide)
+
+
+class CappedBaseStock(ReplenishmentRule):
+    """Order up to a level, but at most ``cap`` a period: hard to beat where sales are lost (Xin 2021, OR 69)."""
+
+    rule = "capped_base_stock"
+    level: Searched = Field(default="best", description="units; best: found by simulation")
+    cap: Searched = Field(default="best", description="units a period; best: found by simulation")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        return seat.units(found(self.level, "level"))
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return order_up_to(self.level_in(seat, price), seat.units(found(self.cap, "cap")))
 
 
 class ConstantOrder(ReplenishmentRule):
@@ -202,11 +202,11 @@ class OptimalOrders(ReplenishmentRule):
         raise UserError("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
 
     def bind(self, seat: Seat, price: Price) -> Rule:
-        return order_rule(best_orders(seat, price(), self.gamma))
+        return optimum_rule(best_orders(seat, price(), self.gamma), ORDER)
 
     def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
         if isinstance(pricing, Optimal):
-            return order_rule(joint_optimum(seat, pricing.gamma, pricing.prices))
+            return optimum_rule(joint_optimum(seat, pricing.gamma, pricing.prices), ORDER)
         if not pricing.constant:
             raise UserError(
                 f"needs a price that never changes, and {pricing.rule} changes it: give constant, cost_plus, nash or "
@@ -246,6 +246,5 @@ def found(value: float | str, option: str) -> float:
     return value
 
 
-REPLENISHMENT: dict[str, type[ReplenishmentRule]] = {
-    kind.rule: kind for kind in (BaseStock, MinMax, CappedBaseStock, ConstantOrder, Forecast, OptimalOrders)
-}
+# In the order of this file; messages and documents list them so.
+REPLENISHMENT: dict[str, type[ReplenishmentRule]] = {kind.rule: kind for kind in ReplenishmentRule.__subclasses__()}
