@@ -95,7 +95,8 @@ def calibrate(
         design = design_for(sales, size, choice, options)
         fitted = fit(design, choice, sales.sellers, options.gamma, tried[-1])
         say("trying other market sizes")
-        at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if _ruled(options, sales) else []
+        by_rule = options.size is None and not sales.has("market_size")
+        at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if by_rule else []
     except UserError as problem:
         placed = str(problem).startswith(str(sales.path)) or "pip install" in str(problem)
         raise UserError(str(problem) if placed else f"{sales.path}: {problem}") from None
@@ -109,11 +110,6 @@ def calibrate(
         sales, options, size, choice, fitted, tried, at_sizes, price, share,
         elasticities(price, share, one.alpha.value, one.nest, one.form), cost, source, found.warnings,
     )  # fmt: skip
-
-
-def _ruled(options: CalibrationOptions, sales: Sales) -> bool:
-    """Whether the market size comes from the rule, so that others are worth trying."""
-    return options.size is None and not sales.has("market_size")
 
 
 def _check_estimate(one: Estimate, found: Findings) -> None:

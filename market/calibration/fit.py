@@ -19,7 +19,6 @@ from market.calibration.design import Design, build_design, lay_out, price_term,
 from market.calibration.logit import Estimate, can_nest, estimate, predict
 from market.calibration.options import CalibrationOptions
 from market.calibration.shocks import Promotions, Shocks, fit_promotions, fit_shocks
-from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats
@@ -146,7 +145,8 @@ def choose(
     forms = ("linear", "log") if options.form == "auto" else (options.form,)
     instruments = _instruments(sales, options, found)
     for form in forms:
-        tried.append(_estimate(sales, size, ModelChoice(form, False, options.reference, instruments), options))
+        plain = ModelChoice(form, False, options.reference, instruments)
+        tried.append(estimate(design_for(sales, size, plain, options), False, instruments))
     best = max(tried, key=lambda one: one.r2)
     for attempt in _simpler(ModelChoice(best.form, options.nest, options.reference, instruments)):
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
@@ -163,9 +163,7 @@ def choose(
         if problem is None:
             return attempt, tried
         found.warning(problem)
-    raise UserError(
-        f"{sales.path}: no model of the demand fits"
-    )  # pragma: no cover - the last attempt has no contradiction
+    raise AssertionError("the last attempt has neither a nest nor a reference price, and so no contradiction")
 
 
 def _simpler(choice: ModelChoice) -> Iterator[ModelChoice]:
@@ -189,10 +187,6 @@ def _contradiction(one: Estimate) -> str | None:
             f"{one.weight.error:.3f}), below 0: refitted without it"
         )
     return None
-
-
-def _estimate(sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions) -> Estimate:
-    return estimate(design_for(sales, size, choice, options), choice.nested, choice.instruments)
 
 
 def _instruments(sales: Sales, options: CalibrationOptions, found: Findings) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from market.calibration.calibrate import Calibration
 from market.calibration.market_size import rule
-from market.salesfile.columns import PROMOTION
+from market.salesfile.files import PROMOTION
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
 BUDGET = 3_000_000  # seller-periods a seller
@@ -121,14 +121,11 @@ def season_cycle(found: Calibration) -> list[float]:
 def _tape(found: Calibration, read: Mapping[str, Any]) -> str:
     """What replays the history, with the promotion that is the market's event."""
     event = found.fit.promotions.column if found.fit.promotions else None
-    kept = {ours: theirs for ours, theirs in read.get("columns", {}).items() if not _other_promotion(ours, event)}
+    columns = read.get("columns", {}).items()
+    kept = {ours: theirs for ours, theirs in columns if ours == event or not ours.startswith(PROMOTION)}
     tape: dict[str, Any] = {"file": str(found.sales.path.resolve()), "sha256": found.sales.sha256}
     tape |= {key: value for key, value in {**read, "columns": kept}.items() if value}
     return yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
-
-
-def _other_promotion(column: str, event: str | None) -> bool:
-    return column.startswith(PROMOTION) and column != event
 
 
 def _seller(found: Calibration, name: str) -> dict[str, Any]:

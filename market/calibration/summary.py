@@ -8,7 +8,7 @@ from typing import Any
 from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
 from market.calibration.instruments import said
-from market.calibration.logit import Coefficient, Estimate, log_log_elasticity
+from market.calibration.logit import Estimate, log_log_elasticity
 from market.calibration.market_file import market_means, season_cycle
 from market.calibration.market_size import rule
 from market.calibration.validation import Validation
@@ -62,7 +62,11 @@ def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
     named |= {f"trend of {sellers[int(name.removeprefix(TREND))]}": value for name, value in one.trends.items()}
     return {
         "price_form": one.form,
-        "coefficients": {name: _coefficient(value) for name, value in named.items() if value is not None},
+        "coefficients": {
+            name: {"estimate": value.value, "standard_error": value.error}
+            for name, value in named.items()
+            if value is not None
+        },
         "reference_memory": one.memory,
         "instruments": list(one.instruments),
         "first_stage_f": {said(name): f for name, f in one.first_stage.items()},
@@ -71,7 +75,3 @@ def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
         "rows": one.rows,
         "clusters": one.clusters,
     }
-
-
-def _coefficient(one: Coefficient) -> dict[str, float]:
-    return {"estimate": one.value, "standard_error": one.error}

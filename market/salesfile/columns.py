@@ -5,21 +5,19 @@ every column of numbers may hold, with what to do about texts that are none.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from market.salesfile.files import PROMOTION
 from market.salesfile.findings import Findings, named
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SLASHED = r"\d{1,2}([/.\-])\d{1,2}\1\d{4}"
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y")
 WHOLE = {4: "Y", 7: "M"}  # letters of a year and of a month: as bounds they mean all their days
 SPARSE = 20  # times as many periods as occur, from the first to the last: the numbers are no count of periods
 MOST = 1e12  # whole numbers up to here are exact, and no sales are larger
-PROMOTION = "promo_"
 NOTHING = ("", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "#n/a")
 TRUTHS = {"true": "1", "false": "0"}
 
@@ -34,8 +32,6 @@ class Calendar(NamedTuple):
 
 def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: Findings) -> pd.Series[Any] | None:
     """Integers (as floats) or dates without time of day, whichever most rows have; None where others have not."""
-    import pandas as pd
-
     numbers = pd.to_numeric(raw, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
     numbers = numbers.where(numbers % 1 == 0)
     dates = pd.to_datetime(raw.str.replace(r"[T ]\d.*$", "", regex=True), format="ISO8601", errors="coerce")
@@ -55,8 +51,6 @@ def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: F
 
 def _rewritten(raw: pd.Series[str]) -> str:
     """The first text as ISO dates where it is a date of another order; both of them where the others do not tell which."""
-    import pandas as pd
-
     split = raw.str.fullmatch(SLASHED)
     dates = []
     for order in ORDERS:
@@ -90,8 +84,6 @@ def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found
 
 
 def _bound(bound: str, whole: bool, at_end: bool, found: Findings) -> Any:
-    import pandas as pd
-
     read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
     if pd.isna(read[0]):
         kind = "a number" if whole else "an ISO date"
@@ -125,8 +117,6 @@ def index_periods(
 
 def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str, found: Findings) -> None:
     """Whole numbers that are no count of periods: 20240131 is a date, and from 202412 to 202501 lie no 89 periods."""
-    import pandas as pd
-
     low, high, count = int(values.min()), int(values.max()), values.nunique()
     shown = f"{named(kind, lines)}: periods such as {low}"
     if low > 1900_00_00 and high < 2100_00_00:
@@ -145,8 +135,6 @@ def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str,
 def _index_dates(
     dates: pd.Series[pd.Timestamp], lines: pd.Series[int], kind: str, found: Findings
 ) -> tuple[pd.Series[int], Calendar]:
-    import pandas as pd
-
     known = pd.DatetimeIndex(sorted(dates.unique()))
     if len(known) > 1 and _are_months(known):
         months = (dates.dt.year * 12 + dates.dt.month).astype("int64")
@@ -174,8 +162,6 @@ def _are_months(known: pd.DatetimeIndex) -> bool:
 
 def month_days(known: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
     """``count`` months from ``known[0]`` on: the last days where ``known`` are such, else the same day of each."""
-    import pandas as pd
-
     every = pd.DatetimeIndex([known[0] + pd.DateOffset(months=t) for t in range(count)])
     return every + pd.offsets.MonthEnd(0) if known.is_month_end.all() else every
 
@@ -217,8 +203,6 @@ UNIT_HINTS = ((r"-\d+(\.\d*)?", "net returns out or drop them"),)
 
 def read_numbers(rows: pd.DataFrame, kind: str, found: Findings) -> None:
     """Turn columns of texts that must be numbers into numbers, and find those out of range; in place."""
-    import pandas as pd
-
     for name in rows.columns:
         rule = SHARE if name.startswith(PROMOTION) else RULES.get(name)
         if rule is None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PARQUET = (".parquet", ".pq")
 ENDINGS = (".csv", *PARQUET)  # of sales files
+PROMOTION = "promo_"  # what columns of promotions begin with
 WORKBOOKS = (".xlsx", ".xlsm", ".xls")
 ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how the newer and the older of them begin, whatever they are called
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}

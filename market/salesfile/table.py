@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market.errors import UserError
-from market.salesfile.columns import PROMOTION, index_periods, read_numbers, read_periods, within
-from market.salesfile.files import FIRST, place, read_texts
+from market.salesfile.files import FIRST, PROMOTION, place, read_texts
 from market.salesfile.findings import Findings, named
 
 if TYPE_CHECKING:
@@ -117,6 +116,8 @@ def read_sales(
         UserError: no such file, a column is missing, or values that cannot be read, each with its lines.
     """
     import pandas as pd
+
+    from market.salesfile.columns import index_periods, read_numbers, read_periods, within
 
     raw, kind, found = read_texts(path), place(path), Findings(str(path), option=option)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -198,16 +198,21 @@ class Visibility(Model):
     )
 
 
-def _count_or_list(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    try:
-        return validate(value)
-    except ValidationError:
-        raise ValueError("must be a count from 1 to 10000 (evenly spaced) or a list of numbers") from None
+def worded(rule: str) -> WrapValidator:
+    """Within a type of several forms: whatever is wrong with a value, this rule is what is said of it."""
+
+    def take(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(rule) from None
+
+    return WrapValidator(take)
 
 
 Axis = Annotated[
     Annotated[int, Field(ge=1, le=10_000)] | Annotated[tuple[Finite, ...], Field(min_length=1)],
-    WrapValidator(_count_or_list),
+    worded("must be a count from 1 to 10000 (evenly spaced) or a list of numbers"),
 ]
 
 

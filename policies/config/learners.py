@@ -7,49 +7,36 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
+
+from market.spec.models import Model, worded
 
 
-class Mixture(BaseModel):
+class _Options(Model):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Mixture(_Options):
     """A reward of ``own`` x own profit + (1 - ``own``) x the market's total."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     own: float = Field(ge=0, le=1, description="weight of own profit")
 
 
-def _reward(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    try:
-        return validate(value)
-    except ValidationError:
-        raise ValueError("must be own, minus_best_rival, or {own: w} with w from 0 to 1") from None
+Reward = Annotated[
+    Literal["own", "minus_best_rival"] | Mixture,
+    worded("must be own, minus_best_rival, or {own: w} with w from 0 to 1"),
+]
 
 
-Reward = Annotated[Literal["own", "minus_best_rival"] | Mixture, WrapValidator(_reward)]
-
-
-class Risk(BaseModel):
+class Risk(_Options):
     """How much the lower tail counts beside the mean: (1 - ``weight``) x mean + ``weight`` x CVaR."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cvar: float = Field(gt=0, le=1, description="share of the worst outcomes that CVaR is the mean of")
     weight: float = Field(1.0, ge=0, le=1, description="weight of CVaR in the objective; the mean has the rest")
 
 
-class LearnerOptions(BaseModel):
+class LearnerOptions(_Options):
     """What all learners share."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden: tuple[PositiveInt, ...] = Field((64, 64), description="units of each hidden layer, of every network")
     lr: float = Field(1e-3, gt=0, description="Adam's step size at the start")

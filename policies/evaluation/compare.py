@@ -123,9 +123,9 @@ class Comparison:
         return {result.policy: self._standing(result) for result in self.results}
 
     def _standing(self, result: Result) -> Standing:
-        gap = None if self.best is None else gap_interval(result, self.best)
-        better = float("nan")
+        gap, better = None, float("nan")
         if self.best is not None:
+            gap = gap_interval(result, self.best)
             better = improvement(paired(result, self.best), np.zeros_like(self.best.profit))
         gain = float("nan") if self.ends is None else self.ends.gain(float(result.total.mean()))
         return Standing(mean_interval(result.profit), gap, better, gain)

@@ -36,6 +36,17 @@ class Work(NamedTuple):
     note: Callable[[], str] = str
 
 
+def timed(play: Callable[[], int], note: Callable[[], str] = str) -> Work:
+    """Work whose seconds all count; ``play`` returns how many seller-periods it played."""
+
+    def one_round() -> tuple[int, float]:
+        begun = time.perf_counter()
+        played = play()
+        return played, time.perf_counter() - begun
+
+    return Work(one_round, note)
+
+
 # --------------------------------------------------------------------------------------------------- the market
 
 
@@ -105,15 +116,14 @@ def parallel_market(steps: int = 2_000) -> Work:
     one = parallel_env(bench_market(2))
     actions = [{agent: one.action_space(agent).sample() for agent in one.possible_agents} for _ in range(64)]
 
-    def play() -> tuple[int, float]:
-        begun = time.perf_counter()
+    def play() -> int:
         for t in range(steps):
             if not one.agents:
                 one.reset()
             one.step(actions[t % 64])
-        return steps * 2, time.perf_counter() - begun
+        return steps * 2
 
-    return Work(play)
+    return timed(play)
 
 
 def supersuit(steps: int = 100) -> Work:
@@ -124,13 +134,12 @@ def supersuit(steps: int = 100) -> Work:
     many.reset(seed=0)
     actions = [np.stack([many.action_space.sample() for _ in range(COPIES * 2)]) for _ in range(16)]
 
-    def play() -> tuple[int, float]:
-        begun = time.perf_counter()
+    def play() -> int:
         for t in range(steps):
             many.step(actions[t % 16])
-        return steps * COPIES * 2, time.perf_counter() - begun
+        return steps * COPIES * 2
 
-    return Work(play)
+    return timed(play)
 
 
 # ----------------------------------------------------------------------------------------------------- training
@@ -175,23 +184,19 @@ def training_loop(setup: Trained) -> SelfPlay:
 def training(periods: int = 50, setup: Trained = USUAL) -> Work:
     """Whole periods of self-play, updates included, past the warm-up: exploration, step, memory, learning."""
     loop = training_loop(setup)
-    return Work(lambda: play(loop, periods), lambda: f"{setup.markets:,} markets, batches of {setup.batch:,}")
+    return timed(lambda: play(loop, periods), lambda: f"{setup.markets:,} markets, batches of {setup.batch:,}")
 
 
-def play(loop: SelfPlay, periods: int) -> tuple[int, float]:
-    """So many periods: seller-periods, and the seconds until all of them are worked off, by a GPU too."""
-    begun, before = time.perf_counter(), loop.done
-    for _ in range(periods):
-        loop.play_period()
-    _finish()
-    return loop.done - before, time.perf_counter() - begun
-
-
-def _finish() -> None:
+def play(loop: SelfPlay, periods: int) -> int:
+    """So many periods, until all of them are worked off, by a GPU too; returns the seller-periods."""
     import torch
 
+    before = loop.done
+    for _ in range(periods):
+        loop.play_period()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+    return loop.done - before
 
 
 def on_gpu() -> Work:
@@ -220,10 +225,4 @@ def tianshou_aec(markets: int = TRAINING_MARKETS) -> Work:
     one_torch_thread()
     options: dict[str, Any] = {"hidden": HIDDEN, "batch": BATCH, "replay_ratio": REPLAY_RATIO, "buffer": BUFFER}
     route = StockRoute(bench_market(2), markets=markets, **options)
-
-    def play() -> tuple[int, float]:
-        begun = time.perf_counter()
-        played = route.train()
-        return played, time.perf_counter() - begun
-
-    return Work(play)
+    return timed(route.train)
