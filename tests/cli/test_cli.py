@@ -248,7 +248,7 @@ def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[s
 
 LOOP = "policies.training.loop"
 MOMENTS = {
-    "setting up": ("policies.training.run", "make_mode", 1),
+    "setting up": ("policies.training.run", "check_learners", 1),
     "learning": (LOOP, "play_period", 100),
     "final table": ("policies.training.train", "final_evaluation", 1),
 }

@@ -170,10 +170,10 @@ def test_what_was_done_in_fact_comes_first_where_a_history_is_replayed(
 ) -> None:
     sellers = [changes.pop("sellers", {})] * 2
     config = RunConfig(market=replayed(written(tmp_path), *sellers, **changes), evaluation=Evaluation(warm_up=0))
-    line_ups = LineUps(config, 0)
-    assert [rules.label for rules in line_ups.chosen(None)] == line_ups
-    assert line_ups.chosen("panel")[0].label == line_ups[0]
-    assert line_ups.competitors()[0].label == competitor
+    found = LineUps(config, 0)
+    assert [rules.label for rules in found.chosen(None)] == line_ups
+    assert found.chosen("panel")[0].label == line_ups[0]
+    assert found.competitors()[0].label == competitor
     drawn = LineUps(config.model_copy(update={"market": config.market.model_copy(update={"tape": None})}), 0)
     listed = [*drawn.chosen(None), *drawn.chosen("panel"), *drawn.competitors()]
     assert listed and not any("history" in rules.label for rules in listed)

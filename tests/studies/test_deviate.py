@@ -172,7 +172,7 @@ def test_the_discount_factor_is_the_sellers_own(a_run: Path) -> None:
 
 def test_intervals_are_those_of_a_mean() -> None:
     values = np.array([[[1.0], [2.0], [3.0]]])
-    assert half_widths(values)[0, 0] == pytest.approx(2.484, abs=1e-3)
+    assert half_widths(values, axis=1)[0, 0] == pytest.approx(2.484, abs=1e-3)
 
 
 def test_the_run_is_read_as_it_was_trained(a_run: Path) -> None:
