@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def inside(module: str, places: list[str]) -> str | None:
     return next((place for place in places if module == place or module.startswith(place + ".")), None)
 
 
+@cache
 def internal(module: str, lazy: bool = True) -> set[str]:
     """The project's modules that a module imports."""
     names = {name for name, _ in imports(MODULES[module], lazy)}
