@@ -40,6 +40,7 @@ def as_it_was_found() -> Iterator[None]:
     signal.signal(signal.SIGINT, heeds)
     sys.unraisablehook = unraised
     os.chdir(folder)
+    environment |= {name: os.environ[name] for name in os.environ if name.startswith("RAY_")}  # Ray reads them once
     if dict(os.environ) != environment:
         os.environ.clear()
         os.environ.update(environment)
