@@ -44,3 +44,14 @@ def as_it_was_found() -> Iterator[None]:
     if dict(os.environ) != environment:
         os.environ.clear()
         os.environ.update(environment)
+
+
+@pytest.fixture(name="one_thread")
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread, so that sums have one order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

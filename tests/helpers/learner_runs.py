@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
-import torch
 from gymnasium.spaces import Box, Discrete
 
 from policies.learners.base import Learner
@@ -36,14 +34,6 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "a2c": {"hidden": (32,), "segment": 5, "batch_size": 160, "lr": 5e-3},
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(seat: str, features: int = 4, rows: int = ROWS, seed: int = 0, **changes: Any) -> Learner:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
-import torch
 from numpy.typing import NDArray
 
 from market.simulation.decisions import Decisions
@@ -34,14 +31,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ddpg": REPLAY,
     "a2c": {"segment": 5, "batch_size": 20},
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def market(sellers: int = 2, **changes: Any) -> MarketSpec:

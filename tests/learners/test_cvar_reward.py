@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from market.metrics.risk import conditional_value_at_risk
 from policies.config.learners import Risk
 from policies.learners.rewards import CVaRReward, RewardBaseline, RunningQuantile
-from tests.helpers.learner_runs import BOX, ROWS, SEATS, _one_thread, make, run, same, weights
+from tests.helpers.learner_runs import BOX, ROWS, SEATS, make, run, same, weights
 from tests.helpers.probes import greedy
 
-__all__ = ["_one_thread"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_reward_by_hand() -> None:

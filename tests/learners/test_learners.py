@@ -24,7 +24,6 @@ from tests.helpers.learner_runs import (
     ROWS,
     SEATS,
     SMALL,
-    _one_thread,
     contexts,
     make,
     reward_of,
@@ -35,7 +34,7 @@ from tests.helpers.learner_runs import (
 from tests.helpers.probes import greedy
 from tests.helpers.stock_memory import stock, stock_policy
 
-__all__ = ["_one_thread"]  # a fixture, in force here too
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Reward = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 

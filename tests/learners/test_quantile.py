@@ -20,11 +20,11 @@ from policies.learners.dqn import LeanQRDQN, quantile_huber_loss
 from policies.learners.registry import build_learner
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import QuantileNetwork
-from tests.helpers.learner_runs import GRID, ROWS, SMALL, _one_thread, make, run, same, weights
+from tests.helpers.learner_runs import GRID, ROWS, SMALL, make, run, same, weights
 from tests.helpers.probes import greedy
 from tests.helpers.stock_memory import stock
 
-__all__ = ["_one_thread"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(("kappa", "loss"), [(1.0, 1.25), (0.5, 1.5), (0.0, 1.75)])

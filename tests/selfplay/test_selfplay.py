@@ -27,7 +27,6 @@ from tests.helpers.loops import (
     ROWS,
     SEED,
     Ages,
-    _one_thread,
     learner,
     loop,
     market,
@@ -40,7 +39,7 @@ from tests.helpers.loops import (
 from tests.helpers.markets import a_market
 from tests.helpers.stock_memory import stock
 
-__all__ = ["_one_thread"]  # a fixture, in force here too
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CONSTANT = {"lr_final": 1.0, "center_rewards": False}
 SCHEDULES: dict[str, dict[str, float]] = {

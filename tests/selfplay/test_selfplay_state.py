@@ -12,10 +12,10 @@ import torch
 from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.selfplay.loop import FixedSeat, LearnerSeat, SelfPlay
-from tests.helpers.loops import HORIZON, Ages, _one_thread, learner, loop, market, mixed, play, rule, same, weights
+from tests.helpers.loops import HORIZON, Ages, learner, loop, market, mixed, play, rule, same, weights
 from tests.helpers.states import equal
 
-__all__ = ["_one_thread"]  # a fixture, in force here too
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def through_a_file(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,10 @@ from policies.studies.bench import workloads as bench_work
 from policies.studies.bench.run import FIGURES, measure, ratios
 from policies.studies.bench.workloads import BatchWork, Trained, Work, bench_market
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 KEYS = ["batch", "batch_stockouts", "batch_full", "orange_juice"]
 KEYS += ["parallel_env", "supersuit", "training", "training_gpu", "training_large", "tianshou_aec"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small_batch(ordered: float, stock: int, whole: bool, markets: int = 48) -> BatchWork:
