@@ -10,5 +10,6 @@ setup(
         "market.configs": ["*.yaml"],
         "policies": ["py.typed", "views/templates/*"],
     },
+    include_package_data=False,  # the wheel holds what is named here, and not all that the source archive does
     py_modules=["bazaar_start"],
 )
