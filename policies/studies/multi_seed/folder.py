@@ -101,15 +101,9 @@ def _read(folder: Path) -> SeedsFolder:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
-        plan = SeedsPlan(
-            read_config(folder / SETTINGS),
-            said["config"],
-            tuple(seeds),
-            said["device"],
-            said["command"],
-            CheckpointOptions(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"),
-            said["processes"],
-        )
+        config, as_asked = read_config(folder / SETTINGS), (said["device"], said["command"])
+        kept = CheckpointOptions(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop")
+        plan = SeedsPlan(config, said["config"], tuple(seeds), *as_asked, kept, said["processes"])
         return SeedsFolder(folder, plan, said[PROOF], seeds, said["resumed"], said.get("finished"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
