@@ -77,7 +77,7 @@ class SeedsFolder:
         """Write ``seeds.json``."""
         plan = self.plan
         states = {str(seed): self.states.get(seed, OPEN) for seed in plan.seeds}
-        facts = {"command": plan.command, "config": plan.path, "seeds": states, "device": plan.device}
+        facts: dict[str, Any] = {"command": plan.command, "config": plan.path, "seeds": states, "device": plan.device}
         facts |= {"checkpoint_every": plan.checkpointing.every, "on_nan": plan.checkpointing.on_nan}
         facts |= {"processes": plan.processes, PROOF: self.proof, "resumed": self.resumed}
         write_json(self.folder / SEEDS, facts | ({} if self.finished is None else {"finished": self.finished}))
@@ -102,7 +102,9 @@ def _read(folder: Path) -> SeedsFolder:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
         config, as_asked = read_config(folder / SETTINGS), (said["device"], said["command"])
-        kept = CheckpointOptions(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop")
+        kept = CheckpointOptions(
+            float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"
+        )
         plan = SeedsPlan(config, said["config"], tuple(seeds), *as_asked, kept, said["processes"])
         return SeedsFolder(folder, plan, said[PROOF], seeds, said["resumed"], said.get("finished"))
     except OSError as error:

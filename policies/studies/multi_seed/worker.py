@@ -143,15 +143,16 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
     from policies.training.resume import resume_run
     from policies.training.train import train_run
 
-    plan, kept = setup.plan, {"checkpoint_every": setup.checkpointing.every, "on_nan": setup.checkpointing.on_nan}
+    plan, how = setup.plan, setup.checkpointing
+    kept: dict[str, Any] = {"checkpoint_every": how.every, "on_nan": how.on_nan}
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
         resume_run(ResumeOrder(run, **kept), console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
-    about: dict[str, Any] = {"seed": seed, "device": plan.device, "command": plan.command} | kept
-    order = TrainOrder(Path(plan.path), name=run.name, runs=runs, **about)
+    kept |= {"seed": seed, "device": plan.device, "command": plan.command}
+    order = TrainOrder(Path(plan.path), name=run.name, runs=runs, **kept)
     train_run(order, console, lambda *_: messenger, plan.config)
 
 

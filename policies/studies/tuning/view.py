@@ -34,18 +34,14 @@ def text_of(value: Any) -> str:
 
 def write_trials(folder: Path, found: Sequence[Outcome], setup: TrialSetup) -> None:
     """One row a trial: state, objective, rungs reached, the gain of each configuration and seed, the options."""
-    pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in _seeds(setup)]
-    rows = []
+    rows, seeds = [], list(enumerate(setup.seeds))
+    pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in seeds]
     for one in found:
         row: dict[str, Any] = {"trial": one.number, "state": one.state, "objective": one.value}
         row |= {"rungs": len(one.rungs), "last": one.rungs[-1] if one.rungs else None}
         row |= {name: one.gains[c][s] if one.gains else None for c, s, name in pairs}
         rows.append(row | one.values)
     write_csv(folder / TRIALS, rows)
-
-
-def _seeds(setup: TrialSetup) -> list[tuple[int, int]]:
-    return list(enumerate(setup.seeds))
 
 
 def write_best(folder: Path, best: Outcome, setup: TrialSetup, command: str) -> list[Path]:
