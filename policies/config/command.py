@@ -11,19 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -67,18 +55,15 @@ def count(value: object) -> int:
     """A whole number of at least 1; 2e6 is one."""
     text = str(value)
     try:
-        number = int(text) if text.isdecimal() else _whole(float(text))
+        given = int(text) if text.isdecimal() else float(text)
+        number = int(given)
     except (ValueError, OverflowError):
-        raise ValueError(f"must be a whole number, got {text!r}") from None
+        given, number = math.nan, 0
+    if number != given:
+        raise ValueError(f"must be a whole number, got {text!r}")
     if number < 1:
         raise ValueError(f"must be at least 1, got {number}")
     return number
-
-
-def _whole(value: float) -> int:
-    if not value.is_integer():
-        raise ValueError
-    return int(value)
 
 
 def _digits(text: str) -> int:
@@ -166,11 +151,10 @@ def _rules(hint: Any) -> Iterator[Callable[[Any], Any]]:
     """The rules of a type, or of what it may be beside None."""
     inner, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     yield from (one.take for one in about if isinstance(one, Check))
-    if get_origin(inner) in (Union, UnionType):
-        for one in get_args(inner):
-            yield from _rules(one)
-    elif get_origin(inner) is Literal:
+    if get_origin(inner) is Literal:
         yield _one_of(get_args(inner))
+    else:
+        yield from (take for one in get_args(inner) for take in _rules(one))
 
 
 def option(field: "attrs.Attribute[Any]") -> Option | None:

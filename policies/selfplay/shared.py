@@ -13,7 +13,7 @@ from market.simulation.decisions import Decisions
 from policies.config.selfplay import SharedOptions
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
-from policies.selfplay.loop import LearnerAtPlay, LearnerSeat, SelfPlay
+from policies.selfplay.loop import LearnerAtPlay, SelfPlay
 from policies.selfplay.seating import Seats
 
 
@@ -31,7 +31,7 @@ class SharedPlay(SelfPlay):
         decisions = {k: _same_encoding(seats, k, first) for k in shared}
         self.sharing = LearnerAtPlay(learner, decisions, options.indicator)
         every, settings = range(len(seats.spec.sellers)), seats.config.training
-        players = [LearnerSeat(self.sharing, k) if k in shared else seats.sitting(k) for k in every]
+        players = [self.sharing if k in shared else seats.sitting(k) for k in every]
         super().__init__(seats.spec, players, settings.markets, settings.budget, seats.seed)
 
     def network(self, seat: int) -> Actor:
