@@ -12,7 +12,7 @@ from policies.config.command import (
     AboveOne,
     Argument,
     AtLeastZero,
-    Check,
+    Constraint,
     Count,
     Discount,
     Option,
@@ -34,7 +34,7 @@ OnNan = Literal["stop", "rollback"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 Config = Annotated[Path, Argument("YAML file, or the name of a built-in one (bazaar configs)", "CONFIG")]
-Run = Annotated[Path, Argument("folder of a run", "RUN")]
+RunPath = Annotated[Path, Argument("folder of a run", "RUN")]
 Changes = Annotated[Words, Option("change one setting", "KEY.PATH=VALUE", "--set")]
 Runs = Annotated[Path, Option("folder of the runs")]
 Device = Annotated[DeviceName, Option("where networks live")]
@@ -165,7 +165,7 @@ class ReportOrder(Order):
     does not exist. ``seed`` of the customers: default the run's own, so that episodes are those of its evaluation.
     """
 
-    run: Run = field(converter=path, kw_only=False)
+    run: RunPath = field(converter=path, kw_only=False)
     out: Annotated[
         File, Option("file to write (default: report.html in the run's folder)", "FILE.html", short="-o")
     ] = field(default=None, converter=file)
@@ -205,7 +205,7 @@ class ExploitOrder(Order):
     ``learner``: a name, several with commas, or all.
     """
 
-    run: Run = field(converter=path, kw_only=False)
+    run: RunPath = field(converter=path, kw_only=False)
     seller: Annotated[str | None, Option("this seat only (default: every seat, and NashConv)")] = None
     learner: Annotated[str | None, Option("dqn, a2c, ddpg, several or all (default: the seat's own)", "NAMES")] = None
     budget: Annotated[Count | None, Option("seller-periods to train a response for", "N")] = None
@@ -325,7 +325,7 @@ class CalibrateOrder(SalesOrder):
     nest: Annotated[bool, Demand("plain logit (default: nest if it fits)")] = True
     iv: Annotated[
         Words,
-        Check(instruments),
+        Constraint(instruments),
         Demand(
             "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)", "NAME,..."
         ),

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from market.state import Flags, Floats, Observation
 from policies.common.torch_tools import generator_state, restore_generator
-from policies.networks.encoders import State
+from policies.networks.encoders import Hidden
 
 WORD = 8  # bytes
 
@@ -242,7 +242,7 @@ class Sequences(NamedTuple):
     rew: Tensor
     obs_next: Tensor
     truncated: Tensor
-    state: State
+    state: Hidden
 
     @property
     def begins(self) -> Tensor:
@@ -255,7 +255,7 @@ class Sequences(NamedTuple):
         return Sequences._make([*(field[:, which] for field in self[:-1]), state])
 
 
-def sequences(memory: TensorMemory, index: Tensor, periods: int, state: State) -> Sequences:
+def sequences(memory: TensorMemory, index: Tensor, periods: int, state: Hidden) -> Sequences:
     """The transitions at ``index`` (B,) and those of the same rows in the periods after."""
     taken = memory.take(memory.following(index, periods).flatten())
     names = ("obs", "act", "rew", "obs_next", "truncated")
@@ -263,7 +263,7 @@ def sequences(memory: TensorMemory, index: Tensor, periods: int, state: State) -
     return Sequences._make([*fields, state])
 
 
-def whole(memory: TensorMemory, state: State) -> Sequences:
+def whole(memory: TensorMemory, state: Hidden) -> Sequences:
     """All that a memory holds: a sequence a row, oldest first. ``state``: before the first period."""
     size = len(memory) // memory.rows
     return sequences(memory, memory.sample_indices(0).view(memory.rows, size)[:, 0], size, state)
@@ -277,7 +277,7 @@ class SequenceMemory(TensorMemory):
         start: a state of the M rows, which says what states are like.
     """
 
-    def __init__(self, *sizes: Any, start: State) -> None:
+    def __init__(self, *sizes: Any, start: Hidden) -> None:
         super().__init__(*sizes)
         length, rows = self.length, self.rows
         self._states = {
@@ -289,7 +289,7 @@ class SequenceMemory(TensorMemory):
         """How many periods are stored."""
         return len(self) // self.rows
 
-    def note(self, state: State) -> None:
+    def note(self, state: Hidden) -> None:
         """The state (M, H) before the period that is stored next."""
         first = self._insertion * self.rows
         for name, tensor in state.items():

@@ -28,7 +28,7 @@ from policies.learners.base import Learner, LearnerSetup, memory_sizes
 from policies.learners.dqn import DQNLearner, LeanDQN
 from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
 from policies.learners.updates import Losses, advantages, n_step_return
-from policies.networks.encoders import CellKind, RecurrentCell, State, restarted
+from policies.networks.encoders import CellKind, Hidden, RecurrentCell, restarted
 from policies.networks.heads import Actor, Perceptron, QNetwork
 
 
@@ -49,10 +49,10 @@ class RecurrentA2C(LeanA2C):
     def __init__(self, *, rows: int, **options: Any) -> None:
         super().__init__(**options)
         self._pair = cast(tuple[Any, RecurrentCritic], (self.policy.actor, self.critic))
-        self.begun: State = self._pair[1].recall.start(rows, self._pair[1].body.device)
+        self.begun: Hidden = self._pair[1].recall.start(rows, self._pair[1].body.device)
 
     def update(  # type: ignore[override]
-        self, buffer: TensorMemory, batch_size: int | None, repeat: int, first: State
+        self, buffer: TensorMemory, batch_size: int | None, repeat: int, first: Hidden
     ) -> Any:
         """All that the buffer holds, ``repeat`` times, in minibatches; ``first``: the actor's state at its beginning."""
         self._within_step()
@@ -68,7 +68,7 @@ class RecurrentA2C(LeanA2C):
             losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
         return Losses(tensors=losses)
 
-    def _valued(self, segment: Sequences) -> tuple[Tensor, Tensor, State]:
+    def _valued(self, segment: Sequences) -> tuple[Tensor, Tensor, Hidden]:
         """Advantages and returns (L, M), and the critic's state (M, H) after the segment."""
         critic = self._pair[1]
         seen, after = critic.recall.sequence(segment.obs, segment.begins, self.begun)
@@ -80,7 +80,7 @@ class RecurrentA2C(LeanA2C):
         returns = (advantage + value).float()
         return self._scaled(advantage), returns, {name: tensor[-1] for name, tensor in after.items()}
 
-    def _step_on(self, part: Sequences, critics: State, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
+    def _step_on(self, part: Sequences, critics: Hidden, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
         actor, critic = self._pair
         evaluated = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
@@ -88,12 +88,12 @@ class RecurrentA2C(LeanA2C):
         return self._move(evaluated, value, advantage.flatten(), returns.flatten())
 
 
-def _seen(network: Actor | RecurrentCritic, part: Sequences, state: State) -> Tensor:
+def _seen(network: Actor | RecurrentCritic, part: Sequences, state: Hidden) -> Tensor:
     """What the network's body sees of sequences, (L x B, W)."""
     return cast(RecurrentCell, network.recall).sequence(part.obs, part.begins, state)[0].flatten(0, 1)
 
 
-def _ahead(network: Actor | RecurrentCritic, obs_next: Tensor, after: State) -> Tensor:
+def _ahead(network: Actor | RecurrentCritic, obs_next: Tensor, after: Hidden) -> Tensor:
     """What the network makes (T, B, ..) of next observations, which at an episode's end are not what is seen next."""
     flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
     seen, _ = network.recall(obs_next.flatten(0, 1), flat)
@@ -133,7 +133,7 @@ class RecurrentDQN(LeanDQN):
         self.optim.step(loss)
         return Losses(tensors={"loss": loss.detach(), "mean_q": q.detach().mean()})
 
-    def _unroll(self, network: QNetwork, drawn: Sequences) -> tuple[Tensor, State]:
+    def _unroll(self, network: QNetwork, drawn: Sequences) -> tuple[Tensor, Hidden]:
         """What the body sees in the learned periods (T, B, W), and the state after each of them."""
         recall, state, k = cast(RecurrentCell, network.recall), drawn.state, self.burn_in
         begins = drawn.begins
@@ -143,7 +143,7 @@ class RecurrentDQN(LeanDQN):
             state = {name: tensor[-1] for name, tensor in burnt.items()}
         return recall.sequence(drawn.obs[k:], begins[k:], state)
 
-    def _returns(self, drawn: Sequences, after: State) -> Tensor:
+    def _returns(self, drawn: Sequences, after: Hidden) -> Tensor:
         """n-step targets (T, B); the last periods' end with the sequence, so they hold fewer rewards."""
         k, (online, target) = self.burn_in, self._pair
         q = _ahead(target, drawn.obs_next[k:], self._unroll(target, drawn)[1])
@@ -172,8 +172,8 @@ def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int
 class RecurrentLearner(Learner):
     """A learner whose network has a state (M, H), which goes on from period to period while it plays."""
 
-    state: State
-    before: State  # the state that the last decision was made with
+    state: Hidden
+    before: Hidden  # the state that the last decision was made with
 
     def __init__(self, setup: LearnerSetup, *parts: Any) -> None:
         super().__init__(setup, *parts)
@@ -183,7 +183,7 @@ class RecurrentLearner(Learner):
         """What the body sees (M, W) of a period; the state goes on."""
         self.before = self.state
         with torch.no_grad():
-            found: tuple[Tensor, State] = self.network.recall(self.network.body.tensor(seen), self.state)
+            found: tuple[Tensor, Hidden] = self.network.recall(self.network.body.tensor(seen), self.state)
         shown, self.state = found
         return shown
 
@@ -249,9 +249,9 @@ class RecurrentA2CLearner(RecurrentLearner, A2CLearner):
         self.algorithm.begun = _restored(state["critic"], self.algorithm.begun)
 
 
-def _plain(state: State) -> State:
+def _plain(state: Hidden) -> Hidden:
     return {name: tensor.cpu().clone() for name, tensor in state.items()}
 
 
-def _restored(saved: State, like: State) -> State:
+def _restored(saved: Hidden, like: Hidden) -> Hidden:
     return {name: saved[name].clone().to(tensor.device) for name, tensor in like.items()}
