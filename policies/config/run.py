@@ -96,6 +96,10 @@ class RunConfig(Model):
             )
         return self
 
+    def player(self, seat: int) -> Any:
+        """The entry of a seat, or what sits in one that ``seats`` does not name."""
+        return self.seats.get(self.market.names[seat], "nash+base_stock" if self.market.stocked else "nash")
+
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""
         data = self.model_dump(mode="json", exclude_none=True, exclude=None if self.tune else {"tune"})

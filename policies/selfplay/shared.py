@@ -53,11 +53,12 @@ def _sharing_seats(options: SharedOptions, seats: Seats) -> list[int]:
     shared = sorted({names.index(name) for name in given})
     if len(shared) < 2 or len(shared) < len(given):
         raise UserError(f"selfplay.seats: needs two different seats or more to share a learner, not {', '.join(given)}")
+    first = seats.config.player(shared[0])
     for seat in shared[1:]:
-        if seats.player(seat) != seats.player(shared[0]):
+        if (player := seats.config.player(seat)) != first:
             raise UserError(
-                f"seats.{names[seat]}: {seats.player(seat)!r} is not what seats.{names[shared[0]]} has "
-                f"({seats.player(shared[0])!r}); seats that share a learner need the same, selfplay.seats says which do"
+                f"seats.{names[seat]}: {player!r} is not what seats.{names[shared[0]]} has ({first!r}); seats that share "
+                "a learner need the same, selfplay.seats says which do"
             )
     return shared
 
