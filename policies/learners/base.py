@@ -26,7 +26,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -69,10 +69,14 @@ def memory_sizes(setup: LearnerSetup, length: int) -> tuple[Any, ...]:
 
 
 class Learner(ABC):
-    """One seat's learner in M rows. Built by :func:`build_learner`."""
+    """One seat's learner in M rows. Built by :func:`build_learner`.
+
+    ``counters``: by name the algorithm's attributes that its own ``state_dict()`` leaves out.
+    """
 
     algorithm: Any
     memory: TensorMemory
+    counters: ClassVar[dict[str, str]] = {}
 
     def __init__(self, setup: LearnerSetup, algorithm: Any, network: Actor, length: int) -> None:
         self.options, self.rows = setup.options, setup.rows
@@ -183,7 +187,7 @@ class Learner(ABC):
             "baseline": self.baseline.state_dict(),
             "frames": self.frames.state_dict() if self.frames is not None else {},
             "seen": self._seen.state_dict() if self._seen is not None else {},
-            "own": self._own_state(),
+            "own": {name: getattr(self.algorithm, attribute) for name, attribute in self.counters.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -197,7 +201,8 @@ class Learner(ABC):
             self.frames.load_state_dict(state["frames"])
         if self._seen is not None:
             self._seen.load_state_dict(state["seen"])
-        self._load_own(state["own"])
+        for name, attribute in self.counters.items():
+            setattr(self.algorithm, attribute, state["own"][name])
         self.progress(state["counters"]["fraction"])
 
     def _load_algorithm(self, state: dict[str, Any]) -> None:
@@ -212,13 +217,6 @@ class Learner(ABC):
         if self._seen is not None and other._seen is not None:
             self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))
         self.progress(self.fraction)
-
-    def _own_state(self) -> dict[str, float]:
-        """Counters of the algorithm that its own ``state_dict()`` leaves out: none, unless overridden."""
-        return {}
-
-    def _load_own(self, state: dict[str, float]) -> None:  # noqa: B027, since most algorithms have none
-        """Take back :meth:`_own_state`."""
 
 
 class ReplayLearner(Learner):

@@ -279,10 +279,8 @@ class SequenceMemory(TensorMemory):
 
     def __init__(self, *sizes: Any, start: Hidden) -> None:
         super().__init__(*sizes)
-        length, rows = self.length, self.rows
-        self._states = {
-            name: torch.zeros((length * rows, tensor.shape[1]), device=self.device) for name, tensor in start.items()
-        }
+        shapes = {name: (self.length * self.rows, tensor.shape[1]) for name, tensor in start.items()}
+        self._states = {name: torch.zeros(shape, device=self.device) for name, shape in shapes.items()}
 
     @property
     def periods(self) -> int:
