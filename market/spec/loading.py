@@ -19,6 +19,9 @@ from market.spec.builtin import hint
 
 T = TypeVar("T", bound=BaseModel)
 
+MAPPING = "must be a mapping of keys to values"
+SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": "must be a list"}
+
 
 def find_tape(market: object, path: Path) -> None:
     """Make the sales file that a configuration at ``path`` names relative to its own folder an absolute path."""
@@ -41,11 +44,8 @@ def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str
     path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key{_suggestion(model, problem['loc'])}"
-    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    if problem["type"] in ("model_type", "dict_type"):
-        message = "must be a mapping of keys to values"
-    if problem["type"] == "tuple_type":
-        message = "must be a list"
+    said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    message = SHAPES.get(problem["type"], said)
     if problem["type"] == "missing":
         message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
         return f"{path}: {message}"
