@@ -16,8 +16,8 @@ from market.calibration.options import CalibrationOptions
 from market.calibration.summary import summary
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
-from market.salesfile.table import columns_option, read_sales
-from policies.common.console import periods_option, silent, where_option
+from market.salesfile.table import read_sales
+from policies.common.console import silent
 from policies.common.files import jsonable, refuse_unwritable, write_file, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
@@ -25,6 +25,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import FLAGS, tables
+from policies.sales.reading import columns_option, periods_option, where_option
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from market.calibration.calibrate import Calibration
 from market.calibration.instruments import said
 from market.calibration.logit import Coefficient
-from market.calibration.validation import Check, Validation
+from market.calibration.validation import FitCheck, Validation
 from policies.views.format import figure
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -130,7 +130,7 @@ def size_table(found: Calibration) -> Table:
     return Table("How much the market size matters", columns, rows, narrow="wrap")
 
 
-def check_table(checks: Sequence[Check], title: str) -> Table:
+def check_table(checks: Sequence[FitCheck], title: str) -> Table:
     """Name, the file's figure, the market's, the rule, and whether it holds."""
     columns = [Column(""), Column("file", figure), Column("market", figure), Column("rule", align="left")]
     rows = [

@@ -13,17 +13,18 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, Score, long_enough, planned
+from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, ModelScore, long_enough, planned
 from market.forecast.models import backtest, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
-from market.salesfile.table import Sales, columns_option, read_sales
-from policies.common.console import periods_option, silent, where_option
+from market.salesfile.table import Sales, read_sales
+from policies.common.console import silent
 from policies.common.files import jsonable, refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import ForecastOrder
 from policies.sales.forecast_view import tables
+from policies.sales.reading import columns_option, periods_option, where_option
 
 DECIMALS = 3  # of units in the CSV: a person reads it
 
@@ -57,7 +58,7 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
     }
 
 
-def _score(score: Score, begins: list[str]) -> dict[str, Any]:
+def _score(score: ModelScore, begins: list[str]) -> dict[str, Any]:
     folds = [
         {"first_period": begin, "mase": fold.mase, "scale": fold.scale}
         for begin, fold in zip(begins, score.folds, strict=True)
