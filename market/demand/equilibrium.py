@@ -180,15 +180,6 @@ def nash_in_range(spec: MarketSpec) -> Floats:
     return np.clip(prices_of(spec), low, high)
 
 
-def nash_profits(spec: MarketSpec) -> Floats:
-    """Return every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``.
-
-    Raises :class:`UserError` where there are no such prices.
-    """
-    logit = Logit.of(spec)
-    return profits(logit, prices_of(spec))
-
-
 def reward_scales(spec: MarketSpec) -> Floats:
     """Return what each seat's profit is divided by to make its reward (N,), money a period.
 
@@ -204,7 +195,7 @@ def reward_scales(spec: MarketSpec) -> Floats:
         return UserError(f"{spec.seat_place(seat)}.reward_scale: must be given, since {why}")
 
     try:
-        profit = nash_profits(spec)
+        profit = profits(Logit.of(spec), prices_of(spec))
     except UserError as problem:
         raise refuse(missing[0], str(problem)) from None
     for seat in missing:

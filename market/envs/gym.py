@@ -149,8 +149,7 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
             raise UserError(f"action: must have shape {shape}, got {np.shape(action)}")
         self._focal.step(np.asarray(action)[None])
         seat = self._focal.seat
-        info = dict(zip(FIELDS, self.batch.ledger[0, seat].item(), strict=True))
-        info["seller"] = self.market.names[seat]
+        info = dict(zip(FIELDS, self.batch.ledger[0, seat].item(), strict=True)) | {"seller": self.market.names[seat]}
         reward, over = float(self.batch.reward[0, seat]), bool(self.batch.truncated[0])
         return self._focal.observe()[0], reward, False, over, info
 

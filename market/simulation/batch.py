@@ -247,10 +247,9 @@ class MarketBatch:
         for name, array in self._arrays().items():
             if name not in saved or saved[name].shape != array.shape:
                 raise UserError(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
-        if saved["place"].min() < 0 or saved["place"].max() >= len(self._script.factor):
-            raise UserError(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
-        if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
-            raise UserError(f"saved market: period must lie between 0 and {self.spec.horizon}")
+        for name, most in (("place", len(self._script.factor) - 1), ("period", self.spec.horizon)):
+            if saved[name].min() < 0 or saved[name].max() > most:
+                raise UserError(f"saved market: {name} must lie between 0 and {most}")
         for name, array in self._arrays().items():
             array[...] = saved[name]
 

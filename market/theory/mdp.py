@@ -104,8 +104,7 @@ class StockStates:
     @property
     def position(self) -> Ints:
         """The inventory position of every state (S,)."""
-        beside = self.room
-        return np.concatenate([np.arange(room + 1) + self.top - room for room in beside])
+        return np.concatenate([np.arange(room + 1) + self.top - room for room in self.room])
 
     def locate(self, on_hand: ArrayLike, pipeline: ArrayLike) -> tuple[Ints, Floats]:
         """The state (M,) nearest to units on hand (M,) and on order (M, slots), and the units on order it leaves out.
