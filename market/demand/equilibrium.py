@@ -174,10 +174,10 @@ def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
     return found
 
 
-def nash_in_range(spec: MarketSpec) -> Floats:
-    """Bertrand-Nash prices (N,), each moved into its seller's range. Raises :class:`UserError` where there are none."""
+def prices_in_range(spec: MarketSpec, joint: bool = False) -> Floats:
+    """:func:`prices_of` a market (N,), each moved into its seller's range."""
     low, high = np.array([seller.prices for seller in spec.sellers]).T
-    return np.clip(prices_of(spec), low, high)
+    return np.clip(prices_of(spec, joint), low, high)
 
 
 def reward_scales(spec: MarketSpec) -> Floats:

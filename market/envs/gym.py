@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from market.demand.equilibrium import nash_in_range
+from market.demand.equilibrium import prices_in_range
 from market.envs.parallel import FIELDS, ActionEncoding, Observation, as_spec, seat_encoding
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
@@ -39,7 +39,7 @@ def nash_and_base_stock(spec: MarketSpec) -> Rivals:
         UserError: there is no Nash price; give rivals of your own then.
     """
     try:
-        price = nash_in_range(spec)
+        price = prices_in_range(spec)
     except UserError as problem:
         raise UserError(f"rivals: must be given, since {problem}") from None
     level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])

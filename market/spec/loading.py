@@ -7,6 +7,7 @@ the models of a market are in :mod:`market.spec.models`.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -43,7 +44,7 @@ def parse_model(model: type[T], data: object, where: str) -> T:
 def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
     path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
     if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggestion(model, problem['loc'])}"
+        return f"{path}: unknown key{suggestion(str(problem['loc'][-1]), _keys(model, problem['loc']))}"
     said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     message = SHAPES.get(problem["type"], said)
     if problem["type"] == "missing":
@@ -52,21 +53,24 @@ def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str
     return f"{path}: {message}{f' (got {shown!r})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
 
 
-def _suggestion(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> str:
-    """The known key that an unknown one resembles, or all that may stand in its place."""
+def suggestion(word: str, known: Collection[str]) -> str:
+    """The known word that an unknown one resembles, or all that may stand in its place, in brackets."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
+
+
+def _keys(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> Collection[str]:
     for part in loc[:-1]:
         if isinstance(part, str) and model is not None:
-            model = _model_within(model.model_fields[part].annotation)
-    keys = list(model.model_fields) if model is not None else []
-    close = difflib.get_close_matches(str(loc[-1]), keys, 1)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(keys)})"
+            model = model_within(model.model_fields[part].annotation)
+    return model.model_fields if model is not None else ()
 
 
-def _model_within(annotation: Any) -> type[BaseModel] | None:
+def model_within(annotation: Any) -> type[BaseModel] | None:
     """The model inside ``X | None`` or ``tuple[X, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)
+    return next((found for part in get_args(annotation) if (found := model_within(part))), None)
 
 
 def refuse_booleans(data: object, path: str) -> None:
