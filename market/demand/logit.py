@@ -152,7 +152,7 @@ def sobol_points(count: int, dimensions: int) -> Floats:
     """Sobol points of a fixed seed (count, dimensions), each number inside 0 and 1."""
     from scipy.stats import qmc  # slow to import, and most markets do without
 
-    return np.clip(qmc.Sobol(dimensions, rng=20).random(count), 1e-12, 1.0 - 1e-12)
+    return np.asarray(np.clip(qmc.Sobol(dimensions, rng=20).random(count), 1e-12, 1.0 - 1e-12))
 
 
 def utility_of_price(logit: Logit, price: Floats) -> Floats:
