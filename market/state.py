@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Observation = NDArray[np.float32]
 
 NOT_OFFERED = -1e6  # a script's utility of a seller that is not there: below market.kernel.choice.ABSENT
 

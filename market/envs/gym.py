@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.demand.equilibrium import prices_in_range
-from market.envs.parallel import FIELDS, ActionEncoding, Observation, as_spec, seat_encoding
+from market.envs.parallel import FIELDS, ActionEncoding, as_spec, seat_encoding
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import order_quantity
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Observation
 from market.theory.newsvendor import newsvendor_level
 
 Rivals = Callable[[MarketBatch, Observation], tuple[Floats, Floats]]

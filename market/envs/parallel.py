@@ -23,10 +23,9 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
-from market.state import LEDGER_UNITS, Floats
+from market.state import LEDGER_UNITS, Floats, Observation
 
 ActionEncoding = Literal["box", "grid", "seat"]
-Observation = NDArray[np.float32]
 ByAgent = dict[str, Any]
 
 FIELDS = tuple(LEDGER_UNITS)

@@ -12,11 +12,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from market.envs.parallel import ActionEncoding, BazaarParallelEnv, Observation
+from market.envs.parallel import ActionEncoding, BazaarParallelEnv
 from market.envs.vector import infos_of
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Observation
 
 
 def vector_env(

@@ -13,11 +13,11 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from market.envs.gym import Focal, Rivals
-from market.envs.parallel import ActionEncoding, Observation, as_spec
+from market.envs.parallel import ActionEncoding, as_spec
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.state import Floats, Ints
+from market.state import Floats, Ints, Observation
 
 
 class SeatVectorEnv:

@@ -159,7 +159,7 @@ def month_days(known: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
     return every + pd.offsets.MonthEnd(0) if known.is_month_end.all() else every
 
 
-class Range(NamedTuple):
+class Limits(NamedTuple):
     """From ``least`` (itself only if ``closed``) to ``most``."""
 
     words: str
@@ -173,12 +173,12 @@ class Range(NamedTuple):
 
 
 RULES = {
-    "price": Range("a number > 0", 0, closed=False),
-    "units": Range("a number >= 0", 0, closed=True),
-    "cost": Range("a number >= 0", 0, closed=True),
-    "market_size": Range("a number > 0", 0, closed=False),
+    "price": Limits("a number > 0", 0, closed=False),
+    "units": Limits("a number >= 0", 0, closed=True),
+    "cost": Limits("a number >= 0", 0, closed=True),
+    "market_size": Limits("a number > 0", 0, closed=False),
 }
-SHARE = Range("a number from 0 to 1", 0, closed=True, most=1)
+SHARE = Limits("a number from 0 to 1", 0, closed=True, most=1)
 HINTS = (
     (r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", "write it without thousands separators"),
     (r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+", "write decimals with a point, and no thousands separators"),

@@ -25,8 +25,8 @@ from policies.evaluation.view_risk import risk_table
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
 
-Row = dict[str, Any]
-Keep = Callable[[Sequence[Row]], None]
+Fields = dict[str, Any]
+Keep = Callable[[Sequence[Fields]], None]
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Files:
 
     json: Path | None
     csv: Path | None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Fields] = field(default_factory=list)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Fields]) -> None:
         """Add rows and write all there are; in CSV, what a row does not have is empty."""
         self.rows += rows
         if self.json:
@@ -51,9 +51,9 @@ class EvaluationResult(Records):
     """What `bazaar evaluate` found: ``rows`` are those of its JSON, ``table`` says of what kind each is."""
 
     comparisons: list[Comparison]
-    rows: list[Row]
+    rows: list[Fields]
 
-    def records(self) -> list[Row]:
+    def records(self) -> list[Fields]:
         """A row a candidate and line-up, then those over line-ups and over training runs, and those under stress."""
         return self.rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from itertools import count
@@ -79,15 +79,11 @@ def write_config(path: Path, config: RunConfig) -> None:
 
 def versions() -> dict[str, str]:
     """The versions of what decides a run's bits."""
-    return dict(_versions(PACKAGES))
-
-
-def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for package in packages:
-        try:
-            yield package, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            yield package, "not installed as a package"
+    found = dict.fromkeys(PACKAGES, "not installed as a package")
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -98,16 +94,6 @@ def read_about(folder: Path) -> dict[str, Any]:
 def add_about(folder: Path, **facts: Any) -> None:
     """Add to what ``run.json`` says."""
     write_json(folder / ABOUT, read_about(folder) | facts)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether the training of a run came to its end."""
-    return "finished" in read_about(folder)
-
-
-def is_run(path: Path) -> bool:
-    """Whether ``path`` is a run's folder rather than a configuration."""
-    return path.is_dir()
 
 
 def seed_folders(folder: Path) -> list[Path]:

@@ -57,10 +57,8 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
             raise UserError(
                 f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
             )
-        standing = (
-            f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
-        )
-        say(console, f"{folder}: {standing}")
+        anew = "has no checkpoint of the whole run yet; it begins again"
+        say(console, f"{folder}: " + (f"goes on from step {state['step']}" if state else anew))
         _warn_of_versions(about, console)
         training = TrainingRun(config, about["seed"], pick_device(_device(about)))
         training.bar = bar

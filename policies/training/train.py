@@ -182,7 +182,7 @@ def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
-        rules = training.seats.player(seat)
+        rules = training.config.player(seat)
         players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from policies.views.format import counted, number, small, spaced
 from policies.views.table import Table
 
-Note = Callable[[], Markup]
+Paragraph = Callable[[], Markup]
 
 
 class Page:
@@ -44,7 +44,7 @@ class Page:
             sections.append((anchor, heading))
             return Markup('<h2 id="{}">{}</h2>').format(anchor, heading)
 
-        def chart(figure: Any, title: str, caller: Note | None = None) -> Markup:
+        def chart(figure: Any, title: str, caller: Paragraph | None = None) -> Markup:
             return _figure(title, _drawn(figure, f"chart-{next(charts)}"), caller)
 
         parts = {"section": section, "chart": chart, "table": _table, "picture": _picture}
@@ -89,6 +89,6 @@ def _picture(path: Path, title: str) -> Markup:
     return _figure(title, Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, data))
 
 
-def _figure(title: str, drawn: Markup, note: Note | None = None) -> Markup:
+def _figure(title: str, drawn: Markup, note: Paragraph | None = None) -> Markup:
     below = Markup('<p class="note">{}</p>').format(note().strip()) if note else ""
     return Markup("<figure><figcaption>{}</figcaption>{}{}</figure>").format(title, drawn, below)

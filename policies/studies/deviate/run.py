@@ -178,7 +178,7 @@ def moment(run: RunSellers, order: DeviateOrder) -> int:
 
 def discount(run: RunSellers, seat: int) -> float:
     """The discount factor a period by which the seat's learner learned; its default where rules sit."""
-    name, entry = run.learners[seat], run.player(seat)
+    name, entry = run.learners[seat], run.config.player(seat)
     own = entry if isinstance(entry, dict) and "learner" in entry else {}
     given = own.get("gamma", run.config.learners.get(name or "", {}).get("gamma"))
     return float(LearnerOptions.model_fields["gamma"].default if given is None else given)

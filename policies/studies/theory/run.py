@@ -20,7 +20,7 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import mean_demand, newsvendor_level, service_level
-from market.theory.optimum import PRICES, Candidates, Optimum, solve, why_not
+from market.theory.optimum import PRICES, GridAxis, Optimum, solve, why_not
 from market.theory.upper_bound import profit_bound
 from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
@@ -191,7 +191,7 @@ def _solutions(spec: MarketSpec, seat: int, gamma: float | None, prices: int | N
     return found
 
 
-def _finest(spec: MarketSpec, seat: int, prices: int | None) -> tuple[Optimum, tuple[Candidates, Candidates]]:
+def _finest(spec: MarketSpec, seat: int, prices: int | None) -> tuple[Optimum, tuple[GridAxis, GridAxis]]:
     """The optimum on the prices asked for and every whole level, or on the finest grid that fits."""
     try:
         return solve(spec, seat, prices=prices), (prices, None)
