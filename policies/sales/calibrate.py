@@ -22,7 +22,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import FLAGS, tables
-from policies.sales.common import read_ordered, refuse_outputs
+from policies.sales.reading import read_ordered, refuse_outputs
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 
 from market.calibration.calibrate import Calibration
 from market.calibration.instruments import said
 from market.calibration.logit import Coefficient
-from market.calibration.validation import Check, Validation
+from market.calibration.options import CalibrationOptions
+from market.calibration.validation import FitCheck, Validation
 from policies.views.format import figure
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
@@ -16,23 +18,18 @@ from policies.views.table import Cell, Cells, Column, Note, Row, Table
 RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
 STRONGEST = 0.5
 MOST_WARNINGS = 12
-FLAGS = {  # each of CalibrationOptions, and what asks for it
+RENAMED = {
     "form": "price",
-    "nest": "nest",
     "instruments": "iv",
     "reference": "reference_price",
     "size_factor": "market_size_factor",
     "size": "market_size",
     "season_length": "season",
-    "trend": "trend",
     "gamma": "overdispersion",
-    "force": "force",
-    "inventory": "inventory",
-    "lead_time": "lead_time",
     "holding": "holding_cost",
-    "cost_share": "cost_share",
-    "replay": "replay",
 }
+# each of CalibrationOptions, and what asks for it
+FLAGS = {one.name: RENAMED.get(one.name, one.name) for one in fields(CalibrationOptions)}
 
 
 def tables(found: Calibration, checked: Validation | None) -> list[Table]:
@@ -123,7 +120,7 @@ def size_table(found: Calibration) -> Table:
     return Table("How much the market size matters", columns, rows, narrow="wrap")
 
 
-def check_table(checks: Sequence[Check], title: str) -> Table:
+def check_table(checks: Sequence[FitCheck], title: str) -> Table:
     """Name, the file's figure, the market's, the rule, and whether it holds."""
     columns = [Column(""), Column("file", figure), Column("market", figure), Column("rule", align="left")]
     rows = []

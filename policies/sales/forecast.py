@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from market.errors import UserError
-from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, Score, long_enough, planned
+from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, ModelScore, long_enough, planned
 from market.forecast.models import backtest, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
 from market.salesfile.table import Sales
@@ -19,8 +19,8 @@ from policies.common.progress import progress
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import ForecastOrder
-from policies.sales.common import read_ordered, refuse_outputs
 from policies.sales.forecast_view import tables
+from policies.sales.reading import read_ordered, refuse_outputs
 
 DECIMALS = 3  # of units in the CSV: a person reads it
 
@@ -54,7 +54,7 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
     }
 
 
-def _score(score: Score, begins: list[str]) -> dict[str, Any]:
+def _score(score: ModelScore, begins: list[str]) -> dict[str, Any]:
     folds = [
         {"first_period": begin, "mase": fold.mase, "scale": fold.scale}
         for begin, fold in zip(begins, score.folds, strict=True)

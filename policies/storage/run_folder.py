@@ -20,6 +20,7 @@ from policies.sellers.checkpoint import SavedSeller, load_seller
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 ABOUT = "run.json"
 ANALYSIS, POOL, STATE = "analysis", "pool", "state"  # what exploit and deviate found; a population; the training state
+WHOLE_MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 

@@ -24,9 +24,8 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import evaluate_all
 from policies.evaluation.run_sellers import Run
-from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
+from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
@@ -204,7 +203,7 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
     """hparams: the run's settings beside the final figures."""
     figures: dict[str, dict[str, float]] = {}
     if training.self_play is not None:
-        figures["profit_gain"] = {MARKET: training.self_play.gain}
+        figures["profit_gain"] = {WHOLE_MARKET: training.self_play.gain}
     for one in comparisons[: len(training.learner_names)]:
         for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):

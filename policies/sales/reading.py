@@ -1,11 +1,11 @@
-"""What commands on sales files have in common: how one is read, as typed, and which files they may write."""
+"""How commands on sales files read one, as typed, and which files they may write."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from market.errors import UserError
-from market.salesfile.table import Sales, columns_option, read_sales
+from market.salesfile.table import Sales, no_column, read_sales
 from policies.common.files import refuse_unwritable
 from policies.config.orders import CalibrateOrder, ForecastOrder, SalesOrder
 
@@ -13,12 +13,27 @@ from policies.config.orders import CalibrateOrder, ForecastOrder, SalesOrder
 def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
     """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given."""
     columns = columns_option(order.columns) if order.columns else {}
-    where, periods = _where(order.where), _periods(order.periods)
+    where, periods = where_option(order.where), periods_option(order.periods)
     reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
     return read_sales(order.sales, columns, where, periods), reading
 
 
-def _where(items: tuple[str, ...]) -> dict[str, str]:
+def columns_option(text: str) -> dict[str, str]:
+    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's."""
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        ours, equals, theirs = (part.strip() for part in item.partition("="))
+        if not (ours and equals and theirs):
+            raise UserError(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
+        if (problem := no_column(ours)) is not None:
+            raise UserError(f"--columns: {problem}")
+        if ours in found:
+            raise UserError(f"--columns: {ours} is given twice")
+        found[ours] = theirs
+    return found
+
+
+def where_option(items: tuple[str, ...]) -> dict[str, str]:
     """``("category=YOGURT",)`` as a mapping."""
     found = {}
     for item in items:
@@ -31,7 +46,7 @@ def _where(items: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _periods(text: str | None) -> tuple[str | None, str | None]:
+def periods_option(text: str | None) -> tuple[str | None, str | None]:
     """``2:52`` as its two ends; one may be left out."""
     if text is None:
         return None, None
