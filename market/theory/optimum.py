@@ -28,7 +28,7 @@ from market.theory.bellman import average, best_decisions, long_run
 from market.theory.best_response import best_response
 from market.theory.mdp import StockStates, build_mdp, posted_prices, with_price
 
-Axis = int | Sequence[float] | Literal["grid"] | None
+GridAxis = int | Sequence[float] | Literal["grid"] | None
 
 PRICES = 81
 VISITED = 1e-6
@@ -88,8 +88,8 @@ def solve(
     seat: int,
     *,
     rivals_price: ArrayLike | None = None,
-    prices: Axis = None,
-    levels: Axis = None,
+    prices: GridAxis = None,
+    levels: GridAxis = None,
     gamma: float | None = None,
 ) -> Optimum:
     """Return the policy of ``seat`` that earns most, rivals at constant prices and always in stock.
@@ -163,7 +163,7 @@ def _why_not_stocked(spec: MarketSpec, seat: int) -> str | None:
     return None
 
 
-def _made_to_order(spec: MarketSpec, seat: int, posted: Floats, prices: Axis, gamma: float | None) -> Optimum:
+def _made_to_order(spec: MarketSpec, seat: int, posted: Floats, prices: GridAxis, gamma: float | None) -> Optimum:
     """Nothing carries over: the price that earns most in a period, for ever."""
     logit, bounds = Logit.of(spec), spec.sellers[seat].prices
     wanted = _axis(spec, seat, prices, "prices", PRICES)
@@ -177,7 +177,7 @@ def _made_to_order(spec: MarketSpec, seat: int, posted: Floats, prices: Axis, ga
     return Optimum(seat, gamma, one, price, np.zeros(1), np.ones(1), profit, value, (profit, profit))
 
 
-def _axis(spec: MarketSpec, seat: int, given: Axis, axis: Literal["prices", "levels"], count: int) -> Floats:
+def _axis(spec: MarketSpec, seat: int, given: GridAxis, axis: Literal["prices", "levels"], count: int) -> Floats:
     """The values of one decision, ascending."""
     seller = spec.sellers[seat]
     bounds = seller.prices if axis == "prices" else seller.order_up_to
@@ -191,7 +191,7 @@ def _axis(spec: MarketSpec, seat: int, given: Axis, axis: Literal["prices", "lev
     return np.unique(values)
 
 
-def _levels(spec: MarketSpec, seat: int, given: Axis) -> Ints:
+def _levels(spec: MarketSpec, seat: int, given: GridAxis) -> Ints:
     low, high = spec.sellers[seat].order_up_to
     if given is None:
         return np.arange(math.ceil(low), math.floor(high) + 1)

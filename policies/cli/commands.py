@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -142,10 +142,9 @@ def _app(names: Sequence[str]) -> App:
 
 
 def _version() -> str:
-    try:
-        return f"bazaar {metadata.version('bazaar-market')}"
-    except metadata.PackageNotFoundError:
-        return "bazaar (not installed as a package)"
+    from bazaar_start import VERSION
+
+    return f"bazaar {VERSION}"
 
 
 def _stub(name: str, kinds: Sequence[type[Order]]) -> Any:

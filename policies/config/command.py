@@ -1,6 +1,6 @@
 """A command's order: its options declared once, as fields, for the command line and for the call in Python.
 
-A field's type says what a value must be (:class:`Check`, or a ``Literal``) and how the command line calls it
+A field's type says what a value must be (:class:`Constraint`, or a ``Literal``) and how the command line calls it
 (:class:`Option`, :class:`Argument`). Whoever makes an order, text typed in a shell or values in Python, gets the same
 checks and the same messages. Needs neither torch nor the library that reads the command line.
 """
@@ -11,19 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -39,7 +27,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Check:
+class Constraint:
     """Within a type: ``take`` makes the value of what was given, or raises :class:`ValueError` with the rule."""
 
     take: Callable[[Any], Any]
@@ -67,18 +55,15 @@ def count(value: object) -> int:
     """A whole number of at least 1; 2e6 is one."""
     text = str(value)
     try:
-        number = int(text) if text.isdecimal() else _whole(float(text))
+        given = int(text) if text.isdecimal() else float(text)
+        number = int(given)
     except (ValueError, OverflowError):
-        raise ValueError(f"must be a whole number, got {text!r}") from None
+        given, number = math.nan, 0
+    if number != given:
+        raise ValueError(f"must be a whole number, got {text!r}")
     if number < 1:
         raise ValueError(f"must be at least 1, got {number}")
     return number
-
-
-def _whole(value: float) -> int:
-    if not value.is_integer():
-        raise ValueError
-    return int(value)
 
 
 def _digits(text: str) -> int:
@@ -87,7 +72,7 @@ def _digits(text: str) -> int:
     return int(text)
 
 
-def _number(allowed: Callable[[float], bool], rule: str, read: Callable[[str], float] = float) -> Check:
+def _number(allowed: Callable[[float], bool], rule: str, read: Callable[[str], float] = float) -> Constraint:
     def take(value: object) -> float:
         try:
             number = read(str(value))
@@ -97,7 +82,7 @@ def _number(allowed: Callable[[float], bool], rule: str, read: Callable[[str], f
             raise ValueError(f"must be {rule}, got {str(value)!r}")
         return number
 
-    return Check(take)
+    return Constraint(take)
 
 
 def _one_of(values: tuple[str, ...]) -> Callable[[Any], Any]:
@@ -109,7 +94,7 @@ def _one_of(values: tuple[str, ...]) -> Callable[[Any], Any]:
     return take
 
 
-Count = Annotated[int, Check(count)]
+Count = Annotated[int, Constraint(count)]
 AtLeastZero = Annotated[int, _number(lambda value: value >= 0, "a whole number >= 0", _digits)]
 Port = Annotated[int, _number(lambda value: 0 < value < 65_536, "from 1 to 65535", _digits)]
 Seconds = Annotated[float, _number(lambda value: 0 < value < 1e6, "a number of seconds above 0")]
@@ -142,6 +127,13 @@ def words(value: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ orders
 
 
+def _shown(console: "Console | None") -> "Console":
+    """Where a command prints: nowhere by default."""
+    from policies.common.console import silent
+
+    return silent() if console is None else console
+
+
 @frozen(kw_only=True)
 class Order:
     """What a command is asked. ``console``: where it prints, None: nowhere; ``command``: as it was typed, if it was.
@@ -149,7 +141,7 @@ class Order:
     Raises :class:`UserError` that names the option and the rule for a value that cannot be.
     """
 
-    console: "Console | None" = attrs.field(default=None, eq=False, repr=False)
+    console: "Console" = attrs.field(default=None, converter=_shown, eq=False, repr=False)
     command: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -165,12 +157,11 @@ class Order:
 def _rules(hint: Any) -> Iterator[Callable[[Any], Any]]:
     """The rules of a type, or of what it may be beside None."""
     inner, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    yield from (one.take for one in about if isinstance(one, Check))
-    if get_origin(inner) in (Union, UnionType):
-        for one in get_args(inner):
-            yield from _rules(one)
-    elif get_origin(inner) is Literal:
+    yield from (one.take for one in about if isinstance(one, Constraint))
+    if get_origin(inner) is Literal:
         yield _one_of(get_args(inner))
+    else:
+        yield from (take for one in get_args(inner) for take in _rules(one))
 
 
 def option(field: "attrs.Attribute[Any]") -> Option | None:

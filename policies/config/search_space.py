@@ -20,14 +20,14 @@ def _scalar(value: object) -> object:
 
 
 Number = Annotated[int | float, BeforeValidator(number)]
-Ends = tuple[Number, Number]
+Bounds = tuple[Number, Number]
 
 
 class Dimension(Model):
     """One option's values. Ends that are whole numbers of an option that takes whole numbers give whole numbers."""
 
-    range: Ends | None = Field(None, description="evenly between two ends")
-    log: Ends | None = Field(None, description="evenly in the logarithm between two ends above 0")
+    range: Bounds | None = Field(None, description="evenly between two ends")
+    log: Bounds | None = Field(None, description="evenly in the logarithm between two ends above 0")
     choice: tuple[Annotated[Any, BeforeValidator(_scalar)], ...] | None = Field(None, description="out of a list")
     step: Annotated[Number, Field(gt=0)] | None = Field(None, description="distance of a range's values")
 
@@ -47,7 +47,7 @@ class Dimension(Model):
         return self
 
     @property
-    def ends(self) -> Ends | None:
+    def ends(self) -> Bounds | None:
         """Of a range or log."""
         return self.range or self.log
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
@@ -25,8 +24,8 @@ from policies.evaluation.view_risk import risk_table
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
 
-Row = dict[str, Any]
-Keep = Callable[[Sequence[Row]], None]
+Fields = dict[str, Any]
+Keep = Callable[[Sequence[Fields]], None]
 
 
 @dataclass
@@ -35,9 +34,9 @@ class Files:
 
     json: Path | None
     csv: Path | None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Fields] = field(default_factory=list)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Fields]) -> None:
         """Add rows and write all there are; in CSV, what a row does not have is empty."""
         self.rows += rows
         if self.json:
@@ -51,9 +50,9 @@ class EvaluationResult(Records):
     """What `bazaar evaluate` found: ``rows`` are those of its JSON, ``table`` says of what kind each is."""
 
     comparisons: list[Comparison]
-    rows: list[Row]
+    rows: list[Fields]
 
-    def records(self) -> list[Row]:
+    def records(self) -> list[Fields]:
         """A row a candidate and line-up, then those over line-ups and over training runs, and those under stress."""
         return self.rows
 
@@ -76,7 +75,7 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
         refuse_unwritable(path)
     found = find_entrants(order)
     files = Files(order.json, order.csv)
-    console = order.console or silent()
+    console = order.console
     line_ups = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)

@@ -216,11 +216,6 @@ def seat_called(name: str, spec: MarketSpec, option: str) -> int:
     return spec.names.index(name)
 
 
-def default_player(spec: MarketSpec) -> str:
-    """Who sits in a seat that the configuration does not name."""
-    return "nash+base_stock" if spec.stocked else "nash"
-
-
 @dataclass(frozen=True)
 class RunSellers:
     """A run's market and its sellers, N of everything, in seat order.
@@ -250,10 +245,6 @@ class RunSellers:
         """The seat of a seller's name; raise :class:`UserError` when there is none."""
         return seat_called(name, self.spec, "--seller")
 
-    def player(self, seat: int) -> Any:
-        """The configuration's entry for a seat."""
-        return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
-
 
 def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
     """Everybody of a run; raise :class:`UserError` for a folder that is not a run's, or lacks a saved seller.
@@ -281,7 +272,7 @@ def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
 
 def _rules(run: RunSellers, seat: int) -> Rules:
     """What a seat without a checkpoint follows; a learner's seat should have one."""
-    player, name = run.player(seat), run.spec.names[seat]
+    player, name = run.config.player(seat), run.spec.names[seat]
     try:
         return parse_rules(player, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
     except UserError:

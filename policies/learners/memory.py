@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from market.state import Flags, Floats, Observation
 from policies.common.torch_tools import generator_state, restore_generator
-from policies.networks.encoders import State
+from policies.networks.encoders import Hidden
 
 WORD = 8  # bytes
 
@@ -111,14 +112,7 @@ class TensorMemory:
         """Forget all transitions."""
         self._insertion = self._size = 0
 
-    def store(
-        self,
-        obs: NDArray[np.float32],
-        act: NDArray[Any],
-        rew: NDArray[np.floating],
-        obs_next: NDArray[np.float32],
-        truncated: NDArray[np.bool_],
-    ) -> None:
+    def store(self, obs: Observation, act: NDArray[Any], rew: Floats, obs_next: Observation, truncated: Flags) -> None:
         """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), truncated (M,).
 
         An episode's end is a horizon and never a terminal state here, so values bootstrap across it.
@@ -248,7 +242,7 @@ class Sequences(NamedTuple):
     rew: Tensor
     obs_next: Tensor
     truncated: Tensor
-    state: State
+    state: Hidden
 
     @property
     def begins(self) -> Tensor:
@@ -261,7 +255,7 @@ class Sequences(NamedTuple):
         return Sequences._make([*(field[:, which] for field in self[:-1]), state])
 
 
-def sequences(memory: TensorMemory, index: Tensor, periods: int, state: State) -> Sequences:
+def sequences(memory: TensorMemory, index: Tensor, periods: int, state: Hidden) -> Sequences:
     """The transitions at ``index`` (B,) and those of the same rows in the periods after."""
     taken = memory.take(memory.following(index, periods).flatten())
     names = ("obs", "act", "rew", "obs_next", "truncated")
@@ -269,7 +263,7 @@ def sequences(memory: TensorMemory, index: Tensor, periods: int, state: State) -
     return Sequences._make([*fields, state])
 
 
-def whole(memory: TensorMemory, state: State) -> Sequences:
+def whole(memory: TensorMemory, state: Hidden) -> Sequences:
     """All that a memory holds: a sequence a row, oldest first. ``state``: before the first period."""
     size = len(memory) // memory.rows
     return sequences(memory, memory.sample_indices(0).view(memory.rows, size)[:, 0], size, state)
@@ -279,23 +273,21 @@ class SequenceMemory(TensorMemory):
     """Transitions of M rows as its base keeps them, with the states of a recurrent network.
 
     Args:
-        sizes: the base's arguments, by name.
+        sizes: the base's arguments.
         start: a state of the M rows, which says what states are like.
     """
 
-    def __init__(self, *, start: State, **sizes: Any) -> None:
-        super().__init__(**sizes)
-        length, rows = self.length, self.rows
-        self._states = {
-            name: torch.zeros((length * rows, tensor.shape[1]), device=self.device) for name, tensor in start.items()
-        }
+    def __init__(self, *sizes: Any, start: Hidden) -> None:
+        super().__init__(*sizes)
+        shapes = {name: (self.length * self.rows, tensor.shape[1]) for name, tensor in start.items()}
+        self._states = {name: torch.zeros(shape, device=self.device) for name, shape in shapes.items()}
 
     @property
     def periods(self) -> int:
         """How many periods are stored."""
         return len(self) // self.rows
 
-    def note(self, state: State) -> None:
+    def note(self, state: Hidden) -> None:
         """The state (M, H) before the period that is stored next."""
         first = self._insertion * self.rows
         for name, tensor in state.items():

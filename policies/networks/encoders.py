@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from market.state import Flags, Observation
 from policies.networks.normalizer import Normalizer
 
-State = dict[str, Tensor]
+Hidden = dict[str, Tensor]
 Arrays = dict[str, NDArray[Any]]  # a state outside of torch: what a seller remembers, over M rows
 CellKind = Literal["none", "gru", "lstm"]
 
@@ -37,21 +38,21 @@ class Encoder(nn.Module, ABC):
         self.width, self.normalizer = width, None
 
     @abstractmethod
-    def start(self, rows: int, device: torch.device | None = None) -> State:
+    def start(self, rows: int, device: torch.device | None = None) -> Hidden:
         """The state (rows, ...) at the start of an episode."""
 
     @abstractmethod
-    def forward(self, obs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, obs: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         """What the body sees of one period (B, W), and the state to go on with."""
 
 
 class NoMemory(Encoder):
     """The observation alone."""
 
-    def start(self, rows: int, device: torch.device | None = None) -> State:
+    def start(self, rows: int, device: torch.device | None = None) -> Hidden:
         return {}
 
-    def forward(self, obs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, obs: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         return obs, state
 
 
@@ -66,11 +67,11 @@ class Frames(Encoder):
         super().__init__(observation * stack)
         self.observation, self.stack = observation, stack
 
-    def start(self, rows: int, device: torch.device | None = None) -> State:
+    def start(self, rows: int, device: torch.device | None = None) -> Hidden:
         frames = torch.zeros((rows, self.stack - 1, self.observation), device=device)
         return {"frames": frames, "begun": torch.zeros(rows, dtype=torch.bool, device=device)}
 
-    def forward(self, obs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, obs: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         now = obs[:, None]
         before = torch.where(state["begun"][:, None, None], state["frames"], now)
         frames = torch.cat((before, now), dim=1)
@@ -92,20 +93,20 @@ class RecurrentCell(Encoder):
             with torch.no_grad():  # forget little at first (Jozefowicz, Zaremba & Sutskever 2015)
                 self.cell.bias_ih[units : 2 * units].fill_(1.0)
 
-    def start(self, rows: int, device: torch.device | None = None) -> State:
+    def start(self, rows: int, device: torch.device | None = None) -> Hidden:
         return {name: torch.zeros((rows, self.units), device=device) for name in self.names}
 
-    def forward(self, obs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, obs: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         seen = obs if self.normalizer is None else self.normalizer(obs)
         state = self._advance(seen, state)
         return torch.cat((seen, state["hidden"]), dim=-1), state
 
-    def _advance(self, seen: Tensor, state: State) -> State:
+    def _advance(self, seen: Tensor, state: Hidden) -> Hidden:
         if len(self.names) == 1:
             return {"hidden": self.cell(seen, state["hidden"])}
         return dict(zip(self.names, self.cell(seen, (state["hidden"], state["cell"])), strict=True))
 
-    def sequence(self, obs: Tensor, begins: Tensor, state: State) -> tuple[Tensor, State]:
+    def sequence(self, obs: Tensor, begins: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         """All periods of sequences at once.
 
         Args:
@@ -134,7 +135,7 @@ def make_encoder(observation: int, cell: CellKind, units: int, stack: int, norma
     return Frames(observation, stack) if stack > 1 else NoMemory(observation)
 
 
-def restarted(state: State, rows: Tensor) -> State:
+def restarted(state: Hidden, rows: Tensor) -> Hidden:
     """The state with the rows (B,) whose episode begins anew put back to the start, which is zeros for every encoder."""
     return {name: tensor.masked_fill(rows.reshape(-1, *(1,) * (tensor.ndim - 1)), 0) for name, tensor in state.items()}
 
@@ -146,18 +147,18 @@ class FrameStack:
         self.encoder, self.state = encoder, encoder.start(rows)
         self.shown = np.zeros((rows, encoder.width), np.float32)
 
-    def push(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, obs: Observation) -> Observation:
         """Take in a period's observations (M, F); returns what is shown (M, W), also kept as ``shown``."""
         seen, self.state = self.encoder(torch.as_tensor(obs), self.state)
         self.shown = seen.numpy()
         return self.shown
 
-    def following(self, obs_next: NDArray[np.float32]) -> NDArray[np.float32]:
+    def following(self, obs_next: Observation) -> Observation:
         """What would be shown (M, W) if the next observations were ``obs_next`` (M, F) in the same episodes."""
-        seen: NDArray[np.float32] = self.encoder(torch.as_tensor(obs_next), self.state)[0].numpy()
+        seen: Observation = self.encoder(torch.as_tensor(obs_next), self.state)[0].numpy()
         return seen
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Forget the rows (M,) whose episode begins anew."""
         self.state = restarted(self.state, torch.as_tensor(rows))
 

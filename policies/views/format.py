@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
-Form = str | Callable[[float], str]  # how a number is written: a format, or what writes it
+Format = str | Callable[[float], str]  # how a number is written: a format, or what writes it
 ABSENT = "-"  # on the terminal
 DASH = "–"  # in a page
 MINUS = "−"
 
 
-def amount(value: float | None, form: Form = "{:.4g}", half: float | None = None) -> str:
+def amount(value: float | None, form: Format = "{:.4g}", half: float | None = None) -> str:
     """A number as the terminal shows it, and half the width of its interval where it has one; a dash for none.
 
     The half-width has two digits where the number has digits, and no sign: 4.7312, 0.0431: 4.731 ± 0.043.
@@ -24,7 +24,7 @@ def amount(value: float | None, form: Form = "{:.4g}", half: float | None = None
     return f"{text} ± {_written(half, _half_form(form))}" if _known(half) else text
 
 
-def number(value: object, form: Form = "{:.4g}", half: float | None = None) -> str:
+def number(value: object, form: Format = "{:.4g}", half: float | None = None) -> str:
     """The same as a page shows it, with a proper minus sign and thin grouping. -1234.5: −1,234 (4 digits)."""
     if not _known(value):
         return DASH
@@ -36,11 +36,11 @@ def _known(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _written(value: float, form: Form) -> str:
+def _written(value: float, form: Format) -> str:
     return form.format(value) if isinstance(form, str) else form(value)
 
 
-def _half_form(form: Form) -> Form:
+def _half_form(form: Format) -> Format:
     if not isinstance(form, str):
         return form
     return "{:.2g}" if form.endswith("g}") else re.sub(r":\+?\d*", ":", form)

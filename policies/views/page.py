@@ -15,10 +15,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from policies.views.format import counted, number, small, spaced
+from policies.views.format import counted, number, percent, small, spaced
 from policies.views.table import Table
 
-Note = Callable[[], Markup]
+Paragraph = Callable[[], Markup]
 
 
 class Page:
@@ -44,7 +44,7 @@ class Page:
             sections.append((anchor, heading))
             return Markup('<h2 id="{}">{}</h2>').format(anchor, heading)
 
-        def chart(figure: Any, title: str, caller: Note | None = None) -> Markup:
+        def chart(figure: Any, title: str, caller: Paragraph | None = None) -> Markup:
             return _figure(title, _drawn(figure, f"chart-{next(charts)}"), caller)
 
         parts = {"section": section, "chart": chart, "table": _table, "picture": _picture}
@@ -69,7 +69,7 @@ def told(template: str, part: str, **values: Any) -> list[str]:
 def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"number": number, "counted": counted, "small": small, "spaced": spaced}
+    made.filters |= {"number": number, "counted": counted, "percent": percent, "small": small, "spaced": spaced}
     return made
 
 
@@ -89,6 +89,6 @@ def _picture(path: Path, title: str) -> Markup:
     return _figure(title, Markup('<img alt="{}" src="data:image/png;base64,{}">').format(title, data))
 
 
-def _figure(title: str, drawn: Markup, note: Note | None = None) -> Markup:
+def _figure(title: str, drawn: Markup, note: Paragraph | None = None) -> Markup:
     below = Markup('<p class="note">{}</p>').format(note().strip()) if note else ""
     return Markup("<figure><figcaption>{}</figcaption>{}{}</figure>").format(title, drawn, below)

@@ -19,7 +19,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from policies.common.files import jsonable
-from policies.views.format import Form, amount, number, spaced
+from policies.views.format import Format, amount, number, spaced
 
 GAP = 3  # characters from a column to the next: padding and divider
 BESIDE = "  "  # between figures of one cell
@@ -41,11 +41,11 @@ class Cell:
     value: Value
     half: float | None = None
     _: KW_ONLY
-    form: Form | None = None
+    form: Format | None = None
     best: bool = False
     shade: str = ""
 
-    def text(self, form: Form) -> str:
+    def text(self, form: Format) -> str:
         """As the terminal shows it in a column of this ``form``."""
         return self.value if isinstance(self.value, str) else amount(self.value, self.form or form, self.half)
 
@@ -80,7 +80,7 @@ class Column:
     """
 
     heading: str
-    form: Form = "{:.4g}"
+    form: Format = "{:.4g}"
     _: KW_ONLY
     align: Literal["left", "right"] | None = None
     key: str = ""

@@ -255,7 +255,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_leaves_a_run_that_can_be_judged(
+def test_ctrl_c_leaves_a_run_that_can_be_evaluated(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One in a process of its own, with a real signal at a chosen call; the others in this one, for less."""

@@ -1,4 +1,4 @@
-"""`bazaar train` in every mode: what it records, what it leaves, and that its sellers can be judged."""
+"""`bazaar train` in every mode: what it records, what it leaves, and that its sellers can be evaluated."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ LEAST_ROWS = 64  # episodes a candidate
 POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options searched
 ROUNDS = 12
 
-Score = Callable[[Floats], Floats]
+Objective = Callable[[Floats], Floats]
 
 
 def build(
@@ -174,12 +174,12 @@ def _level(trial: Trial, cap: float, high: float, whole: bool) -> float:
     return _best(lambda level: trial.score(level, np.full(len(level), cap)), high, whole)
 
 
-def _best(score: Score, high: float, whole: bool) -> float:
+def _best(score: Objective, high: float, whole: bool) -> float:
     """The best from 0 to ``high`` of the one option that is searched."""
     return float(refine(lambda points: score(points[:, 0]), np.zeros(1), np.array([high]), whole)[0])
 
 
-def refine(score: Score, low: Floats, high: Floats, whole: bool) -> Floats:
+def refine(score: Objective, low: Floats, high: Floats, whole: bool) -> Floats:
     """Return the point (D,) of the box from ``low`` to ``high`` (D,) with the highest score.
 
     A grid over the box, then over the cells around its best point, until the cells are one unit (``whole``) or a

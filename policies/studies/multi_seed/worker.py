@@ -21,19 +21,13 @@ from rich.console import Console
 from market.errors import UserError
 from policies.common.files import ASIDE, read_json, write_file
 from policies.common.parallel import Say
-from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
-from policies.config.run import parse_run
+from policies.config.orders import ResumeOrder, TrainOrder
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
 from policies.storage.work_folder import wait_until_free
+from policies.studies.multi_seed.folder import PROOF, SeedsPlan, run_name
 from policies.training.checkpointing import SELLERS, CheckpointOptions
 
-Files = dict[str, bytes | None]  # by path in the run's folder; None: is no longer there
-PROOF = "proof"
-
-
-def run_name(seed: int) -> str:
-    """The folder of a seed's run in that of all."""
-    return f"seed-{seed}"
+Contents = dict[str, bytes | None]  # by path in the run's folder; None: is no longer there
 
 
 def sees(folder: Path, proof: str) -> bool:
@@ -41,12 +35,12 @@ def sees(folder: Path, proof: str) -> bool:
     return read_json(folder / SEEDS, dict).get(PROOF) == proof and os.access(folder, os.W_OK)
 
 
-def read_files(folder: Path) -> Files:
+def read_files(folder: Path) -> Contents:
     """All files of a run as they stand."""
     return {name: path.read_bytes() for name, path in _present(folder).items()}
 
 
-def write_files(folder: Path, files: Files) -> None:
+def write_files(folder: Path, files: Contents) -> None:
     """Write files that were sent, states after all else, and remove last what is gone."""
     for name, content in sorted(files.items(), key=lambda item: (_is_state(item[0]), item[0])):
         if content is not None:
@@ -59,15 +53,15 @@ def write_files(folder: Path, files: Files) -> None:
 class Changed:
     """Reads those files of a run that changed since they were read, or came, last."""
 
-    def __init__(self, folder: Path, came: Files) -> None:
+    def __init__(self, folder: Path, came: Contents) -> None:
         self._folder = folder
         write_files(folder, came)
         self._known = {name: _stamp(path) for name, path in _present(folder).items()}
 
-    def __call__(self, states: bool = True) -> Files:
+    def __call__(self, states: bool = True) -> Contents:
         """What changed; without ``states`` that of the whole run is left for later."""
         there = {name: path for name, path in _present(self._folder).items() if states or not _is_state(name)}
-        found: Files = {}
+        found: Contents = {}
         for name, path in there.items():
             if self._known.get(name) != _stamp(path):
                 self._known[name], found[name] = _stamp(path), path.read_bytes()
@@ -108,10 +102,7 @@ class SeedsSetup:
     a folder at that path knows whether it is the same.
     """
 
-    path: str
-    config: dict[str, Any]
-    device: DeviceName
-    command: str
+    plan: SeedsPlan
     folder: str
     proof: str
     checkpointing: CheckpointOptions
@@ -119,7 +110,7 @@ class SeedsSetup:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A task asks for what there is of its run: the answer is :data:`~policies.studies.multi_seed.worker.Files`."""
+    """A task asks for what there is of its run: the answer is :data:`~policies.studies.multi_seed.worker.Contents`."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +119,11 @@ class Moved:
 
     done: int
     phase: str
-    files: Files = field(default_factory=dict)
+    files: Contents = field(default_factory=dict)
     warning: str = ""
 
 
-def work(setup: SeedsSetup, seed: int, say: Say) -> Files:
+def work(setup: SeedsSetup, seed: int, say: Say) -> Contents:
     """Train with a seed, from wherever its run stands; returns the files that were not sent before."""
     if sees(Path(setup.folder), setup.proof):
         _train(setup, seed, Path(setup.folder), Messenger(say, lambda all_of_it: {}))
@@ -152,25 +143,17 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
     from policies.training.resume import resume_run
     from policies.training.train import train_run
 
-    checkpointing = setup.checkpointing
+    plan, how = setup.plan, setup.checkpointing
+    kept: dict[str, Any] = {"checkpoint_every": how.every, "on_nan": how.on_nan}
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
-        going_on = ResumeOrder(run, checkpoint_every=checkpointing.every, on_nan=checkpointing.on_nan)
-        resume_run(going_on, console, lambda *_: messenger)
+        resume_run(ResumeOrder(run, **kept), console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
-    order = TrainOrder(
-        Path(setup.path),
-        seed=seed,
-        device=setup.device,
-        name=run.name,
-        runs=runs,
-        command=setup.command,
-        checkpoint_every=checkpointing.every,
-        on_nan=checkpointing.on_nan,
-    )
-    train_run(order, console, lambda *_: messenger, parse_run(setup.config, setup.path))
+    kept |= {"seed": seed, "device": plan.device, "command": plan.command}
+    order = TrainOrder(Path(plan.path), name=run.name, runs=runs, **kept)
+    train_run(order, console, lambda *_: messenger, plan.config)
 
 
 def _begun(run: Path) -> bool:
@@ -183,7 +166,7 @@ class _Sends:
     def __init__(self, changed: Changed, every: float) -> None:
         self._changed, self._every, self._sent = changed, every, float("-inf")
 
-    def __call__(self, all_of_it: bool) -> Files:
+    def __call__(self, all_of_it: bool) -> Contents:
         states = self._changed.new_state() and time.monotonic() - self._sent >= self._every
         if not states and not all_of_it:
             return {}
@@ -198,7 +181,7 @@ class Messenger:
     ``files`` is asked now and then, and after each evaluation for all that changed.
     """
 
-    def __init__(self, say: Say, files: Callable[[bool], Files]) -> None:
+    def __init__(self, say: Say, files: Callable[[bool], Contents]) -> None:
         self._say, self._files, self._done, self._last, self._phase = say, files, 0, 0.0, ""
 
     def __enter__(self) -> Self:
@@ -222,7 +205,7 @@ class Messenger:
         """Tell what a person should know."""
         self._say(Moved(self._done, self._phase, warning=line))
 
-    def tell(self, phase: str, files: Files) -> None:
+    def tell(self, phase: str, files: Contents) -> None:
         """Say it, whenever that was done last."""
         self._phase, self._last = phase, time.monotonic()
         self._say(Moved(self._done, phase, files))

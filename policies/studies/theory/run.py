@@ -20,9 +20,8 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import mean_demand, newsvendor_level, service_level
-from market.theory.optimum import PRICES, Axis, Optimum, solve, why_not
+from market.theory.optimum import PRICES, GridAxis, Optimum, solve, why_not
 from market.theory.upper_bound import profit_bound
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
@@ -75,16 +74,14 @@ def theory(order: TheoryOrder) -> TheoryResult:
         print(theory("monopoly", prices=11).to_frame()[["seller", "nash_price", "optimum"]])
     """
     refuse_unwritable(order.json)
-    console = order.console or silent()
     config = read_config(order.config, order.changes)
     spec = config.market
     seats = range(len(spec.sellers)) if order.seat is None else [seat_called(order.seat, spec, "--seat")]
-    with phases(console, f"solving {spec.name}", lines=False) as say:
+    with phases(order.console, f"solving {spec.name}", lines=False) as say:
         report = theory_report(config, seats, order.gamma, order.prices, say)
     for table in tables(spec, report):
-        table.print(console)
-    if order.json is not None:
-        write_json(order.json, report)
+        table.print(order.console)
+    write_json(order.json, report)
     return TheoryResult(report)
 
 
@@ -191,7 +188,7 @@ def _solutions(spec: MarketSpec, seat: int, gamma: float | None, prices: int | N
     return found
 
 
-def _finest(spec: MarketSpec, seat: int, prices: int | None) -> tuple[Optimum, tuple[Axis, Axis]]:
+def _finest(spec: MarketSpec, seat: int, prices: int | None) -> tuple[Optimum, tuple[GridAxis, GridAxis]]:
     """The optimum on the prices asked for and every whole level, or on the finest grid that fits."""
     try:
         return solve(spec, seat, prices=prices), (prices, None)

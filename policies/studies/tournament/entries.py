@@ -12,7 +12,7 @@ from typing import Any
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import SavedMixture, default_player, pack, saved_policies
+from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.storage.run_folder import open_run
@@ -139,7 +139,7 @@ def _of_run(folder: Path, config: RunConfig, market: MarketSpec, checkpoint: str
     for seat, name in enumerate(market.names):
         if seat not in seated:
             # A run's config names every seat but those that nobody chose.
-            seated[seat] = _label(config.seats.get(name, default_player(market)), f"{folder}: seats.{name}", market)
+            seated[seat] = _label(config.player(seat), f"{folder}: seats.{name}", market)
     found = []
     for one in saved.values():
         partners = {seat: label for seat, label in seated.items() if seat != one.seat}

@@ -21,12 +21,12 @@ from policies.common.parallel import Engine, Listener
 from policies.studies.tuning.space import Space, Values, decoded, suggest
 from policies.studies.tuning.trial import TrialSetup, work
 
-OUTCOME, VALUES = "outcome", "values"
+OUTCOME = "outcome"
 UNPRUNED = 0.25  # of the rungs, before which nothing is pruned
 AT_FIRST = 8  # finished trials that are needed to prune others
 
 Told = Callable[[int, dict[str, Any]], None]
-Moved = Callable[[int, int], None]
+TrialStep = Callable[[int, int], None]
 
 
 @dataclass
@@ -94,7 +94,7 @@ class _Hears(Listener):
     study: Study
     setup: TrialSetup
     trials: Sequence[optuna.Trial]
-    moved: Moved
+    moved: TrialStep
     told: Told
 
     def said(self, task: int, what: Any) -> bool:
@@ -120,7 +120,7 @@ class _Hears(Listener):
         self.told(trial.number, outcome)
 
 
-def search(study: Study, setup: TrialSetup, trials: int, engine: Engine, moved: Moved, told: Told) -> None:
+def search(study: Study, setup: TrialSetup, trials: int, engine: Engine, moved: TrialStep, told: Told) -> None:
     """Carry out what is left of ``trials``; ``moved`` hears (trial, rung), ``told`` of a trial that is done."""
     while batch := study.next_batch(trials):
         open_ones = [(trial, values) for trial, values in batch if OUTCOME not in trial.user_attrs]
