@@ -43,11 +43,11 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
     return folder
 
 
-def make_folder(folder: Path) -> None:
-    """Make a run's folder; raise :class:`UserError` when it exists."""
+def make_folder(folder: Path, *inside: str) -> None:
+    """Make a folder and those ``inside``; raise :class:`UserError` when it exists."""
     try:
-        folder.mkdir(parents=True)
-        (folder / "checkpoints").mkdir()
+        for path in (folder, *(folder / name for name in inside)):
+            path.mkdir(parents=True)
     except FileExistsError:
         raise _taken(folder) from None
     except OSError as error:

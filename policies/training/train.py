@@ -13,7 +13,7 @@ from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import timestamp, write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
@@ -67,7 +67,7 @@ def train(order: TrainOrder) -> Run:
         run = train("duopoly", budget=20_000, name="first", device="cpu", changes=less)
         print(run.folder, run.to_frame()[["seat", "policy", "profit"]])
     """
-    return Run(train_run(order, order.console or silent()))
+    return Run(train_run(order, order.console))
 
 
 def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, config: RunConfig | None = None) -> Path:
@@ -81,7 +81,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
     with careful(), disk_errors(folder):
-        make_folder(folder)
+        make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}

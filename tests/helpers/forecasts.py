@@ -41,7 +41,7 @@ def two_sellers(folder: Path, periods: int = 30) -> Path:
 
 def ran(path: Path, horizon: int = 2, **options: Any) -> Forecasts:
     order = ForecastOrder(path, horizon=horizon, **options)
-    return forecasts(order, BacktestPlan(horizon, order.folds, order.level), Console(file=io.StringIO()))
+    return forecasts(order, BacktestPlan(horizon, order.folds, order.level))
 
 
 def printed(result: Forecasts, width: int = 120) -> str:
