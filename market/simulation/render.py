@@ -6,20 +6,17 @@ N sellers, T periods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from market.spec.models import MarketSpec
-from market.state import Floats, Record
+from market.state import Floats, Ledger, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Played = Mapping[str, Floats] | Record
 
 # Okabe & Ito (2008), told apart by colour-blind readers; yellow is left out, being too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -81,7 +78,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
     return "  ".join([cells[0].ljust(widths[0]), *numbers])
 
 
-def draw_episode(spec: MarketSpec, history: Played) -> Figure:
+def draw_episode(spec: MarketSpec, history: Ledger) -> Figure:
     """Draw prices, stock, lost sales and cumulative profit of every seller over an episode.
 
     A market made to order has neither stock nor lost sales: units sold stand there.
@@ -110,20 +107,16 @@ class _Panel(NamedTuple):
     form: str  # steps: holds for its period; bars: a count that is mostly 0; line: a running total
 
 
-def _panels(spec: MarketSpec, history: Played) -> list[_Panel]:
+def _panels(spec: MarketSpec, history: Ledger) -> list[_Panel]:
     units, money = f"units per {spec.period}", f"money per {spec.period}"
     price = _Panel("Price", "money per unit", history["price"], "steps")
-    total = _Panel("Cumulative profit", "money", _running_total(history["profit"]), "line")
+    sums = np.concatenate([np.zeros((1, len(spec.sellers))), np.cumsum(history["profit"], axis=0)])
+    total = _Panel("Cumulative profit", "money", sums, "line")
     if not spec.stocked:
         sales = _Panel("Units sold", units, history["sold"], "steps")
         return [price, sales, _Panel("Profit", money, history["profit"], "steps"), total]
     stock = _Panel("Stock left", f"units, end of {spec.period}", history["on_hand_left"], "steps")
     return [price, stock, _Panel("Lost sales", units, history["lost"], "bars"), total]
-
-
-def _running_total(profit: Floats) -> Floats:
-    """(T + 1, N) profit so far, from 0 before the first period."""
-    return np.concatenate([np.zeros((1, profit.shape[1])), np.cumsum(profit, axis=0)])
 
 
 def _draw_panel(axes: Axes, spec: MarketSpec, panel: _Panel) -> None:
@@ -161,7 +154,7 @@ def _dress(axes: Axes, panel: _Panel) -> None:
         axes.set_ylim(0, 1.08 * most if most > 0 else 1.0)
 
 
-def rgb_array(spec: MarketSpec, history: Played) -> NDArray[np.uint8]:
+def rgb_array(spec: MarketSpec, history: Ledger) -> NDArray[np.uint8]:
     """:func:`draw_episode` as pixels, (height, width, 3) ``uint8``."""
     figure = draw_episode(spec, history)
     canvas: Any = figure.canvas

@@ -127,6 +127,13 @@ def words(value: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ orders
 
 
+def _shown(console: "Console | None") -> "Console":
+    """Where a command prints: nowhere by default."""
+    from policies.common.console import silent
+
+    return silent() if console is None else console
+
+
 @frozen(kw_only=True)
 class Order:
     """What a command is asked. ``console``: where it prints, None: nowhere; ``command``: as it was typed, if it was.
@@ -134,7 +141,7 @@ class Order:
     Raises :class:`UserError` that names the option and the rule for a value that cannot be.
     """
 
-    console: "Console | None" = attrs.field(default=None, eq=False, repr=False)
+    console: "Console" = attrs.field(default=None, converter=_shown, eq=False, repr=False)
     command: str = ""
 
     def __attrs_post_init__(self) -> None:

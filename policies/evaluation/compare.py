@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from market.metrics.risk import LEVEL, conditional_value_at_risk, probability_of_loss, value_at_risk
-from market.metrics.summary import Ledger, profit_a_period, summary
+from market.metrics.summary import profit_a_period, summary
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Ledger
 from policies.common.files import jsonable
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
@@ -76,7 +75,7 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
         refuse_unwritable(path)
     found = find_entrants(order)
     files = Files(order.json, order.csv)
-    console = order.console or silent()
+    console = order.console
     line_ups = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import UndefinedError
 from numpy.typing import NDArray
 
 from market.spec.models import MarketSpec
@@ -155,7 +156,7 @@ class Tournament:
         """Ranking, cross-play and equilibria, as `bazaar tournament` shows them; empty where it wrote other facts."""
         try:
             return standings(self.facts)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, UndefinedError):
             return []
 
 

@@ -16,10 +16,10 @@ from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
 from policies.report.data import ReportedRun, ReportedSeller, Spread, best_fixed_row, curve
+from policies.storage.run_folder import WHOLE_MARKET
 from policies.views.charts import GREY, PALE_GREY, WIDE, Place, broken, colour, dress, faint, grid, line_style, panels
 from policies.views.format import column_form, number
 
-MARKET = "(market)"  # as policies.training.tracking names it, which needs TensorBoard
 LEAST_GAIN = -1.0
 CHOSEN_BY = ("worst_against_the_pool", "objective_against_fixed", "profit_against_fixed")  # the first that there is
 LOSSES = ("loss", "critic_loss", "actor_loss")
@@ -80,7 +80,7 @@ class LearningChart:
 def learning_chart(run: ReportedRun) -> LearningChart | None:
     """One panel a measure, one line a seller; None where nothing was written."""
     losses = (_Curve(name.replace("_", " "), "", "training", name, True) for name in LOSSES)
-    names = [*run.spec.names, MARKET]
+    names = [*run.spec.names, WHOLE_MARKET]
     wanted = [*_profit_curves(run.spec), *losses]
     found = [one for one in wanted if any(len(curve(run, one.phase, one.metric, name)[0]) for name in names)]
     if not found:
@@ -116,8 +116,8 @@ def _draw_curves(figure: Any, run: ReportedRun, one: _Curve, names: Sequence[str
     for seat, name in enumerate(names):
         steps, values = curve(run, one.phase, one.metric, name)
         if len(steps):
-            style = {"color": INK, "width": 2} if name == MARKET else line_style(seat)
-            label = "the market" if name == MARKET else name
+            style = {"color": INK, "width": 2} if name == WHOLE_MARKET else line_style(seat)
+            label = "the market" if name == WHOLE_MARKET else name
             first = all(trace.name != label for trace in figure.data)
             options = {"name": label, "legendgroup": label, "mode": "lines+markers", "marker": {"size": 4}}
             figure.add_scatter(x=steps, y=values, line=style, showlegend=first, **options, **at)

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from market.errors import UserError
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import refuse_unwritable, write_file
 from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
@@ -48,14 +48,14 @@ def write_report(order: ReportOrder) -> Path:
         print(write_report("runs/first", episodes=16))
     """
     one_torch_thread()
-    console, begun = order.console or silent(), time.monotonic()
+    begun = time.monotonic()
     out = choose_file(order)
-    with progress(console, f"report on {order.run}") as tick:
+    with progress(order.console, f"report on {order.run}") as tick:
         page = compose(order, lambda text: tick(text, 0))
         tick("writing", 0)
         write_file(out, page.text())
     size, spent = out.stat().st_size / 2**20, time.monotonic() - begun
-    say(console, f"report: {out} ({size:.1f} MiB, {spent:.0f} s)")
+    say(order.console, f"report: {out} ({size:.1f} MiB, {spent:.0f} s)")
     return out
 
 

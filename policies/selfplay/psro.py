@@ -26,13 +26,12 @@ from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
 from policies.games.empirical_game import EmpiricalGame, Profile
 from policies.networks.heads import Actor
-from policies.selfplay.base import MARKET
 from policies.selfplay.matchmaking import DrawnMarket, Matchmaker, Members, PopulationPlay
 from policies.selfplay.population import Member
 from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import mean_profit
-from policies.storage.run_folder import POOL
+from policies.storage.run_folder import POOL, WHOLE_MARKET
 
 
 @dataclass
@@ -158,7 +157,7 @@ class PSRO(PopulationPlay):
         last = self.rounds[-1]
         found = {name: {"gain": gain} for name, gain in last["gain"].items()}
         market = {name: float(last[name]) for name in ("round", "nash_conv", "regret_in_the_game")}
-        return found | {MARKET: market}
+        return found | {WHOLE_MARKET: market}
 
     def write(self, folder: Path) -> None:
         """``pool/*.pt`` and ``psro.json``: every round, the mixture of each seat, and the empirical game."""

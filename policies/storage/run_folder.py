@@ -20,6 +20,7 @@ from policies.sellers.checkpoint import SavedSeller, load_seller
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 ABOUT = "run.json"
 ANALYSIS, POOL, STATE = "analysis", "pool", "state"  # what exploit and deviate found; a population; the training state
+WHOLE_MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 
@@ -42,11 +43,11 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
     return folder
 
 
-def make_folder(folder: Path) -> None:
-    """Make a run's folder; raise :class:`UserError` when it exists."""
+def make_folder(folder: Path, *inside: str) -> None:
+    """Make a folder and those ``inside``; raise :class:`UserError` when it exists."""
     try:
-        folder.mkdir(parents=True)
-        (folder / "checkpoints").mkdir()
+        for path in (folder, *(folder / name for name in inside)):
+            path.mkdir(parents=True)
     except FileExistsError:
         raise _taken(folder) from None
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import timestamp
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
@@ -38,7 +38,7 @@ def resume(order: ResumeOrder) -> Run:
         run = resume("runs/first")  # which was finished: there is nothing left to train
         print(run.metrics())
     """
-    return Run(resume_run(order, order.console or silent()))
+    return Run(resume_run(order, order.console))
 
 
 def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar) -> Path:

@@ -188,7 +188,7 @@ class Tracker:
             self._arranged = True
 
     def scalars(self, phase: str, step: int, seller: str, values: Mapping[str, float]) -> None:
-        """Record each metric of one seller, or of the whole ``MARKET``, under ``phase/metric``."""
+        """Record each metric of one seller, or of ``WHOLE_MARKET``, under ``phase/metric``."""
         writer = self._sellers.get(seller, self._market)
         for metric, value in values.items():
             if np.isfinite(value):

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from policies.views.format import counted, number, small, spaced
+from policies.views.format import counted, number, percent, small, spaced
 from policies.views.table import Table
 
 Paragraph = Callable[[], Markup]
@@ -69,7 +69,7 @@ def told(template: str, part: str, **values: Any) -> list[str]:
 def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"number": number, "counted": counted, "small": small, "spaced": spaced}
+    made.filters |= {"number": number, "counted": counted, "percent": percent, "small": small, "spaced": spaced}
     return made
 
 
