@@ -190,7 +190,8 @@ def _ample_alone(spec: MarketSpec, seat: int, price: float, factor: float, lift:
     law = demand_law(alone, 0, [price], factor)
     window = seller.lead_time + 1
     if customers.mode == "expected":
-        return window * _weighted_quantile(law.means, law.weights, 1.0 - DRY / window) * customers.basket
+        most = float(np.quantile(law.means, 1.0 - DRY / window, weights=law.weights, method="inverted_cdf"))
+        return window * most * customers.basket
     shocks = (spec.demand_shock.persistence, customers.shock.persistence)
     if max(shocks) > 0:
         return float(window * _quantile(law, 1, DRY / window) * law.basket)
@@ -207,12 +208,6 @@ def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
     first = spec.sellers[seat].first_price
     above = log(first / price) if spec.price_form == "log" else first - price
     return max(0.0, spec.reference_price.weight * above)
-
-
-def _weighted_quantile(values: Floats, weights: Floats, q: float) -> float:
-    order = np.argsort(values)
-    reached = np.searchsorted(np.cumsum(weights[order]), q)
-    return float(values[order][min(int(reached), len(values) - 1)])
 
 
 def _quantile(law: DemandLaw, periods: int, above: float) -> int:
