@@ -1,4 +1,4 @@
-"""Pictures of a market: a table of one period, and the course of an episode.
+"""Pictures of a market: a table of one period, and the course of an episode; and what all figures look like.
 
 matplotlib is imported when a figure is drawn and no sooner, and never through pyplot: no window, no global state.
 N sellers, T periods.
@@ -78,6 +78,37 @@ def _line(cells: list[str], widths: list[int]) -> str:
     return "  ".join([cells[0].ljust(widths[0]), *numbers])
 
 
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty white figure of so many inches, its parts arranged so that they do not overlap."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    usual: dict[str, Any] = {"layout": "constrained", "dpi": DOTS_PER_INCH, "facecolor": "white"}
+    figure = Figure(figsize=(width, height), **(usual | options))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress_axes(axes: Axes, title: str, across: str = "", up: str = "", size: float = 11) -> None:
+    """A heading to the left, labels, level grid lines behind what is drawn, and no box around it."""
+    axes.set_title(title, loc="left", fontsize=size, fontweight="bold", color=INK)
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(up, color=INK)
+    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FRAME)
+    axes.tick_params(colors=INK)
+
+
+def legend_above(figure: Figure, axes: Axes, title: str) -> None:
+    """One legend of what is drawn in ``axes`` for the whole figure, under its title."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = min(len(names), LEGEND_COLUMNS)
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=title)
+    legend.get_title().set(color=INK, fontweight="bold")
+
+
 def draw_episode(spec: MarketSpec, history: Ledger) -> Figure:
     """Draw prices, stock, lost sales and cumulative profit of every seller over an episode.
 
@@ -91,19 +122,12 @@ def draw_episode(spec: MarketSpec, history: Ledger) -> Figure:
     Returns:
         A figure that belongs to no window; ``SummaryWriter.add_figure`` takes it as it is.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 7), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 7)
     for axes, panel in zip(figure.subplots(2, 2, sharex=True).flat, _panels(spec, history), strict=True):
         _draw_panel(axes, spec, panel)
     for axes in figure.axes[2:]:
         axes.set_xlabel(spec.period, color=INK)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(names), LEGEND_COLUMNS)
-    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=spec.name)
-    legend.get_title().set(color=INK, fontweight="bold")
+    legend_above(figure, figure.axes[0], spec.name)
     return figure
 
 
@@ -154,13 +178,7 @@ def _draw_bars(axes: Axes, values: Floats, style: dict[str, Any]) -> None:
 def _dress(axes: Axes, panel: _Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_ylabel(panel.unit, color=INK)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK)
+    dress_axes(axes, panel.title, up=panel.unit)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     if panel.form == "bars":
         most = float(panel.values.max(initial=0.0))

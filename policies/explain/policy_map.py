@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.simulation.render import FRAME, INK
+from market.simulation.render import FRAME, INK, new_figure
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.explain.states import Rollout, RolloutStates, ask, greedy_rollout, typical, typical_memory
 from policies.sellers.protocol import Memory, Seller
-from policies.views.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

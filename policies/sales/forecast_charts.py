@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from market.forecast.backtest import Backtest
-from market.simulation.render import COLOURS, INK
+from market.simulation.render import COLOURS, INK, dress_axes, new_figure
 from market.state import Floats
-from policies.views.figures import dress_axes, new_figure
 from policies.views.format import percent
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.simulation.render import COLOURS, DASHES, FRAME
+from market.simulation.render import COLOURS, DASHES, FRAME, dress_axes, legend_above, new_figure
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.views.figures import dress_axes, legend_above, new_figure
 from policies.views.page import told
 from policies.views.table import Cell, Column, Note, Row, Table
 
