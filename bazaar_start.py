@@ -1,5 +1,6 @@
 """The command `bazaar`, before anything of it is imported: its version, and whether its packages are what Python finds."""
 
+import gc
 import os
 import sys
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:
         print(f"bazaar {VERSION}")
         return 0
+    gc.disable()  # until the command is carried out: what is imported stays, and no search finds garbage in it
     from policies.cli.main import main
 
     return main()

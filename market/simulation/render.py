@@ -1,4 +1,4 @@
-"""Pictures of a market: a table of one period, and the course of an episode; and what all figures look like.
+"""Pictures of a market: a table of one period, and the course of an episode; what any picture by matplotlib looks like.
 
 matplotlib is imported when a figure is drawn and no sooner, and never through pyplot: no window, no global state.
 N sellers, T periods.
@@ -76,37 +76,6 @@ def ansi(spec: MarketSpec, ledger: Record, played: int) -> str:
 def _line(cells: list[str], widths: list[int]) -> str:
     numbers = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
     return "  ".join([cells[0].ljust(widths[0]), *numbers])
-
-
-def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty white figure of so many inches, its parts arranged so that they do not overlap."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    usual: dict[str, Any] = {"layout": "constrained", "dpi": DOTS_PER_INCH, "facecolor": "white"}
-    figure = Figure(figsize=(width, height), **(usual | options))
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def dress_axes(axes: Axes, title: str, across: str = "", up: str = "", size: float = 11) -> None:
-    """A heading to the left, labels, level grid lines behind what is drawn, and no box around it."""
-    axes.set_title(title, loc="left", fontsize=size, fontweight="bold", color=INK)
-    axes.set_xlabel(across, color=INK)
-    axes.set_ylabel(up, color=INK)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK)
-
-
-def legend_above(figure: Figure, axes: Axes, title: str) -> None:
-    """One legend of what is drawn in ``axes`` for the whole figure, under its title."""
-    handles, names = axes.get_legend_handles_labels()
-    columns = min(len(names), LEGEND_COLUMNS)
-    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=title)
-    legend.get_title().set(color=INK, fontweight="bold")
 
 
 def draw_episode(spec: MarketSpec, history: Ledger) -> Figure:
@@ -191,3 +160,37 @@ def rgb_array(spec: MarketSpec, history: Ledger) -> NDArray[np.uint8]:
     canvas: Any = figure.canvas
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3].copy()
+
+
+# ------------------------------------------------------------------------------------------------ of any picture
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty white figure of so many inches, its parts arranged so that they do not overlap."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    usual: dict[str, Any] = {"layout": "constrained", "dpi": DOTS_PER_INCH, "facecolor": "white"}
+    figure = Figure(figsize=(width, height), **(usual | options))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress_axes(axes: Axes, title: str, across: str = "", up: str = "", size: float = 11) -> None:
+    """A heading to the left, labels, level grid lines behind what is drawn, and no box around it."""
+    axes.set_title(title, loc="left", fontsize=size, fontweight="bold", color=INK)
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(up, color=INK)
+    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FRAME)
+    axes.tick_params(colors=INK)
+
+
+def legend_above(figure: Figure, axes: Axes, title: str) -> None:
+    """One legend of what is drawn in ``axes`` for the whole figure, under its title."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = min(len(names), LEGEND_COLUMNS)
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=title)
+    legend.get_title().set(color=INK, fontweight="bold")

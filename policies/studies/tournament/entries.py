@@ -34,7 +34,7 @@ class Policy:
     label: str
     seats: tuple[int, ...]
     rules: Rules | None = None
-    saved: SavedSeller | SavedMixture | None = None
+    saved: SavedSeller | None = None
     run: str | None = None
     partners: dict[int, str] = field(default_factory=dict)
 
@@ -155,7 +155,7 @@ def _label(player: Any, where: str, market: MarketSpec) -> str:
         return str(player)
 
 
-def _fitting(saved: SavedSeller | SavedMixture, market: MarketSpec) -> tuple[int, ...]:
+def _fitting(saved: SavedSeller, market: MarketSpec) -> tuple[int, ...]:
     """The seats whose ranges and features are those that the policy was trained with."""
     fitting = []
     for seat in range(len(market.sellers)):
