@@ -12,12 +12,19 @@ import pytest
 
 from tests.helpers.pictures import draw_none_unless_asked
 from tests.helpers.shared import close_shared, open_shared
+from tests.helpers.workers import compile_in_turn, compile_nothing_unasked, dear_first
 
 
 def pytest_configure(config: pytest.Config) -> None:
     np.seterr(all="raise")
     if not hasattr(config, "workerinput"):
         open_shared()
+    else:
+        compile_in_turn()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    dear_first(items)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -28,6 +35,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     draw_none_unless_asked()
+    compile_nothing_unasked()
 
 
 @pytest.fixture(autouse=True)
