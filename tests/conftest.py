@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.pictures import draw_none_unless_asked
+from tests.helpers.searches import search_once
 from tests.helpers.shared import close_shared, open_shared
 from tests.helpers.workers import compile_in_turn, compile_nothing_unasked, dear_first
 
@@ -36,6 +37,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     draw_none_unless_asked()
     compile_nothing_unasked()
+    search_once()
 
 
 @pytest.fixture(autouse=True)
