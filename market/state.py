@@ -6,6 +6,7 @@ A periods that events are announced ahead, F observation features, P scripts of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,56 +14,27 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Observation = NDArray[np.float32]
 
 NOT_OFFERED = -1e6  # a script's utility of a seller that is not there: below market.kernel.choice.ABSENT
 
-MARKET = np.dtype(
-    [
-        ("price_sensitivity", "f8"),
-        ("log_price", "i8"),
-        ("nest", "f8"),
-        ("outside", "f8"),
-        ("basket", "f8"),
-        ("substitution", "f8"),
-        ("expected", "i8"),
-        ("stocked", "i8"),
-        ("direct_from", "f8"),
-        ("dispersion", "f8"),
-        ("shock_sd", "f8"),
-        ("shock_persistence", "f8"),
-        ("xi_persistence", "f8"),
-        ("xi_common", "f8"),
-        ("event_effect", "f8"),
-        ("event_stop", "f8"),
-        ("reference_weight", "f8"),
-        ("reference_memory", "f8"),
-    ],
-    align=True,
-)
 
-SELLER = np.dtype(
-    [
-        ("quality", "f8"),
-        ("unit_cost", "f8"),
-        ("order_cost", "f8"),
-        ("holding_cost", "f8"),
-        ("stockout_cost", "f8"),
-        ("price_change_cost", "f8"),
-        ("lead_time", "i8"),
-        ("stock", "f8"),
-        ("first_price", "f8"),
-        ("price_low", "f8"),
-        ("price_high", "f8"),
-        ("level_low", "f8"),
-        ("level_high", "f8"),
-        ("xi", "f8"),
-        ("event_frequency", "f8"),
-        ("event_start", "f8"),
-        ("reward_scale", "f8"),
-    ],
-    align=True,
-)
+def _record(names: str, whole: str = "") -> np.dtype[np.void]:
+    """A record of numbers of 64 bits: whole numbers where so named, else floats."""
+    return np.dtype([(name, "i8" if name in whole.split() else "f8") for name in names.split()], align=True)
 
+
+MARKET = _record(
+    "price_sensitivity log_price nest outside basket substitution expected stocked direct_from dispersion shock_sd "
+    "shock_persistence xi_persistence xi_common event_effect event_stop reference_weight reference_memory",
+    whole="log_price expected stocked",
+)
+SELLER = _record(
+    "quality unit_cost order_cost holding_cost stockout_cost price_change_cost lead_time stock first_price price_low "
+    "price_high level_low level_high xi event_frequency event_start reward_scale",
+    whole="lead_time",
+)
 LEDGER_UNITS = {
     "price": "money per unit",
     "ordered": "units",
@@ -82,7 +54,7 @@ LEDGER_UNITS = {
     "profit": "money",
 }
 
-LEDGER = np.dtype([(name, "f8") for name in LEDGER_UNITS], align=True)
+LEDGER = _record(" ".join(LEDGER_UNITS))
 
 
 class Script(NamedTuple):
@@ -156,3 +128,4 @@ class Features(NamedTuple):
 
 
 Record = NDArray[Any]
+Ledger = Mapping[str, Floats] | Record  # by field of LEDGER_UNITS: arrays of one shape, or records

@@ -24,13 +24,20 @@ def pytest_configure(config: pytest.Config) -> None:
         compile_in_turn()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    dear_first(items)
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         close_shared()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest first, so that all workers are busy to the end: by files, and by the seconds that slow marks name."""
+    dear_first(items)
+    items.sort(key=lambda item: -seconds(item))
+
+
+def seconds(item: pytest.Item) -> float:
+    return max((mark.kwargs.get("seconds", 0) for mark in item.iter_markers("slow")), default=0)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.checks import check_sales
-from market.calibration.design import usual_season
+from market.calibration.design import season_of
 from market.calibration.fit import SIGNIFICANT, Fit, ModelChoice, choose, design_for, fit
 from market.calibration.instruments import WEAK, said
 from market.calibration.logit import Estimate, elasticities, estimate, implied_cost, load_pyblp
@@ -82,7 +82,7 @@ def calibrate(
         )
     check_sales(sales, found)
     size = market_sizes(sales, found, options.size_factor, options.size)
-    if (options.season_length or 1) > 1 and usual_season(sales, options.season_length).length == 1:
+    if (options.season_length or 1) > 1 and season_of(sales, options.season_length).length == 1:
         found.warning(
             f"--season {options.season_length}: left out, since {len(sales.labels)} periods are not two cycles"
         )

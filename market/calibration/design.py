@@ -36,7 +36,7 @@ class Season:
         return (period % self.length) // self.width
 
 
-def usual_season(sales: Sales, length: int | None) -> Season:
+def season_of(sales: Sales, length: int | None) -> Season:
     """By the step of the file's dates, or ``length`` periods; none unless the file holds two whole cycles.
 
     Long cycles are cut in 13 at most, so that every season holds several periods of every cycle.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from market.calibration.design import Design, build_design, lay_out, price_term, usual_season
+from market.calibration.design import Design, build_design, lay_out, price_term, season_of
 from market.calibration.logit import Estimate, can_nest, estimate, predict
 from market.calibration.options import CalibrationOptions
 from market.calibration.shocks import Promotions, Shocks, fit_promotions, fit_shocks
@@ -116,7 +116,7 @@ class Fit:
 
 def design_for(sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions) -> Design:
     """The regression's table for a choice, with the price's instruments as columns."""
-    season = usual_season(sales, options.season_length)
+    season = season_of(sales, options.season_length)
     design = build_design(sales, size, choice.form, season, choice.memory, options.trend)
     if "cost" in options.instruments:
         design.table["instrument_cost"] = price_term(design.table["cost"].clip(lower=1e-9), choice.form)

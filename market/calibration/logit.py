@@ -76,11 +76,6 @@ class Estimate:
         """rho, 0 without a nest."""
         return self.rho.value if self.rho else 0.0
 
-    @property
-    def pull(self) -> float:
-        """The reference price's weight, 0 without one."""
-        return self.weight.value if self.weight else 0.0
-
 
 def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = ()) -> Estimate:
     """Fit the design's rows.
@@ -257,8 +252,8 @@ def predict(fitted: Estimate, table: pd.DataFrame) -> pd.Series[float]:
     """Mean utility (without xi) of every row of a design's table, sold or not; NaN where a seller has no quality."""
     keys = pd.MultiIndex.from_frame(table[["market", "seller"]])
     utility = fitted.quality.reindex(keys).set_axis(table.index) - fitted.alpha.value * table["f"]
-    if fitted.memory is not None:
-        utility += fitted.pull * (table["reference"] - table["f"])
+    if fitted.weight is not None:
+        utility += fitted.weight.value * (table["reference"] - table["f"])
     for name, one in (fitted.promotions | fitted.trends).items():
         utility += one.value * table[name]
     return utility + table["season"].map({name: one.value for name, one in fitted.season.items()}).fillna(0.0)

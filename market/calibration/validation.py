@@ -19,7 +19,6 @@ from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
 from market.calibration.design import Design
 from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
-from market.calibration.shocks import Shocks
 from market.errors import UserError
 from market.kernel.choice import ABSENT
 from market.simulation.batch import MarketBatch
@@ -42,9 +41,9 @@ class Simulated:
     units: Floats
 
 
-def market_of(fit: Fit, shocks: Shocks, prices: tuple[float, float], rate: float, horizon: int) -> MarketSpec:
+def market_of(fit: Fit, prices: tuple[float, float], rate: float, horizon: int) -> MarketSpec:
     """The fitted market made to order, qualities 0: what differs between places and periods comes by a script."""
-    fitted = fit.fitted
+    fitted, shocks = fit.fitted, fit.shocks
     low, high = prices
     sellers = [
         {"name": f"s{k}", "quality": 0.0, "unit_cost": 0.0, "prices": [low, high], "xi": own, "reward_scale": 1.0}
@@ -64,15 +63,14 @@ def market_of(fit: Fit, shocks: Shocks, prices: tuple[float, float], rate: float
     )
 
 
-def simulate(fit: Fit, shocks: Shocks, table: pd.DataFrame, seed: int) -> Simulated:
+def simulate(fit: Fit, table: pd.DataFrame, seed: int) -> Simulated:
     """Draw the units of every row of a design's table, at its prices, promotions, season and market size.
 
-    ``shocks`` are those of ``fit``, or others that a control puts in their place. Periods that lie apart in the file
-    follow one another here, which matters only as far as shocks last.
+    Periods that lie apart in the file follow one another here, which matters only as far as shocks last.
     """
     table = table[np.isfinite(fit.utility(table))]
-    sellers, at = list(shocks.own), _cells(table, list(shocks.own))
-    shape = tuple(int(axis.max()) + 1 for axis in at[:2]) + (len(sellers),)
+    at = _cells(table, list(fit.shocks.own))
+    shape = tuple(int(axis.max()) + 1 for axis in at[:2]) + (len(fit.shocks.own),)
     price, offset = np.ones(shape), np.full(shape, NOT_OFFERED)
     price[at] = table["price"]
     offset[at] = fit.utility(table) + fit.fitted.alpha.value * table["f"]
@@ -81,7 +79,7 @@ def simulate(fit: Fit, shocks: Shocks, table: pd.DataFrame, seed: int) -> Simula
     rate = float(size[size > 0].mean())
     price = np.where(offset > ABSENT, price, float(table["price"].min()))
     prices = float(table["price"].min()), float(table["price"].max())
-    spec = market_of(fit, shocks, prices, rate, shape[1])
+    spec = market_of(fit, prices, rate, shape[1])
     nothing = np.zeros((shape[0], 0, shape[2]), np.int8), np.zeros((shape[0], 0))
     script = Script(np.full(shape[1], rate), size / rate, offset, *nothing)
     sold, place = _play(spec, script, price, seed)
@@ -116,11 +114,8 @@ def _by_place(sold: Floats, place: Ints, at: tuple[Ints, ...]) -> Floats:
     return np.stack([sold[picked[:, d]][at] for d in range(draws)])
 
 
-Control = Callable[[Shocks], Shocks]
-
-
 @dataclass(frozen=True)
-class Check:
+class FitCheck:
     """One line of the table: the file's figure, the market's, the rule and whether it holds."""
 
     name: str
@@ -138,8 +133,8 @@ class Validation:
     sold on average (``market``), all markets together, each period predicted by the fit that has not seen it.
     """
 
-    checks: list[Check]
-    last: list[Check]
+    checks: list[FitCheck]
+    last: list[FitCheck]
     rows: int
     last_rows: int
     weeks: pd.DataFrame
@@ -158,19 +153,14 @@ class Held:
     trained: pd.Series[float]
 
 
-def validate(
-    found: Calibration, say: Callable[[str], None] = lambda phase: None, control: Control | None = None, seed: int = 0
-) -> Validation:
-    """Fit and simulate every fold, and the last fifth.
-
-    ``control`` replaces the shocks of every fit, to see that a market known to be wrong fails.
-    """
+def validate(found: Calibration, say: Callable[[str], None] = lambda phase: None) -> Validation:
+    """Fit and simulate every fold, and the last fifth."""
     period, folds = found.fit.design.table["period"], []
     for k in range(FOLDS):
         say(f"held-out blocks, fold {k + 1} of {FOLDS}")
-        folds.append(_hold_out(found, (period // BLOCK) % FOLDS == k, control, seed + k))
+        folds.append(_hold_out(found, (period // BLOCK) % FOLDS == k, seed=k))
     say("the last fifth")
-    last = [_hold_out(found, period >= (1 - LAST) * len(found.sales.labels), control, seed + FOLDS)]
+    last = [_hold_out(found, period >= (1 - LAST) * len(found.sales.labels), seed=FOLDS)]
     return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last), _weeks(folds))
 
 
@@ -183,15 +173,14 @@ def _count(held: list[Held]) -> int:
     return sum(len(one.simulated.table) for one in held)
 
 
-def _hold_out(found: Calibration, held: pd.Series[bool], control: Control | None, seed: int) -> Held:
+def _hold_out(found: Calibration, held: pd.Series[bool], seed: int) -> Held:
     design, sellers = found.fit.design, found.sellers
     try:
         fitted = _fit(design.keep(~held), found.choice, sellers, found.options.gamma)
     except UserError as problem:
         raise UserError(f"{found.sales.path}: --validate: fitting without held-out periods: {problem}") from None
-    shocks = control(fitted.shocks) if control else fitted.shocks
     trained = design.table[~held].groupby("seller")["units"].sum()
-    return Held(simulate(fitted, shocks, design.table[held], seed), trained / trained.sum())
+    return Held(simulate(fitted, design.table[held], seed), trained / trained.sum())
 
 
 def _fit(design: Design, choice: ModelChoice, sellers: list[str], gamma: bool) -> Fit:
@@ -204,46 +193,48 @@ def _fit(design: Design, choice: ModelChoice, sellers: list[str], gamma: bool) -
     return found
 
 
-def compare(found: Calibration, held: list[Held]) -> list[Check]:
+def compare(found: Calibration, held: list[Held]) -> list[FitCheck]:
     """All checks on held-out rows pooled over folds."""
     table = pd.concat([one.simulated.table for one in held])
     draws = min(len(one.simulated.units) for one in held)
     units = np.concatenate([one.simulated.units[:draws] for one in held], axis=1)
     real, mean = table["units"].to_numpy(np.float64), units.mean(0, dtype=np.float64)
-    total = _near("units in total", real.sum(), mean.sum(), TOTAL, relative=True)
-    checks = [total, *_share_checks(table["seller"], real, mean, held), *_elasticity_checks(table, units)]
     low, high = np.quantile(units, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     covered = float(((low <= real) & (real <= high)).mean())
-    checks.append(
-        Check(f"rows in their {LEVEL:.0%} intervals", LEVEL, covered, f"at least {COVERAGE}", covered >= COVERAGE)
-    )
     rows = found.sales.rows
     total_units = rows.groupby(["market", "period"])["units"].transform("sum")
     busiest = float((total_units / found.size).groupby(rows["market"]).max().mean())
     # Nothing else tells that a market is far too large: its nest takes over what the outside option should do.
     rule = f"at least {BUSIEST:.0%}: else who buys nothing is not known"
-    checks.append(Check("busiest period's units of the market size", busiest, math.nan, rule, busiest >= BUSIEST))
     divisor = max(common_divisor(group["units"]) for _, group in found.sales.rows.groupby("seller"))
-    checks.append(
-        Check("largest number that divides all units of a seller", divisor, math.nan, "1: counts of one", divisor == 1)
-    )
-    return checks
+    return [
+        _near("units in total", real.sum(), mean.sum(), TOTAL, relative=True),
+        *_share_checks(table["seller"], real, mean, held),
+        *_elasticity_checks(table, units),
+        FitCheck(f"rows in their {LEVEL:.0%} intervals", LEVEL, covered, f"at least {COVERAGE}", covered >= COVERAGE),
+        FitCheck("busiest period's units of the market size", busiest, math.nan, rule, busiest >= BUSIEST),
+        FitCheck(
+            "largest number that divides all units of a seller", divisor, math.nan, "1: counts of one", divisor == 1
+        ),
+    ]
 
 
-def _near(name: str, real: float, market: float, most: float, relative: bool = False) -> Check:
+def _near(name: str, real: float, market: float, most: float, relative: bool = False) -> FitCheck:
     """Whether the market's figure is at most so far off, as a share of the file's where ``relative``."""
     off = abs(market / real - 1) if relative else abs(market - real)
-    return Check(name, real, market, f"within {most:.0%}" if relative else f"within {most}", bool(off <= most))
+    return FitCheck(name, real, market, f"within {most:.0%}" if relative else f"within {most}", bool(off <= most))
 
 
-def _share_checks(seller: pd.Series[str], real: Floats, mean: Floats, held: list[Held]) -> list[Check]:
+def _share_checks(seller: pd.Series[str], real: Floats, mean: Floats, held: list[Held]) -> list[FitCheck]:
     """Each seller's share of the units, and the mean error over folds beside that of the weeks fitted."""
     sums = pd.DataFrame({"real": real, "market": mean}, index=seller.index).groupby(seller).sum()
     sums /= sums.sum()
     checks = [_near(f"share of {name}", row["real"], row["market"], SHARE) for name, row in sums.T.to_dict().items()]
     errors = np.array([_share_errors(one) for one in held]).mean(0)
     rule = "no larger than with the shares of the weeks fitted"
-    checks.append(Check("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= errors[1])))
+    checks.append(
+        FitCheck("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= errors[1]))
+    )
     return checks
 
 
@@ -256,7 +247,7 @@ def _share_errors(held: Held) -> tuple[float, float]:
     return float((sums["market"] - sums["units"]).abs().max()), float((naive - sums["units"]).abs().max())
 
 
-def _elasticity_checks(table: pd.DataFrame, units: Floats) -> list[Check]:
+def _elasticity_checks(table: pd.DataFrame, units: Floats) -> list[FitCheck]:
     real = log_log(table, table["units"].to_numpy(np.float64))
     simulated = np.mean([log_log(table, draw.astype(np.float64)) for draw in units[:REFITS]], axis=0)
     own = _near("own price, log-log", real[0], float(simulated[0]), OWN, relative=True)

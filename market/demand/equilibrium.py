@@ -174,19 +174,10 @@ def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
     return found
 
 
-def nash_in_range(spec: MarketSpec) -> Floats:
-    """Bertrand-Nash prices (N,), each moved into its seller's range. Raises :class:`UserError` where there are none."""
+def prices_in_range(spec: MarketSpec, joint: bool = False) -> Floats:
+    """:func:`prices_of` a market (N,), each moved into its seller's range."""
     low, high = np.array([seller.prices for seller in spec.sellers]).T
-    return np.clip(prices_of(spec), low, high)
-
-
-def nash_profits(spec: MarketSpec) -> Floats:
-    """Return every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``.
-
-    Raises :class:`UserError` where there are no such prices.
-    """
-    logit = Logit.of(spec)
-    return profits(logit, prices_of(spec))
+    return np.clip(prices_of(spec, joint), low, high)
 
 
 def reward_scales(spec: MarketSpec) -> Floats:
@@ -204,7 +195,7 @@ def reward_scales(spec: MarketSpec) -> Floats:
         return UserError(f"{spec.seat_place(seat)}.reward_scale: must be given, since {why}")
 
     try:
-        profit = nash_profits(spec)
+        profit = profits(Logit.of(spec), prices_of(spec))
     except UserError as problem:
         raise refuse(missing[0], str(problem)) from None
     for seat in missing:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
-from market.demand.script import calendar, mean_size, strata
+from market.demand.script import calendar, strata
 from market.spec.models import MarketSpec
 from market.state import Floats
 
@@ -65,7 +65,7 @@ class Logit:
         chances = np.array([s.event_frequency for s in sellers]) if events and spec.events else np.zeros(len(sellers))
         effect = spec.events.effect if spec.events else 0.0
         crowd = calendar(spec, np.arange(spec.horizon))
-        nodes, weights = _nodes(spec, crowd, (scale, chances, effect), limit)
+        nodes, weights = _nodes(spec, crowd, scale, chances, effect, limit)
         return cls(
             quality=np.array([seller.quality for seller in sellers]),
             unit_cost=np.array([seller.unit_cost for seller in sellers]),
@@ -73,25 +73,30 @@ class Logit:
             log_price=spec.price_form == "log",
             nest=spec.nest,
             outside=spec.outside,
-            size=customers.rate * customers.basket * float(crowd.mean()) * mean_size(spec),
+            size=customers.rate * customers.basket * float(crowd.mean()) * float(np.mean(spec.sizes)),
             nodes=nodes,
             weights=weights,
         )
 
 
-def _nodes(spec: MarketSpec, crowd: Floats, chance: tuple[Floats, Floats, float], limit: int) -> tuple[Floats, Floats]:
-    """Nodes (Q, N) and weights (Q,) over ``xi``, events, seasons and locations; ``chance`` as :func:`_rule` takes it."""
-    scale, chances, effect = chance
+def _nodes(
+    spec: MarketSpec, crowd: Floats, scale: Floats, chances: Floats, effect: float, limit: int
+) -> tuple[Floats, Floats]:
+    """Nodes (Q, N) and weights (Q,) for standard normals times ``scale`` (d, N), events, seasons and locations.
+
+    An event adds ``effect`` to a seller's utility with ``chances`` (N,).
+    """
+    (seats,) = np.nonzero(chances)
+    shift = np.zeros((len(seats), len(chances)))
+    shift[np.arange(len(seats)), seats] = effect
+    loads, chances = np.vstack([scale, shift]), chances[seats]
     offset, mass = strata(spec, crowd)
     each = limit if len(mass) == 1 else max(STRATA * limit // len(mass), 1)
-    if len(mass) > 1 and not _fits(len(scale), int((chances > 0).sum()), each):
+    if len(mass) > 1 and not _fits(len(scale), len(chances), each):
         count = 2 * STRATA * limit
-        (seats,) = np.nonzero(chances)
-        shift = np.zeros((len(seats), len(chances)))
-        shift[np.arange(len(seats)), seats] = effect
-        points, stratum = _sobol(len(scale), chances[seats], count, mass, offset.mean(1))
-        return points @ np.vstack([scale, shift]) + offset[stratum], np.full(count, 1.0 / count)
-    nodes, weights = _rule(scale, chances, effect, each)
+        points, stratum = _sobol(len(scale), chances, count, mass, offset.mean(1))
+        return points @ loads + offset[stratum], np.full(count, 1.0 / count)
+    nodes, weights = _rule(loads, chances, each)
     if not spec.season and not spec.locations:
         return nodes, weights
     return (offset[:, None] + nodes).reshape(-1, nodes.shape[1]), np.outer(mass, weights).reshape(-1)
@@ -111,19 +116,15 @@ def _factors(spec: MarketSpec) -> Floats:
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
-def _rule(scale: Floats, chances: Floats, effect: float, limit: int) -> tuple[Floats, Floats]:
-    """Nodes (Q, N) and weights (Q,) for ``z @ scale`` (z standard normal) plus ``effect`` with ``chances``."""
-    (seats,) = np.nonzero(chances)
-    shift = np.zeros((len(seats), len(chances)))
-    shift[np.arange(len(seats)), seats] = effect
-    loads = np.vstack([scale, shift])
-    dimensions = len(scale)
-    per_axis = min(21, int((limit / 2 ** len(seats)) ** (1 / dimensions) + 1e-9)) if dimensions else 1
-    if not _fits(dimensions, len(seats), limit):
-        return _sobol(dimensions, chances[seats], limit)[0] @ loads, np.full(limit, 1.0 / limit)
+def _rule(loads: Floats, chances: Floats, limit: int) -> tuple[Floats, Floats]:
+    """Nodes (Q, N) and weights (Q,) for ``z @ loads``: standard normals first, then events that are 1 with ``chances``."""
+    dimensions = len(loads) - len(chances)
+    per_axis = min(21, int((limit / 2 ** len(chances)) ** (1 / dimensions) + 1e-9)) if dimensions else 1
+    if not _fits(dimensions, len(chances), limit):
+        return _sobol(dimensions, chances, limit)[0] @ loads, np.full(limit, 1.0 / limit)
     points, mass = np.polynomial.hermite_e.hermegauss(per_axis)
     axes = [(points, mass / mass.sum())] * dimensions
-    axes += [(np.array([0.0, 1.0]), np.array([1.0 - chances[k], chances[k]])) for k in seats]
+    axes += [(np.array([0.0, 1.0]), np.array([1.0 - chance, chance])) for chance in chances]
     weights = np.array([math.prod(w) for w in product(*(axis[1] for axis in axes))])
     nodes = np.array(list(product(*(axis[0] for axis in axes)))).reshape(len(weights), len(axes))
     return nodes @ loads, weights / weights.sum()
@@ -138,17 +139,20 @@ def _sobol(
     dimensions: int, chances: Floats, limit: int, mass: Floats = ONE, order: Floats = ONE
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Points (limit, d + events) and each one's stratum (limit,), drawn by ``mass``; strata near in ``order`` lie near."""
-    from scipy.stats import qmc  # slow to import, and only markets of many sellers or strata need it
-
-    count = dimensions + len(chances)
-    half = qmc.Sobol(count + (len(mass) > 1), rng=20).random(limit // 2)
-    uniform = np.clip(np.concatenate([half, 1.0 - half], dtype=np.float64), 1e-12, 1.0 - 1e-12)
+    count, several = dimensions + len(chances), len(mass) > 1
+    half = sobol_points(limit // 2, count + several)
+    uniform = np.concatenate([half, 1.0 - half])
     points = np.hstack([ndtri(uniform[:, :dimensions]), (uniform[:, dimensions:count] < chances).astype(float)])
     ranked = np.argsort(order, kind="stable")
-    at = (
-        np.searchsorted(np.cumsum(mass[ranked]), uniform[:, -1] * mass.sum()) if len(mass) > 1 else np.zeros(limit, int)
-    )
+    at = np.searchsorted(np.cumsum(mass[ranked]), uniform[:, -1] * mass.sum()) if several else np.zeros(limit, int)
     return points, ranked[np.minimum(at, len(mass) - 1)]
+
+
+def sobol_points(count: int, dimensions: int) -> Floats:
+    """Sobol points of a fixed seed (count, dimensions), each number inside 0 and 1."""
+    from scipy.stats import qmc  # slow to import, and most markets do without
+
+    return np.asarray(np.clip(qmc.Sobol(dimensions, rng=20).random(count), 1e-12, 1.0 - 1e-12))
 
 
 def utility_of_price(logit: Logit, price: Floats) -> Floats:

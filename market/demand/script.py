@@ -87,9 +87,8 @@ def strata(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
     season, place = season_offsets(spec), location_offsets(spec)
     phase = np.bincount(np.arange(len(calendar)) % len(season), calendar, len(season))
     weight = np.outer(np.array(spec.sizes), phase).reshape(-1)
-    offset, stratum = np.unique(
-        (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1]), axis=0, return_inverse=True
-    )
+    every = (place[:, None, :] + season[:, None]).reshape(-1, place.shape[1])
+    offset, stratum = np.unique(every, axis=0, return_inverse=True)
     weight = np.bincount(stratum.reshape(-1), weight)
     return offset, weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
 
@@ -116,11 +115,6 @@ def place_customers(spec: MarketSpec) -> Floats:
     if spec.tape is None:
         return spec.customers.rate * np.array(spec.sizes)
     return np.asarray(replay(spec).customers[:, : spec.horizon].mean(axis=1))
-
-
-def mean_size(spec: MarketSpec) -> float:
-    """The mean size of the locations: each is as likely to be an episode's."""
-    return float(np.mean(spec.sizes))
 
 
 def largest_size(spec: MarketSpec) -> float:

@@ -13,13 +13,13 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from market.demand.equilibrium import nash_in_range
-from market.envs.parallel import FIELDS, ActionEncoding, Observation, as_spec, seat_encoding
+from market.demand.equilibrium import prices_in_range
+from market.envs.parallel import FIELDS, ActionEncoding, as_spec, seat_encoding
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import order_quantity
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Observation
 from market.theory.newsvendor import newsvendor_level
 
 Rivals = Callable[[MarketBatch, Observation], tuple[Floats, Floats]]
@@ -39,7 +39,7 @@ def nash_and_base_stock(spec: MarketSpec) -> Rivals:
         UserError: there is no Nash price; give rivals of your own then.
     """
     try:
-        price = nash_in_range(spec)
+        price = prices_in_range(spec)
     except UserError as problem:
         raise UserError(f"rivals: must be given, since {problem}") from None
     level = np.array([_base_stock(spec, seat, price) for seat in range(len(price))])
@@ -149,8 +149,7 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
             raise UserError(f"action: must have shape {shape}, got {np.shape(action)}")
         self._focal.step(np.asarray(action)[None])
         seat = self._focal.seat
-        info = dict(zip(FIELDS, self.batch.ledger[0, seat].item(), strict=True))
-        info["seller"] = self.market.names[seat]
+        info = dict(zip(FIELDS, self.batch.ledger[0, seat].item(), strict=True)) | {"seller": self.market.names[seat]}
         reward, over = float(self.batch.reward[0, seat]), bool(self.batch.truncated[0])
         return self._focal.observe()[0], reward, False, over, info
 

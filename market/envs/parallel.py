@@ -23,10 +23,9 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
-from market.state import LEDGER_UNITS, Floats
+from market.state import LEDGER_UNITS, Floats, Observation
 
 ActionEncoding = Literal["box", "grid", "seat"]
-Observation = NDArray[np.float32]
 ByAgent = dict[str, Any]
 
 FIELDS = tuple(LEDGER_UNITS)
@@ -48,19 +47,17 @@ class _OneBox:
     """``Decisions.decode`` of one Box action on plain floats: the same bits in a tenth of the time."""
 
     def __init__(self, decisions: Decisions) -> None:
-        seller, bounds = decisions.seller, decisions.space.shape
+        seller, self.shape = decisions.seller, decisions.space.shape
         self.low, self.width = seller.prices[0], seller.prices[1] - seller.prices[0]
         self.level_low, self.level_width = seller.order_up_to[0], seller.order_up_to[1] - seller.order_up_to[0]
-        self.shape, self.name = bounds, seller.name
 
     def __call__(self, action: Any) -> tuple[float, float]:
         action = np.asarray(action)
         if action.shape != self.shape or action.dtype.kind not in "fiu":
             raise UserError(f"must be {self.shape} numbers, got shape {action.shape} of {action.dtype}")
         numbers = action.tolist()
-        for number in numbers:
-            if math.isnan(number):
-                raise UserError("NaN is not a decision")
+        if any(map(math.isnan, numbers)):
+            raise UserError("NaN is not a decision")
         price = self.low + self.width * ((min(max(numbers[0], -1.0), 1.0) + 1.0) / 2.0)
         if len(numbers) == 1:
             return price, 0.0
@@ -71,7 +68,6 @@ class _OneCell:
     """``Decisions.decode`` of one grid action: a look-up."""
 
     def __init__(self, decisions: Decisions) -> None:
-        self.decisions = decisions
         index = np.arange(int(decisions.space.n))  # type: ignore[attr-defined]
         price, level = decisions.decode(index)
         self.cells = list(zip(price.tolist(), level.tolist(), strict=True))

@@ -12,11 +12,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from market.envs.parallel import ActionEncoding, BazaarParallelEnv, Observation
+from market.envs.parallel import ActionEncoding, BazaarParallelEnv
 from market.envs.vector import infos_of
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Floats, Observation
 
 
 def vector_env(
@@ -75,10 +75,7 @@ class SharedVectorEnv:
         return self.env_num
 
     def reset(
-        self,
-        env_id: int | ArrayLike | None = None,
-        seed: int | None = None,
-        options: dict[str, Any] | None = None,
+        self, env_id: ArrayLike | None = None, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, NDArray[Any]]:
         """Observations (R, F) and infos (R,) of environments ``env_id``, which begin an episode; all by default."""
         if env_id is None or self._seen is None:
@@ -87,7 +84,7 @@ class SharedVectorEnv:
         return self._seen[rows].copy(), infos_of(rows)
 
     def step(
-        self, action: ArrayLike, id: int | ArrayLike | None = None
+        self, action: ArrayLike, id: ArrayLike | None = None
     ) -> tuple[Observation, Floats, NDArray[np.bool_], NDArray[np.bool_], NDArray[Any]]:
         """Play one period: observations (E, F), rewards, terminated (all False), truncated and infos (E,).
 

@@ -13,11 +13,11 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from market.envs.gym import Focal, Rivals
-from market.envs.parallel import ActionEncoding, Observation, as_spec
+from market.envs.parallel import ActionEncoding, as_spec
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
-from market.state import Floats, Ints
+from market.state import Floats, Ints, Observation
 
 
 class SeatVectorEnv:
@@ -52,7 +52,7 @@ class SeatVectorEnv:
         seat: int | str = 0,
         rivals: Rivals | None = None,
         actions: ActionEncoding = "seat",
-        seed: int | ArrayLike = 0,
+        seed: ArrayLike = 0,
     ) -> None:
         self.batch = MarketBatch(as_spec(spec), markets, seed)
         self._focal = Focal(self.batch, seat, rivals, actions)
@@ -64,10 +64,7 @@ class SeatVectorEnv:
         return self.env_num
 
     def reset(
-        self,
-        env_id: int | ArrayLike | None = None,
-        seed: int | ArrayLike | None = None,
-        options: dict[str, Any] | None = None,
+        self, env_id: ArrayLike | None = None, seed: ArrayLike | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, NDArray[Any]]:
         """Begin the next episode of rows ``env_id`` (all by default): observations (R, F) and infos (R,)."""
         rows = self._rows(env_id)
@@ -75,7 +72,7 @@ class SeatVectorEnv:
         return self._focal.observe()[rows], infos_of(rows)
 
     def step(
-        self, action: ArrayLike, id: int | ArrayLike | None = None
+        self, action: ArrayLike, id: ArrayLike | None = None
     ) -> tuple[Observation, Floats, NDArray[np.bool_], NDArray[np.bool_], NDArray[Any]]:
         """Play one period in rows ``id`` (all by default), whose actions these are.
 
@@ -112,14 +109,14 @@ class SeatVectorEnv:
             for array, before in kept:
                 array[waiting] = before
 
-    def seed(self, seed: int | ArrayLike) -> None:
+    def seed(self, seed: ArrayLike) -> None:
         """Begin the first episode of these seeds in every row."""
         self.batch.reset(seed)
 
     def close(self) -> None:
         """Nothing is held that needs closing."""
 
-    def _rows(self, rows: int | ArrayLike | None) -> Ints:
+    def _rows(self, rows: ArrayLike | None) -> Ints:
         if rows is None:
             return np.arange(self.env_num)
         which = np.atleast_1d(np.asarray(rows, np.int64))

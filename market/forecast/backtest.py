@@ -92,12 +92,7 @@ class BacktestPlan:
     @property
     def needed(self) -> int:
         """The periods that a series must have."""
-        return self.folds * self.horizon + self.first_window
-
-    @property
-    def first_window(self) -> int:
-        """The shortest history that a model may be fitted to."""
-        return LEAST + (self.season if self.season > 1 else 0)
+        return self.folds * self.horizon + LEAST + (self.season if self.season > 1 else 0)
 
     @property
     def arithmetic(self) -> str:
@@ -134,7 +129,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Score:
+class ModelScore:
     """What a model's forecasts were worth in the folds of one series."""
 
     model: str
@@ -148,7 +143,8 @@ class Score:
     @property
     def coverage(self) -> float:
         """The share of all folds' periods inside their intervals."""
-        actual, low, high = (np.concatenate(part) for part in zip(*map(_ends, self.folds), strict=True))
+        ends = [(fold.actual, fold.forecast.low, fold.forecast.high) for fold in self.folds]
+        actual, low, high = (np.concatenate(part) for part in zip(*ends, strict=True))
         return coverage(actual, low, high)
 
     @property
@@ -159,20 +155,16 @@ class Score:
         return bias(actual, forecast)
 
 
-def _ends(fold: Fold) -> tuple[Floats, Floats, Floats]:
-    return fold.actual, fold.forecast.low, fold.forecast.high
-
-
 @dataclass(frozen=True)
 class Backtest:
     """A series with its backtest, the model that did best in it, and that model's forecast."""
 
     series: Series
-    scores: tuple[Score, ...]
-    chosen: Score
+    scores: tuple[ModelScore, ...]
+    chosen: ModelScore
     forecast: UnitForecast
 
-    def score(self, model: str) -> Score | None:
+    def score(self, model: str) -> ModelScore | None:
         """A model's score; None where it was not tried or could not be fitted."""
         return next((score for score in self.scores if score.model == model), None)
 
@@ -217,7 +209,7 @@ def planned(step: str, longest: int, plan: BacktestPlan, season: int | None) -> 
     return seasonal, why
 
 
-def best(scores: Sequence[Score], folds: int | None = None) -> Score:
+def best(scores: Sequence[ModelScore], folds: int | None = None) -> ModelScore:
     """The score of lowest mean MASE over the first ``folds``; of equally good ones the first."""
     means = [float(np.mean([fold.mase for fold in score.folds[:folds]])) for score in scores]
     return next(score for score, mean in zip(scores, means, strict=True) if mean <= min(means) + SAME)

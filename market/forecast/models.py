@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from market.errors import UserError
-from market.forecast.backtest import Backtest, BacktestPlan, Fold, Score, UnitForecast, best, naive_scale
+from market.forecast.backtest import Backtest, BacktestPlan, Fold, ModelScore, UnitForecast, best, naive_scale
 from market.forecast.series import Series
 from market.state import Floats
 
@@ -45,12 +45,12 @@ def backtest(series: Series, plan: BacktestPlan, tick: Tick = lambda text, done:
     Returns:
         The backtest, and sentences on models that could not be fitted.
     """
-    scores: list[Score] = []
+    scores: list[ModelScore] = []
     failed: list[str] = []
     for name in plan.models:
         tick(f"{series.name}, {name}", 0)
         with _left_out(series, name, failed):
-            scores.append(Score(name, tuple(backtest_model(series.units, name, plan))))
+            scores.append(ModelScore(name, tuple(backtest_model(series.units, name, plan))))
         tick(f"{series.name}, {name}", 1)
     while True:
         chosen = best(scores)

@@ -73,24 +73,12 @@ def _worst(profit: ArrayLike, level: float, axis: int) -> tuple[Floats, float]:
     outcomes = np.moveaxis(np.asarray(profit, np.float64), axis, 0)
     if len(outcomes) == 0:
         raise UserError("risk: needs at least one outcome")
-    share, touched = _tail(len(outcomes), level)
-    return np.sort(np.partition(outcomes, touched - 1, axis=0)[:touched], axis=0), share
-
-
-def _tail(outcomes: int, level: float) -> tuple[float, int]:
-    """How many outcomes a share ``level`` is, and how many it touches; 0.05 x 20 is 1, whatever floats say."""
-    share = level * outcomes
+    share = level * len(outcomes)
     nearest = round(share)
-    if nearest and abs(share - nearest) < 1e-9 * outcomes:
+    if nearest and abs(share - nearest) < 1e-9 * len(outcomes):  # 0.05 x 20 is 1, whatever floats say
         share = float(nearest)
-    return share, math.ceil(share)
-
-
-def _under_water(profit: ArrayLike) -> Floats:
-    """How far cumulative profit lies below its peak so far, before the first outcome and after each: (T + 1, ...)."""
-    gains = np.asarray(profit, np.float64)
-    total = np.concatenate([np.zeros((1, *gains.shape[1:])), np.cumsum(gains, axis=0)])
-    return np.asarray(np.maximum.accumulate(total, axis=0) - total)
+    touched = math.ceil(share)
+    return np.sort(np.partition(outcomes, touched - 1, axis=0)[:touched], axis=0), share
 
 
 def drawdown(profit: ArrayLike) -> tuple[Floats, Floats]:
@@ -102,7 +90,9 @@ def drawdown(profit: ArrayLike) -> tuple[Floats, Floats]:
     ones); a drawdown that the data end in counts as far as they go, and without a fall it is 0.
     Profits 5, -3, 1, -4, 6, -1 add up to 5, 2, 3, -1, 5, 4: from 5 to -1, so 6, under water in periods 2, 3 and 4, so 3.
     """
-    gap = _under_water(profit)
+    gains = np.asarray(profit, np.float64)
+    total = np.concatenate([np.zeros((1, *gains.shape[1:])), np.cumsum(gains, axis=0)])
+    gap = np.maximum.accumulate(total, axis=0) - total  # below the peak so far, at the start and after each period
     return np.asarray(gap.max(axis=0), np.float64), _length(gap)
 
 

@@ -66,12 +66,7 @@ def cycle_service_level(received: ArrayLike, lost: ArrayLike, axis: Axes = 0) ->
     with a lost unit in period 3 as well still 0.5, while only 2 of 6 periods are then without.
     """
     cycles, clean = replenishment_cycles(received, lost)
-    return _ratio(*(count.sum(axis=_after_time(axis)) for count in (clean, cycles)))
-
-
-def _after_time(axis: Axes) -> tuple[int, ...]:
-    """The pooled axes of an array whose first axis, time, is gone already."""
-    return tuple(k - 1 for k in (axis if isinstance(axis, tuple) else (axis,)) if k > 0)
+    return _ratio(*(count[None].sum(axis=axis) for count in (clean, cycles)))
 
 
 def market_share(sold: ArrayLike, market_size: ArrayLike, axis: Axes = 0) -> Floats:

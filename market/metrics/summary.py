@@ -15,20 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from market.errors import UserError
 from market.metrics import risk, service
 from market.metrics.risk import LEVEL
 from market.spec.models import MarketSpec
-from market.state import Floats, Record
+from market.state import Floats, Ledger
 
 _WORDS: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "glossary.yaml").read_text("utf-8"))
 GLOSSARY = {name: (about["unit"], about["is"]) for name, about in _WORDS.items()}
 HIGHER_IS_BETTER = frozenset(name for name, about in _WORDS.items() if about.get("better") == "higher")
 LOWER_IS_BETTER = frozenset(name for name, about in _WORDS.items() if about.get("better") == "lower")
-
-Ledger = Mapping[str, NDArray[np.float64]] | Record
 
 COSTS = ("purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost")
 MEANS = ("revenue", *COSTS, "price", "ordered", "on_hand", "sold", "lost")

@@ -67,10 +67,7 @@ def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found
     Example: with dates ``1991`` as the first is 1991-01-01, as the second 1991-12-31; ``1991-02`` ends on 1991-02-28.
     """
     whole = values.dtype.kind == "f"
-    first, last = (
-        None if bound is None else _bound(bound, whole, at_end, found)
-        for bound, at_end in zip(periods, (False, True), strict=True)
-    )
+    first, last = _bound(periods[0], whole, False, found), _bound(periods[1], whole, True, found)
     chosen = values.notna()
     if first is not None:
         chosen &= values >= first
@@ -79,11 +76,14 @@ def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found
     if not chosen.any():
         swapped = first is not None and last is not None and first > last
         problem = f"the first, {periods[0]}, is after the last, {periods[1]}" if swapped else "no row lies there"
-        found.refuse(f"{found.option}periods: {problem}; {_range(values, whole)}")
+        low, high = (f"{end:.0f}" if whole else end.date() for end in (values.min(), values.max()))
+        found.refuse(f"{found.option}periods: {problem}; the file's periods run from {low} to {high}")
     return chosen
 
 
-def _bound(bound: str, whole: bool, at_end: bool, found: Findings) -> Any:
+def _bound(bound: str | None, whole: bool, at_end: bool, found: Findings) -> Any:
+    if bound is None:
+        return None
     read = pd.to_numeric([bound], errors="coerce") if whole else pd.to_datetime([bound], format="ISO8601", errors="coerce")  # fmt: skip
     if pd.isna(read[0]):
         kind = "a number" if whole else "an ISO date"
@@ -91,13 +91,6 @@ def _bound(bound: str, whole: bool, at_end: bool, found: Findings) -> Any:
     if at_end and not whole and re.fullmatch(r"\d{4}(-\d\d)?", bound):
         return pd.Period(bound, freq=WHOLE[len(bound)]).end_time.normalize()
     return read[0]
-
-
-def _range(values: pd.Series[Any], whole: bool) -> str:
-    low, high = values.min(), values.max()
-    if whole:
-        return f"the file's periods run from {low:.0f} to {high:.0f}"
-    return f"the file's periods run from {low.date()} to {high.date()}"
 
 
 def index_periods(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market.errors import UserError
 from market.salesfile.files import FIRST, PROMOTION, place, read_texts
 from market.salesfile.findings import Findings, named
 
@@ -74,21 +73,6 @@ def by_number(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (0, float(name), name) if name.isdecimal() else (1, 0.0, name))
 
 
-def columns_option(text: str) -> dict[str, str]:
-    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's."""
-    found: dict[str, str] = {}
-    for item in text.split(","):
-        ours, equals, theirs = (part.strip() for part in item.partition("="))
-        if not (ours and equals and theirs):
-            raise UserError(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
-        if (problem := no_column(ours)) is not None:
-            raise UserError(f"--columns: {problem}")
-        if ours in found:
-            raise UserError(f"--columns: {ours} is given twice")
-        found[ours] = theirs
-    return found
-
-
 def no_column(name: str) -> str | None:
     """What to say of a name that no column of a sales file has; None of one that may be there."""
     if name in (*REQUIRED, *OPTIONAL) or name.startswith(PROMOTION):
@@ -143,9 +127,7 @@ def read_sales(
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
     for column, value in where.items():
         if column not in raw.columns:
-            found.refuse(
-                f"{found.option}where {column}: no such column; the file has {', '.join(map(str, raw.columns))}"
-            )
+            found.refuse(f"{found.option}where {column}: no such column; {_columns(raw)}")
         kept = raw[raw[column] == value]
         if kept.empty:
             some = ", ".join(sorted(raw[column].unique())[:8])
@@ -154,6 +136,10 @@ def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> p
     if raw.empty:
         found.refuse("has no rows")
     return raw
+
+
+def _columns(raw: pd.DataFrame) -> str:
+    return f"the file has {', '.join(map(str, raw.columns))}"
 
 
 def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> pd.DataFrame:
@@ -166,15 +152,12 @@ def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> 
             taken.setdefault(name, name)
     for ours, theirs in columns.items():
         if theirs not in raw.columns:
-            found.error(
-                f"{found.option}columns {ours}={theirs}: no such column; the file has {', '.join(map(str, raw.columns))}"
-            )
+            found.error(f"{found.option}columns {ours}={theirs}: no such column; {_columns(raw)}")
     missing = [name for name in REQUIRED if name not in taken]
     if missing:
         first = f" ({FIRST})" if len(missing) == len(REQUIRED) else ""
         found.error(
-            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; the file has "
-            f"{', '.join(map(str, raw.columns))}: name yours with {found.option}columns {missing[0]}=COLUMN{first}"
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_columns(raw)}: name yours with {found.option}columns {missing[0]}=COLUMN{first}"
         )
     found.settle()
     rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()})

@@ -102,9 +102,7 @@ class MarketBatch:
         ledger = batch.step(price, quantity)   # both (M, N)
     """
 
-    def __init__(
-        self, spec: MarketSpec, markets: int = 1, seed: int | ArrayLike = 0, script: Script | None = None
-    ) -> None:
+    def __init__(self, spec: MarketSpec, markets: int = 1, seed: ArrayLike = 0, script: Script | None = None) -> None:
         if markets < 1:
             raise UserError(f"markets: must be at least 1, got {markets}")
         self.spec, self.markets = spec, markets
@@ -134,7 +132,7 @@ class MarketBatch:
         self.ledger: Record = np.zeros((m, n), LEDGER)
         self._observation = np.zeros((m, n, len(self.features)), np.float32)
 
-    def _seed_rows(self, rows: Ints, seed: int | ArrayLike) -> None:
+    def _seed_rows(self, rows: Ints, seed: ArrayLike) -> None:
         seeds = np.asarray(seed)
         if seeds.dtype.kind not in "iu" or (seeds.dtype.kind == "i" and (seeds < 0).any()):
             raise UserError(f"seed: must be a whole number >= 0, got {seed!r}")
@@ -172,7 +170,7 @@ class MarketBatch:
         """(M, N) units ordered and not yet received."""
         return np.asarray(self.state.pipeline.sum(2))
 
-    def reset(self, seed: int | ArrayLike | None = None, rows: ArrayLike | None = None) -> None:
+    def reset(self, seed: ArrayLike | None = None, rows: ArrayLike | None = None) -> None:
         """Begin the next episode of every row, or of ``rows``; with a seed, the first episode of that seed.
 
         ``rows`` are indices or a mask (M,), such as :attr:`truncated`.
@@ -247,10 +245,9 @@ class MarketBatch:
         for name, array in self._arrays().items():
             if name not in saved or saved[name].shape != array.shape:
                 raise UserError(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
-        if saved["place"].min() < 0 or saved["place"].max() >= len(self._script.factor):
-            raise UserError(f"saved market: place must lie between 0 and {len(self._script.factor) - 1}")
-        if saved["period"].min() < 0 or saved["period"].max() > self.spec.horizon:
-            raise UserError(f"saved market: period must lie between 0 and {self.spec.horizon}")
+        for name, most in (("place", len(self._script.factor) - 1), ("period", self.spec.horizon)):
+            if saved[name].min() < 0 or saved[name].max() > most:
+                raise UserError(f"saved market: {name} must lie between 0 and {most}")
         for name, array in self._arrays().items():
             array[...] = saved[name]
 

@@ -6,6 +6,7 @@ order one and always inside their bounds. Dimensions: T periods, N sellers, F fe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,68 +41,57 @@ def feature_list(spec: MarketSpec) -> list[Feature]:
     range of the seller observed, and so are reference prices (where ``memory`` is 0 they are the last prices). A
     forecast is of the units wanted in lead time + 1 periods (:func:`forecast_windows`).
     """
-    own = [Feature("own_price", "of its price range", observe.PRICE, 0, 0, -1, 1)]
-    own.append(Feature("own_sold", "of its top level, last period", observe.SOLD, 0, 0, 0, STOCK_BOUND))
-    if spec.stocked:
-        own.insert(0, Feature("own_on_hand", "of its top level", observe.ON_HAND, 0, 0, 0, STOCK_BOUND))
-        own.append(Feature("own_lost", "of its top level, last period", observe.LOST, 0, 0, 0, STOCK_BOUND))
-        for slot in range(spec.max_lead_time - 1):
-            name = f"own_arriving_in_{slot + 1}"
-            own.append(Feature(name, "of its top level", observe.PIPELINE, 0, slot, 0, STOCK_BOUND))
-    own += _reference(spec, 0) + _forecast(spec)
     rivals = [feature for offset in range(1, len(spec.sellers)) for feature in _rival(spec, offset)]
-    return own + rivals + _calendar(spec) + _place(spec) + _events(spec)
+    return [*_own(spec), *rivals, *_around(spec)]
 
 
-def _rival(spec: MarketSpec, offset: int) -> list[Feature]:
-    features = []
+def _own(spec: MarketSpec) -> Iterator[Feature]:
+    if spec.stocked:
+        yield Feature("own_on_hand", "of its top level", observe.ON_HAND, 0, 0, 0, STOCK_BOUND)
+    yield Feature("own_price", "of its price range", observe.PRICE, 0, 0, -1, 1)
+    yield Feature("own_sold", "of its top level, last period", observe.SOLD, 0, 0, 0, STOCK_BOUND)
+    if spec.stocked:
+        yield Feature("own_lost", "of its top level, last period", observe.LOST, 0, 0, 0, STOCK_BOUND)
+        for slot in range(spec.max_lead_time - 1):
+            yield Feature(f"own_arriving_in_{slot + 1}", "of its top level", observe.PIPELINE, 0, slot, 0, STOCK_BOUND)
+    yield from _reference(spec, 0)
+    if spec.forecasts:  # bounded as the sales of as many periods are
+        high, first = STOCK_BOUND * (spec.max_lead_time + 1), len(_calendar_columns(spec))
+        yield Feature(
+            "own_demand_forecast", "of its top level, over lead time + 1", observe.FORECAST, 0, first, 0, high
+        )
+
+
+def _rival(spec: MarketSpec, offset: int) -> Iterator[Feature]:
+    name = _whose(offset)
     if spec.visibility.rivals_prices == "last":
-        features.append(Feature(f"rival_{offset}_price", "of its price range", observe.PRICE, offset, 0, -1, 1))
-        features += _reference(spec, offset)
+        yield Feature(f"{name}_price", "of its price range", observe.PRICE, offset, 0, -1, 1)
+        yield from _reference(spec, offset)
     if spec.stocked and spec.visibility.rivals_stock == "flag":
-        features.append(Feature(f"rival_{offset}_in_stock", "0 or 1", observe.IN_STOCK, offset, 0, 0, 1))
+        yield Feature(f"{name}_in_stock", "0 or 1", observe.IN_STOCK, offset, 0, 0, 1)
     if spec.stocked and spec.visibility.rivals_stock == "level":
-        name = f"rival_{offset}_on_hand"
-        features.append(Feature(name, "of its top level", observe.ON_HAND, offset, 0, 0, STOCK_BOUND))
-    return features
+        yield Feature(f"{name}_on_hand", "of its top level", observe.ON_HAND, offset, 0, 0, STOCK_BOUND)
 
 
-def _reference(spec: MarketSpec, offset: int) -> list[Feature]:
-    if not spec.prices_linger or spec.reference_price is None or spec.reference_price.memory == 0:
-        return []
-    name = f"rival_{offset}_reference" if offset else "own_reference"
-    source = observe.LOG_REFERENCE if spec.price_form == "log" else observe.REFERENCE
-    return [Feature(name, "of its price range", source, offset, 0, -1, 1)]
+def _whose(offset: int) -> str:
+    return f"rival_{offset}" if offset else "own"
 
 
-def _forecast(spec: MarketSpec) -> list[Feature]:
-    """Bounded as the sales of as many periods are."""
-    if not spec.forecasts:
-        return []
-    high, first = STOCK_BOUND * (spec.max_lead_time + 1), len(_calendar_columns(spec))
-    return [Feature("own_demand_forecast", "of its top level, over lead time + 1", observe.FORECAST, 0, first, 0, high)]
+def _reference(spec: MarketSpec, offset: int) -> Iterator[Feature]:
+    if spec.prices_linger and spec.reference_price is not None and spec.reference_price.memory > 0:
+        source = observe.LOG_REFERENCE if spec.price_form == "log" else observe.REFERENCE
+        yield Feature(f"{_whose(offset)}_reference", "of its price range", source, offset, 0, -1, 1)
 
 
-def _calendar(spec: MarketSpec) -> list[Feature]:
-    names = _calendar_columns(spec)
-    return [Feature(name, "phase", observe.CALENDAR, 0, k, -1, 1) for k, name in enumerate(names)]
-
-
-def _place(spec: MarketSpec) -> list[Feature]:
-    if len(spec.locations) < 2:
-        return []
-    return [Feature("location_size", "log, to the geometric mean, of the largest log", observe.SIZE, 0, 0, -1, 1)]
-
-
-def _events(spec: MarketSpec) -> list[Feature]:
-    if spec.events is None:
-        return []
-    whose = ["own", *(f"rival_{offset}" for offset in range(1, len(spec.sellers)))]
-    return [
-        Feature(f"event_{name}_in_{ahead}", "0 or 1", observe.EVENT, offset, ahead, 0, 1)
-        for offset, name in enumerate(whose)
-        for ahead in range(spec.announced + 1)
-    ]
+def _around(spec: MarketSpec) -> Iterator[Feature]:
+    """What is no seller's: the calendar, the place, and everybody's events."""
+    for k, name in enumerate(_calendar_columns(spec)):
+        yield Feature(name, "phase", observe.CALENDAR, 0, k, -1, 1)
+    if len(spec.locations) > 1:
+        yield Feature("location_size", "log, to the geometric mean, of the largest log", observe.SIZE, 0, 0, -1, 1)
+    for offset in range(len(spec.sellers) if spec.events else 0):
+        for ahead in range(spec.announced + 1):
+            yield Feature(f"event_{_whose(offset)}_in_{ahead}", "0 or 1", observe.EVENT, offset, ahead, 0, 1)
 
 
 def _calendar_columns(spec: MarketSpec) -> dict[str, Floats]:

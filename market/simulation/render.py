@@ -1,4 +1,4 @@
-"""Pictures of a market: a table of one period, and the course of an episode.
+"""Pictures of a market: a table of one period, and the course of an episode; what any picture by matplotlib looks like.
 
 matplotlib is imported when a figure is drawn and no sooner, and never through pyplot: no window, no global state.
 N sellers, T periods.
@@ -6,20 +6,17 @@ N sellers, T periods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from market.spec.models import MarketSpec
-from market.state import Floats, Record
+from market.state import Floats, Ledger, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Played = Mapping[str, Floats] | Record
 
 # Okabe & Ito (2008), told apart by colour-blind readers; yellow is left out, being too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -81,7 +78,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
     return "  ".join([cells[0].ljust(widths[0]), *numbers])
 
 
-def draw_episode(spec: MarketSpec, history: Played) -> Figure:
+def draw_episode(spec: MarketSpec, history: Ledger) -> Figure:
     """Draw prices, stock, lost sales and cumulative profit of every seller over an episode.
 
     A market made to order has neither stock nor lost sales: units sold stand there.
@@ -94,19 +91,12 @@ def draw_episode(spec: MarketSpec, history: Played) -> Figure:
     Returns:
         A figure that belongs to no window; ``SummaryWriter.add_figure`` takes it as it is.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 7), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 7)
     for axes, panel in zip(figure.subplots(2, 2, sharex=True).flat, _panels(spec, history), strict=True):
         _draw_panel(axes, spec, panel)
     for axes in figure.axes[2:]:
         axes.set_xlabel(spec.period, color=INK)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    columns = min(len(names), LEGEND_COLUMNS)
-    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=spec.name)
-    legend.get_title().set(color=INK, fontweight="bold")
+    legend_above(figure, figure.axes[0], spec.name)
     return figure
 
 
@@ -117,20 +107,16 @@ class _Panel(NamedTuple):
     form: str  # steps: holds for its period; bars: a count that is mostly 0; line: a running total
 
 
-def _panels(spec: MarketSpec, history: Played) -> list[_Panel]:
+def _panels(spec: MarketSpec, history: Ledger) -> list[_Panel]:
     units, money = f"units per {spec.period}", f"money per {spec.period}"
     price = _Panel("Price", "money per unit", history["price"], "steps")
-    total = _Panel("Cumulative profit", "money", _running_total(history["profit"]), "line")
+    sums = np.concatenate([np.zeros((1, len(spec.sellers))), np.cumsum(history["profit"], axis=0)])
+    total = _Panel("Cumulative profit", "money", sums, "line")
     if not spec.stocked:
         sales = _Panel("Units sold", units, history["sold"], "steps")
         return [price, sales, _Panel("Profit", money, history["profit"], "steps"), total]
     stock = _Panel("Stock left", f"units, end of {spec.period}", history["on_hand_left"], "steps")
     return [price, stock, _Panel("Lost sales", units, history["lost"], "bars"), total]
-
-
-def _running_total(profit: Floats) -> Floats:
-    """(T + 1, N) profit so far, from 0 before the first period."""
-    return np.concatenate([np.zeros((1, profit.shape[1])), np.cumsum(profit, axis=0)])
 
 
 def _draw_panel(axes: Axes, spec: MarketSpec, panel: _Panel) -> None:
@@ -161,22 +147,50 @@ def _draw_bars(axes: Axes, values: Floats, style: dict[str, Any]) -> None:
 def _dress(axes: Axes, panel: _Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_ylabel(panel.unit, color=INK)
-    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FRAME)
-    axes.tick_params(colors=INK)
+    dress_axes(axes, panel.title, up=panel.unit)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     if panel.form == "bars":
         most = float(panel.values.max(initial=0.0))
         axes.set_ylim(0, 1.08 * most if most > 0 else 1.0)
 
 
-def rgb_array(spec: MarketSpec, history: Played) -> NDArray[np.uint8]:
+def rgb_array(spec: MarketSpec, history: Ledger) -> NDArray[np.uint8]:
     """:func:`draw_episode` as pixels, (height, width, 3) ``uint8``."""
     figure = draw_episode(spec, history)
     canvas: Any = figure.canvas
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3].copy()
+
+
+# ------------------------------------------------------------------------------------------------ of any picture
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """An empty white figure of so many inches, its parts arranged so that they do not overlap."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    usual: dict[str, Any] = {"layout": "constrained", "dpi": DOTS_PER_INCH, "facecolor": "white"}
+    figure = Figure(figsize=(width, height), **(usual | options))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress_axes(axes: Axes, title: str, across: str = "", up: str = "", size: float = 11) -> None:
+    """A heading to the left, labels, level grid lines behind what is drawn, and no box around it."""
+    axes.set_title(title, loc="left", fontsize=size, fontweight="bold", color=INK)
+    axes.set_xlabel(across, color=INK)
+    axes.set_ylabel(up, color=INK)
+    axes.grid(True, axis="y", color=FRAME, linewidth=0.6, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FRAME)
+    axes.tick_params(colors=INK)
+
+
+def legend_above(figure: Figure, axes: Axes, title: str) -> None:
+    """One legend of what is drawn in ``axes`` for the whole figure, under its title."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = min(len(names), LEGEND_COLUMNS)
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, title=title)
+    legend.get_title().set(color=INK, fontweight="bold")

@@ -7,6 +7,7 @@ the models of a market are in :mod:`market.spec.models`.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,6 +19,9 @@ from market.salesfile.files import ENDINGS
 from market.spec.builtin import hint
 
 T = TypeVar("T", bound=BaseModel)
+
+MAPPING = "must be a mapping of keys to values"
+SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": "must be a list"}
 
 
 def find_tape(market: object, path: Path) -> None:
@@ -40,33 +44,33 @@ def parse_model(model: type[T], data: object, where: str) -> T:
 def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
     path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
     if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggestion(model, problem['loc'])}"
-    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    if problem["type"] in ("model_type", "dict_type"):
-        message = "must be a mapping of keys to values"
-    if problem["type"] == "tuple_type":
-        message = "must be a list"
+        return f"{path}: unknown key{suggestion(str(problem['loc'][-1]), _keys(model, problem['loc']))}"
+    said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    message = SHAPES.get(problem["type"], said)
     if problem["type"] == "missing":
         message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
         return f"{path}: {message}"
     return f"{path}: {message}{f' (got {shown!r})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
 
 
-def _suggestion(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> str:
-    """The known key that an unknown one resembles, or all that may stand in its place."""
+def suggestion(word: str, known: Collection[str]) -> str:
+    """The known word that an unknown one resembles, or all that may stand in its place, in brackets."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
+
+
+def _keys(model: type[BaseModel] | None, loc: tuple[str | int, ...]) -> Collection[str]:
     for part in loc[:-1]:
         if isinstance(part, str) and model is not None:
-            model = _model_within(model.model_fields[part].annotation)
-    keys = list(model.model_fields) if model is not None else []
-    close = difflib.get_close_matches(str(loc[-1]), keys, 1)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(keys)})"
+            model = model_within(model.model_fields[part].annotation)
+    return model.model_fields if model is not None else ()
 
 
-def _model_within(annotation: Any) -> type[BaseModel] | None:
+def model_within(annotation: Any) -> type[BaseModel] | None:
     """The model inside ``X | None`` or ``tuple[X, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_within(part))), None)
+    return next((found for part in get_args(annotation) if (found := model_within(part))), None)
 
 
 def refuse_booleans(data: object, path: str) -> None:

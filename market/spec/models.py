@@ -34,9 +34,9 @@ NonNegative = Annotated[float, Field(ge=0, le=HUGE)]
 Positive = Annotated[float, Field(gt=0, le=HUGE)]
 Finite = Annotated[float, Field(ge=-HUGE, le=HUGE)]
 Utility = Annotated[float, Field(ge=-100, le=100)]
-Deviation = Annotated[float, Field(ge=0, le=100)]
-Persistence = Annotated[float, Field(ge=0, lt=1)]
-Range = tuple[Finite, Finite]
+UpToHundred = Annotated[float, Field(ge=0, le=100)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+LowHigh = tuple[Finite, Finite]
 
 
 class Model(BaseModel):
@@ -48,7 +48,7 @@ class Model(BaseModel):
 class Yearly(Model):
     """A sinusoid in the number of customers: factor ``1 + amplitude cos(2 pi (t - peak) / length)``."""
 
-    amplitude: float = Field(ge=0, lt=1, description="largest share of the mean that the sinusoid adds or takes")
+    amplitude: BelowOne = Field(description="largest share of the mean that the sinusoid adds or takes")
     peak: Finite = Field(0.0, description="period of the peak")
     length: Positive = Field(365.0, description="periods in a cycle")
 
@@ -56,8 +56,8 @@ class Yearly(Model):
 class Shock(Model):
     """A stationary Gaussian AR(1) process in the logarithm of the number of customers, whose mean it leaves."""
 
-    sd: Deviation = Field(0.0, description="stationary standard deviation")
-    persistence: Persistence = Field(0.0, description="correlation with the period before")
+    sd: UpToHundred = Field(0.0, description="stationary standard deviation")
+    persistence: BelowOne = Field(0.0, description="correlation with the period before")
 
 
 class Surge(Model):
@@ -161,8 +161,8 @@ class TapeOptions(Model):
 class DemandShock(Model):
     """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
 
-    persistence: Persistence = Field(0.0, description="correlation with the period before, of all parts")
-    common: Deviation = Field(0.0, description="standard deviation of the part common to all sellers, utility")
+    persistence: BelowOne = Field(0.0, description="correlation with the period before, of all parts")
+    common: UpToHundred = Field(0.0, description="standard deviation of the part common to all sellers, utility")
 
 
 class Events(Model):
@@ -183,10 +183,8 @@ class ReferencePrice(Model):
     price 2, then 1, then 2 again: the term is 0, 2 (2 - 1) = 2 and 2 (1.5 - 2) = -1. Gains and losses weigh the same.
     """
 
-    weight: float = Field(
-        ge=0, le=100, description="utility per unit of money, or of its logarithm, below the reference"
-    )
-    memory: Persistence = Field(description="weight of the old reference in a period's update")
+    weight: UpToHundred = Field(description="utility per unit of money, or of its logarithm, below the reference")
+    memory: BelowOne = Field(description="weight of the old reference in a period's update")
 
 
 class Visibility(Model):
@@ -229,8 +227,8 @@ class SellerSpec(Model):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$", description="name, each once")
     quality: Utility = Field(description="utility of the good without what its price takes away")
     unit_cost: NonNegative = Field(description="money per unit ordered; made to order: per unit sold")
-    prices: Range = Field(description="money per unit: lowest and highest price that it may post")
-    order_up_to: Range = Field((0.0, 0.0), description="units: inventory positions that an order may aim at")
+    prices: LowHigh = Field(description="money per unit: lowest and highest price that it may post")
+    order_up_to: LowHigh = Field((0.0, 0.0), description="units: inventory positions that an order may aim at")
     order_cost: NonNegative = Field(0.0, description="money per order placed")
     holding_cost: NonNegative = Field(0.0, description="money per unit left at the end of a period")
     stockout_cost: NonNegative = Field(0.0, description="money per unit wanted and not in stock")
@@ -238,8 +236,8 @@ class SellerSpec(Model):
     lead_time: int = Field(0, ge=0, le=64, description="periods from order to arrival")
     stock: NonNegative = Field(0.0, description="units on hand at the start")
     start_price: float | None = Field(None, description="money per unit, before the first decision; null: mid-range")
-    xi: Deviation = Field(0.0, description="standard deviation of the seller's own demand shock, utility")
-    event_frequency: float = Field(0.0, ge=0, lt=1, description="share of periods with an event of the market's events")
+    xi: UpToHundred = Field(0.0, description="standard deviation of the seller's own demand shock, utility")
+    event_frequency: BelowOne = Field(0.0, description="share of periods with an event of the market's events")
     grid: Grid | None = Field(None, description="discrete decisions, which dqn needs; null: none")
     actions: Literal["box", "grid"] = Field(
         "box", description="decisions of learners that can do both, and of environments"
@@ -259,16 +257,11 @@ class SellerSpec(Model):
             raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")
         if self.actions == "grid" and self.grid is None:
             raise ValueError("actions: grid needs grid: {prices: ..., levels: ...}")
-        self._grid_inside()
+        for axis, (low, high) in (("prices", self.prices), ("levels", self.order_up_to)):
+            values = getattr(self.grid, axis, None)
+            if isinstance(values, tuple) and not all(low <= value <= high for value in values):
+                raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]")
         return self
-
-    def _grid_inside(self) -> None:
-        if self.grid is None:
-            return
-        for axis, bounds in (("prices", self.prices), ("levels", self.order_up_to)):
-            values = getattr(self.grid, axis)
-            if isinstance(values, tuple) and not all(bounds[0] <= v <= bounds[1] for v in values):
-                raise ValueError(f"grid.{axis} must lie inside [{bounds[0]}, {bounds[1]}]")
 
     @property
     def first_price(self) -> float:
@@ -295,11 +288,8 @@ class MarketSpec(Model):
         "linear", description="utility falls with f(price): the price, or its logarithm"
     )
     price_sensitivity: Positive = Field(description="utility per unit of f(price)")
-    nest: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="nested logit's rho: how much closer sellers are to one another than to buying nothing",
+    nest: BelowOne = Field(
+        0.0, description="nested logit's rho: how much closer sellers are to one another than to buying nothing"
     )
     outside: Annotated[float, BeforeValidator(_outside)] = Field(
         0.0, le=100, description="utility of buying nothing; none: everyone buys"
@@ -342,10 +332,8 @@ class MarketSpec(Model):
 
     def _check_customers(self) -> None:
         growth = max(0.0, (self.horizon - 1) * math.log1p(self.customers.trend))
-        busiest = max(self.customers.weekly, default=1.0) * (
-            1 + (self.customers.yearly or Yearly(amplitude=0)).amplitude
-        )
-        busiest *= max(1.0, self.customers.largest_surge)
+        yearly = self.customers.yearly.amplitude if self.customers.yearly else 0
+        busiest = max(self.customers.weekly, default=1.0) * (1 + yearly) * max(1.0, self.customers.largest_surge)
         largest = max((location.size for location in self.locations), default=1.0)
         if growth + math.log(self.customers.rate * busiest * largest) > math.log(MOST_CUSTOMERS):
             remedy = "rate, trend, surges or horizon" if self.customers.surges else "rate, trend or horizon"
@@ -392,8 +380,7 @@ class MarketSpec(Model):
         given = {key: bool(getattr(seller, key)) for key in costs}
         given["order_up_to"] = seller.order_up_to != (0.0, 0.0)
         given["grid.levels"] = seller.grid is not None and seller.grid.levels not in (1, (0.0,))
-        if any(given.values()):
-            key = next(key for key, there in given.items() if there)
+        if key := next(filter(given.get, given), None):
             raise ValueError(f"{place}.{key} means nothing when inventory is make_to_order: leave it out")
 
     @property

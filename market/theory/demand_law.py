@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, gammaln, ndtri
 
-from market.demand.logit import Logit, choices
+from market.demand.logit import Logit, choices, sobol_points
 from market.demand.script import build_script, calendar, location_offsets, season_offsets
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -100,10 +100,7 @@ def normal_points(spec: MarketSpec) -> tuple[Floats, Floats]:
     if dimensions == 0:
         return np.zeros((1, len(own))), np.ones(1)
     if dimensions not in AXIS:
-        from scipy.stats import qmc  # slow to import, and only markets of three sellers with xi need it
-
-        uniform = np.clip(qmc.Sobol(dimensions, rng=20).random(SOBOL), 1e-12, 1.0 - 1e-12)
-        return np.asarray(ndtri(uniform) @ loads), np.full(SOBOL, 1.0 / SOBOL)
+        return np.asarray(ndtri(sobol_points(SOBOL, dimensions)) @ loads), np.full(SOBOL, 1.0 / SOBOL)
     z, chance = _trapezoid(AXIS[dimensions])
     grid = np.meshgrid(*[z] * dimensions, indexing="ij")
     mass = np.prod(np.meshgrid(*[chance] * dimensions, indexing="ij"), axis=0)
@@ -154,20 +151,18 @@ def _merge(means: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return np.maximum(np.concatenate([centre - spread, centre + spread]), 0.0), np.tile(mass[held] / 2, 2)
 
 
-def ample_level(spec: MarketSpec, seat: int, price: float, dry: float = DRY) -> float:
+def ample_level(spec: MarketSpec, seat: int, price: float) -> float:
     """Return the level, units, from which a seat ``price`` hardly ever runs dry, whatever its rivals do.
 
-    The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below ``dry``, were
+    The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below 1e-9, were
     the seat the only one offered (all rivals sold out), in the busiest season and location and, where it has events
     that help it, in one; a history (``market.tape``) counts with its own shocks. Where periods depend on one another
     (persistent shocks) it is a bound: lead time + 1 times the level that one period's demand exceeds with probability
-    ``dry`` / (lead time + 1), which needs no independence. A reference price lies between the first price, where it
+    1e-9 / (lead time + 1), which needs no independence. A reference price lies between the first price, where it
     begins, and ``price``, and helps where the first price is the higher.
     Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
     """
-    lifts = demand_extremes(spec, seat)
-    levels = [_ample_alone(spec, seat, price, dry, factor, lift) for factor, lift in lifts]
-    return max(levels)
+    return max(_ample_alone(spec, seat, price, factor, lift) for factor, lift in demand_extremes(spec, seat))
 
 
 def demand_extremes(spec: MarketSpec, seat: int) -> list[tuple[float, float]]:
@@ -186,21 +181,21 @@ def demand_extremes(spec: MarketSpec, seat: int) -> list[tuple[float, float]]:
     ]
 
 
-def _ample_alone(spec: MarketSpec, seat: int, price: float, dry: float, factor: float, lift: float) -> float:
+def _ample_alone(spec: MarketSpec, seat: int, price: float, factor: float, lift: float) -> float:
     """The ample level of a seat alone with ``factor`` times the base rate, its utility higher by ``lift``."""
     seller, customers = spec.sellers[seat], spec.customers
     lift += reference_lift(spec, seat, price)
     only = seller.model_copy(update={"quality": seller.quality + lift})
-    changes = {"sellers": (only,), "season": (), "locations": (), "tape": None}
-    alone = spec.model_copy(update=changes)
+    alone = spec.model_copy(update={"sellers": (only,), "season": (), "locations": (), "tape": None})
     law = demand_law(alone, 0, [price], factor)
     window = seller.lead_time + 1
     if customers.mode == "expected":
-        return window * _weighted_quantile(law.means, law.weights, 1.0 - dry / window) * customers.basket
+        most = float(np.quantile(law.means, 1.0 - DRY / window, weights=law.weights, method="inverted_cdf"))
+        return window * most * customers.basket
     shocks = (spec.demand_shock.persistence, customers.shock.persistence)
     if max(shocks) > 0:
-        return float(window * _quantile(law, 1, dry / window) * law.basket)
-    return float(_quantile(law, window, dry) * law.basket)
+        return float(window * _quantile(law, 1, DRY / window) * law.basket)
+    return float(_quantile(law, window, DRY) * law.basket)
 
 
 def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
@@ -213,12 +208,6 @@ def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
     first = spec.sellers[seat].first_price
     above = log(first / price) if spec.price_form == "log" else first - price
     return max(0.0, spec.reference_price.weight * above)
-
-
-def _weighted_quantile(values: Floats, weights: Floats, q: float) -> float:
-    order = np.argsort(values)
-    reached = np.searchsorted(np.cumsum(weights[order]), q)
-    return float(values[order][min(int(reached), len(values) - 1)])
 
 
 def _quantile(law: DemandLaw, periods: int, above: float) -> int:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import nash_in_range
+from market.demand.equilibrium import prices_in_range
 from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
@@ -104,8 +104,7 @@ class StockStates:
     @property
     def position(self) -> Ints:
         """The inventory position of every state (S,)."""
-        beside = self.room
-        return np.concatenate([np.arange(room + 1) + self.top - room for room in beside])
+        return np.concatenate([np.arange(room + 1) + self.top - room for room in self.room])
 
     def locate(self, on_hand: ArrayLike, pipeline: ArrayLike) -> tuple[Ints, Floats]:
         """The state (M,) nearest to units on hand (M,) and on order (M, slots), and the units on order it leaves out.
@@ -214,7 +213,7 @@ def posted_prices(spec: MarketSpec, rivals_price: ArrayLike | None) -> Floats:
     if len(spec.sellers) == 1:
         return np.array([spec.sellers[0].first_price])
     if rivals_price is None:
-        return nash_in_range(spec)
+        return prices_in_range(spec)
     posted = np.asarray(rivals_price, np.float64)
     if posted.shape != (len(spec.sellers),):
         raise UserError(

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, ndtri, pdtr
 
-from market.demand.logit import Logit, choices
+from market.demand.logit import Logit, choices, sobol_points
 from market.demand.script import calendar, location_offsets, season_offsets
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
 
-DRAWS = 8192
+DRAWS = 8192  # a power of 2, as Sobol points want
 
 
 def service_level(price: float, unit_cost: float, holding_cost: float, stockout_cost: float = 0.0) -> float:
@@ -35,17 +35,17 @@ def service_level(price: float, unit_cost: float, holding_cost: float, stockout_
     return underage / (underage + holding_cost)
 
 
-def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1, draws: int = DRAWS) -> float:
+def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1) -> float:
     """Return the mean units that first choose ``seat`` in ``periods`` periods at posted prices (N,), events included.
 
     10 customers a period, a basket of 2 and a share of a half: 30 units in 3 periods.
     """
     posted = np.asarray(price, dtype=np.float64)
-    return float(_window_means(spec, seat, posted, periods, draws).mean()) * spec.customers.basket
+    return float(_window_means(spec, seat, posted, periods).mean()) * spec.customers.basket
 
 
 @np.errstate(under="ignore")
-def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int, q: float, draws: int = DRAWS) -> float:
+def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int, q: float) -> float:
     """Return the ``q`` quantile of units that first choose ``seat`` in ``periods`` periods at posted prices (N,).
 
     The smallest whole number of baskets ``n`` with ``mean_s P(Poisson(mu_s) <= n) >= q``, times the basket: demand is
@@ -57,7 +57,7 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     """
     if not 0 <= q < 1:
         raise UserError(f"the quantile of demand needs 0 <= q < 1, got {q}")
-    means = _window_means(spec, seat, np.asarray(price, dtype=np.float64), periods, draws)
+    means = _window_means(spec, seat, np.asarray(price, dtype=np.float64), periods)
     if spec.customers.mode == "expected":
         return float(np.quantile(means, q, method="inverted_cdf")) * spec.customers.basket
     low, high = -1, 1
@@ -69,7 +69,7 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     return high * spec.customers.basket
 
 
-def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int = DRAWS) -> float:
+def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike) -> float:
     """Return the order-up-to level, units, of ``seat`` at posted prices (N,): a quantile of its demand.
 
     Underage ``price - unit cost + stockout cost``, overage the holding cost, demand over ``lead time + 1`` periods
@@ -89,23 +89,24 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike, draws: int =
         ratio = service_level(own, seller.unit_cost, seller.holding_cost, seller.stockout_cost)
     except UserError as problem:
         raise UserError(f"{place}.{problem}") from None
-    return demand_quantile(spec, seat, price, seller.lead_time + 1, ratio, draws) if ratio > 0 else 0.0
+    return demand_quantile(spec, seat, price, seller.lead_time + 1, ratio) if ratio > 0 else 0.0
 
 
 @np.errstate(under="ignore")
-def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draws: int) -> Floats:
+def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int) -> Floats:
     """Mean number of the seat's customers (S,) in ``periods`` periods, given everything but the Poisson draw.
 
     Windows begin at all periods of the horizon in turn; xi, the market shock, events and G start from their
     stationary laws; each location is as likely to be a window's. Sobol points of a fixed seed stand for random numbers.
     """
     count, customers = len(spec.sellers), spec.customers
-    uniform = _points(draws, periods, 2 * count + 3 + (len(spec.locations) > 1))
-    place = np.zeros(draws, np.int64)
+    each = 2 * count + 3 + (len(spec.locations) > 1)
+    uniform = sobol_points(DRAWS, each * periods).reshape(DRAWS, periods, each)
+    place = np.zeros(DRAWS, np.int64)
     if len(spec.locations) > 1:
         uniform, chance = uniform[..., :-1], uniform[:, 0, -1]
         place = (chance * len(spec.locations)).astype(np.int64)
-    starts = np.arange(draws) * max(1, spec.horizon - periods + 1) // draws
+    starts = np.arange(DRAWS) * max(1, spec.horizon - periods + 1) // DRAWS
     when = starts[:, None] + np.arange(periods)
     normal = _autoregress(ndtri(uniform[..., : count + 1]), spec.demand_shock.persistence)
     own = np.array([seller.xi for seller in spec.sellers])
@@ -115,7 +116,7 @@ def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draw
         phase = season_offsets(spec)
         utility = utility + location_offsets(spec)[place][:, None] + phase[when % len(phase)][..., None]
     logit = replace(Logit.of(spec, xi=False), nodes=utility.reshape(-1, count))
-    chosen = choices(logit, price)[0][:, seat].reshape(draws, periods)
+    chosen = choices(logit, price)[0][:, seat].reshape(DRAWS, periods)
     sd = customers.shock.sd
     shock = _autoregress(ndtri(uniform[..., -2:-1]), customers.shock.persistence)[..., 0]
     crowd = customers.rate * np.exp(sd * shock - 0.5 * sd**2)
@@ -123,15 +124,6 @@ def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int, draw
         crowd = crowd * gammaincinv(1.0 / customers.dispersion, uniform[..., -1]) * customers.dispersion
     crowd = crowd * calendar(spec, when) * np.array(spec.sizes)[place, None]
     return np.asarray((crowd * chosen).sum(axis=1))
-
-
-def _points(draws: int, periods: int, each: int) -> Floats:
-    from scipy.stats import qmc  # slow to import, and most users of this module want prices only
-
-    if draws < 1 or draws & (draws - 1):
-        raise UserError(f"draws must be a power of 2, got {draws}")
-    points = qmc.Sobol(each * periods, rng=20).random(draws)
-    return np.asarray(np.clip(points, 1e-12, 1.0 - 1e-12)).reshape(draws, periods, each)
 
 
 def _autoregress(normal: Floats, persistence: float) -> Floats:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -142,10 +141,9 @@ def _app(names: Sequence[str]) -> App:
 
 
 def _version() -> str:
-    try:
-        return f"bazaar {metadata.version('bazaar-market')}"
-    except metadata.PackageNotFoundError:
-        return "bazaar (not installed as a package)"
+    from bazaar_start import VERSION
+
+    return f"bazaar {VERSION}"
 
 
 def _stub(name: str, kinds: Sequence[type[Order]]) -> Any:
@@ -229,5 +227,7 @@ def _rule(problem: CycloptsError) -> str:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1)
     return f" (did you mean {near[0]}?)" if near else ""

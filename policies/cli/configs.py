@@ -7,7 +7,6 @@ from pathlib import Path
 
 from market.errors import UserError
 from market.spec.builtin import builtin
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_file
 from policies.config.command import ordered_by
 from policies.config.orders import ConfigsOrder
@@ -17,7 +16,7 @@ from policies.views.table import Column, Table
 @ordered_by(ConfigsOrder)
 def carry_out(order: ConfigsOrder) -> dict[str, str]:
     """Carry out `bazaar configs`: name the configurations, or show one, or copy it; returns their stories by name."""
-    console, known = order.console or silent(), builtin()
+    console, known = order.console, builtin()
     stories = {name: story(path) for name, path in known.items()}
     if order.name is None:
         if order.output is not None:

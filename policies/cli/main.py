@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shlex
@@ -47,6 +48,7 @@ def _carry_out(words: Sequence[str]) -> None:
     carry_out = function(work)
     from policies.common.console import terminal
 
+    gc.enable()
     console = terminal(undisturbed=any(getattr(order, name, None) for name in FILES))
     carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
 

@@ -115,9 +115,10 @@ def jsonable(value: T) -> T:
     return cast(T, found)
 
 
-def write_json(path: Path, content: Any, indent: int = 2) -> None:
-    """Write JSON that a person can read; of a number that is none, null."""
-    write_file(path, json.dumps(jsonable(content), indent=indent, allow_nan=False) + "\n")
+def write_json(path: Path | None, content: Any, indent: int = 2) -> None:
+    """Write JSON that a person can read, of a number that is none null; nothing where no file is asked for (None)."""
+    if path is not None:
+        write_file(path, json.dumps(jsonable(content), indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, kind: type[T]) -> T:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -38,15 +38,17 @@ def install() -> None:
 
 
 @contextmanager
-def careful() -> Iterator[None]:
-    """Within, Ctrl-C raises :class:`KeyboardInterrupt`, whatever else it may have caused."""
+def careful(told: Callable[[], str] | None = None) -> Iterator[None]:
+    """Within, Ctrl-C raises :class:`KeyboardInterrupt`, whatever else it may have caused; ``told`` says how things stand."""
     before, _State.careful, _State.seen = _State.careful, True, False
     try:
         yield
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) or not _State.seen:
+        if not isinstance(error, KeyboardInterrupt) and not _State.seen:
             raise
-        raise KeyboardInterrupt from None
+        if told is None and isinstance(error, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt(*([told()] if told else [])) from None
     finally:
         _State.careful, _State.seen = before, False  # told by now: what follows is not interrupted
 

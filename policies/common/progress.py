@@ -57,16 +57,13 @@ class Progress:
     """
 
     def __init__(self, console: Console, lines: int = LINES, transient: bool = True, clock: bool = False) -> None:
-        columns = [
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-        ]
-        columns += [TextColumn("left"), TimeRemainingColumn()] if clock else [TextColumn("{task.fields[left]}")]
+        columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}")]
+        left = [TextColumn("left"), TimeRemainingColumn()] if clock else [TextColumn("{task.fields[left]}")]
         self.console, self.lines, self.plain = console, lines, not console.is_terminal
         self.rows = Rows(
             *columns,
+            TimeElapsedColumn(),
+            *left,
             console=console,
             transient=transient,
             refresh_per_second=5,

@@ -1,4 +1,4 @@
-"""Disjoint streams of row seeds: what a seller is trained on, chosen on and judged on never meet."""
+"""Disjoint streams of row seeds: what a seller is trained on, chosen on and evaluated on never meet."""
 
 from __future__ import annotations
 

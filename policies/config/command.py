@@ -11,19 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import frozen
@@ -67,18 +55,15 @@ def count(value: object) -> int:
     """A whole number of at least 1; 2e6 is one."""
     text = str(value)
     try:
-        number = int(text) if text.isdecimal() else _whole(float(text))
+        given = int(text) if text.isdecimal() else float(text)
+        number = int(given)
     except (ValueError, OverflowError):
-        raise ValueError(f"must be a whole number, got {text!r}") from None
+        given, number = math.nan, 0
+    if number != given:
+        raise ValueError(f"must be a whole number, got {text!r}")
     if number < 1:
         raise ValueError(f"must be at least 1, got {number}")
     return number
-
-
-def _whole(value: float) -> int:
-    if not value.is_integer():
-        raise ValueError
-    return int(value)
 
 
 def _digits(text: str) -> int:
@@ -142,6 +127,13 @@ def words(value: str | Path | Iterable[str | Path]) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ orders
 
 
+def _shown(console: "Console | None") -> "Console":
+    """Where a command prints: nowhere by default."""
+    from policies.common.console import silent
+
+    return silent() if console is None else console
+
+
 @frozen(kw_only=True)
 class Order:
     """What a command is asked. ``console``: where it prints, None: nowhere; ``command``: as it was typed, if it was.
@@ -149,7 +141,7 @@ class Order:
     Raises :class:`UserError` that names the option and the rule for a value that cannot be.
     """
 
-    console: "Console | None" = attrs.field(default=None, eq=False, repr=False)
+    console: "Console" = attrs.field(default=None, converter=_shown, eq=False, repr=False)
     command: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -166,11 +158,10 @@ def _rules(hint: Any) -> Iterator[Callable[[Any], Any]]:
     """The rules of a type, or of what it may be beside None."""
     inner, *about = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     yield from (one.take for one in about if isinstance(one, Constraint))
-    if get_origin(inner) in (Union, UnionType):
-        for one in get_args(inner):
-            yield from _rules(one)
-    elif get_origin(inner) is Literal:
+    if get_origin(inner) is Literal:
         yield _one_of(get_args(inner))
+    else:
+        yield from (take for one in get_args(inner) for take in _rules(one))
 
 
 def option(field: "attrs.Attribute[Any]") -> Option | None:

@@ -27,12 +27,15 @@ from policies.config.command import (
     words,
 )
 
+Words = tuple[str, ...]
+Paths = tuple[Path, ...]
+File = Path | None
 OnNan = Literal["stop", "rollback"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 
 Config = Annotated[Path, Argument("YAML file, or the name of a built-in one (bazaar configs)", "CONFIG")]
 RunPath = Annotated[Path, Argument("folder of a run", "RUN")]
-Changes = Annotated[tuple[str, ...], Option("change one setting", "KEY.PATH=VALUE", "--set")]
+Changes = Annotated[Words, Option("change one setting", "KEY.PATH=VALUE", "--set")]
 Runs = Annotated[Path, Option("folder of the runs")]
 Device = Annotated[DeviceName, Option("where networks live")]
 Processes = Annotated[Count | None, Option("worker processes (default: cores)")]
@@ -45,7 +48,6 @@ Checkpoint = Annotated[
     Option("which saved sellers: at their best or latest evaluation, or what a psro run mixes in the end"),
 ]
 SeedOfCustomers = Annotated[AtLeastZero, Option("seed of the customers")]
-File = Path | None
 Json = Annotated[File, Option("write what was found as JSON", "FILE")]
 Force = Annotated[bool, Option("write over files that are there")]
 
@@ -108,7 +110,7 @@ class TuneOrder(Order):
     every learning seat. Trials are suggested ``batch`` at a time. ``storage``: Optuna's URL of another store.
     """
 
-    configs: Annotated[tuple[Path, ...], Argument("YAML files; tune: lists what is searched", "CONFIG")] = field(
+    configs: Annotated[Paths, Argument("YAML files; tune: lists what is searched", "CONFIG")] = field(
         converter=paths, kw_only=False
     )
     trials: Annotated[Count, Option("trials, those of earlier calls included", "N")]
@@ -133,16 +135,16 @@ class TuneOrder(Order):
 
 @frozen(kw_only=True)
 class EvaluateOrder(Order):
-    """Judge a seller against fixed competitors on the same customers.
+    """Evaluate a seller against fixed competitors on the same customers.
 
     ``subjects``: folders of runs of one market, or one configuration.
     """
 
-    subjects: Annotated[
-        tuple[Path, ...], Argument("folders of runs (several: seeds), or a configuration", "RUN|CONFIG")
-    ] = field(converter=paths, kw_only=False)
+    subjects: Annotated[Paths, Argument("folders of runs (several: seeds), or a configuration", "RUN|CONFIG")] = field(
+        converter=paths, kw_only=False
+    )
     seller: Annotated[str | None, Option("one seller of a run; for a config, RULES such as nash+base_stock")] = None
-    seat: Annotated[str | None, Option("judge in this seller's seat only")] = None
+    seat: Annotated[str | None, Option("evaluate in this seller's seat only")] = None
     against: Annotated[str | None, Option("what the rivals play", "RULES|panel")] = None
     episodes: Annotated[Count | None, Option("play exactly this many (default: until precise)")] = None
     seed: SeedOfCustomers = 0
@@ -150,7 +152,7 @@ class EvaluateOrder(Order):
     changes: Changes = field(default=(), converter=words)
     risk: Annotated[bool, Option("print all measures of risk and service as well")] = False
     risk_level: Annotated[Share | None, Option("tail of VaR and CVaR (default: the config's)", "Q")] = None
-    stress: Annotated[bool, Option("judge again under named shifts of the market")] = False
+    stress: Annotated[bool, Option("evaluate again under named shifts of the market")] = False
     json: Json = field(default=None, converter=file)
     csv: Annotated[File, Option("write the table as CSV", "FILE")] = field(default=None, converter=file)
 
@@ -179,7 +181,7 @@ class TournamentOrder(Order):
     defaults to one made of what is played; ``most_cells`` bounds line-ups of three and more seats.
     """
 
-    entries: Annotated[tuple[str, ...], Argument("folders of runs, and rules to play along", "RUN|RULES")] = field(
+    entries: Annotated[Words, Argument("folders of runs, and rules to play along", "RUN|RULES")] = field(
         converter=words, kw_only=False
     )
     config: Annotated[File, Option("the market, where no run says which", "CONFIG")] = field(
@@ -208,7 +210,7 @@ class ExploitOrder(Order):
     learner: Annotated[str | None, Option("dqn, a2c, ddpg, several or all (default: the seat's own)", "NAMES")] = None
     budget: Annotated[Count | None, Option("seller-periods to train a response for", "N")] = None
     seed: Annotated[AtLeastZero, Option("seed of training and customers")] = 0
-    episodes: Annotated[Count | None, Option("episodes judged (default: until precise)")] = None
+    episodes: Annotated[Count | None, Option("episodes of the evaluation (default: until precise)")] = None
     device: Device = "auto"
     checkpoint: Checkpoint = "best"
     json: Json = field(default=None, converter=file)
@@ -221,9 +223,7 @@ class DeviateOrder(Order):
     Several ``runs`` are training seeds.
     """
 
-    runs: Annotated[tuple[Path, ...], Argument("folders of runs (several: seeds)", "RUN")] = field(
-        converter=paths, kw_only=False
-    )
+    runs: Annotated[Paths, Argument("folders of runs (several: seeds)", "RUN")] = field(converter=paths, kw_only=False)
     seller: Annotated[str, Option("who leaves its policy for one period")]
     to: Annotated[str, Option("what it does", "RULES")] = "best_response"
     periods: Annotated[Count, Option("periods watched afterwards")] = 15
@@ -277,12 +277,12 @@ class ReproduceOrder(Order):
 
 # ------------------------------------------------------------------------------------------------ sales files
 
-FileOption = partial(Option, group="The file")
-DemandOption = partial(Option, group="The demand")
-AssumedOption = partial(Option, group="What a sales file does not tell")
+Reading = partial(Option, group="The file")
+Demand = partial(Option, group="The demand")
+Assumed = partial(Option, group="What a sales file does not tell")
 
 
-def instruments(given: tuple[str, ...]) -> tuple[str, ...]:
+def instruments(given: Words) -> Words:
     """Names of instruments, each once; one word may hold several, separated by commas."""
     names = tuple(part.strip() for word in given for part in word.split(","))
     if any(name not in INSTRUMENTS for name in names) or len(set(names)) < len(names):
@@ -297,15 +297,11 @@ class SalesOrder(Order):
     sales: Annotated[Path, Argument("CSV or Parquet: a row per period and seller", "SALES")] = field(
         converter=path, kw_only=False
     )
-    columns: Annotated[str | None, FileOption("the file's names, as period=week,seller=brand", "NAME=COLUMN,...")] = (
-        None
-    )
-    where: Annotated[tuple[str, ...], FileOption("only rows with this value", "COLUMN=VALUE")] = field(
-        default=(), converter=words
-    )
+    columns: Annotated[str | None, Reading("the file's names, as period=week,seller=brand", "NAME=COLUMN,...")] = None
+    where: Annotated[Words, Reading("only rows with this value", "COLUMN=VALUE")] = field(default=(), converter=words)
     periods: Annotated[
         str | None,
-        FileOption(
+        Reading(
             "only these periods, both included; one may be left out, and a year or a month means all its days",
             "FIRST:LAST",
         ),
@@ -325,41 +321,41 @@ class CalibrateOrder(SalesOrder):
     report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
     json: Json = field(default=None, converter=file)
     force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
-    price: Annotated[Literal["auto", "linear", "log"], DemandOption("form of the price (auto: by fit)")] = "auto"
-    nest: Annotated[bool, DemandOption("plain logit (default: nest if it fits)")] = True
+    price: Annotated[Literal["auto", "linear", "log"], Demand("form of the price (auto: by fit)")] = "auto"
+    nest: Annotated[bool, Demand("plain logit (default: nest if it fits)")] = True
     iv: Annotated[
-        tuple[str, ...],
+        Words,
         Constraint(instruments),
-        DemandOption(
+        Demand(
             "instruments of the price: cost (a column), rivals, promotions (default: none, least squares)", "NAME,..."
         ),
     ] = field(default=(), converter=words)
     reference_price: Annotated[
         Discount | None,
-        DemandOption("estimate a reference price with this memory, from 0 (last period's price) to below 1", "MEMORY"),
+        Demand("estimate a reference price with this memory, from 0 (last period's price) to below 1", "MEMORY"),
     ] = None
-    trend: Annotated[bool, DemandOption("no linear trend by seller")] = True
+    trend: Annotated[bool, Demand("no linear trend by seller")] = True
     season: Annotated[
         Count | None,
-        DemandOption("periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)", "N"),
+        Demand("periods of a seasonal cycle (default: by the dates, where they hold two cycles; 1: none)", "N"),
     ] = None
-    overdispersion: Annotated[
-        bool, DemandOption("put the common shock into the number of customers (negative binomial)")
-    ] = False
-    market_size: Annotated[Positive | None, AssumedOption("what all customers of a period could buy", "UNITS")] = None
+    overdispersion: Annotated[bool, Demand("put the common shock into the number of customers (negative binomial)")] = (
+        False
+    )
+    market_size: Annotated[Positive | None, Assumed("what all customers of a period could buy", "UNITS")] = None
     market_size_factor: Annotated[
-        AboveOne | None, AssumedOption("market size as this many times the busiest period (default: 1.5)", "X")
+        AboveOne | None, Assumed("market size as this many times the busiest period (default: 1.5)", "X")
     ] = None
     cost_share: Annotated[
         Share | None,
-        AssumedOption(
+        Assumed(
             "unit cost as this share of the mean price (default: the file's, else implied by Bertrand competition)",
             "SHARE",
         ),
     ] = None
-    inventory: Annotated[Literal["stocked", "make_to_order"], AssumedOption("whether stock is held")] = "stocked"
-    lead_time: Annotated[AtLeastZero, AssumedOption("of orders", "PERIODS")] = 1
-    holding_cost: Annotated[Share, AssumedOption("share of the unit cost a period", "SHARE")] = 0.05
+    inventory: Annotated[Literal["stocked", "make_to_order"], Assumed("whether stock is held")] = "stocked"
+    lead_time: Annotated[AtLeastZero, Assumed("of orders", "PERIODS")] = 1
+    holding_cost: Annotated[Share, Assumed("share of the unit cost a period", "SHARE")] = 0.05
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -436,4 +432,4 @@ class BenchOrder(Order):
 
     json: Json = field(default=None, converter=file)
     seconds: Annotated[Seconds, Option("time for each figure")] = 3.0
-    only: Annotated[tuple[str, ...], Option("measure only this figure", "KEY")] = field(default=(), converter=words)
+    only: Annotated[Words, Option("measure only this figure", "KEY")] = field(default=(), converter=words)

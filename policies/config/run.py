@@ -1,6 +1,6 @@
-"""A run's configuration: the market, who sits where, how long to train and how to judge.
+"""A run's configuration: the market, who sits where, how long to train and how to evaluate.
 
-Learners' options are checked where they are built (``policies.learners.registry``), so that judging needs no Tianshou.
+Learners' options are checked where they are built (``policies.learners.registry``), so that evaluating needs no Tianshou.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Training(Model):
 
 
 class Evaluation(Model):
-    """How sellers are judged."""
+    """How sellers are evaluated."""
 
     episodes: Count = Field(4096, description="episodes at most")
     precision: Number = Field(
@@ -50,8 +50,8 @@ class Evaluation(Model):
         1.0, ge=0, le=1, description="share of unit cost at which opening and closing stock are valued"
     )
     risk_level: Number = Field(0.05, gt=0, lt=1, description="share of the worst outcomes that VaR and CVaR are of")
-    line_ups: tuple[Any, ...] = Field((), description="rules of all rivals of the judged seat; none: Nash prices")
-    competitors: tuple[Any, ...] = Field((), description="rules tried in the judged seat; none: the usual ones")
+    line_ups: tuple[Any, ...] = Field((), description="rules of all rivals of the evaluated seat; none: Nash prices")
+    competitors: tuple[Any, ...] = Field((), description="rules tried in the evaluated seat; none: the usual ones")
     panel: tuple[Any, ...] = Field((), description="line-ups of --against panel; none: five")
 
 
@@ -71,7 +71,7 @@ class RunConfig(Model):
         IndependentOptions(), description="who learns against whom: a mode, alone or with options"
     )
     training: Training = Field(Training(), description="how long")
-    evaluation: Evaluation = Field(Evaluation(), description="how sellers are judged")
+    evaluation: Evaluation = Field(Evaluation(), description="how sellers are evaluated")
     tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(
         default_factory=dict, description="what `bazaar tune` searches: by option's path its values"
     )
@@ -95,6 +95,10 @@ class RunConfig(Model):
                 f"{self.market.horizon}"
             )
         return self
+
+    def player(self, seat: int) -> Any:
+        """The entry of a seat, or what sits in one that ``seats`` does not name."""
+        return self.seats.get(self.market.names[seat], "nash+base_stock" if self.market.stocked else "nash")
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""

@@ -64,7 +64,7 @@ class LeagueOptions(SelfPlayOptions):
     uniform: Share = Field(default=0.5, description="share of draws that are uniform, so that nobody is forgotten")
     average: Share = Field(
         default=0.1,
-        description="share of the run over which the weights of the policy that is judged and saved are averaged; 0: none",
+        description="share of the run over which the weights of the policy that is evaluated and saved are averaged; 0: none",
     )
     memory: PositiveInt = Field(default=500, description="episodes after which a rating forgets")
 

@@ -13,11 +13,11 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seat_called, told_seed
+from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seats_called, told_seed
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import is_finished, is_run, open_run, seed_folders
+from policies.storage.run_folder import open_run, read_about, seed_folders
 from policies.storage.work_folder import differences, named
 
 
@@ -43,7 +43,7 @@ class Entrants:
 def find_entrants(order: EvaluateOrder) -> Entrants:
     """Who is evaluated, in which seats of which market; raises :class:`UserError` where they do not go together."""
     order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
-    configurations = [path for path in order.subjects if not is_run(path)]
+    configurations = [path for path in order.subjects if not path.is_dir()]
     if configurations and len(order.subjects) > 1:
         raise UserError(
             f"{configurations[0]}: is no run; several are evaluated together only if all are folders of runs"
@@ -64,7 +64,7 @@ def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
             f"--seller {order.seller}: of a configuration, --seller gives the RULES to evaluate; --seat names their seat"
         )
     rules = parse_rules(order.seller, "--seller", config.market)
-    seats = _seats(order, config.market)
+    seats = seats_called(order.seat, config.market)
     for seat in seats:
         with place("--seller"):
             rules.check(config.market, seat)
@@ -95,16 +95,10 @@ def _seated(order: EvaluateOrder, folder: Path, spec: MarketSpec, moved: bool) -
     if order.seller is not None and order.seller not in saved:
         raise UserError(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
     chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
-    only = _seats(order, spec) if order.seat else None
+    only = seats_called(order.seat, spec) if order.seat else None
     return [
         (seat, one.title, one.sit(spec, seat, adapt=moved)) for one in chosen.values() for seat in only or [one.seat]
     ]
-
-
-def _seats(order: EvaluateOrder, spec: MarketSpec) -> list[int]:
-    if order.seat is None:
-        return list(range(len(spec.sellers)))
-    return [seat_called(order.seat, spec, "--seat")]
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
@@ -115,7 +109,7 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 def _remarks(names: Sequence[str], folders: Sequence[Path], configs: Sequence[RunConfig]) -> list[str]:
     """What makes several runs less than independent repetitions of one another, or any less than its whole budget."""
-    unfinished = [str(folder) for folder in folders if not is_finished(folder)]
+    unfinished = [str(folder) for folder in folders if "finished" not in read_about(folder)]
     said = [f"{path} did not finish its training: bazaar train --resume {path} goes on." for path in unfinished]
     for name, config in zip(names[1:], configs[1:], strict=True):
         first, second = (one.model_dump(mode="json", exclude={"market"}) for one in (configs[0], config))

@@ -1,8 +1,9 @@
 """What a policy does, drawn: its price and order-up-to level over its inventory position and the lowest rival price.
 
 Everything else that the seller sees stands at a typical value, the median of what it met in greedy play; what a seller
-remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
-Y values up, V states met, N sellers.
+remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival
+whose price is seen, its own last price takes the free axis. Dimensions: X values across, Y values up, V states met, N
+sellers.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.simulation.render import FRAME, INK
+from market.simulation.render import FRAME, INK, new_figure
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.explain.states import Rollout, RolloutStates, ask, greedy_rollout, typical, typical_memory
 from policies.sellers.protocol import Memory, Seller
-from policies.views.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ Dimensions: M rows, A components of a box action, B rows of a batch, L periods o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
+from market.state import Observation
 from policies.learners.base import Learner
 from policies.learners.memory import TensorMemory
 from policies.learners.optim import anneal
@@ -57,7 +58,11 @@ class LeanA2C(Lean, A2C):
     def update(self, buffer: TensorMemory, batch_size: int | None, repeat: int) -> Losses:  # type: ignore[override]
         """All that the buffer holds, ``repeat`` times, in minibatches."""
         self._within_step()
-        return self._update_with_batch(self.drawn(buffer), batch_size, repeat)
+        batch = self.drawn(buffer)
+        data, count = (batch.obs, batch.act, batch.adv, batch.returns), len(batch.obs)
+        for part in self._minibatches(count, batch_size or count, repeat, batch.obs.device):
+            losses = self._step(*(array[part] for array in data))
+        return Losses(tensors=losses)
 
     @torch.no_grad()
     def drawn(self, memory: TensorMemory, sample_size: int = 0) -> Minibatch:
@@ -69,22 +74,20 @@ class LeanA2C(Lean, A2C):
         reward, ends = self.baseline.learned(taken["rew"]).view(shape), taken.ends.view(shape)
         advantage = advantages(reward, value, value_next, ends, self.gamma, self.gae_lambda)
         returns = (advantage + value).flatten()
+        return Minibatch(obs, taken["act"], returns.float(), self._scaled(advantage).flatten())
+
+    def _scaled(self, advantage: Tensor) -> Tensor:
+        """Advantages as they weigh in the loss, in 32 bits."""
         if self.normalize_advantages:
             advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + self._eps)
-        return Minibatch(obs, taken["act"], returns.float(), advantage.flatten().float())
+        return advantage.float()
 
-    def _update_with_batch(self, batch: Minibatch, batch_size: int | None, repeat: int) -> Losses:  # type: ignore[override]
-        policy: Any = self.policy
-        data = (batch.obs, batch.act, batch.adv, batch.returns)
-        count, size = len(batch.obs), min(batch_size or len(batch.obs), len(batch.obs))
+    def _minibatches(self, count: int, size: int, repeat: int, device: torch.device) -> Iterator[Tensor]:
+        """Indices of ``size`` out of ``count`` at a time, shuffled anew for each of ``repeat`` passes."""
+        rng: np.random.Generator = self.policy.rng  # type: ignore[attr-defined]
         for _ in range(repeat):
-            if size == count:
-                losses = self._step(*data)
-                continue
-            order = torch.as_tensor(policy.rng.permutation(count), device=batch.obs.device)
-            for part in order.split(size):  # type: ignore[no-untyped-call]
-                losses = self._step(*(array[part] for array in data))
-        return Losses(tensors=losses)
+            order = torch.from_numpy(rng.permutation(count) if size < count else np.arange(count))
+            yield from order.to(device).split(size)  # type: ignore[no-untyped-call]
 
     def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         actor, critic = self._networks
@@ -105,7 +108,7 @@ class LeanA2C(Lean, A2C):
 class A2CLearner(Learner):
     """Draws from its own distribution, learns from each segment once it is full, then forgets it."""
 
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+    def _act(self, seen: Observation, explore: bool) -> NDArray[Any]:
         network: Any = self.network
         with torch.no_grad():
             shown = self._look(seen)

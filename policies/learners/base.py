@@ -26,7 +26,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from tianshou.utils.torch_utils import policy_within_training_step
 from torch import Tensor
 
+from market.state import Flags, Floats, Observation
 from policies.common.torch_tools import generator_state, restore_generator
 from policies.learners.memory import TensorMemory
 from policies.learners.optim import anneal
@@ -60,11 +61,22 @@ class LearnerSetup:
     grid: tuple[int, int] | None = None  # prices x levels of discrete actions
 
 
+def memory_sizes(setup: LearnerSetup, length: int) -> tuple[Any, ...]:
+    """The arguments of a :class:`TensorMemory` of so many periods."""
+    space = setup.action_space
+    shape, kind = ((), np.int64) if isinstance(space, Discrete) else (space.shape, np.float32)
+    return length, setup.rows, setup.observation, shape, kind, setup.memory_seed, setup.device
+
+
 class Learner(ABC):
-    """One seat's learner in M rows. Built by :func:`build_learner`."""
+    """One seat's learner in M rows. Built by :func:`build_learner`.
+
+    ``counters``: by name the algorithm's attributes that its own ``state_dict()`` leaves out.
+    """
 
     algorithm: Any
     memory: TensorMemory
+    counters: ClassVar[dict[str, str]] = {}
 
     def __init__(self, setup: LearnerSetup, algorithm: Any, network: Actor, length: int) -> None:
         self.options, self.rows = setup.options, setup.rows
@@ -83,10 +95,7 @@ class Learner(ABC):
         self.progress(0.0)
 
     def _make_memory(self, setup: LearnerSetup, length: int) -> TensorMemory:
-        space = setup.action_space
-        shape, kind = ((), np.int64) if isinstance(space, Discrete) else (space.shape, np.float32)
-        sizes: Any = (length, setup.rows, setup.observation, shape, kind, setup.memory_seed, setup.device)
-        return TensorMemory(*sizes)
+        return TensorMemory(*memory_sizes(setup, length))
 
     def _param_groups(self) -> list[dict[str, Any]]:
         return [group for optim in self.algorithm._optimizers for group in optim._optim.param_groups]
@@ -97,14 +106,14 @@ class Learner(ABC):
         return self.network.architecture
 
     @abstractmethod
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+    def _act(self, seen: Observation, explore: bool) -> NDArray[Any]:
         """Actions for what the networks are shown (M, W): the observations, or stacks of them."""
 
-    def _look(self, seen: NDArray[np.float32]) -> Tensor:
+    def _look(self, seen: Observation) -> Tensor:
         """What the network's body sees (M, W) of what the networks are shown."""
         return self.network.body.tensor(seen)
 
-    def act(self, obs: NDArray[np.float32], explore: bool = True) -> NDArray[Any]:
+    def act(self, obs: Observation, explore: bool = True) -> NDArray[Any]:
         """Actions for observations (M, F), as they are to be remembered: int64 (M,), or float32 (M, A).
 
         A Gaussian head's actions may lie outside [-1, 1]: clip them where they are carried out. A learner with a
@@ -112,7 +121,7 @@ class Learner(ABC):
         """
         return self._act(obs if self.frames is None else self.frames.push(obs), explore)
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Forget what lies before now in the rows (M,) whose episode begins anew."""
         if self.frames is not None:
             self.frames.restart(rows)
@@ -122,12 +131,7 @@ class Learner(ABC):
         """Run the updates that are due; whether there were any."""
 
     def remember(
-        self,
-        obs: NDArray[np.float32],
-        action: NDArray[Any],
-        reward: NDArray[np.floating],
-        obs_next: NDArray[np.float32],
-        truncated: NDArray[np.bool_],
+        self, obs: Observation, action: NDArray[Any], reward: Floats, obs_next: Observation, truncated: Flags
     ) -> None:
         """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
         if self.frames is not None:
@@ -183,7 +187,7 @@ class Learner(ABC):
             "baseline": self.baseline.state_dict(),
             "frames": self.frames.state_dict() if self.frames is not None else {},
             "seen": self._seen.state_dict() if self._seen is not None else {},
-            "own": self._own_state(),
+            "own": {name: getattr(self.algorithm, attribute) for name, attribute in self.counters.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -197,7 +201,8 @@ class Learner(ABC):
             self.frames.load_state_dict(state["frames"])
         if self._seen is not None:
             self._seen.load_state_dict(state["seen"])
-        self._load_own(state["own"])
+        for name, attribute in self.counters.items():
+            setattr(self.algorithm, attribute, state["own"][name])
         self.progress(state["counters"]["fraction"])
 
     def _load_algorithm(self, state: dict[str, Any]) -> None:
@@ -213,18 +218,11 @@ class Learner(ABC):
             self._seen.load_state_dict(copy.deepcopy(other._seen.state_dict()))
         self.progress(self.fraction)
 
-    def _own_state(self) -> dict[str, float]:
-        """Counters of the algorithm that its own ``state_dict()`` leaves out: none, unless overridden."""
-        return {}
-
-    def _load_own(self, state: dict[str, float]) -> None:  # noqa: B027, since most algorithms have none
-        """Take back :meth:`_own_state`."""
-
 
 class ReplayLearner(Learner):
     """A learner with a replay buffer: one update per ``batch_size / replay_ratio`` transitions after the warm-up."""
 
-    def _act(self, seen: NDArray[np.float32], explore: bool) -> NDArray[Any]:
+    def _act(self, seen: Observation, explore: bool) -> NDArray[Any]:
         with torch.no_grad():
             action: NDArray[Any] = self.network.greedy(self._look(seen)).cpu().numpy()
         if not explore:

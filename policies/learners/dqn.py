@@ -16,7 +16,7 @@ Dimensions: M rows, B rows of a batch, K discrete actions, Q quantiles.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -134,6 +134,8 @@ def _of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
 class DQNLearner(ReplayLearner):
     """Epsilon-greedy on a grid."""
 
+    counters: ClassVar[dict[str, str]] = {"iteration": "_iter"}
+
     def _explore_at(self, fraction: float) -> None:
         o = self.options
         way = min(fraction / o.epsilon_fraction, 1.0)
@@ -141,9 +143,3 @@ class DQNLearner(ReplayLearner):
 
     def _exploration(self) -> dict[str, float]:
         return {"epsilon": self.policy.eps_training}
-
-    def _own_state(self) -> dict[str, float]:
-        return {"iteration": self.algorithm._iter}
-
-    def _load_own(self, state: dict[str, float]) -> None:
-        self.algorithm._iter = state["iteration"]

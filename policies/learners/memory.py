@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from market.state import Flags, Floats, Observation
 from policies.common.torch_tools import generator_state, restore_generator
 from policies.networks.encoders import Hidden
 
@@ -111,14 +112,7 @@ class TensorMemory:
         """Forget all transitions."""
         self._insertion = self._size = 0
 
-    def store(
-        self,
-        obs: NDArray[np.float32],
-        act: NDArray[Any],
-        rew: NDArray[np.floating],
-        obs_next: NDArray[np.float32],
-        truncated: NDArray[np.bool_],
-    ) -> None:
+    def store(self, obs: Observation, act: NDArray[Any], rew: Floats, obs_next: Observation, truncated: Flags) -> None:
         """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), truncated (M,).
 
         An episode's end is a horizon and never a terminal state here, so values bootstrap across it.
@@ -279,16 +273,14 @@ class SequenceMemory(TensorMemory):
     """Transitions of M rows as its base keeps them, with the states of a recurrent network.
 
     Args:
-        sizes: the base's arguments, by name.
+        sizes: the base's arguments.
         start: a state of the M rows, which says what states are like.
     """
 
-    def __init__(self, *, start: Hidden, **sizes: Any) -> None:
-        super().__init__(**sizes)
-        length, rows = self.length, self.rows
-        self._states = {
-            name: torch.zeros((length * rows, tensor.shape[1]), device=self.device) for name, tensor in start.items()
-        }
+    def __init__(self, *sizes: Any, start: Hidden) -> None:
+        super().__init__(*sizes)
+        shapes = {name: (self.length * self.rows, tensor.shape[1]) for name, tensor in start.items()}
+        self._states = {name: torch.zeros(shape, device=self.device) for name, shape in shapes.items()}
 
     @property
     def periods(self) -> int:

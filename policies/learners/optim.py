@@ -44,13 +44,12 @@ class FusedAdam:
         adam = optim._optim
         return type(adam) is torch.optim.Adam and len(adam.param_groups) == 1 and adam.defaults["fused"]
 
-    def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+    def step(self, loss: Tensor) -> None:
         """Move the weights down the loss's gradient, and no others."""
         for weight in self.weights:
             weight.grad = None
-        loss.backward(retain_graph=retain_graph, create_graph=create_graph, inputs=self.weights)  # type: ignore[no-untyped-call]
-        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        self.descend(gradients)
+        loss.backward(inputs=self.weights)  # type: ignore[no-untyped-call]
+        self.descend([weight.grad for weight in self.weights if weight.grad is not None])
 
     @torch.no_grad()
     def descend(self, gradients: list[Tensor]) -> None:
@@ -60,23 +59,11 @@ class FusedAdam:
         if len(gradients) < len(self.weights) or not self._known():
             self.adam.step()
             return
-        group = self.adam.param_groups[0]
         torch._foreach_add_(self._steps, 1)
-        torch._fused_adam_(
-            self.weights,
-            gradients,
-            self._means,
-            self._squares,
-            [],
-            self._steps,
-            amsgrad=False,
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
+        group, moments = self.adam.param_groups[0], (self._means, self._squares)
+        beta1, beta2 = group["betas"]
+        settings = {name: group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")}
+        torch._fused_adam_(self.weights, gradients, *moments, [], self._steps, beta1=beta1, beta2=beta2, **settings)
 
     def _known(self) -> bool:
         """Whether Adam's state is at hand; it is another one after loading, and none before the first step."""

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from market.state import Flags, Observation
 from policies.learners.a2c import A2CLearner, LeanA2C
-from policies.learners.base import Learner, LearnerSetup
+from policies.learners.base import Learner, LearnerSetup, memory_sizes
 from policies.learners.dqn import DQNLearner, LeanDQN
 from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
 from policies.learners.updates import Losses, advantages, n_step_return
@@ -62,31 +61,24 @@ class RecurrentA2C(LeanA2C):
         with torch.no_grad():
             advantage, returns, after = self._valued(segment)
         self.begun = restarted(after, segment.truncated[-1])
-        count = segment.rew.shape[1]
-        size = min(max((batch_size or segment.rew.numel()) // len(segment.rew), 1), count)
-        rng: Any = self.policy.rng  # type: ignore[attr-defined]
-        for _ in range(repeat):
-            order = torch.arange(count) if size == count else torch.from_numpy(rng.permutation(count))
-            for part in order.to(advantage.device).split(size):  # type: ignore[no-untyped-call]
-                own = {name: tensor[part] for name, tensor in began.items()}
-                losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
+        periods, count = segment.rew.shape
+        size = max((batch_size or segment.rew.numel()) // periods, 1)
+        for part in self._minibatches(count, size, repeat, advantage.device):
+            own = {name: tensor[part] for name, tensor in began.items()}
+            losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
         return Losses(tensors=losses)
 
     def _valued(self, segment: Sequences) -> tuple[Tensor, Tensor, Hidden]:
         """Advantages and returns (L, M), and the critic's state (M, H) after the segment."""
         critic = self._pair[1]
         seen, after = critic.recall.sequence(segment.obs, segment.begins, self.begun)
-        flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
-        follows, _ = critic.recall(segment.obs_next.flatten(0, 1), flat)
-        value, value_next = critic.body(seen).squeeze(2), critic.body(follows).view(segment.rew.shape)
+        value, value_next = critic.body(seen).squeeze(2), _ahead(critic, segment.obs_next, after).squeeze(2)
         ends = segment.truncated.clone()
         ends[-1] = True
         reward = self.baseline.learned(segment.rew)
         advantage = advantages(reward.T, value.T, value_next.T, ends.T, self.gamma, self.gae_lambda).T
         returns = (advantage + value).float()
-        if self.normalize_advantages:
-            advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + self._eps)
-        return advantage.float(), returns, {name: tensor[-1] for name, tensor in after.items()}
+        return self._scaled(advantage), returns, {name: tensor[-1] for name, tensor in after.items()}
 
     def _step_on(self, part: Sequences, critics: Hidden, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
         """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
@@ -99,6 +91,14 @@ class RecurrentA2C(LeanA2C):
 def _seen(network: Actor | RecurrentCritic, part: Sequences, state: Hidden) -> Tensor:
     """What the network's body sees of sequences, (L x B, W)."""
     return cast(RecurrentCell, network.recall).sequence(part.obs, part.begins, state)[0].flatten(0, 1)
+
+
+def _ahead(network: Actor | RecurrentCritic, obs_next: Tensor, after: Hidden) -> Tensor:
+    """What the network makes (T, B, ..) of next observations, which at an episode's end are not what is seen next."""
+    flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
+    seen, _ = network.recall(obs_next.flatten(0, 1), flat)
+    found: Tensor = network.body(seen)
+    return found.view(*obs_next.shape[:2], -1)
 
 
 class RecurrentDQN(LeanDQN):
@@ -146,21 +146,12 @@ class RecurrentDQN(LeanDQN):
     def _returns(self, drawn: Sequences, after: Hidden) -> Tensor:
         """n-step targets (T, B); the last periods' end with the sequence, so they hold fewer rewards."""
         k, (online, target) = self.burn_in, self._pair
-        q = self._next_values(target, drawn.obs_next[k:], self._unroll(target, drawn)[1])
-        choice = self._next_values(online, drawn.obs_next[k:], after) if self.is_double else q
+        q = _ahead(target, drawn.obs_next[k:], self._unroll(target, drawn)[1])
+        choice = _ahead(online, drawn.obs_next[k:], after) if self.is_double else q
         value = q.gather(2, choice.argmax(dim=2, keepdim=True)).squeeze(2)
         ends = drawn.truncated[k:].clone()
         ends[-1] = True
         return returns_along(self.baseline.learned(drawn.rew[k:]), ends, value, self.periods, self.gamma).float()
-
-    @staticmethod
-    def _next_values(network: QNetwork, obs_next: Tensor, after: Hidden) -> Tensor:
-        """Q (T, B, A) of next observations, which at an episode's end is not what the next period shows."""
-        shape = obs_next.shape[:2]
-        flat = {name: tensor.flatten(0, 1) for name, tensor in after.items()}
-        seen, _ = network.recall(obs_next.flatten(0, 1), flat)
-        q: Tensor = network.body(seen)
-        return q.view(*shape, -1)
 
 
 def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int, gamma: float) -> Tensor:
@@ -188,7 +179,7 @@ class RecurrentLearner(Learner):
         super().__init__(setup, *parts)
         self.state = self.before = self.network.recall.start(self.rows, self.network.body.device)
 
-    def _look(self, seen: NDArray[np.float32]) -> Tensor:
+    def _look(self, seen: Observation) -> Tensor:
         """What the body sees (M, W) of a period; the state goes on."""
         self.before = self.state
         with torch.no_grad():
@@ -196,7 +187,7 @@ class RecurrentLearner(Learner):
         shown, self.state = found
         return shown
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Forget what lies before now in the rows (M,) whose episode begins anew."""
         self.state = restarted(self.state, torch.as_tensor(rows, device=self.network.body.device))
 
@@ -217,14 +208,7 @@ class RecurrentDQNLearner(RecurrentLearner, DQNLearner):
     memory: SequenceMemory
 
     def _make_memory(self, setup: LearnerSetup, length: int) -> SequenceMemory:
-        return SequenceMemory(
-            start=self.network.recall.start(setup.rows, setup.device),
-            length=length,
-            rows=setup.rows,
-            observation=setup.observation,
-            seed=setup.memory_seed,
-            device=setup.device,
-        )
+        return SequenceMemory(*memory_sizes(setup, length), start=self.network.recall.start(setup.rows, setup.device))
 
     def remember(self, obs: Any, action: Any, reward: Any, obs_next: Any, truncated: Any) -> None:
         """Store one period, and the state that it was decided with."""
@@ -244,7 +228,7 @@ class RecurrentA2CLearner(RecurrentLearner, A2CLearner):
         super().__init__(setup, *parts)
         self._first = self.state
 
-    def _look(self, seen: NDArray[np.float32]) -> Tensor:
+    def _look(self, seen: Observation) -> Tensor:
         shown = super()._look(seen)
         if not len(self.memory):
             self._first = self.before

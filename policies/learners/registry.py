@@ -148,9 +148,8 @@ def register_learner(
         print(train("duopoly", budget=6_000, name="hasty", device="cpu", changes=less).config.seats)
     """
     if name in BUILDERS or not name.isidentifier():
-        raise UserError(
-            f"{name}: " + ("there is a learner of that name" if name in BUILDERS else "must be a plain name")
-        )
+        why = "there is a learner of that name" if name in BUILDERS else "must be a plain name"
+        raise UserError(f"{name}: {why}")
     BUILDERS[name] = Builder(options, build, encodings)
 
 

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tianshou.utils import RunningMeanStd
 
-from market.state import Floats
+from market.state import Flags, Floats
 from policies.config.learners import Risk
 
 
@@ -77,7 +77,7 @@ class ReturnScale:
     def __init__(self, rows: int, gamma: float) -> None:
         self.gamma, self.returns, self.statistics = gamma, np.zeros(rows), RunningMeanStd()
 
-    def see(self, reward: NDArray[np.floating], ended: NDArray[np.bool_]) -> None:
+    def see(self, reward: NDArray[np.floating], ended: Flags) -> None:
         """Take in one period's rewards (M,) and which rows' episodes end with it (M,)."""
         self.returns = self.gamma * self.returns + reward
         self.statistics.update(self.returns)
@@ -111,7 +111,7 @@ class RewardBaseline:
         self.on, self.horizon, self.scale = on, horizon, scale
         self.mean, self.count = 0.0, 0
 
-    def see(self, reward: NDArray[np.floating], ended: NDArray[np.bool_]) -> None:
+    def see(self, reward: NDArray[np.floating], ended: Flags) -> None:
         """Take in one period's rewards (M,) and which rows' episodes end with it (M,)."""
         if self.on:
             self.count = min(self.count + len(reward), self.horizon)
@@ -191,7 +191,7 @@ class CVaRReward(RewardBaseline):
         below = (reward - v).clip(max=0)
         return (1 - weight) * reward + weight * (v + below / self.risk.cvar)
 
-    def see(self, reward: NDArray[np.floating], ended: NDArray[np.bool_]) -> None:
+    def see(self, reward: NDArray[np.floating], ended: Flags) -> None:
         """Take in one period's rewards (M,) and which rows' episodes end with it (M,)."""
         self.quantile.see(reward)
         super().see(self.adjusted(np.asarray(reward, np.float64)), ended)

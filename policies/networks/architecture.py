@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
+from market.state import Observation
 from policies.networks.encoders import Arrays, CellKind
 from policies.networks.heads import ACTORS, Actor
 
@@ -72,7 +72,7 @@ def build(architecture: Architecture) -> Actor:
 
 
 @torch.no_grad()
-def decide(actor: Actor, obs: NDArray[np.float32], memory: Arrays) -> tuple[NDArray[Any], Arrays]:
+def decide(actor: Actor, obs: Observation, memory: Arrays) -> tuple[NDArray[Any], Arrays]:
     """The actions without exploration for observations (M, F), and what to remember, arrays over M.
 
     Actions are int64 (M,), or float32 (M, A) in [-1, 1]. ``memory`` is as :func:`empty_memory` makes it.

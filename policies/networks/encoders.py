@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from market.state import Flags, Observation
 from policies.networks.normalizer import Normalizer
 
 Hidden = dict[str, Tensor]
@@ -146,18 +147,18 @@ class FrameStack:
         self.encoder, self.state = encoder, encoder.start(rows)
         self.shown = np.zeros((rows, encoder.width), np.float32)
 
-    def push(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, obs: Observation) -> Observation:
         """Take in a period's observations (M, F); returns what is shown (M, W), also kept as ``shown``."""
         seen, self.state = self.encoder(torch.as_tensor(obs), self.state)
         self.shown = seen.numpy()
         return self.shown
 
-    def following(self, obs_next: NDArray[np.float32]) -> NDArray[np.float32]:
+    def following(self, obs_next: Observation) -> Observation:
         """What would be shown (M, W) if the next observations were ``obs_next`` (M, F) in the same episodes."""
-        seen: NDArray[np.float32] = self.encoder(torch.as_tensor(obs_next), self.state)[0].numpy()
+        seen: Observation = self.encoder(torch.as_tensor(obs_next), self.state)[0].numpy()
         return seen
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Forget the rows (M,) whose episode begins anew."""
         self.state = restarted(self.state, torch.as_tensor(rows))
 

@@ -38,9 +38,8 @@ class Moments:
 
     def __init__(self, features: int, device: torch.device) -> None:
         self.count = 0
-        self.mean, self.variance = (
-            make(features, dtype=torch.float64, device=device) for make in (torch.zeros, torch.ones)
-        )
+        self.mean = torch.zeros(features, dtype=torch.float64, device=device)
+        self.variance = torch.ones_like(self.mean)
 
     def see(self, x: Tensor) -> None:
         """Take in rows (M, F)."""

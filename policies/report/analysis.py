@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import UndefinedError
 from numpy.typing import NDArray
 
 from market.spec.models import MarketSpec
@@ -77,10 +78,8 @@ def _exploit_table(period: str, known: list[Facts]) -> Table:
     columns += [Column("it earns more", form), Column("regret"), Column("of profit", "{:.2%}")]
     rows = []
     for one in known:
-        gap, share = (
-            Cell(one["difference"], half_width(one, "difference")),
-            one["profit"] and one["regret"] / abs(one["profit"]),
-        )
+        gap = Cell(one["difference"], half_width(one, "difference"))
+        share = one["profit"] and one["regret"] / abs(one["profit"])
         exact = "exact" if one.get("exact") else "at least"
         rows.append([one["seller"], one["profit"], str(one.get("response")), gap, exact, share or None])
     return Table("What each seat could earn more while the others stay as they are", columns, rows)
@@ -155,7 +154,7 @@ class Tournament:
         """Ranking, cross-play and equilibria, as `bazaar tournament` shows them; empty where it wrote other facts."""
         try:
             return standings(self.facts)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, UndefinedError):
             return []
 
 

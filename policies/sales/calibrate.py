@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 
 from market.calibration.calibrate import Calibration
 from market.calibration.calibrate import calibrate as fit_market
@@ -16,15 +15,14 @@ from market.calibration.options import CalibrationOptions
 from market.calibration.summary import summary
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
-from market.salesfile.table import columns_option, read_sales
-from policies.common.console import periods_option, silent, where_option
-from policies.common.files import jsonable, refuse_unwritable, write_file, write_json
+from policies.common.files import jsonable, write_file, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import FLAGS, tables
+from policies.sales.reading import read_ordered, refuse_outputs
 
 
 @dataclass(frozen=True)
@@ -60,22 +58,18 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
         print(calibrate("shop.csv", output="shop.yaml", nest=False).to_frame())
     """
     _refuse_outputs(order)
-    console = order.console or silent()
-    columns = columns_option(order.columns) if order.columns else {}
-    where, periods = where_option(order.where), periods_option(order.periods)
-    with phases(console, f"calibrating {order.sales.name}") as say:
+    with phases(order.console, f"calibrating {order.sales.name}") as say:
         say("reading")
-        sales = read_sales(order.sales, columns, where, periods)
+        sales, reading = read_ordered(order)
         found = fit_market(sales, _options(order), say)
-        reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
         text = configuration(found, reading)
         parse_run(yaml.safe_load(text), str(order.output))
         checked = validate(found, say) if order.validate else None
         say("writing")
         _write(order, text, reading, found, checked)
     for table in tables(found, checked):
-        table.print(console)
-    _say_written(order, checked, console)
+        table.print(order.console)
+    _say_written(order, checked)
     return CalibrationResult(order.output, found, checked)
 
 
@@ -85,36 +79,29 @@ def _options(order: CalibrateOrder) -> CalibrationOptions:
 
 
 def _refuse_outputs(order: CalibrateOrder) -> None:
-    asked = [path for path in (order.output, order.report, order.json) if path is not None]
     if order.output.suffix not in (".yaml", ".yml"):
         raise UserError(f"--output {order.output}: must end with .yaml")
     if order.report is not None and order.report.suffix not in (".html", ".htm"):
         raise UserError(f"--report {order.report}: must end with .html")
-    if len({path.resolve() for path in asked}) < len(asked):
-        raise UserError(f"{asked[-1]}: --output, --report and --json must be different files")
-    for path in asked:
-        if path.resolve() == order.sales.resolve():
-            raise UserError(f"{path}: is the sales file itself; choose another name")
-        refuse_unwritable(path, order.force)
+    refuse_outputs(order, "output", "report", "json")
 
 
 def _write(
     order: CalibrateOrder, text: str, reading: dict[str, Any], found: Calibration, checked: Validation | None
 ) -> None:
     """Everything is made before anything is written."""
-    data, text_of_page = summary(found, checked), None
+    data, files = summary(found, checked), {}
     if order.report is not None:
         from policies.sales.calibration_page import page
 
-        text_of_page = page(found, checked, order.output.name, reading).text()
-    if order.json is not None:
-        write_json(order.json, data, indent=1)
-    if order.report is not None and text_of_page is not None:
-        write_file(order.report, text_of_page)
-    write_file(order.output, text)
+        files[order.report] = page(found, checked, order.output.name, reading).text()
+    write_json(order.json, data, indent=1)
+    for path, content in (files | {order.output: text}).items():
+        write_file(path, content)
 
 
-def _say_written(order: CalibrateOrder, checked: Validation | None, console: Console) -> None:
+def _say_written(order: CalibrateOrder, checked: Validation | None) -> None:
+    console = order.console
     written = [str(path) for path in (order.output, order.report, order.json) if path is not None]
     console.print(f"Written: {', '.join(written)}", highlight=False, markup=False)
     if checked is None:

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 
 from market.calibration.calibrate import Calibration
 from market.calibration.instruments import said
 from market.calibration.logit import Coefficient
-from market.calibration.validation import Check, Validation
+from market.calibration.options import CalibrationOptions
+from market.calibration.validation import FitCheck, Validation
 from policies.views.format import figure
+from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
 RAISES, LOWERS = "0,114,178", "213,94,0"  # red, green and blue behind an elasticity above and below 0
 STRONGEST = 0.5
 MOST_WARNINGS = 12
-FLAGS = {  # each of CalibrationOptions, and what asks for it
+RENAMED = {
     "form": "price",
-    "nest": "nest",
     "instruments": "iv",
     "reference": "reference_price",
     "size_factor": "market_size_factor",
     "size": "market_size",
     "season_length": "season",
-    "trend": "trend",
     "gamma": "overdispersion",
-    "force": "force",
-    "inventory": "inventory",
-    "lead_time": "lead_time",
     "holding": "holding_cost",
-    "cost_share": "cost_share",
-    "replay": "replay",
 }
+# each of CalibrationOptions, and what asks for it
+FLAGS = {one.name: RENAMED.get(one.name, one.name) for one in fields(CalibrationOptions)}
 
 
 def tables(found: Calibration, checked: Validation | None) -> list[Table]:
@@ -43,12 +41,9 @@ def tables(found: Calibration, checked: Validation | None) -> list[Table]:
         more = Note(f"And {len(notes) - MOST_WARNINGS} more warnings, which the configuration holds.")
         notes = [*notes[:MOST_WARNINGS], more]
     if checked is not None:
-        shown.append(
-            check_table(checked.checks, f"Weeks held out: {checked.rows:,} rows predicted by fits without them")
-        )
-        shown.append(
-            check_table(checked.last, f"The last fifth: {checked.last_rows:,} rows (a failure here only warns)")
-        )
+        held_out = f"Weeks held out: {checked.rows:,} rows predicted by fits without them"
+        last = f"The last fifth: {checked.last_rows:,} rows (a failure here only warns)"
+        shown += [check_table(checked.checks, held_out), check_table(checked.last, last)]
         notes.append(Note(verdict(checked), "" if checked.passed else "missing"))
     return [*shown, Table("", (), (), notes)]
 
@@ -56,14 +51,9 @@ def tables(found: Calibration, checked: Validation | None) -> list[Table]:
 def title(found: Calibration) -> str:
     """The model in words."""
     one = found.fit.fitted
-    form = "log price" if one.form == "log" else "linear price"
-    nest = "nested logit" if one.rho else "logit"
-    seasons = f"{len(one.season)} seasons" if one.season else "no season"
-    how = "" if one.instruments in ((), ("f",)) else f", instruments: {', '.join(map(said, one.instruments))}"
-    return (
-        f"{nest[0].upper()}{nest[1:]} in {form}: {one.rows:,} rows, {one.clusters} periods, {seasons}, R2 within "
-        f"{one.r2:.3f}{how}"
-    )
+    instruments = [] if one.instruments == ("f",) else [*map(said, one.instruments)]
+    (text,) = told("calibration.txt", "model", one=one, instruments=instruments)
+    return text
 
 
 def coefficient_table(found: Calibration) -> Table:
@@ -130,32 +120,17 @@ def size_table(found: Calibration) -> Table:
     return Table("How much the market size matters", columns, rows, narrow="wrap")
 
 
-def check_table(checks: Sequence[Check], title: str) -> Table:
+def check_table(checks: Sequence[FitCheck], title: str) -> Table:
     """Name, the file's figure, the market's, the rule, and whether it holds."""
     columns = [Column(""), Column("file", figure), Column("market", figure), Column("rule", align="left")]
-    rows = [
-        Row(
-            [one.name, one.real, one.market, one.rule, "ok" if one.passed else "FAILS"],
-            "holds" if one.passed else "fails",
-        )
-        for one in checks
-    ]
+    rows = []
+    for one in checks:
+        verdict, kind = ("ok", "holds") if one.passed else ("FAILS", "fails")
+        rows.append(Row([one.name, one.real, one.market, one.rule, verdict], kind))
     return Table(title, [*columns, Column("", align="left")], rows, narrow="wrap")
 
 
 def verdict(checked: Validation) -> str:
-    """The held-out weeks in one sentence."""
-    failed = [one.name for one in checked.checks if not one.passed]
-    if not failed:
-        return f"All checks on held-out weeks hold.{_drift(checked)}"
-    fail, them = ("fails", "it") if len(failed) == 1 else ("fail", "them")
-    number = f"{len(failed)} of {len(checked.checks)} checks on held-out weeks {fail}"
-    return f"{number} ({'; '.join(failed)}). Do not rely on results that depend on {them}."
-
-
-def _drift(checked: Validation) -> str:
-    """What the last fifth adds to the sentence."""
-    failed = [one.name for one in checked.last if not one.passed]
-    if not failed:
-        return " So do those on the last fifth."
-    return f" Predicted from what came before, the last fifth fails on: {', '.join(failed)}. Markets drift."
+    """The held-out weeks in one sentence, and what the last fifth adds."""
+    (text,) = told("calibration.txt", "verdict", checks=checked.checks, last=checked.last)
+    return text

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from market.errors import UserError
-from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, Score, long_enough, planned
+from market.forecast.backtest import NAIVE, SEASONAL_NAIVE, Backtest, BacktestPlan, ModelScore, long_enough, planned
 from market.forecast.models import backtest, require_statsforecast
 from market.forecast.series import SEASONS, periods_ahead, series_of
-from market.salesfile.table import Sales, columns_option, read_sales
-from policies.common.console import periods_option, silent, where_option
-from policies.common.files import jsonable, refuse_unwritable, write_csv, write_json
+from market.salesfile.table import Sales
+from policies.common.files import jsonable, write_csv, write_file, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import ForecastOrder
 from policies.sales.forecast_view import tables
+from policies.sales.reading import read_ordered, refuse_outputs
 
 DECIMALS = 3  # of units in the CSV: a person reads it
 
@@ -57,7 +54,7 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
     }
 
 
-def _score(score: Score, begins: list[str]) -> dict[str, Any]:
+def _score(score: ModelScore, begins: list[str]) -> dict[str, Any]:
     folds = [
         {"first_period": begin, "mase": fold.mase, "scale": fold.scale}
         for begin, fold in zip(begins, score.folds, strict=True)
@@ -128,26 +125,25 @@ def forecast(order: ForecastOrder) -> Forecasts:
         record("duopoly", output="units.csv", rules="nash+base_stock(level=ample)", markets=1)
         print(forecast("units.csv", horizon=2, folds=2).to_frame())
     """
-    _refuse_outputs(order)
+    refuse_outputs(order, "json", "csv", "plot")
+    if order.plot is not None and order.plot.suffix.lower() not in PICTURES:
+        raise UserError(f"--plot {order.plot}: must end with {' or '.join(PICTURES)}")
     plan = BacktestPlan(order.horizon, order.folds, order.level)
     require_statsforecast()
-    console = order.console or silent()
-    result = forecasts(order, plan, console)
+    result = forecasts(order, plan)
     for table in tables(result):
-        table.print(console)
-    if order.json:
-        write_json(order.json, as_data(result))
+        table.print(order.console)
+    write_json(order.json, as_data(result))
     if order.csv:
         write_csv(order.csv, csv_rows(result), "\n")
     if order.plot:
-        _picture(result, order.plot)
+        write_file(order.plot, _picture(result, order.plot.suffix.lower()))
     return result
 
 
-def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> Forecasts:
+def forecasts(order: ForecastOrder, plan: BacktestPlan) -> Forecasts:
     """Read the file, and backtest and forecast every series of it, telling the console how far it is."""
-    columns = columns_option(order.columns) if order.columns else None
-    sales = read_sales(order.sales, columns, where_option(order.where), periods_option(order.periods))
+    sales, _ = read_ordered(order)
     series, warnings = series_of(sales, order.by_market)
     if not series:
         raise UserError(f"{order.sales}: no seller has a row in the file's last period, {sales.labels[-1]}")
@@ -155,7 +151,7 @@ def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> For
     series, short = long_enough(series, plan)
     warnings += short
     found = []
-    with progress(console, f"forecasting {order.sales.name}", len(series) * len(plan.models), "models") as tick:
+    with progress(order.console, f"forecasting {order.sales.name}", len(series) * len(plan.models), "models") as tick:
         for one in series:
             ahead, failed = backtest(one, plan, tick)
             found.append(ahead)
@@ -163,24 +159,11 @@ def forecasts(order: ForecastOrder, plan: BacktestPlan, console: Console) -> For
     return Forecasts(sales, plan, season, tuple(found), tuple(periods_ahead(sales, plan.horizon)), tuple(warnings))
 
 
-def _refuse_outputs(order: ForecastOrder) -> None:
-    asked = [path for path in (order.json, order.csv, order.plot) if path is not None]
-    for path in asked:
-        refuse_unwritable(path, order.force)
-        if path.resolve() == order.sales.resolve():
-            raise UserError(f"{path}: is the sales file itself; choose another name")
-    if len({path.resolve() for path in asked}) < len(asked):
-        raise UserError(f"{asked[-1]}: --json, --csv and --plot must be different files")
-    if order.plot is not None and order.plot.suffix.lower() not in PICTURES:
-        raise UserError(f"--plot {order.plot}: must end with {' or '.join(PICTURES)}")
+def _picture(result: Forecasts, ending: str) -> str | bytes:
+    if ending == ".html":
+        from policies.sales.forecast_page import page
 
+        return page(result).text()
+    from policies.sales.forecast_charts import png
 
-def _picture(result: Forecasts, path: Path) -> None:
-    if path.suffix.lower() == ".html":
-        from policies.sales.forecast_page import write_page
-
-        write_page(result, path)
-    else:
-        from policies.sales.forecast_charts import write_png
-
-        write_png(result, path)
+    return png(result)

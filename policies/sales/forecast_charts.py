@@ -8,16 +8,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from market.forecast.backtest import Backtest
-from market.simulation.render import COLOURS, INK
+from market.simulation.render import COLOURS, INK, dress_axes, new_figure
 from market.state import Floats
-from policies.common.files import write_file
-from policies.views.figures import dress_axes, new_figure
 from policies.views.format import percent
 
 if TYPE_CHECKING:
@@ -137,8 +134,8 @@ def _plain_dates(axes: Axes, panel: Panel) -> None:
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(places))  # type: ignore[no-untyped-call]
 
 
-def write_png(result: Forecasts, path: Path) -> None:
-    """Write the picture."""
+def png(result: Forecasts) -> bytes:
+    """The picture as a file has it."""
     content = io.BytesIO()
     draw(result).savefig(content, format="png")
-    write_file(path, content.getvalue())
+    return content.getvalue()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from market.simulation.render import INK
-from policies.common.files import write_file
 from policies.sales.forecast_charts import COLUMNS, HUES, KEY, Panel, heading, panels_of
 from policies.sales.forecast_view import MOST, ahead_table, backtest_table, how, unknown, verdict
 from policies.views.charts import Place, colour, dress, faint, grid, panels
@@ -16,13 +14,8 @@ if TYPE_CHECKING:
     from policies.sales.forecast import Forecasts
 
 
-def write_page(result: Forecasts, path: Path) -> None:
-    """Write the page; nothing in it needs the network."""
-    write_file(path, page(result).text())
-
-
 def page(result: Forecasts) -> Page:
-    """The page of all series; of many, charts and words of the first."""
+    """The page of all series; of many, charts and words of the first. Nothing in it needs the network."""
     return Page(
         "forecast.html",
         file=result.sales.path.name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, Score
+from market.forecast.backtest import AVERAGE, NAIVE, REFERENCES, SAME, SEASONAL_NAIVE, Backtest, ModelScore
 from market.forecast.series import driven
 from policies.views.format import percent, units
 from policies.views.page import told
@@ -65,7 +65,7 @@ def backtest_table(result: Forecasts, shown: Sequence[Backtest]) -> Table:
     return Table(title, columns, rows, least=LEAST)
 
 
-def _row(one: Backtest, score: Score) -> Row:
+def _row(one: Backtest, score: ModelScore) -> Row:
     """The series is named in its first row."""
     folds, chosen = [fold.mase for fold in score.folds], score is one.chosen
     name = one.series.name if score is one.scores[0] else ""
@@ -98,7 +98,7 @@ def verdict(one: Backtest) -> str:
     return text
 
 
-def _less_error(chosen: Score, other: Score) -> float | None:
+def _less_error(chosen: ModelScore, other: ModelScore) -> float | None:
     return 1 - chosen.mase / other.mase if np.isfinite(other.mase) and other.mase > 0 else None
 
 

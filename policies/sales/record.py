@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
-
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.state import Record
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_csv
 from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
@@ -43,7 +40,7 @@ def record(order: RecordOrder) -> RecordedSales:
     sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
     write_csv(order.output, _rows(batch, ledger), "\n")
-    _say(order, ledger, order.console or silent())
+    _say(order, ledger)
     return RecordedSales(order.output)
 
 
@@ -60,9 +57,9 @@ def _rows(batch: MarketBatch, ledger: Record) -> Iterator[dict[str, object]]:
                 yield found if events is None else found | {"promo_event": int(events[m, t, seat])}
 
 
-def _say(order: RecordOrder, ledger: Record, console: Console) -> None:
+def _say(order: RecordOrder, ledger: Record) -> None:
     lost = float(ledger["lost"].sum() / max(ledger["lost"].sum() + ledger["sold"].sum(), 1e-300))
-    console.print(f"Written: {order.output}: {ledger.size:,} rows", highlight=False, markup=False)
+    order.console.print(f"Written: {order.output}: {ledger.size:,} rows", highlight=False, markup=False)
     if lost > 0.01:
         text = f"{lost:.1%} of the units wanted were not in stock: the file has what was sold, as real files do"
-        console.print(text, highlight=False, markup=False, style="yellow")
+        order.console.print(text, highlight=False, markup=False, style="yellow")

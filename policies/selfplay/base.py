@@ -11,8 +11,6 @@ from policies.evaluation.selection import Shortfalls
 from policies.learners.base import Learner
 from policies.networks.heads import Actor
 
-MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
-
 
 class Mode(ABC):
     """Learners at play, one period at a time.

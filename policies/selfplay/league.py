@@ -4,8 +4,8 @@ Prioritised fictitious self-play (Vinyals et al. 2019): the population holds the
 all of them, and fixed competitors; those that a learner finds hard are drawn more often (``policies.selfplay.matchmaking``). A fixed
 share of rows meets each kind; which rivals a row has changes only when its episode ends.
 
-What is judged and saved of a learner is the average of its weights over the last part of the run, and the best of these
-is chosen by the worst shortfall against the fixed competitors (``policies.evaluation.selection``).
+What is evaluated and saved of a learner is the average of its weights over the last part of the run, and the best of
+these is chosen by the worst shortfall against the fixed competitors (``policies.evaluation.selection``).
 
 Dimensions: M rows of each learner, N sellers, C fixed competitors.
 """
@@ -47,7 +47,7 @@ DISTANCES = 20  # snapshots of a run by default
 
 
 class League(PopulationPlay):
-    """A market for each learner; beside it the average of its weights, which is what is judged and saved."""
+    """A market for each learner; beside it the average of its weights, which is what is evaluated and saved."""
 
     def __init__(self, options: LeagueOptions, seats: Seats) -> None:
         super().__init__(seats)

@@ -20,7 +20,7 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
-from market.state import Floats
+from market.state import Flags, Floats, Observation
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.config.selfplay import IndependentOptions
@@ -33,14 +33,14 @@ from policies.sellers.protocol import Memory, Seller, look, reset_rows
 
 
 class SeatPlayer(ABC):
-    """What sits in a seat: decides for all rows, and is told which rows begin an episode."""
+    """What sits in a seat, or in several: decides for all rows, and is told which rows begin an episode."""
 
     @abstractmethod
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
         """Prices (M,) and quantities to order (M,), given what all seats see (M, N, F)."""
 
     @abstractmethod
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Rows (M,) whose episode begins anew."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ class SeatPlayer(ABC):
         """Go on exactly where :meth:`state_dict` was taken."""
 
 
-class LearnerAtPlay:
+class LearnerAtPlay(SeatPlayer):
     """A learner, the seats that it plays, one or several (S), and what it decided in this period.
 
     Its rows are those of the first of its seats, then those of the second, and so on.
@@ -67,7 +67,7 @@ class LearnerAtPlay:
         self.seats = list(decisions)
         self.action: NDArray[Any] | None = None
 
-    def seen(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    def seen(self, observation: Observation) -> Observation:
         """What all seats see (M, N, F) as the learner's rows (S x M, F), with the indicator (S x M, F + S)."""
         rows = _stacked([observation[:, seat] for seat in self.seats])
         if not self.indicator:
@@ -75,23 +75,21 @@ class LearnerAtPlay:
         which = np.repeat(np.eye(len(self.seats), dtype=np.float32), len(observation), axis=0)
         return np.concatenate([rows, which], axis=1)
 
-    def act(self, observation: NDArray[np.float32], seat: int) -> NDArray[Any]:
-        """The actions (M, ..) of a seat, with exploration; the first seat that asks has all of them decided."""
+    def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
+        """Decide for all rows with exploration; the first seat that asks has the actions of all decided and kept."""
         if seat == self.seats[0]:
             self.action = self.learner.act(self.seen(observation), explore=True)
         assert self.action is not None
-        return np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
+        own = np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
+        price, level = self.decisions[seat].decode(own)
+        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """What the learner remembers does not reach from one episode into the next."""
         self.learner.restart(np.tile(rows, len(self.seats)))
 
     def learn(
-        self,
-        observation: NDArray[np.float32],
-        rewards: dict[int, Floats],
-        following: NDArray[np.float32],
-        cut: NDArray[np.bool_],
+        self, observation: Observation, rewards: dict[int, Floats], following: Observation, cut: Flags
     ) -> dict[str, float] | None:
         """Remember the period, rewards by seat, and run the updates that are due; what the learner reports of them."""
         assert self.action is not None
@@ -115,51 +113,19 @@ def _stacked(by_seat: list[NDArray[Any]]) -> NDArray[Any]:
     return by_seat[0] if len(by_seat) == 1 else np.concatenate(by_seat)
 
 
-@dataclass
-class LearnerSeat(SeatPlayer):
-    """A seat whose player learns. Whatever concerns all of the learner's seats is asked of the first."""
-
-    player: LearnerAtPlay
-    seat: int
-
-    @property
-    def first(self) -> bool:
-        """Whether it is the first of the learner's seats."""
-        return self.seat == self.player.seats[0]
-
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Decide for all rows with exploration; the action is kept to be remembered."""
-        price, level = self.player.decisions[seat].decode(self.player.act(observation, seat))
-        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
-
-    def restart(self, rows: NDArray[np.bool_]) -> None:
-        """Rows are those of the market, the same in every seat."""
-        if self.first:
-            self.player.restart(rows)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The learner's; nothing in its other seats."""
-        return self.player.state_dict() if self.first else {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where :meth:`state_dict` was taken."""
-        if self.first:
-            self.player.load_state_dict(state)
-
-
-@dataclass
+@dataclass(eq=False)
 class FixedSeat(SeatPlayer):
     """A seat whose player follows rules."""
 
     seller: Seller
     memory: Memory
 
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
         """Decide for all rows."""
         price, quantity, self.memory = self.seller.act(look(batch, seat, observation), self.memory)
         return price, quantity
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Put the memory of rows that begin an episode back to the start."""
         self.memory = reset_rows(self.seller, self.memory, rows)
 
@@ -180,7 +146,7 @@ def _seated(player: Sitting, seat: int, markets: int) -> SeatPlayer:
         return player
     if isinstance(player, tuple):
         learner, decisions = player
-        return LearnerSeat(LearnerAtPlay(learner, {seat: decisions}), seat)
+        return LearnerAtPlay(learner, {seat: decisions})
     return FixedSeat(player, player.start(markets))
 
 
@@ -200,7 +166,8 @@ class SelfPlay(Mode):
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
         self.seats = [_seated(player, seat, markets) for seat, player in enumerate(players)]
-        learning = [one.player for one in self.seats if isinstance(one, LearnerSeat) and one.first]
+        self._players = {self.seats.index(one): one for one in self.seats}  # by the first seat that each plays
+        learning = [one for one in self._players.values() if isinstance(one, LearnerAtPlay)]
         self.at_play = sorted(learning, key=lambda one: len(one.seats))  # those with several seats learn last
         self.budget, self.done = budget, 0
         self.tally = Tally(len(self.seats))
@@ -233,7 +200,7 @@ class SelfPlay(Mode):
         self.done += batch.reward.size
         return reports
 
-    def _cut_rows(self) -> NDArray[np.bool_]:
+    def _cut_rows(self) -> Flags:
         """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode."""
         first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
         return np.asarray(self.batch.truncated | first)
@@ -250,12 +217,10 @@ class SelfPlay(Mode):
         own, scale = self.batch.reward, self.batch.reward_scale
         self.rewards = {seat: minded[seat] / scale[seat] if seat in minded else own[:, seat] for seat in wanted}
 
-    def _watch(self, cut: NDArray[np.bool_]) -> None:
+    def _watch(self, cut: Flags) -> None:
         """Told of every period, and of the rows (M,) whose episode it ends, before they begin anew."""
 
-    def _learn(
-        self, observation: NDArray[np.float32], following: NDArray[np.float32], cut: NDArray[np.bool_]
-    ) -> dict[int, dict[str, float]]:
+    def _learn(self, observation: Observation, following: Observation, cut: Flags) -> dict[int, dict[str, float]]:
         reports: dict[int, dict[str, float]] = {}
         for one in self.at_play:
             one.learner.progress(self.fraction)
@@ -263,9 +228,9 @@ class SelfPlay(Mode):
                 reports |= dict.fromkeys(one.seats, report)
         return reports
 
-    def _begin_episodes(self, cut: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _begin_episodes(self, cut: Flags) -> Observation:
         self.batch.reset(rows=np.flatnonzero(cut))
-        for player in self.seats:
+        for player in self._players.values():
             player.restart(cut)
         return self.batch.observe().copy()
 
@@ -275,7 +240,7 @@ class SelfPlay(Mode):
             "done": self.done,
             "market": to_tensors(self.batch.save()),
             "observation": torch.from_numpy(self._observation.copy()),
-            "seats": [player.state_dict() for player in self.seats],
+            "seats": [self._players[k].state_dict() if k in self._players else {} for k in range(len(self.seats))],
             "tally": self.tally.state_dict(),
         }
 
@@ -288,8 +253,8 @@ class SelfPlay(Mode):
             raise UserError(f"saved loop: {len(state['seats'])} seats do not fit the {len(self.seats)} of this market")
         self.batch.load(to_arrays(state["market"], like=self.batch.save()))
         self._observation = state["observation"].numpy().copy()
-        for player, saved in zip(self.seats, state["seats"], strict=True):
-            player.load_state_dict(saved)
+        for seat, player in self._players.items():
+            player.load_state_dict(state["seats"][seat])
         self.tally.load_state_dict(state["tally"])
         self.done = state["done"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions
-from market.state import Floats
+from market.state import Flags, Floats, Observation
 from policies.common.seeding import rival_draws
 from policies.common.torch_tools import generator_state, restore_generator, to_arrays, to_tensors
 from policies.config.selfplay import LeagueOptions
@@ -40,11 +40,14 @@ from policies.sellers.protocol import Memory, Seller, look, reset_rows
 Members = NDArray[np.int64]
 
 
+@dataclass
 class Matchmaker(ABC):
     """Decides whom the learner of ``seat`` meets in the seats that are ``drawn``. Numbers are those of members."""
 
-    def __init__(self, population: Population, seat: int, drawn: list[int], rng: np.random.Generator) -> None:
-        self.population, self.seat, self.drawn, self.rng = population, seat, drawn, rng
+    population: Population
+    seat: int
+    drawn: list[int]
+    rng: np.random.Generator
 
     @abstractmethod
     def draw(self, rows: NDArray[np.intp]) -> Members:
@@ -69,7 +72,7 @@ class DrawnSeat(SeatPlayer):
         self.memories: dict[int, Memory] = {}
         self._groups: list[tuple[int, NDArray[np.intp]]] = []
 
-    def act(self, batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
         """Decide for all rows."""
         if not self._groups:
             self._group()
@@ -91,7 +94,7 @@ class DrawnSeat(SeatPlayer):
     def _fresh(self, number: int) -> Memory:
         return {name: array.copy() for name, array in self.matchmaker.seller(number).start(len(self.members)).items()}
 
-    def restart(self, rows: NDArray[np.bool_]) -> None:
+    def restart(self, rows: Flags) -> None:
         """Rows whose members may have changed: their memories begin anew."""
         self._group()
         for number, memory in self.memories.items():
@@ -128,7 +131,7 @@ class DrawnMarket(SelfPlay):
         super().__init__(seats.spec, players, markets, budget, seats.seed, first_row)
         self._earned, self._played = np.zeros((markets, len(every))), np.zeros(markets)
 
-    def _watch(self, cut: NDArray[np.bool_]) -> None:
+    def _watch(self, cut: Flags) -> None:
         """Keep accounts of every row's episode; where it ends, tell who earned what, and draw anew."""
         self._earned += self.batch.ledger["profit"]
         self._played += 1
@@ -306,6 +309,7 @@ def kinds_of_rows(rows: int, options: LeagueOptions) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(np.cumsum([options.current, options.snapshots]), at, side="right"), np.int64)
 
 
+@dataclass
 class RatedMatchmaker(Matchmaker):
     """Draws rivals by the learner's own ratings, each seat by itself.
 
@@ -314,20 +318,13 @@ class RatedMatchmaker(Matchmaker):
             other learners' seats follow its rules; with three sellers or more a yardstick, since seats are drawn singly.
     """
 
-    def __init__(
-        self,
-        population: Population,
-        seat: int,
-        drawn: list[int],
-        rng: np.random.Generator,
-        options: LeagueOptions,
-        rows: int,
-        pars: Callable[[], Floats],
-    ) -> None:
-        super().__init__(population, seat, drawn, rng)
-        self.options, self.pars = options, pars
-        self.kinds = kinds_of_rows(rows, options)
-        self.ratings = Ratings(options.memory)
+    options: LeagueOptions
+    rows: InitVar[int]
+    pars: Callable[[], Floats]
+
+    def __post_init__(self, rows: int) -> None:
+        self.kinds = kinds_of_rows(rows, self.options)
+        self.ratings = Ratings(self.options.memory)
 
     def chances(self, seat: int, kind: MemberKind) -> tuple[list[int], Floats]:
         """The members of a kind that can sit in a rival's seat, and the probability that each is drawn (K,)."""

@@ -71,11 +71,8 @@ class Population:
 
     def state_dict(self) -> dict[str, Any]:
         """Snapshots with their weights; the others are made anew by whoever made them."""
-        snapshots = {
-            str(m.number): m.saved.header | {"weights": m.saved.weights}
-            for m in self.members.values()
-            if m.saved is not None
-        }
+        kept = {str(number): one.saved for number, one in self.members.items() if one.saved is not None}
+        snapshots = {number: saved.header | {"weights": saved.weights} for number, saved in kept.items()}
         return {"snapshots": snapshots, "left": sorted(self.left), "next": self._next, "written": sorted(self._written)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ Dimensions: M rows of each learner, N sellers, L seats that learn, R rows whose 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,20 @@ from policies.config.selfplay import PSROOptions
 from policies.evaluation.run_sellers import FILE
 from policies.games.empirical_game import EmpiricalGame, Profile
 from policies.networks.heads import Actor
-from policies.selfplay.base import MARKET
 from policies.selfplay.matchmaking import DrawnMarket, Matchmaker, Members, PopulationPlay
 from policies.selfplay.population import Member
 from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import mean_profit
-from policies.storage.run_folder import POOL
+from policies.storage.run_folder import POOL, WHOLE_MARKET
 
 
+@dataclass
 class MixtureMatchmaker(Matchmaker):
     """Draws line-ups of the equilibrium, all seats together; what training shows teaches nothing about the game."""
 
-    def __init__(self, *given: Any, game: EmpiricalGame, place: int) -> None:
-        super().__init__(*given)
-        self.game, self.place = game, place
+    game: EmpiricalGame
+    place: int
 
     def draw(self, rows: NDArray[np.intp]) -> Members:
         """Rivals (R, N) for rows that begin an episode."""
@@ -94,7 +94,7 @@ class PSRO(PopulationPlay):
         budget = budget if self.options.warm_start else max(1, budget // self.options.rounds)
         for place, seat in enumerate(self.places):
             drawn, first_row = [k for k in self.places if k != seat], (self.round * len(self.places) + place) * rows
-            matchmaker = MixtureMatchmaker(self.population, seat, drawn, self.rng, game=self.game, place=place)
+            matchmaker = MixtureMatchmaker(self.population, seat, drawn, self.rng, self.game, place)
             self.markets[seat] = DrawnMarket(self.seats, self.players[seat], matchmaker, budget, first_row)
             self.markets[seat].done = begun
 
@@ -157,7 +157,7 @@ class PSRO(PopulationPlay):
         last = self.rounds[-1]
         found = {name: {"gain": gain} for name, gain in last["gain"].items()}
         market = {name: float(last[name]) for name in ("round", "nash_conv", "regret_in_the_game")}
-        return found | {MARKET: market}
+        return found | {WHOLE_MARKET: market}
 
     def write(self, folder: Path) -> None:
         """``pool/*.pt`` and ``psro.json``: every round, the mixture of each seat, and the empirical game."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.run_sellers import default_player
 from policies.learners.base import Learner
 from policies.learners.build import learner_name, make_learner
 from policies.networks.heads import Actor
@@ -40,26 +38,22 @@ class Seats:
         """The market."""
         return self.config.market
 
-    def player(self, seat: int) -> Any:
-        """The configuration's entry of a seat."""
-        return self.config.seats.get(self.spec.names[seat], default_player(self.spec))
-
     @cached_property
     def learning(self) -> dict[int, str]:
         """The names of the learners, by seat."""
-        named = {k: learner_name(self.player(k), f"seats.{name}") for k, name in enumerate(self.spec.names)}
+        named = {k: learner_name(self.config.player(k), f"seats.{name}") for k, name in enumerate(self.spec.names)}
         return {seat: name for seat, name in named.items() if name is not None}
 
     def learner(self, seat: int, number: int = 0, seats: int = 1, extra: int = 0) -> SeatedLearner:
         """The ``number``-th learner of a seat; it plays ``seats`` seats and sees ``extra`` numbers more than usual."""
         seed = self.seed * 1_000 + seat if number == 0 else (self.seed * 1_000 + seat) * 1_000 + number
-        return make_learner(self.config, seat, self.player(seat), self.device, seed, seats, extra)
+        return make_learner(self.config, seat, self.config.player(seat), self.device, seed, seats, extra)
 
     @cached_property
     def fixed(self) -> dict[int, FixedSeller]:
         """The fixed competitors that the configuration seats."""
         return {
-            seat: self.line_ups.fixed(parse_rules(self.player(seat), f"seats.{name}", self.spec), seat)
+            seat: self.line_ups.fixed(parse_rules(self.config.player(seat), f"seats.{name}", self.spec), seat)
             for seat, name in enumerate(self.spec.names)
             if seat not in self.learning
         }
@@ -72,5 +66,5 @@ class Seats:
         self, seat: int, decisions: Decisions, network: Actor, trained: int, score: float, path: Path
     ) -> SavedSeller:
         """The seat's policy as it is to be saved; its weights are copies."""
-        facts = decisions.encoding, self.learning[seat], trained, score, path
-        return SavedSeller.of(network, self.spec, seat, *facts)
+        facts = {"encoding": decisions.encoding, "learner": self.learning[seat], "trained": trained, "score": score}
+        return SavedSeller.of(network, self.spec, seat, path=path, **facts)

@@ -13,7 +13,7 @@ from market.simulation.decisions import Decisions
 from policies.config.selfplay import SharedOptions
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
-from policies.selfplay.loop import LearnerAtPlay, LearnerSeat, SelfPlay
+from policies.selfplay.loop import LearnerAtPlay, SelfPlay
 from policies.selfplay.seating import Seats
 
 
@@ -31,7 +31,7 @@ class SharedPlay(SelfPlay):
         decisions = {k: _same_encoding(seats, k, first) for k in shared}
         self.sharing = LearnerAtPlay(learner, decisions, options.indicator)
         every, settings = range(len(seats.spec.sellers)), seats.config.training
-        players = [LearnerSeat(self.sharing, k) if k in shared else seats.sitting(k) for k in every]
+        players = [self.sharing if k in shared else seats.sitting(k) for k in every]
         super().__init__(seats.spec, players, settings.markets, settings.budget, seats.seed)
 
     def network(self, seat: int) -> Actor:
@@ -53,11 +53,12 @@ def _sharing_seats(options: SharedOptions, seats: Seats) -> list[int]:
     shared = sorted({names.index(name) for name in given})
     if len(shared) < 2 or len(shared) < len(given):
         raise UserError(f"selfplay.seats: needs two different seats or more to share a learner, not {', '.join(given)}")
+    first = seats.config.player(shared[0])
     for seat in shared[1:]:
-        if seats.player(seat) != seats.player(shared[0]):
+        if (player := seats.config.player(seat)) != first:
             raise UserError(
-                f"seats.{names[seat]}: {seats.player(seat)!r} is not what seats.{names[shared[0]]} has "
-                f"({seats.player(shared[0])!r}); seats that share a learner need the same, selfplay.seats says which do"
+                f"seats.{names[seat]}: {player!r} is not what seats.{names[shared[0]]} has ({first!r}); seats that share "
+                "a learner need the same, selfplay.seats says which do"
             )
     return shared
 

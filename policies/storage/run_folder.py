@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from itertools import count
@@ -20,6 +20,7 @@ from policies.sellers.checkpoint import SavedSeller, load_seller
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 ABOUT = "run.json"
 ANALYSIS, POOL, STATE = "analysis", "pool", "state"  # what exploit and deviate found; a population; the training state
+WHOLE_MARKET = "(market)"  # whom figures of the whole market stand under: no seller can have this name
 PACKAGES = ("bazaar-market", "torch", "tianshou", "pettingzoo", "numpy", "numba", "tensorboard")
 
 
@@ -42,11 +43,11 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
     return folder
 
 
-def make_folder(folder: Path) -> None:
-    """Make a run's folder; raise :class:`UserError` when it exists."""
+def make_folder(folder: Path, *inside: str) -> None:
+    """Make a folder and those ``inside``; raise :class:`UserError` when it exists."""
     try:
-        folder.mkdir(parents=True)
-        (folder / "checkpoints").mkdir()
+        for path in (folder, *(folder / name for name in inside)):
+            path.mkdir(parents=True)
     except FileExistsError:
         raise _taken(folder) from None
     except OSError as error:
@@ -78,15 +79,11 @@ def write_config(path: Path, config: RunConfig) -> None:
 
 def versions() -> dict[str, str]:
     """The versions of what decides a run's bits."""
-    return dict(_versions(PACKAGES))
-
-
-def _versions(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for package in packages:
-        try:
-            yield package, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            yield package, "not installed as a package"
+    found = dict.fromkeys(PACKAGES, "not installed as a package")
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -97,16 +94,6 @@ def read_about(folder: Path) -> dict[str, Any]:
 def add_about(folder: Path, **facts: Any) -> None:
     """Add to what ``run.json`` says."""
     write_json(folder / ABOUT, read_about(folder) | facts)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether the training of a run came to its end."""
-    return "finished" in read_about(folder)
-
-
-def is_run(path: Path) -> bool:
-    """Whether ``path`` is a run's folder rather than a configuration."""
-    return path.is_dir()
 
 
 def seed_folders(folder: Path) -> list[Path]:

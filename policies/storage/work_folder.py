@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from market.errors import UserError
 from policies.common.files import write_json
+from policies.common.interrupt import careful
 from policies.storage.run_folder import STATE, choose_folder
 
 LOCK = "lock"
@@ -94,10 +95,13 @@ class WorkFolder:
             raise
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder's lock, see :func:`locked`."""
-        with locked(self.path, "", f"at this {self.what}"):
-            yield
+    def going_on(self, begin: Callable[[], None], told: Callable[[], str]) -> Iterator[None]:
+        """Hold the folder's lock, after ``begin`` where there is none yet; on Ctrl-C ``told`` says how things stand."""
+        with careful(told):
+            if not self.path.exists():
+                begin()
+            with locked(self.path, "", f"at this {self.what}"):
+                yield
 
 
 @contextmanager

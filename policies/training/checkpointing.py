@@ -105,16 +105,14 @@ class Checkpointer:
     def recover(self, problem: Diverged) -> None:
         """After a learner diverged: go back and halve its learning rate, or raise :class:`UserError`, as was asked."""
         good = RunState(self.folder).load(self.console)
-        where = (
-            "there is no good checkpoint yet" if good is None else f"the last good checkpoint is of step {self.step}"
-        )
+        last = f"the last good checkpoint is of step {self.step}"
+        where = last if good is not None else "there is no good checkpoint yet"
         if self.options.on_nan == "stop" or good is None:
             again = "" if good is None else f"; bazaar train --resume {self.folder} --on-nan rollback goes on from it"
             raise UserError(f"{problem}; {where}{again}; else lower its lr")
         if problem.seat is None or len(self.state.rollbacks) >= ROLLBACKS:
-            tried = (
-                f"after {len(self.state.rollbacks)} rollbacks" if self.state.rollbacks else "whose learner is unknown"
-            )
+            times = len(self.state.rollbacks)
+            tried = f"after {times} rollbacks" if times else "whose learner is unknown"
             raise UserError(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
         self._roll_back(good, problem.seat, str(problem))
 

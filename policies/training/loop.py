@@ -16,7 +16,7 @@ from policies.common.files import writing
 from policies.common.interrupt import deferred, raise_swallowed
 from policies.common.progress import RunBar
 from policies.explain.policy_map import training_maps
-from policies.selfplay.base import MARKET
+from policies.storage.run_folder import WHOLE_MARKET
 from policies.training.checkpointing import Checkpointer
 from policies.training.divergence import Diverged, check_learners, play_period
 from policies.training.run import TrainingRun
@@ -35,7 +35,7 @@ def periodic_evaluation(training: TrainingRun, folder: Path, tracker: Tracker) -
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
     training.self_play = played = training.summarized(ledger)
     total = {"total_profit": float(figures["profit"].sum()), "profit_gain": played.gain}
-    tracker.scalars("evaluation", step, MARKET, total)
+    tracker.scalars("evaluation", step, WHOLE_MARKET, total)
     for name, gain in zip(spec.names, played.seat_gains, strict=True):
         tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
     training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
@@ -123,7 +123,7 @@ def train_until(checkpointer: Checkpointer, until: int, bar: RunBar) -> None:
     for seat, earned in training.play.earned().items():
         tracker.scalars("training", training.play.done, training.spec.names[seat], earned)
     speed = (training.play.done - first) / max(time.perf_counter() - begun, 1e-9)
-    tracker.scalars("training", training.play.done, MARKET, {"seller_periods_per_second": speed})
+    tracker.scalars("training", training.play.done, WHOLE_MARKET, {"seller_periods_per_second": speed})
     state.reported = sorted({*state.reported, *state.reports})
     state.reports = {}
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import timestamp
 from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
@@ -38,7 +38,7 @@ def resume(order: ResumeOrder) -> Run:
         run = resume("runs/first")  # which was finished: there is nothing left to train
         print(run.metrics())
     """
-    return Run(resume_run(order, order.console or silent()))
+    return Run(resume_run(order, order.console))
 
 
 def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar) -> Path:
@@ -57,10 +57,8 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
             raise UserError(
                 f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
             )
-        standing = (
-            f"goes on from step {state['step']}" if state else "has no checkpoint of the whole run yet; it begins again"
-        )
-        say(console, f"{folder}: {standing}")
+        anew = "has no checkpoint of the whole run yet; it begins again"
+        say(console, f"{folder}: " + (f"goes on from step {state['step']}" if state else anew))
         _warn_of_versions(about, console)
         training = TrainingRun(config, about["seed"], pick_device(_device(about)))
         training.bar = bar

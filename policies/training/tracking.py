@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -158,9 +157,7 @@ class Tracker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, KeyboardInterrupt):
             self.arrange()
             self._close()
@@ -191,7 +188,7 @@ class Tracker:
             self._arranged = True
 
     def scalars(self, phase: str, step: int, seller: str, values: Mapping[str, float]) -> None:
-        """Record each metric of one seller, or of the whole ``MARKET``, under ``phase/metric``."""
+        """Record each metric of one seller, or of ``WHOLE_MARKET``, under ``phase/metric``."""
         writer = self._sellers.get(seller, self._market)
         for metric, value in values.items():
             if np.isfinite(value):

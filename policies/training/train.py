@@ -13,7 +13,7 @@ from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import timestamp, write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
@@ -22,11 +22,10 @@ from policies.config.command import ordered_by
 from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
-from policies.evaluation.evaluate import evaluate_all
+from policies.evaluation.evaluate import Evaluator
 from policies.evaluation.run_sellers import Run
-from policies.selfplay.base import MARKET
 from policies.sellers.rules.compose import parse_rules
-from policies.storage.run_folder import add_about, choose_folder, describe, make_folder, saved_sellers
+from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
@@ -68,7 +67,7 @@ def train(order: TrainOrder) -> Run:
         run = train("duopoly", budget=20_000, name="first", device="cpu", changes=less)
         print(run.folder, run.to_frame()[["seat", "policy", "profit"]])
     """
-    return Run(train_run(order, order.console or silent()))
+    return Run(train_run(order, order.console))
 
 
 def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, config: RunConfig | None = None) -> Path:
@@ -82,7 +81,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
     with careful(), disk_errors(folder):
-        make_folder(folder)
+        make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
@@ -183,7 +182,7 @@ def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
-        rules = training.seats.player(seat)
+        rules = training.config.player(seat)
         players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 
@@ -195,7 +194,7 @@ def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> l
         for name, saved in saved_sellers(folder).items()
     }
     sellers = {policy: policy for named in entrants.values() for policy in named}
-    comparisons = evaluate_all(training.line_ups, entrants, None, None, console, sellers)
+    comparisons = Evaluator(training.line_ups, entrants, console).compare(sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 
@@ -204,7 +203,7 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
     """hparams: the run's settings beside the final figures."""
     figures: dict[str, dict[str, float]] = {}
     if training.self_play is not None:
-        figures["profit_gain"] = {MARKET: training.self_play.gain}
+        figures["profit_gain"] = {WHOLE_MARKET: training.self_play.gain}
     for one in comparisons[: len(training.learner_names)]:
         for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):

@@ -11,8 +11,9 @@ import pytest
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Validation, validate
-from market.salesfile.table import Sales, columns_option, read_sales
-from tests.helpers.controls import poisson_only, shocks_off
+from market.salesfile.table import Sales, read_sales
+from policies.sales.reading import columns_option
+from tests.helpers.controls import poisson_only, shocks_off, validate_with
 from tests.helpers.extras import needs
 
 pytestmark = needs("pyblp")
@@ -110,8 +111,8 @@ def failed(checked: Validation) -> set[str]:
 @needs_stores
 @pytest.mark.slow
 def test_markets_known_to_be_wrong_fail_on_the_stores(stores: Sales, found: Calibration) -> None:
-    assert failed(validate(found, control=poisson_only)) >= {"rows in their 90% intervals", "units in total"}
-    assert "rows in their 90% intervals" in failed(validate(found, control=shocks_off))
+    assert failed(validate_with(poisson_only, found)) >= {"rows in their 90% intervals", "units in total"}
+    assert "rows in their 90% intervals" in failed(validate_with(shocks_off, found))
     assert "busiest period's units of the market size" in failed(
         validate(calibrate(stores, CalibrationOptions(size_factor=150)))
     )

@@ -13,7 +13,7 @@ from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Validation, simulate, validate
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
-from tests.helpers.controls import poisson_only, shocks_off
+from tests.helpers.controls import poisson_only, shocks_off, validate_with
 from tests.helpers.extras import needs
 from tests.helpers.recorded import known_market, record, write
 
@@ -43,11 +43,11 @@ def test_the_right_market_passes_every_check(found: Calibration) -> None:
 
 
 def test_poisson_noise_alone_fails(found: Calibration) -> None:
-    assert "rows in their 90% intervals" in failed(validate(found, control=poisson_only))
+    assert "rows in their 90% intervals" in failed(validate_with(poisson_only, found))
 
 
 def test_shocks_switched_off_fails(found: Calibration) -> None:
-    assert "rows in their 90% intervals" in failed(validate(found, control=shocks_off))
+    assert "rows in their 90% intervals" in failed(validate_with(shocks_off, found))
 
 
 def test_a_market_a_hundred_times_too_large_fails(file: Path) -> None:
@@ -59,7 +59,7 @@ def test_customers_a_hundred_times_too_many_fail(found: Calibration) -> None:
     """The parameters of the right market, and its customers times 100."""
     table = found.fit.design.table.assign(size=lambda rows: 100 * rows["size"])
     fold = replace(found, fit=replace(found.fit, design=replace(found.fit.design, table=table)))
-    drawn = simulate(found.fit, found.fit.shocks, fold.fit.design.table, 0)
+    drawn = simulate(found.fit, fold.fit.design.table, 0)
     assert drawn.units.mean(0).sum() > 50 * found.sales.rows["units"].sum()
 
 
@@ -78,7 +78,7 @@ def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration
     from market.calibration.fit import draws, expected_shares
 
     table = found.fit.design.table[found.fit.design.table["period"] < 12]
-    drawn = simulate(found.fit, found.fit.shocks, table, 3)
+    drawn = simulate(found.fit, table, 3)
     sellers = found.sellers
     wide = lay_out(table, found.fit.utility(table), sellers)
     expected = expected_shares(wide, found.fit.fitted.nest, draws(found.fit.shocks))
@@ -91,5 +91,5 @@ def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration
 
 def test_the_same_seed_draws_the_same_weeks(found: Calibration) -> None:
     table = found.fit.design.table[found.fit.design.table["period"] < 6]
-    one, other = (simulate(found.fit, found.fit.shocks, table, 7).units for _ in range(2))
+    one, other = (simulate(found.fit, table, 7).units for _ in range(2))
     assert (one == other).all()

@@ -260,7 +260,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_leaves_a_run_that_can_be_judged(
+def test_ctrl_c_leaves_a_run_that_can_be_evaluated(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Once by a real signal, at a chosen call; processes of their own get it in test_tournament.py and test_kill.py."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from bazaar_start import VERSION
 from tests.helpers.started import NAMES, started
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,8 @@ def test_the_tests_of_a_source_archive_can_be_collected(unpacked: Path) -> None:
 def test_what_is_handed_on_says_who_made_it_and_what_it_runs_on(wheel: Path) -> None:
     (place,) = wheel.glob("*.dist-info")
     about: Message = message_from_string((place / "METADATA").read_text(encoding="utf-8"))
-    assert about["Author"] == "Bazaar developers" and about["License-Expression"] == "MIT"
+    assert about["Version"] == VERSION and about["Author"] == "Bazaar developers"
+    assert about["License-Expression"] == "MIT"
     assert about["Requires-Python"] == "<3.13,>=3.11" and "Typing :: Typed" in about.get_all("Classifier", [])
     assert (place / "entry_points.txt").read_text().split() == ["[console_scripts]", "bazaar", "=", "bazaar_start:main"]
     assert about.get_all("Project-URL") is None and about["Home-page"] is None  # it has no home but this archive

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from bazaar_start import VERSION
 from policies.cli.main import main
 from policies.config.run import read_config
 from tests.helpers.started import NAMES, ROOT, started
@@ -22,6 +24,14 @@ def test_what_stands_before_our_packages_is_named_with_them(name: str, kind: str
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith(f"bazaar: {shadow}: stands before Bazaar's own {ROOT / name}: rename it")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version_is_told_before_anything_is_imported(tmp_path: Path) -> None:
+    code = "import sys, bazaar_start; bazaar_start.main(); print({name.split('.')[0] for name in sys.modules})"
+    done = started(tmp_path, "--version", code=code)
+    told, brought = done.stdout.splitlines()
+    assert told == f"bazaar {VERSION}"
+    assert not {"market", "policies", "attr", "attrs", "cyclopts", "rich", "typing"} & ast.literal_eval(brought)
 
 
 def test_it_starts_where_nothing_stands_in_the_way(tmp_path: Path) -> None:

@@ -127,24 +127,27 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.Monkey
 # ------------------------------------------------------------------------------------------------ what is left
 
 
-def leftovers() -> set[str]:
-    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return {line for line in found.splitlines() if "raylet" in line or "gcs_server" in line or " ray::" in line}
+def left_of(session: int) -> list[str]:
+    """The processes of a session: other tests may run a Ray of their own meanwhile."""
+    found = subprocess.run(["ps", "-eo", "sid,pid,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if line.split()[0] == str(session)]
 
 
 @pytest.mark.slow
 def test_a_ray_that_was_started_here_ends_with_its_files_and_warns_of_nothing(tmp_path: Path) -> None:
-    before = leftovers()
     code = "import sys; from tests.helpers.tasks import *; from policies.common.parallel import open_engine\n"
-    code += "with open_engine(2, 2, 'auto') as engine: kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
+    code += "with open_engine(2, 2, 'auto') as engine:\n    kept = Kept(); engine.run(square, 0, [1, 2], kept)\n"
+    code += "    import os, subprocess; subprocess.run(['ps', '-o', 'comm=', '--sid', str(os.getsid(0))], check=True)\n"
     code += "print(dict(sorted(kept.results.items())))"
     given = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=False, env=given, capture_output=True, text=True
-    )
+    command, pipe = [sys.executable, "-W", "error", "-c", code], subprocess.PIPE
+    done = subprocess.Popen(command, env=given, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    output, errors = done.communicate()
     assert not list(tmp_path.iterdir())  # no token in the user's home
-    assert done.stdout.strip() == "{0: (1, True), 1: (4, True)}" and done.stderr == ""
+    *names, results = output.splitlines()
+    assert results == "{0: (1, True), 1: (4, True)}" and errors == ""
+    assert {"raylet", "gcs_server"} <= set(names)  # while it ran
     deadline = time.monotonic() + 600
-    while leftovers() - before and time.monotonic() < deadline:
+    while left_of(done.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not leftovers() - before
+    assert not left_of(done.pid)

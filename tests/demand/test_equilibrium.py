@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.demand.equilibrium import equilibrium_prices, monopoly_prices, nash_prices, nash_profits, reward_scales
+from market.demand.equilibrium import equilibrium_prices, monopoly_prices, nash_prices, reward_scales
 from market.demand.logit import Logit, diversion_ratios, elasticities, profits, share_jacobian, shares
 from market.demand.script import calendar
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.theory.best_response import best_response
+from tests.helpers.markets import nash_profits
 from tests.helpers.qualities import solve_qualities
 
 JUICE_PRICES = np.array([1.7358, 2.2412, 2.8705])

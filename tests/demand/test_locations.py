@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.demand.equilibrium import monopoly_prices, nash_prices, nash_profits, reward_scales
+from market.demand.equilibrium import monopoly_prices, nash_prices, reward_scales
 from market.demand.logit import Logit, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
@@ -17,7 +17,7 @@ from market.theory.demand_law import ample_level, demand_law
 from market.theory.newsvendor import demand_quantile, mean_demand
 from market.theory.optimum import solve, why_not
 from market.theory.price_game import PriceGame
-from tests.helpers.markets import a_market, begun, play
+from tests.helpers.markets import a_market, begun, nash_profits, play
 
 PLACES = [{"name": "north", "size": 0.5, "quality": [1.5, 2.5]}, {"name": "south", "size": 2.0, "quality": [4.0, 2.0]}]
 QUALITIES = st.lists(st.floats(-1, 4), min_size=2, max_size=2)

@@ -16,7 +16,7 @@ from market.errors import UserError
 from market.forecast.backtest import (
     BacktestPlan,
     Fold,
-    Score,
+    ModelScore,
     UnitForecast,
     best,
     bias,
@@ -73,7 +73,7 @@ def test_mase_does_not_depend_on_the_unit_of_measurement(units: Any, factor: flo
 def test_a_score_is_the_mean_of_folds_and_pools_their_periods() -> None:
     near, far = (np.array([10.0, 10.0]) + miss for miss in (1.0, 4.0))
     folds = [Fold(0, np.full(2, 10.0), UnitForecast(ahead, ahead - 2, ahead + 2), 2.0) for ahead in (near, far)]
-    score = Score("Naive", tuple(folds))
+    score = ModelScore("Naive", tuple(folds))
     assert score.mase == pytest.approx((0.5 + 2.0) / 2)
     assert score.coverage == 0.5
     assert score.bias == pytest.approx(2.5 / 10)

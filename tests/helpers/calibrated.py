@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration
-from market.calibration.validation import Check, Validation
+from market.calibration.validation import FitCheck, Validation
 from policies.sales.calibration_page import page
 from policies.views.page import Page
 
@@ -51,9 +51,9 @@ def checked_of(found: Calibration) -> Validation:
     weeks = found.sales.rows.groupby(["period", "seller"])["units"].sum().reset_index()
     weeks["market"] = weeks["units"] * 1.1 + 1.0
     checks = [
-        Check("units in total", 1234.0, 1357.4, "within 5%", False),
-        Check("own price, log-log", -2.51, -2.5, "within 15%", True),
-        Check("rows in their 90% intervals", 0.9, 0.881, "at least 0.85", True),
+        FitCheck("units in total", 1234.0, 1357.4, "within 5%", False),
+        FitCheck("own price, log-log", -2.51, -2.5, "within 15%", True),
+        FitCheck("rows in their 90% intervals", 0.9, 0.881, "at least 0.85", True),
     ]
     last = [replace(checks[1], market=-3.9, passed=False), replace(checks[0], name="share of <ann>", passed=True)]
     return Validation(checks, last, 357, 72, weeks)

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
+from market.calibration import validation
+from market.calibration.calibrate import Calibration
+from market.calibration.fit import Fit
 from market.calibration.shocks import Shocks
+
+
+def validate_with(control: Callable[[Shocks], Shocks], found: Calibration) -> validation.Validation:
+    """Validate with the shocks of every fold's fit replaced."""
+    fit_a_fold = validation._fit
+
+    def wrong(*arguments: Any) -> Fit:
+        fitted = fit_a_fold(*arguments)
+        return replace(fitted, shocks=control(fitted.shocks))
+
+    with patch.object(validation, "_fit", wrong):
+        return validation.validate(found)
 
 
 def poisson_only(shocks: Shocks) -> Shocks:

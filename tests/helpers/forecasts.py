@@ -14,7 +14,7 @@ from market.forecast.backtest import (
     Backtest,
     BacktestPlan,
     Fold,
-    Score,
+    ModelScore,
     UnitForecast,
     best,
 )
@@ -41,7 +41,7 @@ def two_sellers(folder: Path, periods: int = 30) -> Path:
 
 def ran(path: Path, horizon: int = 2, **options: Any) -> Forecasts:
     order = ForecastOrder(path, horizon=horizon, **options)
-    return forecasts(order, BacktestPlan(horizon, order.folds, order.level), Console(file=io.StringIO()))
+    return forecasts(order, BacktestPlan(horizon, order.folds, order.level))
 
 
 def printed(result: Forecasts, width: int = 120) -> str:
@@ -51,15 +51,15 @@ def printed(result: Forecasts, width: int = 120) -> str:
     return file.getvalue()
 
 
-def a_score(model: str, errors: Sequence[float]) -> Score:
+def a_score(model: str, errors: Sequence[float]) -> ModelScore:
     """A score of folds of one period whose MASE are ``errors``."""
     folds = []
     for k, error in enumerate(errors):
         ahead = np.array([100 + error])
         folds.append(Fold(k, np.array([100.0]), UnitForecast(ahead, ahead - 1, ahead + 1), 1.0))
-    return Score(model, tuple(folds))
+    return ModelScore(model, tuple(folds))
 
 
-def of(*scores: Score) -> Backtest:
+def of(*scores: ModelScore) -> Backtest:
     nothing = np.zeros(1)
     return Backtest(Series("ann", None, 0, nothing), scores, best(scores), UnitForecast(nothing, nothing, nothing))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from market.demand.equilibrium import prices_of
+from market.demand.logit import Logit, profits
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
@@ -25,6 +26,11 @@ def a_market(*sellers: dict[str, Any], customers: dict[str, Any] | None = None, 
     seats = [a_seller(**({"name": "abcdefgh"[k]} | seller)) for k, seller in enumerate(sellers or ({},))]
     base = {"horizon": 5, "price_sensitivity": 1.0, "customers": {"rate": 20.0} | (customers or {}), "sellers": seats}
     return base | changes
+
+
+def nash_profits(spec: MarketSpec) -> Floats:
+    """Every seat's mean profit a period (N,), money, at Bertrand-Nash prices averaged over ``xi``."""
+    return profits(Logit.of(spec), prices_of(spec))
 
 
 def begun(*sellers: dict[str, Any], markets: int = 1, seed: int = 0, **changes: Any) -> MarketBatch:

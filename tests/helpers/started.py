@@ -16,7 +16,7 @@ START = "import sys, bazaar_start; sys.exit(bazaar_start.main())"
 NAMES = {path.stem for path in (ROOT / "configs").glob("*.yaml")}
 
 
-def started(folder: Path, *words: str, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """`bazaar` in a folder that Python looks into first."""
+def started(folder: Path, *words: str, home: Path = ROOT, code: str = START) -> subprocess.CompletedProcess[str]:
+    """`bazaar`, or Python ``code``, in a folder that Python looks into first."""
     given = {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(home)}, "capture_output": True, "text": True}
-    return subprocess.run([sys.executable, "-c", START, *words], timeout=600, check=False, **given)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run([sys.executable, "-c", code, *words], timeout=600, check=False, **given)  # type: ignore[call-overload, no-any-return]

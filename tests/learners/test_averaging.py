@@ -1,4 +1,4 @@
-"""Averages of weights, by hand, and that a league judges and saves them."""
+"""Averages of weights, by hand, and that a league evaluates and saves them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_average_by_hand() -> None:
         assert torch.equal(one_of, other) and bool((one_of == 4).all())
 
 
-def test_a_league_judges_the_mean_of_its_learners_weights() -> None:
+def test_a_league_evaluates_the_mean_of_its_learners_weights() -> None:
     """Over the whole run, so that it is the plain mean; over no share of it, the weights as they are."""
     periods, seen = HORIZON, list[np.ndarray]()
     mode = league(0, average=1.0)

@@ -67,7 +67,7 @@ def test_the_filter_knows_the_shock_as_well_as_a_posterior_should() -> None:
     assert np.mean(said[40:]) < 0.5 * SD**2 and PERSISTENCE > 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("learner", list(WITH))
 def test_a_learner_that_remembers_earns_more_on_the_same_customers(learner: str) -> None:
     """By at least 1 % of profit, with either of two seeds."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from policies.sales.forecast_charts import draw
-from policies.sales.forecast_page import page, write_page
+from policies.sales.forecast_page import page
 from policies.sales.forecast_view import unknown, verdict
 from tests.helpers.browser import browser, visit
 from tests.helpers.extras import needs
@@ -39,7 +39,7 @@ def test_the_picture_has_a_panel_a_series_and_the_page_needs_no_network(tmp_path
 @pytest.mark.skipif(browser() is None, reason="no Chromium here: Debian's package chromium has it")
 def test_a_browser_draws_the_page_without_network_or_errors(tmp_path: Path) -> None:
     out = tmp_path / "out.html"
-    write_page(ran(two_sellers(tmp_path), folds=1), out)
+    out.write_text(page(ran(two_sellers(tmp_path), folds=1)).text(), encoding="utf-8")
     seen = visit(out)
     assert seen.console == [] and seen.requests == [] and seen.charts == 1
     assert "ann (" in seen.dom and "bob (" in seen.dom

@@ -14,7 +14,8 @@ import pytest
 
 from market.errors import UserError
 from market.forecast.series import periods_ahead
-from market.salesfile.table import Sales, columns_option, read_sales
+from market.salesfile.table import Sales, read_sales
+from policies.sales.reading import columns_option
 from tests.helpers.sales_files import changed, csv_text, dated, month_end, monthly, sound, weekly, write_sales
 
 SMALL = """period,seller,price,units

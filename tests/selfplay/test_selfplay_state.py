@@ -11,7 +11,7 @@ import torch
 
 from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
-from policies.selfplay.loop import FixedSeat, LearnerSeat, SelfPlay
+from policies.selfplay.loop import FixedSeat, LearnerAtPlay, SelfPlay
 from tests.helpers.loops import HORIZON, Ages, learner, loop, market, mixed, play, rule, same, weights
 from tests.helpers.states import equal
 
@@ -66,9 +66,9 @@ def test_the_action_to_be_remembered_is_part_of_it() -> None:
     first, again = play(mixed(), 3), mixed()
     again.load_state_dict(first.state_dict())
     for a, b in zip(first.seats, again.seats, strict=True):
-        if isinstance(a, LearnerSeat):
-            assert isinstance(b, LearnerSeat)
-            one, other = a.player.action, b.player.action
+        if isinstance(a, LearnerAtPlay):
+            assert isinstance(b, LearnerAtPlay)
+            one, other = a.action, b.action
             assert one is not None and other is not None
             assert one.dtype == other.dtype and np.array_equal(one, other)
 

@@ -32,6 +32,14 @@ from tests.helpers.tuning import rows
 pytestmark = [pytest.mark.slow, needs("ray")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def heard() -> Iterator[None]:
+    """Ray's processes count as much as those of other tests: of themselves they stand back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        yield
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
     apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,9 +19,8 @@ from policies.cli.main import main
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
 from policies.studies.multi_seed import run as seeds_course
-from policies.studies.multi_seed.folder import read_folder
+from policies.studies.multi_seed.folder import read_folder, run_name
 from policies.studies.multi_seed.run import WorkerOptions, resume_seeds, train_seeds
-from policies.studies.multi_seed.worker import run_name
 from policies.training import loop
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun

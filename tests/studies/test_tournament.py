@@ -36,7 +36,7 @@ from policies.studies.tournament.entries import gather
 from policies.studies.tournament.play import cell_path, read_cell, seat_of
 from policies.studies.tournament.run import tournament, tournament_summary
 from policies.studies.tournament.schedule import plan
-from policies.studies.tournament.view import equilibrium_words, how, tables
+from policies.studies.tournament.view import equilibrium_notes, how, tables
 from tests.helpers.markets import a_market
 from tests.helpers.orders import carry_out
 from tests.helpers.processes import PATIENCE, Moment, begin, gone
@@ -502,7 +502,7 @@ def test_mixtures_of_a_degenerate_game_claim_no_share_of_resamples(tmp_path: Pat
     facts = tournament_summary(run_tournament(an_order(config, tmp_path, *RULES[1:], episodes=6), quiet()))
     assert facts["equilibria"]["degenerate"] and len(facts["equilibria"]["found"]) == 4
     assert all(one["support_share"] == 1.0 for one in facts["equilibria"]["found"])  # these are pure
-    texts = [text for _, text in equilibrium_words(facts)]
+    texts = [note.text for note in equilibrium_notes(facts)]
     assert texts[0].endswith("degenerate (4 extreme equilibria; mixtures of some are equilibria too):")
     assert texts[2].endswith("the same candidates make an equilibrium in 100% of them.")
 

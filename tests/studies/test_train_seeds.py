@@ -29,8 +29,9 @@ from policies.evaluation.statistics import diagonal_gap
 from policies.sellers.rollout import play
 from policies.storage.run_folder import saved_sellers
 from policies.studies.multi_seed import run as module
+from policies.studies.multi_seed.folder import run_name
 from policies.studies.multi_seed.run import train_seeds
-from policies.studies.multi_seed.worker import SeedsSetup, run_name
+from policies.studies.multi_seed.worker import SeedsSetup
 from tests.helpers.figures import metrics
 from tests.helpers.processes import gone, heed_ctrl_c
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run

@@ -183,11 +183,6 @@ def test_impossible_quantiles_are_refused(q: float) -> None:
         demand_quantile(market(), 0, PRICE, 1, q)
 
 
-def test_draws_must_be_a_power_of_two() -> None:
-    with pytest.raises(UserError, match="power of 2, got 1000"):
-        demand_quantile(market(), 0, PRICE, 1, 0.5, draws=1000)
-
-
 def test_profit_gain_by_hand() -> None:
     assert profit_gain([3.0, 2.0], [2.0, 2.0], [4.0, 4.0]) == 0.25
     assert profit_gain([2.0, 2.0], [2.0, 2.0], [4.0, 4.0]) == 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import nash_prices, nash_profits
+from market.demand.equilibrium import nash_prices
 from market.demand.logit import Logit
 from market.errors import UserError
 from market.metrics.summary import episode_profit
@@ -19,7 +19,7 @@ from market.theory.upper_bound import best_margin, profit_bound
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
 from tests.helpers.duopoly import duopoly, made_to_order
-from tests.helpers.markets import a_market
+from tests.helpers.markets import a_market, nash_profits
 from tests.helpers.zipkin import zipkin
 
 

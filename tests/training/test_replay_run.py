@@ -1,4 +1,4 @@
-"""A replayed sales file from end to end: a learner trains among sellers of the past, and is judged there again."""
+"""A replayed sales file from end to end: a learner trains among sellers of the past, and is evaluated there again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def configuration(folder: Path) -> Path:
     return path
 
 
-def test_a_learner_trains_and_is_judged_among_the_sellers_of_the_past(
+def test_a_learner_trains_and_is_evaluated_among_the_sellers_of_the_past(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configs, elsewhere, runs = (tmp_path / name for name in ("configs", "elsewhere", "runs"))

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from policies.selfplay.base import MARKET
+from policies.storage.run_folder import WHOLE_MARKET
 from policies.training.tracking import layout
 from tests.helpers.small_run import small_run
 
@@ -37,7 +37,7 @@ def events(folder: Path) -> Any:
 
 @pytest.fixture(name="boards", scope="module")
 def _boards(a_run: Path) -> dict[str, Any]:
-    return {MARKET: events(a_run)} | {name: events(a_run / f"seller_{name}") for name in ("left", "right")}
+    return {WHOLE_MARKET: events(a_run)} | {name: events(a_run / f"seller_{name}") for name in ("left", "right")}
 
 
 @pytest.mark.parametrize("seller", ["left", "right"])
@@ -56,25 +56,25 @@ def test_histograms_of_prices_and_orders(seller: str, boards: dict[str, Any]) ->
 
 
 def test_the_market_has_its_episode_its_text_and_its_speed(boards: dict[str, Any]) -> None:
-    tags = boards[MARKET].Tags()
+    tags = boards[WHOLE_MARKET].Tags()
     assert set(tags["images"]) == {"episode", "policy/left", "policy/right"}
-    assert len(boards[MARKET].Images("episode")) == 4 == len(boards[MARKET].Images("policy/left"))
+    assert len(boards[WHOLE_MARKET].Images("episode")) == 4 == len(boards[WHOLE_MARKET].Images("policy/left"))
     assert {"training/seller_periods_per_second", "evaluation/total_profit"} <= set(tags["scalars"])
-    assert len(boards[MARKET].Scalars("evaluation/profit_gain")) == 4
-    text = boards[MARKET].Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert len(boards[WHOLE_MARKET].Scalars("evaluation/profit_gain")) == 4
+    text = boards[WHOLE_MARKET].Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "price_sensitivity: 2.0" in text and "budget: 12000" in text
 
 
 def test_hparams_stand_in_the_same_run_with_the_final_figures(boards: dict[str, Any], a_run: Path) -> None:
-    tags = boards[MARKET].Tags()
+    tags = boards[WHOLE_MARKET].Tags()
     finals = {tag for tag in tags["scalars"] if tag.startswith("final/")}
     assert {
         "final/profit/left",
         "final/difference/right",
         "final/fill_rate/left",
-        f"final/profit_gain/{MARKET}",
+        f"final/profit_gain/{WHOLE_MARKET}",
     } <= finals
-    plugin = boards[MARKET].summary_metadata["_hparams_/session_start_info"].plugin_data
+    plugin = boards[WHOLE_MARKET].summary_metadata["_hparams_/session_start_info"].plugin_data
     assert plugin.plugin_name == "hparams" and b"seat/left" in plugin.content
     assert {path.parent for path in a_run.rglob("events.out*")} == {
         a_run,
@@ -85,7 +85,7 @@ def test_hparams_stand_in_the_same_run_with_the_final_figures(boards: dict[str, 
 
 def test_one_custom_chart_shows_all_sellers_and_none_is_empty(boards: dict[str, Any]) -> None:
     proto = layout_pb2.Layout()
-    tensor = boards[MARKET].Tensors("custom_scalars__config__")[0].tensor_proto
+    tensor = boards[WHOLE_MARKET].Tensors("custom_scalars__config__")[0].tensor_proto
     proto.ParseFromString(tensor.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for group in proto.category for chart in group.chart}
     assert charts["profit"] == ["^evaluation/profit$"] and charts["price"] == ["^evaluation/price$"]
@@ -106,7 +106,7 @@ def test_metrics_csv_holds_the_same_scalars(boards: dict[str, Any], a_run: Path)
     assert metrics.notna().all().all() and metrics["value"].dtype == "float64" and metrics["step"].dtype == "int64"
     for (seller, phase, metric), rows in metrics.groupby(["seller", "phase", "metric"]):
         if phase == "final":
-            board, tag = boards[MARKET], f"final/{metric}/{seller}"
+            board, tag = boards[WHOLE_MARKET], f"final/{metric}/{seller}"
         else:
             board, tag = boards[seller], f"{phase}/{metric}"
         logged = [(event.step, event.value) for event in board.Scalars(tag)]

@@ -55,7 +55,7 @@ def test_sentences_are_plain_text() -> None:
     class Alone:
         label, row, found = "a & b (dqn)", None, None
 
-    assert sentences("headline.html", one=Alone, spec=None) == "a & b (dqn) was not judged before the run ended."
+    assert sentences("headline.html", one=Alone, spec=None) == "a & b (dqn) was not evaluated before the run ended."
 
 
 def test_what_is_told_is_plain_text_and_empty_lines_part_it() -> None:

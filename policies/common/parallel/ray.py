@@ -77,13 +77,7 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
     # The loopback address, as Ray does on other systems; its variable is read when Tianshou imports Ray, too early.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     place = tempfile.mkdtemp(prefix="ray-")
-    ray.init(
-        address="local",
-        num_cpus=processes,
-        include_dashboard=False,
-        _temp_dir=place,
-        **quiet,
-    )
+    ray.init(address="local", num_cpus=processes, include_dashboard=False, _temp_dir=place, **quiet)
     return place
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator
 
-from market.demand.equilibrium import prices_of
+from market.demand.equilibrium import prices_in_range
 from market.errors import UserError
 from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
@@ -68,12 +68,12 @@ class Seat:
     @cached_property
     def nash(self) -> Floats:
         """Bertrand-Nash prices (N,), money per unit."""
-        return self._top if self._captive else self._within(prices_of(self.spec))
+        return self._top if self._captive else prices_in_range(self.spec)
 
     @cached_property
     def joint(self) -> Floats:
         """Joint-profit prices (N,), money per unit."""
-        return self._top if self._captive else self._within(prices_of(self.spec, joint=True))
+        return self._top if self._captive else prices_in_range(self.spec, joint=True)
 
     @property
     def _captive(self) -> bool:
@@ -83,10 +83,6 @@ class Seat:
     @property
     def _top(self) -> Floats:
         return np.array([self.seller.prices[1]])
-
-    def _within(self, price: Floats) -> Floats:
-        low, high = np.array([seller.prices for seller in self.spec.sellers]).T
-        return np.clip(price, low, high)
 
     def clip(self, price: float) -> float:
         """The price in the seat's range nearest to ``price``."""

@@ -19,7 +19,6 @@ import numba
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.results import Records
 from policies.config.command import ordered_by
@@ -99,16 +98,14 @@ def bench(order: BenchOrder) -> BenchResult:
     """
     keys = _chosen(order.only)
     refuse_unwritable(order.json)
-    console = order.console or silent()
     report: dict[str, Any] = {"machine": machine()}
     for key in keys:
-        report[key] = _measure_one(key, order.seconds, console)
+        report[key] = _measure_one(key, order.seconds, order.console)
     report["machine"]["load_average_after"] = _load()
     report["ratios"] = ratios(report)
     for table in tables(report):
-        table.print(console)
-    if order.json is not None:
-        write_json(order.json, report)
+        table.print(order.console)
+    write_json(order.json, report)
     return BenchResult(report)
 
 

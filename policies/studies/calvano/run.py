@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from market.errors import UserError
 from market.spec.loading import parse_model
 from market.state import Ints
 from market.theory.price_game import PriceGame
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.interrupt import careful, raise_swallowed
 from policies.common.progress import Progress, Task
@@ -24,7 +21,7 @@ from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
 from policies.config.orders import ReproduceOrder
 from policies.config.run import RunConfig, read_config
-from policies.storage.run_folder import choose_folder, describe
+from policies.storage.run_folder import choose_folder, describe, make_folder
 from policies.studies.calvano.deep import LEARNERS, as_strategies, deep_config, refuse_more_than_prices, train_pair
 from policies.studies.calvano.findings import Contender, Finding, find, plain_finding
 from policies.studies.calvano.strategies import Strategies
@@ -73,6 +70,11 @@ class _Work:
         write_json(self.folder / "results.json", self.results())
         save_impulse(self.findings, self.game, self.folder / "impulse.png")
 
+    def show_tables(self) -> None:
+        """Print the tables of what there is."""
+        for table in tables(self.findings, self.game):
+            table.print(self.order.console)
+
     def results(self) -> dict[str, Any]:
         """Everything found, as plain data."""
         references = {"nash_profit": self.game.nash.tolist(), "joint_profit": self.game.joint.tolist()}
@@ -104,31 +106,25 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
         found = reproduce("calvano", sessions=2, seeds=0, beta=1e-3)
         print(found.to_frame()[["sellers", "profit_gain"]])
     """
-    console = order.console or silent()
     config, options = _read(order)
     refuse_unwritable(order.json)
     folder = choose_folder(order.runs, order.name, Path(f"reproduce-{order.what}"), order.seed)
-    console.print(f"setting up {config.market.name} ...", highlight=False)
+    order.console.print(f"setting up {config.market.name} ...", highlight=False)
     game = PriceGame.of(config.market, row_seed(order.seed, "select"))
     _check(order, config, game)
-    with careful():
-        bar = Progress(console, lines=5, clock=True)
-        work = _Work(order, config, game, _make(folder, config, order), Task(bar))
-        with _keeping(work, console), bar:
-            for one in options:
-                _tabular(work, one)
-            for learner in LEARNERS if order.seeds else ():
-                _deep(work, learner)
-    _show(work, console)
-    if order.json:
-        write_json(order.json, work.results())
-    say(console, f"all figures, strategy tables and the picture are in {folder}")
+    make_folder(folder)
+    describe(folder, config, order.command, {"seed": order.seed, "sessions": order.sessions, "seeds": order.seeds})
+    bar = Progress(order.console, lines=5, clock=True)
+    work = _Work(order, config, game, folder, Task(bar))
+    with careful(lambda: _interrupted(work)), bar:
+        for one in options:
+            _tabular(work, one)
+        for learner in LEARNERS if order.seeds else ():
+            _deep(work, learner)
+    work.show_tables()
+    write_json(order.json, work.results())
+    say(order.console, f"all figures, strategy tables and the picture are in {folder}")
     return ReproductionResult(folder, work.findings)
-
-
-def _show(work: _Work, console: Console) -> None:
-    for table in tables(work.findings, work.game):
-        table.print(console)
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
@@ -155,24 +151,11 @@ def _check(order: ReproduceOrder, config: RunConfig, game: PriceGame) -> None:
         refuse_more_than_prices(config.market)
 
 
-def _make(folder: Path, config: RunConfig, order: ReproduceOrder) -> Path:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
-    describe(folder, config, order.command, {"seed": order.seed, "sessions": order.sessions, "seeds": order.seeds})
-    return folder
-
-
-@contextmanager
-def _keeping(work: _Work, console: Console) -> Iterator[None]:
-    """On Ctrl-C, show what is finished and say where it is."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _show(work, console)
-        names = "; ".join(one.contender.name for one in work.findings) or "nothing yet"
-        raise KeyboardInterrupt(f"interrupted: finished and in {work.folder}: {names}") from None
+def _interrupted(work: _Work) -> str:
+    """What is finished is shown, and where it is."""
+    work.show_tables()
+    names = "; ".join(one.contender.name for one in work.findings) or "nothing yet"
+    return f"interrupted: finished and in {work.folder}: {names}"
 
 
 def _tabular(work: _Work, options: TabularOptions) -> None:

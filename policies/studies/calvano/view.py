@@ -12,11 +12,10 @@ import numpy as np
 
 from market.demand.equilibrium import monopoly_prices, nash_prices
 from market.demand.logit import Logit
-from market.simulation.render import COLOURS, FRAME, INK
+from market.simulation.render import COLOURS, FRAME, INK, dress_axes, legend_above, new_figure
 from market.state import Floats
 from market.theory.price_game import PriceGame
 from policies.studies.calvano.findings import Finding, one_period_equilibria, path_figures
-from policies.views.figures import dress_axes, legend_above, new_figure
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Table
 

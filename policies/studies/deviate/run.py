@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
@@ -22,7 +21,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers, seats_called
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
@@ -73,14 +72,9 @@ class DeviationResponse(Records):
         half = {name: _array((facts.get("half_width") or {}).get(name), values) for name, values in mean.items()}
         gain = np.array(facts["gain"], np.float64)
         gain_half, names = _array(facts.get("gain_half_width"), gain), list(facts["sellers"])
-        about = (
-            names,
-            names.index(facts["seller"]),
-            str(facts["to"]),
-            int(facts["at"]),
-            str(facts.get("intervals_over", "episodes")),
-        )
-        return cls(*about, mean, half, gain, gain_half, float(facts.get("gamma", 1.0)))
+        over, gamma = str(facts.get("intervals_over", "episodes")), float(facts.get("gamma", 1.0))
+        about = names, names.index(facts["seller"]), str(facts["to"]), int(facts["at"]), over
+        return cls(*about, mean, half, gain, gain_half, gamma)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: every array (K + 1, N) as nested lists, in seat order; half-widths None where unknown."""
@@ -124,38 +118,35 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
     from policies.studies.deviate.view import draw_response, tables, verdict
 
     one_torch_thread()
-    console = order.console or silent()
     refuse_unwritable(order.json)
     refuse_unwritable(order.png)
     runs = [run_sellers(folder, order.checkpoint) for folder in order.runs]
     refuse_unlike(order.runs, [run.spec for run in runs])
-    spec, response = runs[0].spec, respond(runs, order, console)
-    path = analysis_path(
-        runs[0].folder, f"deviate-{order.seller}-{re.sub(r'[^A-Za-z0-9_.]+', '_', order.to).strip('_')}"
-    )
+    spec, response = runs[0].spec, respond(runs, order)
+    played = re.sub(r"[^A-Za-z0-9_.]+", "_", order.to).strip("_")
+    path = analysis_path(runs[0].folder, f"deviate-{order.seller}-{played}")
     about = {"runs": [str(run.folder) for run in runs], "episodes": order.episodes, "verdict": verdict(spec, response)}
     for file in (path.with_name(f"{path.name}.json"), order.json):
-        if file is not None:
-            write_json(file, response.plain() | about)
+        write_json(file, response.plain() | about)
     picture = draw_response(spec, response)
     for file in (path.with_name(f"{path.name}.png"), order.png):
         if file is not None:
             picture.savefig(file)
     for table in tables(spec, response):
-        table.print(console)
-    say(console, f"written: {path}.json and .png", "dim")
+        table.print(order.console)
+    say(order.console, f"written: {path}.json and .png", "dim")
     return response
 
 
-def respond(runs: Sequence[RunSellers], order: DeviateOrder, console: Console) -> DeviationResponse:
+def respond(runs: Sequence[RunSellers], order: DeviateOrder) -> DeviationResponse:
     """Play every run with and without the deviation."""
     first, spec = runs[0], runs[0].spec
-    seat = first.seat(order.seller)
+    (seat,) = seats_called(order.seller, spec, "--seller")
     at = moment(first, order)
     deviation = find_deviation(first, seat, order.to, order.seed)
     settings = {"at": at, "periods": order.periods, "markets": order.episodes}
     impulses = []
-    with progress(console, f"{order.seller} plays {order.to} for one {spec.period}") as tick:
+    with progress(order.console, f"{order.seller} plays {order.to} for one {spec.period}") as tick:
         for run in runs:
             tick(str(run.folder), 0)
             seed = row_seed(order.seed, "evaluate")
@@ -178,7 +169,7 @@ def moment(run: RunSellers, order: DeviateOrder) -> int:
 
 def discount(run: RunSellers, seat: int) -> float:
     """The discount factor a period by which the seat's learner learned; its default where rules sit."""
-    name, entry = run.learners[seat], run.player(seat)
+    name, entry = run.players[seat].learner, run.config.player(seat)
     own = entry if isinstance(entry, dict) and "learner" in entry else {}
     given = own.get("gamma", run.config.learners.get(name or "", {}).get("gamma"))
     return float(LearnerOptions.model_fields["gamma"].default if given is None else given)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from market.simulation.render import COLOURS, DASHES, FRAME
+from market.simulation.render import COLOURS, DASHES, FRAME, dress_axes, legend_above, new_figure
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.views.figures import dress_axes, legend_above, new_figure
+from policies.views.page import told
 from policies.views.table import Cell, Column, Note, Row, Table
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def tables(spec: MarketSpec, response: DeviationResponse) -> list[Table]:
     changes += [_changes(response, "sold", seat), *(_changes(response, "profit", k) for k in rivals)]
     rows = [Row([str(t), *cells], "" if t else "best") for t, cells in enumerate(zip(*changes, strict=True))]
     title = f"{names[seat]} plays {response.rule} in {spec.period} {response.at} instead of its policy"
-    notes = [*map(Note, verdict(spec, response)), Note(_how(spec, response), "note")]
-    return [Table(title, columns, rows, notes)]
+    how = (Note(text, "note") for text in told("deviate.txt", "how", spec=spec, response=response))
+    return [Table(title, columns, rows, [*map(Note, verdict(spec, response)), *how])]
 
 
 def _changes(response: DeviationResponse, name: str, seat: int) -> list[Cell]:
@@ -55,58 +55,29 @@ def _amount(mean: float, half: float, form: str = MONEY) -> str:
     return _change(mean, half, form).text(form)
 
 
-def _how(spec: MarketSpec, response: DeviationResponse) -> str:
-    stock = " and its stock valued as evaluation does" if spec.stocked else ""
-    return (
-        "Differences to the undeviated twin on the same customers; prices in % of the twin's, profit in money; 95 % "
-        f"intervals over {response.samples}. Gained so far: profit discounted by {response.gamma:g} a {spec.period}{stock}."
-    )
-
-
 def verdict(spec: MarketSpec, response: DeviationResponse) -> list[str]:
     """What was measured, in sentences: the rivals' reaction, how long it lasts, whether the deviation paid."""
-    name, relative, half = response.names[response.seat], response.mean["relative"], response.half["relative"]
-    lines = [f"{name} moves its price by {_amount(relative[0, response.seat], half[0, response.seat], SHARE)}."]
-    for k, rival in enumerate(response.names):
-        if k != response.seat:
-            lines.append(f"{rival} {_reaction(spec, relative[1:, k], half[1:, k])}.")
+    seat, relative, half = response.seat, response.mean["relative"], response.half["relative"]
+    rivals = {k: name for k, name in enumerate(response.names) if k != seat}
+    about: dict[str, Any] = {"moved": _amount(relative[0, seat], half[0, seat], SHARE)}
+    about |= {"reactions": {name: _reaction(spec, relative[1:, k], half[1:, k]) for k, name in rivals.items()}}
     gain, margin = float(response.gain[-1]), float(np.nan_to_num(response.gain_half[-1]))
-    span = f"In all {name}"
-    if abs(gain) <= max(margin, NOTHING):
-        how = f"neither gains nor loses measurably ({_amount(gain, margin)})"
-    else:
-        how = f"{'gains' if gain > 0 else 'loses'} {_amount(abs(gain), margin, '{:.4g}')}"
-    return [*lines, f"{span} {how} in these {len(response.gain)} {spec.period}s, discounted: {_paid(gain, margin)}."]
-
-
-def _paid(gain: float, margin: float) -> str:
-    if abs(gain) <= max(margin, NOTHING):
-        return "whether the deviation paid cannot be told" if margin > 0 else "the deviation made no difference"
-    return "the deviation paid" if gain > 0 else "the deviation did not pay"
+    sure = abs(gain) > max(margin, NOTHING)
+    earned = _amount(abs(gain), margin, "{:.4g}") if sure else _amount(gain, margin)
+    about |= {"gain": gain, "margin": margin, "sure": sure, "earned": earned}
+    return told("deviate.txt", "verdict", spec=spec, response=response, **about)
 
 
 def _reaction(spec: MarketSpec, path: Floats, half: Floats) -> str:
     """What a rival's price does in the periods after, relative to the undeviated one: (K,) with half-widths."""
-    beyond = np.abs(path) > np.maximum(np.nan_to_num(half), NOTHING)
-    if not beyond.any():
-        return "does not react measurably"
-    first, most = _move(path[0], half[0], bool(beyond[0])), int(np.argmax(np.where(beyond, np.abs(path), 0.0)))
-    text = f"{first} in the {spec.period} after"
-    if most > 0:
-        text += f", {_move(path[most], half[most], True, 'at most ')} {most + 1} {spec.period}s after"
-    away = np.flatnonzero(np.abs(path) >= BACK)
-    if not len(away):
-        return f"{text}, never by as much as {BACK:.0%}"
-    if away[-1] == len(path) - 1:
-        return f"{text}, and is not back within {BACK:.0%} after {len(path)} {spec.period}s"
-    back = int(away[-1]) + 1
-    return f"{text}, and is back within {BACK:.0%} after {back} {spec.period}{'s' if back > 1 else ''}"
-
-
-def _move(mean: float, half: float, beyond: bool, most: str = "") -> str:
-    if not beyond:
-        return "leaves its price where it was"
-    return f"{'cuts' if mean < 0 else 'raises'} its price {most}by {_amount(abs(mean), half, '{:.2%}')}"
+    size = np.abs(path)
+    beyond, away = size > np.maximum(np.nan_to_num(half), NOTHING), np.flatnonzero(size >= BACK)
+    most = int(np.argmax(np.where(beyond, size, 0.0)))
+    first, largest = ((path[t], _amount(size[t], half[t], "{:.2%}")) if beyond[t] else None for t in (0, most))
+    about = {"at": most + 1, "back": int(away[-1]) + 1 if len(away) else 0, "periods": len(path)}
+    within = f"{BACK:.0%}"
+    (text,) = told("deviate.txt", "reaction", spec=spec, first=first, most=largest, within=within, **about)
+    return text
 
 
 def draw_response(spec: MarketSpec, response: DeviationResponse) -> Figure:

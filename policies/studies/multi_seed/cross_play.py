@@ -24,11 +24,13 @@ from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.evaluation.statistics import diagonal_gap
 from policies.studies.tournament.play import CellSetup, Learned, play_all
 from policies.studies.tournament.schedule import LineUp
+from policies.views.page import told
+from policies.views.table import Cell, Column, Note, Row, Table
 
 EPISODES = 512
 CUSTOMERS = 0  # the seed of `bazaar evaluate`
 
-Told = Callable[[LineUp], None]
+Hears = Callable[[LineUp], None]
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,16 @@ class CrossPlay:
         return np.asarray(np.mean(list(self.delta.values()), axis=0), np.float64)
 
 
-def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, told: Told) -> CrossPlay | None:
+def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, hears: Hears) -> CrossPlay | None:
     """Play every seat's seller of every run with the others of every run; None where no two learners could meet.
 
     Args:
         folders: of runs of one market.
         seeds: of these runs.
-        told: hears of each line-up that was played.
+        hears: of each line-up that was played.
     """
     runs = [run_sellers(folder, "latest") for folder in folders]
-    seats = [seat for seat, learner in enumerate(runs[0].learners) if learner is not None]
+    seats = [one.seat for one in runs[0].players if one.learner is not None]
     if len(runs) < 2 or len(seats) < 2:
         return None
     names = runs[0].spec.names
@@ -80,7 +82,7 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, to
 
     def keep(played: LineUp, earned: Floats) -> None:
         profits[played] = earned
-        told(played)
+        hears(played)
 
     play_all(setup, cells, engine, keep)
     ends = runs[0].line_ups.profit_gain.ends(row_seed(CUSTOMERS, "evaluate"), setup.episodes)
@@ -102,9 +104,9 @@ def _setup(runs: Sequence[RunSellers]) -> CellSetup:
     first, settings = runs[0], runs[0].config.evaluation
     policies: list[dict[int, str] | Learned] = []
     for run in runs:
-        for seat, rules in enumerate(run.rules):
-            path = run.folder / "checkpoints" / f"{run.spec.names[seat]}.latest.pt"
-            policies.append(Learned.read(path) if rules is None else {seat: rules.label})
+        for one in run.players:
+            path = run.folder / "checkpoints" / f"{one.name}.latest.pt"
+            policies.append(Learned.read(path) if one.rules is None else {one.seat: one.rules.label})
     episodes = min(settings.episodes, EPISODES)
     return CellSetup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
 
@@ -113,3 +115,33 @@ def _gap_facts(matrix: Floats) -> dict[str, float]:
     found, own = diagonal_gap(matrix), np.eye(len(matrix), dtype=bool)
     values = {"self_play": matrix[own].mean(), "cross_play": matrix[~own].mean(), "gap": found.value}
     return values | {"gap_low": found.low, "gap_high": found.high}
+
+
+# ------------------------------------------------------------------------------------------------ shown
+
+
+def tables(found: CrossPlay, period: str) -> list[Table]:
+    """A matrix a seat and in words what the learned sellers lose among strangers, between what it shows and the market's."""
+    about = Table("", (), (), _words("\n{}\n", "about", found=found, period=period))
+    seats = [_matrix(seat, found, period) for seat in found.profit]
+    end = _words("{}\n", "market", **_gap(found.mean_delta)) if np.isfinite(found.mean_delta).all() else []
+    return [about, *seats, Table("", (), (), end)]
+
+
+def _matrix(seat: str, found: CrossPlay, period: str) -> Table:
+    columns = [Column(seat), *(Column(f"others {seed}", "{:.3f}") for seed in found.seeds)]
+    rows = []
+    for k, (seed, profit, delta) in enumerate(zip(found.seeds, found.profit[seat], found.delta[seat], strict=True)):
+        own = [Cell(float(value), best=other == k) for other, value in enumerate(profit)]
+        rows += [Row([f"seed {seed}", *own]), Row(["", *(Cell(float(value), form="{:.2f}") for value in delta)])]
+    notes = _words("{}\n", "seat", name=seat, period=period, **_gap(found.profit[seat]))
+    return Table("", columns, rows, notes, narrow="split")
+
+
+def _gap(matrix: Floats) -> dict[str, Any]:
+    """What is said of a matrix; ``few``: seeds, so that there is no interval."""
+    return {"few": len(matrix) < 3} | _gap_facts(matrix)
+
+
+def _words(form: str, part: str, **values: Any) -> list[Note]:
+    return [Note(form.format(text)) for text in told("multi_seed.txt", part, **values)]

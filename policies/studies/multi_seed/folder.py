@@ -18,11 +18,16 @@ from policies.common.files import write_json
 from policies.config.orders import DeviceName
 from policies.config.run import RunConfig, read_config
 from policies.storage.run_folder import SEEDS, read_about, write_config
-from policies.studies.multi_seed.worker import PROOF, run_name
 from policies.training.checkpointing import CheckpointOptions
 
 SETTINGS = "settings.yaml"
 DONE, OPEN = "done", "not finished"
+PROOF = "proof"
+
+
+def run_name(seed: int) -> str:
+    """The folder of a seed's run in that of all."""
+    return f"seed-{seed}"
 
 
 @dataclass(frozen=True)
@@ -71,19 +76,11 @@ class SeedsFolder:
     def write(self) -> None:
         """Write ``seeds.json``."""
         plan = self.plan
-        facts = {
-            "command": plan.command,
-            "config": plan.path,
-            "seeds": {str(seed): self.states.get(seed, OPEN) for seed in plan.seeds},
-            "device": plan.device,
-            "checkpoint_every": plan.checkpointing.every,
-            "on_nan": plan.checkpointing.on_nan,
-            "processes": plan.processes,
-            PROOF: self.proof,
-            "resumed": self.resumed,
-            **({} if self.finished is None else {"finished": self.finished}),
-        }
-        write_json(self.folder / SEEDS, facts)
+        states = {str(seed): self.states.get(seed, OPEN) for seed in plan.seeds}
+        facts: dict[str, Any] = {"command": plan.command, "config": plan.path, "seeds": states, "device": plan.device}
+        facts |= {"checkpoint_every": plan.checkpointing.every, "on_nan": plan.checkpointing.on_nan}
+        facts |= {"processes": plan.processes, PROOF: self.proof, "resumed": self.resumed}
+        write_json(self.folder / SEEDS, facts | ({} if self.finished is None else {"finished": self.finished}))
 
 
 def read_folder(folder: Path) -> SeedsFolder:
@@ -104,15 +101,11 @@ def _read(folder: Path) -> SeedsFolder:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         seeds = {int(seed): str(how) for seed, how in said["seeds"].items()}
-        plan = SeedsPlan(
-            read_config(folder / SETTINGS),
-            said["config"],
-            tuple(seeds),
-            said["device"],
-            said["command"],
-            CheckpointOptions(float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"),
-            said["processes"],
+        config, as_asked = read_config(folder / SETTINGS), (said["device"], said["command"])
+        kept = CheckpointOptions(
+            float(said["checkpoint_every"]), "rollback" if said["on_nan"] == "rollback" else "stop"
         )
+        plan = SeedsPlan(config, said["config"], tuple(seeds), *as_asked, kept, said["processes"])
         return SeedsFolder(folder, plan, said[PROOF], seeds, said["resumed"], said.get("finished"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None

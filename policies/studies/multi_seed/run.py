@@ -5,7 +5,6 @@ Runs are trained in parallel processes; each has a folder of its own.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import say, silent
-from policies.common.files import timestamp, write_json
+from policies.common.console import say
+from policies.common.files import read_json, timestamp, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel import Engine, Listener, Lost, open_engine
 from policies.common.progress import CellsBar, Progress, Task, thousands
@@ -30,9 +29,8 @@ from policies.evaluation.evaluate import evaluate
 from policies.evaluation.run_sellers import Run
 from policies.storage.run_folder import choose_folder, seed_folders
 from policies.storage.work_folder import locked
-from policies.studies.multi_seed.cross_play import cross_play
+from policies.studies.multi_seed.cross_play import cross_play, tables
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
-from policies.studies.multi_seed.view import tables
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.run import TrainingRun
@@ -141,7 +139,7 @@ def _train(
         return
     plan, folder = several.plan, several.folder
     place = str(folder.resolve() if engine.remote else folder)
-    setup = SeedsSetup(plan.path, plan.config.dump(), plan.device, plan.command, place, several.proof, checkpointing)
+    setup = SeedsSetup(plan, place, several.proof, checkpointing)
     with SeedsBar(console, seeds, plan.config.training.budget) as bar:
         engine.run(work, setup, seeds, _Runs(several, seeds, bar, console))
 
@@ -160,14 +158,10 @@ def _evaluate(several: SeedsFolder, engine: Engine, console: Console) -> None:
     for name in RESULTS:  # of an earlier time, perhaps of fewer seeds
         (several.folder / name).unlink(missing_ok=True)
     evaluate(folders, json=several.folder / EVALUATION, console=console)
-    _meet(folders, done, several, engine, console)
-
-
-def _meet(folders: list[Path], seeds: list[int], several: SeedsFolder, engine: Engine, console: Console) -> None:
     market = several.plan.config.market
-    cells = len(seeds) * (1 + len(market.sellers) * (len(seeds) - 1))
+    cells = len(done) * (1 + len(market.sellers) * (len(done) - 1))
     with CellsBar(console, cells, 0, market.horizon * len(market.sellers)) as bar:
-        found = cross_play(folders, seeds, engine, bar.finished)
+        found = cross_play(folders, done, engine, bar.finished)
     if found is not None:
         for table in tables(found, market.period):
             table.print(console)
@@ -187,8 +181,7 @@ class SeedRuns(Records):
 
     def records(self) -> list[dict[str, Any]]:
         """The rows of the evaluation of all of them together."""
-        rows: list[dict[str, Any]] = json.loads((self.folder / EVALUATION).read_text(encoding="utf-8"))
-        return rows
+        return read_json(self.folder / EVALUATION, list)
 
 
 @ordered_by(TrainSeedsOrder)
@@ -208,7 +201,7 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
         both = train_seeds("duopoly", seeds=2, budget=6_000, name="two", device="cpu", changes=less, processes=1)
         print(both.to_frame()["table"].unique())
     """
-    console, means = order.console or silent(), WorkerOptions(order.processes, order.ray)
+    console, means = order.console, WorkerOptions(order.processes, order.ray)
     numbers = tuple(order.seed + k for k in range(order.seeds))
     checkpointing = CheckpointOptions(order.checkpoint_every, order.on_nan)
     folder = choose_folder(order.runs, order.name or _name(order, numbers), order.config, order.seed)
@@ -239,7 +232,7 @@ def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
 
         print(len(resume_seeds("runs/two").runs))
     """
-    console, folder = order.console or silent(), order.run
+    console, folder = order.console, order.run
     several = read_folder(folder)
     if several.finished is not None:
         say(console, f"{folder}: was finished on {several.finished}; there is nothing left to train")
@@ -276,12 +269,10 @@ def _name(order: TrainOrder, seeds: Sequence[int]) -> str:
 def _kept(several: SeedsFolder) -> Iterator[None]:
     """Whatever ends the work, the message says how to go on."""
     try:
-        with careful(), disk_errors(several.folder, several=True):
+        with careful(lambda: _interrupted(several)), disk_errors(several.folder, several=True):
             yield
     except Lost:
         raise Lost(f"{several.resume_command()} goes on, perhaps with fewer --processes") from None
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(several)) from None
 
 
 def _interrupted(several: SeedsFolder) -> str:

@@ -21,19 +21,13 @@ from rich.console import Console
 from market.errors import UserError
 from policies.common.files import ASIDE, read_json, write_file
 from policies.common.parallel import Say
-from policies.config.orders import DeviceName, ResumeOrder, TrainOrder
-from policies.config.run import parse_run
+from policies.config.orders import ResumeOrder, TrainOrder
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
 from policies.storage.work_folder import wait_until_free
+from policies.studies.multi_seed.folder import PROOF, SeedsPlan, run_name
 from policies.training.checkpointing import SELLERS, CheckpointOptions
 
 Contents = dict[str, bytes | None]  # by path in the run's folder; None: is no longer there
-PROOF = "proof"
-
-
-def run_name(seed: int) -> str:
-    """The folder of a seed's run in that of all."""
-    return f"seed-{seed}"
 
 
 def sees(folder: Path, proof: str) -> bool:
@@ -108,10 +102,7 @@ class SeedsSetup:
     a folder at that path knows whether it is the same.
     """
 
-    path: str
-    config: dict[str, Any]
-    device: DeviceName
-    command: str
+    plan: SeedsPlan
     folder: str
     proof: str
     checkpointing: CheckpointOptions
@@ -152,25 +143,17 @@ def _train(setup: SeedsSetup, seed: int, runs: Path, messenger: Messenger) -> No
     from policies.training.resume import resume_run
     from policies.training.train import train_run
 
-    checkpointing = setup.checkpointing
+    plan, how = setup.plan, setup.checkpointing
+    kept: dict[str, Any] = {"checkpoint_every": how.every, "on_nan": how.on_nan}
     run, console = runs / run_name(seed), Console(file=Warnings(messenger), width=WIDE)  # type: ignore[arg-type]
     if _begun(run):
         wait_until_free(run, PATIENCE)
-        going_on = ResumeOrder(run, checkpoint_every=checkpointing.every, on_nan=checkpointing.on_nan)
-        resume_run(going_on, console, lambda *_: messenger)
+        resume_run(ResumeOrder(run, **kept), console, lambda *_: messenger)
         return
     shutil.rmtree(run, ignore_errors=True)  # of a process that was lost before it had said what the run is
-    order = TrainOrder(
-        Path(setup.path),
-        seed=seed,
-        device=setup.device,
-        name=run.name,
-        runs=runs,
-        command=setup.command,
-        checkpoint_every=checkpointing.every,
-        on_nan=checkpointing.on_nan,
-    )
-    train_run(order, console, lambda *_: messenger, parse_run(setup.config, setup.path))
+    kept |= {"seed": seed, "device": plan.device, "command": plan.command}
+    order = TrainOrder(Path(plan.path), name=run.name, runs=runs, **kept)
+    train_run(order, console, lambda *_: messenger, plan.config)
 
 
 def _begun(run: Path) -> bool:

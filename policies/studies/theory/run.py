@@ -22,7 +22,6 @@ from market.state import Floats
 from market.theory.newsvendor import mean_demand, newsvendor_level, service_level
 from market.theory.optimum import PRICES, GridAxis, Optimum, solve, why_not
 from market.theory.upper_bound import profit_bound
-from policies.common.console import silent
 from policies.common.files import refuse_unwritable, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
@@ -31,7 +30,7 @@ from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import TheoryOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import seat_called
+from policies.evaluation.run_sellers import seats_called
 from policies.evaluation.statistics import half_width
 from policies.studies.theory.view import tables
 
@@ -75,16 +74,14 @@ def theory(order: TheoryOrder) -> TheoryResult:
         print(theory("monopoly", prices=11).to_frame()[["seller", "nash_price", "optimum"]])
     """
     refuse_unwritable(order.json)
-    console = order.console or silent()
     config = read_config(order.config, order.changes)
     spec = config.market
-    seats = range(len(spec.sellers)) if order.seat is None else [seat_called(order.seat, spec, "--seat")]
-    with phases(console, f"solving {spec.name}", lines=False) as say:
+    seats = seats_called(order.seat, spec)
+    with phases(order.console, f"solving {spec.name}", lines=False) as say:
         report = theory_report(config, seats, order.gamma, order.prices, say)
     for table in tables(spec, report):
-        table.print(console)
-    if order.json is not None:
-        write_json(order.json, report)
+        table.print(order.console)
+    write_json(order.json, report)
     return TheoryResult(report)
 
 

@@ -130,15 +130,16 @@ def _compared(partners: Floats, strangers: Floats, candidates: Floats) -> dict[s
 
 def equilibria_of(played: Played, weights: Floats | None) -> dict[str, Any]:
     """Nash equilibria of one or two seats, of more the best coarse correlated one; none where cells are sampled."""
+    about: dict[str, Any] = {"kind": None, "why_none": None, "complete": False, "degenerate": False, "found": []}
     if played.plan.sampled:
         why = f"only {len(played.plan.cells):,} of the game's line-ups were played; raise --most-cells to play all"
-        return {"kind": None, "why_none": why, "complete": False, "degenerate": False, "found": []}
+        return about | {"why_none": why}
     payoffs, resampled = _tensors(played, weights)
     if len(payoffs) > 2:
         one = equilibria.coarse_correlated(payoffs)
         facts = _facts(played, one.payoffs, one.regret) | {"line_ups": _joint(played, one.joint)}
         facts |= _sure(resampled, one.joint)
-        return {"kind": "coarse_correlated", "why_none": None, "complete": False, "degenerate": False, "found": [facts]}
+        return about | {"kind": "coarse_correlated", "found": [facts]}
     known, found = equilibria.nash_equilibria(payoffs), []
     for pair in known.equilibria:
         facts = _facts(played, pair.payoffs, pair.regret) | {"strategies": _mixed(played, pair.strategies)}
@@ -146,13 +147,7 @@ def equilibria_of(played: Played, weights: Floats | None) -> dict[str, Any]:
         pure = all((one > 0).sum() == 1 for one in pair.strategies)
         supported = pair.strategies if pure or not known.degenerate else ()
         found.append(facts | _sure(resampled, equilibria.product(pair.strategies), supported))
-    return {
-        "kind": "nash",
-        "why_none": None,
-        "complete": known.complete,
-        "degenerate": known.degenerate,
-        "found": found,
-    }
+    return about | {"kind": "nash", "complete": known.complete, "degenerate": known.degenerate, "found": found}
 
 
 def _tensors(played: Played, weights: Floats | None) -> tuple[Floats, Floats | None]:
@@ -235,9 +230,8 @@ def cell_rows(played: Played) -> Iterator[dict[str, Any]]:
     """One plain row a cell: who sat where, and what each seat earned."""
     for line_up in played.plan.cells:
         profit = played.profits[line_up]
-        row: dict[str, Any] = {
-            name: played.labels[policy] for name, policy in zip(played.spec.names, line_up, strict=True)
-        }
+        seated = zip(played.spec.names, line_up, strict=True)
+        row: dict[str, Any] = {name: played.labels[policy] for name, policy in seated}
         halves = half_widths(profit.T)
         for seat, name in enumerate(played.spec.names):
             row |= {f"profit_{name}": float(profit[:, seat].mean()), f"half_width_{name}": halves[seat]}

@@ -15,13 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from market.errors import UserError
 from market.state import Floats
-from policies.common.console import say, silent
+from policies.common.console import say
 from policies.common.files import refuse_unwritable, write_csv, write_json
-from policies.common.interrupt import careful
 from policies.common.parallel import open_engine
 from policies.common.progress import CellsBar, progress
 from policies.common.results import WrittenRecords
@@ -75,18 +72,17 @@ def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
         return inputs
 
 
-def found_levels(config: RunConfig, policies: Sequence[Policy], seed: int, console: Console) -> list[Any]:
-    """For every policy of rules its text by seat, levels searched where they are ``best``; None for learned ones."""
-    line_ups, names = LineUps(config, seed), config.market.names
-    with progress(console, "setting up the tournament") as tick:
-        return [
+def begin(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy], work: WorkFolder) -> None:
+    """Make the folder, all at once: copies of the learned policies, so that runs may go on, and what is played.
+
+    ``levels`` are of every policy of rules its text by seat, levels searched where they are ``best``; None of learned ones.
+    """
+    line_ups, names = LineUps(config, order.seed), config.market.names
+    with progress(order.console, "setting up the tournament") as tick:
+        levels = [
             policy.rules and {names[seat]: line_ups.fixed(policy.rules, seat, tick).label for seat in policy.seats}
             for policy in policies
         ]
-
-
-def begin(work: WorkFolder, levels: list[Any], policies: Sequence[Policy]) -> None:
-    """Make the folder, all at once: copies of the learned policies, so that runs may go on, and what is played."""
 
     def fill(aside: Path) -> None:
         (aside / "cells").mkdir()
@@ -141,43 +137,33 @@ def tournament(order: TournamentOrder) -> TournamentResult:
         played = tournament(["nash+base_stock", "cost_plus+base_stock"], config="duopoly", episodes=16, processes=1)
         print(played.to_frame(), played.summary["ranking"][0]["policy"])
     """
-    console = order.console or silent()
     refuse_unwritable(order.json)
     config, policies = gather(order.entries, order.config, order.checkpoint)
     line_ups = _plan(order, config, policies)
     work = find_folder(order, what_is_played(order, config, policies, line_ups))
-    try:
-        with careful():
-            if not work.path.exists():
-                begin(work, found_levels(config, policies, order.seed, console), policies)
-            with work.locked():
-                _carry_out(order, config, policies, line_ups, work, console)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(work.path, line_ups)) from None
+    with work.going_on(lambda: begin(order, config, policies, work), lambda: _interrupted(work.path, line_ups)):
+        _play(set_up(order, config, policies, work), work.path, line_ups, order)
+        cells = ((line_up, read_cell(work.path, line_up, order.episodes)) for line_up in line_ups.cells)
+        profits = {line_up: profit for line_up, profit in cells if profit is not None}
+        if missing := len(line_ups.cells) - len(profits):
+            raise UserError(f"{work.path}: {missing} cells vanished while it was played; call it again")
+        _report(
+            order, config, Played(config.market, policies, line_ups, profits, order.episodes, order.seed), work.path
+        )
     return TournamentResult(work.path / PAYOFFS)
 
 
-def _carry_out(
-    order: TournamentOrder,
-    config: RunConfig,
-    policies: Sequence[Policy],
-    line_ups: Schedule,
-    work: WorkFolder,
-    console: Console,
-) -> None:
-    setup, folder = set_up(order, config, policies, work), work.path
-    _play(setup, folder, line_ups, order, console)
-    profits = {line_up: read_cell(folder, line_up, order.episodes) for line_up in line_ups.cells}
-    missing = [line_up for line_up, profit in profits.items() if profit is None]
-    if missing:
-        raise UserError(f"{folder}: {len(missing)} cells vanished while it was played; call it again")
-    known = {line_up: profit for line_up, profit in profits.items() if profit is not None}
-    played = Played(config.market, policies, line_ups, known, order.episodes, order.seed)
-    facts = _header(order, config) | results(played)
-    _write(folder, order.json, facts, played)
-    for table in tables(facts, console.width):
-        table.print(console)
-    say(console, f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}")
+def _report(order: TournamentOrder, config: RunConfig, played: Played, folder: Path) -> None:
+    market, settings = config.market, config.evaluation
+    facts = {"market": market.name, "period": market.period, "horizon": market.horizon, "stocked": market.stocked}
+    facts |= {"warm_up": settings.warm_up, "salvage": settings.salvage}
+    facts |= {"episodes": order.episodes, "seed": order.seed} | results(played)
+    write_json(folder / RESULTS, facts)
+    write_csv(folder / PAYOFFS, cell_rows(played))
+    write_json(order.json, facts)
+    for table in tables(facts, order.console.width):
+        table.print(order.console)
+    say(order.console, f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}")
 
 
 def tournament_summary(folder: Path) -> dict[str, Any]:
@@ -225,18 +211,18 @@ def _plan(order: TournamentOrder, config: RunConfig, policies: Sequence[Policy])
 # ------------------------------------------------------------------------------------------------ playing and writing
 
 
-def _play(setup: CellSetup, folder: Path, line_ups: Schedule, order: TournamentOrder, console: Console) -> None:
+def _play(setup: CellSetup, folder: Path, line_ups: Schedule, order: TournamentOrder) -> None:
     todo = [one for one in line_ups.cells if read_cell(folder, one, setup.episodes) is None]
     whole = len(line_ups.cells)
     if len(todo) < whole:
         left = f"going on with {len(todo)}" if todo else "nothing left to play"
-        console.print(f"{whole - len(todo)} of {whole} cells are there already: {left}", highlight=False)
+        order.console.print(f"{whole - len(todo)} of {whole} cells are there already: {left}", highlight=False)
     if not todo:
         return
     periods = setup.episodes * setup.spec.horizon * len(setup.spec.sellers)
     with (
         open_engine(order.processes, len(todo), order.ray) as engine,
-        CellsBar(console, whole, whole - len(todo), periods) as bar,
+        CellsBar(order.console, whole, whole - len(todo), periods) as bar,
     ):
 
         def keep(line_up: LineUp, profit: Floats) -> None:
@@ -254,24 +240,3 @@ def _interrupted(folder: Path, line_ups: Schedule) -> str:
         f"interrupted: {there} of {len(line_ups.cells)} cells are in {shlex.quote(str(folder))}; the same command goes "
         "on with the rest"
     )
-
-
-def _header(order: TournamentOrder, config: RunConfig) -> dict[str, Any]:
-    market, settings = config.market, config.evaluation
-    return {
-        "market": market.name,
-        "period": market.period,
-        "horizon": market.horizon,
-        "stocked": market.stocked,
-        "warm_up": settings.warm_up,
-        "salvage": settings.salvage,
-        "episodes": order.episodes,
-        "seed": order.seed,
-    }
-
-
-def _write(folder: Path, copy: Path | None, facts: dict[str, Any], played: Played) -> None:
-    write_json(folder / RESULTS, facts)
-    write_csv(folder / PAYOFFS, cell_rows(played))
-    if copy:
-        write_json(copy, facts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from policies.views.format import ABSENT, column_form, percent
+from policies.views.format import ABSENT, column_form
 from policies.views.page import told
 from policies.views.table import BESIDE, Cell, Cells, Column, Note, Table
 
@@ -36,58 +36,16 @@ def _said(one: dict[str, Any], name: str) -> str:
     return share.text(SHARE) if share else ABSENT
 
 
-def equilibrium_words(facts: dict[str, Any]) -> Iterator[tuple[int, str]]:
-    """The equilibria of the empirical game: who plays what, what they earn, how sure it is; indented lines."""
+def equilibrium_notes(facts: dict[str, Any]) -> list[Note]:
+    """The equilibria of the empirical game: who plays what, and indented what they earn and how sure it is."""
     found = facts["equilibria"]
-    if found["kind"] is None:
-        yield 0, f"No equilibria: {found['why_none']}."
-        return
-    yield 0, _headline(facts)
+    several, more = len(found["found"]) > 1, len(found["found"]) - SHOWN_EQUILIBRIA
+    notes = [*map(Note, told("tournament.txt", "equilibria", found=found, seats=len(facts["seats"])))]
     for number, one in enumerate(found["found"][:SHOWN_EQUILIBRIA], 1):
-        lead = f"{number}. " if len(found["found"]) > 1 else ""
-        yield 0, f"{lead}{'; '.join(_who(facts, one))}."
-        yield 3, _worth(facts, one)
-    if len(found["found"]) > SHOWN_EQUILIBRIA:
-        yield 0, f"and {len(found['found']) - SHOWN_EQUILIBRIA} more, in results.json"
-
-
-def _headline(facts: dict[str, Any]) -> str:
-    found, count = facts["equilibria"], len(facts["equilibria"]["found"])
-    if found["kind"] == "coarse_correlated":
-        return "Coarse correlated equilibrium of the empirical game with the largest total profit:"
-    if len(facts["seats"]) == 1:
-        return "Best policy of the only seat:"
-    if found["degenerate"]:
-        which = "extreme equilibria; mixtures of some are equilibria too" if found["complete"] else "found; not all"
-        return f"Nash equilibria of the empirical game, which is degenerate ({count} {which}):"
-    which = "all" if found["complete"] else "those with small supports; there may be more"
-    return f"Nash equilibria of the empirical game ({count}, {which}):"
-
-
-def _who(facts: dict[str, Any], one: dict[str, Any]) -> Iterator[str]:
-    if "line_ups" in one:
-        for entry in one["line_ups"][:SHOWN_LINE_UPS]:
-            yield f"{percent(entry['probability'])} {', '.join(f'{seat} {label}' for seat, label in entry['line_up'].items())}"
-        if len(one["line_ups"]) > SHOWN_LINE_UPS:
-            yield f"and {len(one['line_ups']) - SHOWN_LINE_UPS} more line-ups"
-        return
-    for seat, mixed in one["strategies"].items():
-        parts = [label if len(mixed) == 1 else f"{label} {percent(chance)}" for label, chance in mixed.items()]
-        yield f"{seat} plays {', '.join(parts)}"
-
-
-def _worth(facts: dict[str, Any], one: dict[str, Any]) -> str:
-    earned = ", ".join(f"{seat} {value:.4g}" for seat, value in one["payoffs"].items())
-    least = ROUNDING * max(abs(value) for value in one["payoffs"].values())
-    regret, high = (
-        0.0 if one[key] is not None and one[key] <= least else one[key] for key in ("regret", "regret_high")
-    )
-    text = f"Profit a {facts['period']}: {earned}; largest regret {regret:.2g}"
-    if high is not None:
-        text += f" (95 % of resampled episodes: at most {high:.2g})"
-    if one["support_share"] is not None:
-        text += f"; the same candidates make an equilibrium in {one['support_share']:.0%} of them"
-    return text + "."
+        about = {"period": facts["period"], "shown": SHOWN_LINE_UPS, "rounding": ROUNDING}
+        who, worth = told("tournament.txt", "equilibrium", one=one, number=several and number, **about)
+        notes += [Note(who), Note(worth, indent=3)]
+    return notes + [Note(f"and {more} more, in results.json")] * (more > 0)
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -102,8 +60,7 @@ def tables(facts: dict[str, Any], width: int) -> list[Table]:
 def standings(facts: dict[str, Any]) -> list[Table]:
     """Ranking, cross-play where there is any, and in words the equilibria."""
     crossed = [cross_play_table(facts)] if facts["cross_play"] else []
-    words = [Note(text, indent=indent) for indent, text in equilibrium_words(facts)]
-    return [ranking_table(facts), *crossed, Table("", (), (), words)]
+    return [ranking_table(facts), *crossed, Table("", (), (), equilibrium_notes(facts))]
 
 
 def matrices(facts: dict[str, Any], width: int) -> list[Table]:

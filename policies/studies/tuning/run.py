@@ -17,8 +17,7 @@ from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
-from policies.common.console import say, silent
-from policies.common.interrupt import careful
+from policies.common.console import say
 from policies.common.parallel import open_engine
 from policies.common.progress import Progress, Task, progress
 from policies.common.results import WrittenRecords
@@ -65,9 +64,9 @@ def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict
     }
 
 
-def begin(work: WorkFolder, order: TuneOrder, configs: Mapping[str, RunConfig], console: Console) -> None:
+def begin(work: WorkFolder, order: TuneOrder, configs: Mapping[str, RunConfig]) -> None:
     """Search the references' stock levels and make the folder."""
-    with progress(console, f"setting up {', '.join(configs)}"):
+    with progress(order.console, f"setting up {', '.join(configs)}"):
         references = {name: references_of(config, name, order.seed) for name, config in configs.items()}
     work.begin({"command": order.command, "references": references})
 
@@ -105,9 +104,8 @@ def references_of(config: RunConfig, name: str, seed: int) -> list[str]:
 def _refuse_nothing_earned(case: Case, setup: TrialSetup) -> None:
     config = case.parsed()
     for seed in setup.seeds:
-        for seller, profit in zip(
-            config.market.names, reference_profit(config, case.sellers(config), seed), strict=True
-        ):
+        earned = reference_profit(config, case.sellers(config), seed)
+        for seller, profit in zip(config.market.names, earned, strict=True):
             if not profit:
                 raise UserError(
                     f"{case.name}: {case.references[0]} earns exactly 0 in the seat of {seller}, so nothing "
@@ -136,27 +134,24 @@ def tune(order: TuneOrder) -> TuningResult:
         found = tune("duopoly", trials=2, budget=6_000, device="cpu", processes=1, changes=searched)
         print(found.to_frame()[["trial", "objective", "learners.dqn.lr"]])
     """
-    console = order.console or silent()
     configs = read_configs(order)
     space = search_space(configs, order.learner)
     pick_device(order.device)
     asked, stem = what_is_searched(order, configs), f"tune-{'-'.join(configs)[:60]}"
     work = WorkFolder.find(order.runs, order.name, stem, about=ABOUT, what="study", asked=asked)
     folder = work.path
-    try:
-        with careful():
-            if not folder.exists():
-                begin(work, order, configs, console)
-            with work.locked():
-                setup = set_up(order, configs, work)
-                first = present_values(next(iter(configs.values())), space)
-                url = order.storage or URL.create("sqlite", database=str(folder / STORE)).render_as_string()
-                study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first)
-                _carry_out(order, study, setup, folder, console)
-    except KeyboardInterrupt:
-        again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
-        raise KeyboardInterrupt(f"interrupted: trials that ended are in {again}") from None
+    with work.going_on(lambda: begin(work, order, configs), lambda: _interrupted(folder)):
+        setup = set_up(order, configs, work)
+        first = present_values(next(iter(configs.values())), space)
+        url = order.storage or URL.create("sqlite", database=str(folder / STORE)).render_as_string()
+        study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first)
+        _carry_out(order, study, setup, folder)
     return TuningResult(folder / TRIALS)
+
+
+def _interrupted(folder: Path) -> str:
+    again = f"{shlex.quote(str(folder))}; the same command goes on" if folder.exists() else "no folder yet"
+    return f"interrupted: trials that ended are in {again}"
 
 
 class TrialsBar(Progress):
@@ -198,12 +193,12 @@ class TrialsBar(Progress):
         return text, left
 
 
-def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
+def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path) -> None:
     before = outcomes(study)
     best = best_of(before)
     if before:
         enough = "; a larger --trials adds to them" if len(before) >= order.trials else ""
-        console.print(f"{len(before)} trials are there already{enough}", highlight=False)
+        order.console.print(f"{len(before)} trials are there already{enough}", highlight=False)
 
     def told(number: int, outcome: dict[str, Any]) -> None:
         bar.finished(number, outcome)
@@ -214,21 +209,23 @@ def _carry_out(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, 
     try:
         with (
             open_engine(order.processes, order.batch, order.ray) as engine,
-            TrialsBar(console, order.trials, len(before), setup.rungs, best.value if best else None) as bar,
+            TrialsBar(order.console, order.trials, len(before), setup.rungs, best.value if best else None) as bar,
         ):
             search(study, setup, order.trials, engine, bar.moved, told)
     finally:
-        _report(order, study, setup, folder, console)
+        _report(order, study, setup, folder)
 
 
-def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path, console: Console) -> None:
+def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path) -> None:
     found = outcomes(study)
     for table in tables(found, setup, importances(study)):
-        table.print(console)
+        table.print(order.console)
     best = best_of(found)
     paths = write_best(folder, best, setup, order.command or "bazaar tune") if best else []
     train = f"   best: bazaar train {shlex.quote(str(paths[0]))}" if paths else ""
     if paths and order.budget:
-        console.print(f"best.yaml trains for the search's --budget, {order.budget:,} seller-periods", highlight=False)
+        order.console.print(
+            f"best.yaml trains for the search's --budget, {order.budget:,} seller-periods", highlight=False
+        )
     charts = f"bazaar board {shlex.quote(str(folder))}"
-    say(console, f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}")
+    say(order.console, f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
@@ -13,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from market.errors import UserError
-from market.spec.loading import parse_model
+from market.spec.loading import model_within, parse_model, suggestion
 from policies.config.run import RunConfig, Training, parse_run
 from policies.config.search_space import Dimension
 from policies.learners.build import learner_name
@@ -87,24 +86,14 @@ def option_of(config: RunConfig, path: str, where: str) -> FieldInfo:
 def _field(model: type[BaseModel], keys: Sequence[str], where: str) -> FieldInfo:
     first, *rest = keys
     if first not in model.model_fields:
-        close = difflib.get_close_matches(first, model.model_fields, 1)
-        said = f"did you mean {close[0]}?" if close else f"known: {', '.join(model.model_fields)}"
-        raise UserError(f"{where}: unknown option {first!r} ({said})")
+        raise UserError(f"{where}: unknown option {first!r}{suggestion(first, model.model_fields)}")
     field = model.model_fields[first]
     if not rest:
         return field
-    within = _model_within(field.annotation)
+    within = model_within(field.annotation)
     if within is None:
         raise UserError(f"{where}: {first} has no keys")
     return _field(within, rest, where)
-
-
-def _model_within(annotation: Any) -> type[BaseModel] | None:
-    """The model inside ``X | None``."""
-    for part in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part
-    return None
 
 
 def _distribution(config: RunConfig, path: str, dimension: Dimension, where: str) -> BaseDistribution:
@@ -165,12 +154,8 @@ def decoded(params: Mapping[str, Any]) -> Values:
 
 def present_values(config: RunConfig, space: Space) -> dict[str, Any]:
     """The values that the configuration has now, as Optuna stores them, of those options whose space holds them."""
-    found = {}
-    for path, one in space.items():
-        value = _coded(_present(config, path))
-        if _holds(one, value):
-            found[path] = value
-    return found
+    values = {path: _coded(_present(config, path)) for path in space}
+    return {path: value for path, value in values.items() if _holds(space[path], value)}
 
 
 def _present(config: RunConfig, path: str) -> Any:

@@ -21,7 +21,7 @@ from policies.common.parallel import Engine, Listener
 from policies.studies.tuning.space import Space, Values, decoded, suggest
 from policies.studies.tuning.trial import TrialSetup, work
 
-OUTCOME, VALUES = "outcome", "values"
+OUTCOME = "outcome"
 UNPRUNED = 0.25  # of the rungs, before which nothing is pruned
 AT_FIRST = 8  # finished trials that are needed to prune others
 

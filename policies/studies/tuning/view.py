@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import yaml
 
 from policies.common.files import write_csv, write_file
 from policies.studies.tuning.space import with_values
-from policies.studies.tuning.study import Outcome, best_of
+from policies.studies.tuning.study import Outcome
 from policies.studies.tuning.trial import TrialSetup
+from policies.views.page import told
 from policies.views.table import Cells, Column, Note, Table
 
 TRIALS, SHOWN = "trials.csv", 10
@@ -33,18 +34,14 @@ def text_of(value: Any) -> str:
 
 def write_trials(folder: Path, found: Sequence[Outcome], setup: TrialSetup) -> None:
     """One row a trial: state, objective, rungs reached, the gain of each configuration and seed, the options."""
-    pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in _seeds(setup)]
-    rows = []
+    rows, seeds = [], list(enumerate(setup.seeds))
+    pairs = [(c, s, f"{case.name}/seed{seed}") for c, case in enumerate(setup.cases) for s, seed in seeds]
     for one in found:
         row: dict[str, Any] = {"trial": one.number, "state": one.state, "objective": one.value}
         row |= {"rungs": len(one.rungs), "last": one.rungs[-1] if one.rungs else None}
         row |= {name: one.gains[c][s] if one.gains else None for c, s, name in pairs}
         rows.append(row | one.values)
     write_csv(folder / TRIALS, rows)
-
-
-def _seeds(setup: TrialSetup) -> list[tuple[int, int]]:
-    return list(enumerate(setup.seeds))
 
 
 def write_best(folder: Path, best: Outcome, setup: TrialSetup, command: str) -> list[Path]:
@@ -84,41 +81,15 @@ def record_trial(folder: Path, outcome: Outcome) -> None:
 def tables(found: Sequence[Outcome], setup: TrialSetup, shares: Mapping[str, float]) -> list[Table]:
     """The best trials, and how much each option matters."""
     done = sorted((one for one in found if one.value is not None), key=lambda one: (-(one.value or 0), one.number))
-    notes = [*map(Note, _told(found, done, shares))]
+    notes = [*map(Note, told("tuning.txt", "found", trials=found, done=done, shares=shares))]
     if not done:
         return [Table("", (), (), notes)]
     several = setup.cases if len(setup.cases) > 1 else ()
-    columns = [
-        Column("trial", align="right"),
-        Column("objective", GAIN),
-        *(Column(case.name, GAIN) for case in several),
-    ]
-    columns += [Column(short(path)) for path in done[0].values]
+    columns = [Column("trial", align="right"), Column("objective", GAIN)]
+    columns += [Column(case.name, GAIN) for case in several] + [Column(short(path)) for path in done[0].values]
     rows: list[list[Cells]] = []
     for one in done[:SHOWN]:
         gains = [min(some) if setup.worst else sum(some) / len(some) for some in one.gains if several]
         rows.append([str(one.number), one.value, *gains, *map(text_of, one.values.values())])
-    return [Table(_title(setup), columns, rows, notes, narrow="split")]
-
-
-def _told(found: Sequence[Outcome], done: Sequence[Outcome], shares: Mapping[str, float]) -> Iterator[str]:
-    pruned = sum(one.state == "pruned" for one in found)
-    refused = [one for one in found if one.state == "refused"]
-    told = f"{len(found)} trials: {len(done)} done, {pruned} pruned, {len(refused)} refused."
-    first = next((one for one in done if one.number == 0), None)
-    best = best_of(found)
-    if first is not None and best is not None and best.value is not None and first.value is not None:
-        told += f" Trial 0, the values of the configuration: {first.value:+.2%}; best: {best.value:+.2%}."
-    yield told
-    if refused:
-        yield f"refused, for example: {refused[0].problem}"
-    if shares:
-        listed = ", ".join(f"{short(path)} {share:.0%}" for path, share in shares.items())
-        yield f"share of the objective's variance that each option explains (fANOVA): {listed}"
-
-
-def _title(setup: TrialSetup) -> str:
-    how = "worst" if setup.worst else "mean"
-    which = "last" if setup.last else "best"
-    of = f"{how} of {len(setup.seeds)} seeds" if len(setup.seeds) > 1 else f"seed {setup.seeds[0]}"
-    return f"profit above the first line-up's own rules in the same seats, {which} evaluation, {of}"
+    (title,) = told("tuning.txt", "title", setup=setup)
+    return [Table(title, columns, rows, notes, narrow="split")]

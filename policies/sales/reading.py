@@ -1,0 +1,68 @@
+"""How commands on sales files read one, as typed, and which files they may write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from market.errors import UserError
+from market.salesfile.table import Sales, no_column, read_sales
+from policies.common.files import refuse_unwritable
+from policies.config.orders import CalibrateOrder, ForecastOrder, SalesOrder
+
+
+def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
+    """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given."""
+    columns = columns_option(order.columns) if order.columns else {}
+    where, periods = where_option(order.where), periods_option(order.periods)
+    reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
+    return read_sales(order.sales, columns, where, periods), reading
+
+
+def columns_option(text: str) -> dict[str, str]:
+    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's."""
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        ours, equals, theirs = (part.strip() for part in item.partition("="))
+        if not (ours and equals and theirs):
+            raise UserError(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
+        if (problem := no_column(ours)) is not None:
+            raise UserError(f"--columns: {problem}")
+        if ours in found:
+            raise UserError(f"--columns: {ours} is given twice")
+        found[ours] = theirs
+    return found
+
+
+def where_option(items: tuple[str, ...]) -> dict[str, str]:
+    """``("category=YOGURT",)`` as a mapping."""
+    found = {}
+    for item in items:
+        column, equals, value = (part.strip() for part in item.partition("="))
+        if not (column and equals and value):
+            raise UserError(f"--where {item}: must be COLUMN=VALUE, such as category=YOGURT")
+        if column in found:
+            raise UserError(f"--where {column}: is given twice")
+        found[column] = value
+    return found
+
+
+def periods_option(text: str | None) -> tuple[str | None, str | None]:
+    """``2:52`` as its two ends; one may be left out."""
+    if text is None:
+        return None, None
+    first, colon, last = (part.strip() for part in text.partition(":"))
+    if not colon or not (first or last):
+        raise UserError(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:")
+    return first or None, last or None
+
+
+def refuse_outputs(order: CalibrateOrder | ForecastOrder, *names: str) -> None:
+    """Raise :class:`UserError` for a file that the order names twice, that is the sales file, or that cannot be written."""
+    asked = [path for name in names if (path := getattr(order, name)) is not None]
+    if len({path.resolve() for path in asked}) < len(asked):
+        *others, last = (f"--{name}" for name in names)
+        raise UserError(f"{asked[-1]}: {', '.join(others)} and {last} must be different files")
+    for path in asked:
+        if path.resolve() == order.sales.resolve():
+            raise UserError(f"{path}: is the sales file itself; choose another name")
+        refuse_unwritable(path, order.force)
