@@ -40,6 +40,7 @@ def heard() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow(seconds=70)
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
     apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
