@@ -67,12 +67,14 @@ def test_the_filter_knows_the_shock_as_well_as_a_posterior_should() -> None:
     assert np.mean(said[40:]) < 0.5 * SD**2 and PERSISTENCE > 0.9
 
 
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow(seconds=25)
 @pytest.mark.parametrize("learner", list(WITH))
 def test_a_learner_that_remembers_earns_more_on_the_same_customers(learner: str) -> None:
-    """By at least 1 % of profit, with either of two seeds."""
+    """By at least 1 % of profit, with either of two seeds: DQN by 4.1 and 3.8 %, A2C by 2.8 and 3.3 % in 200,000
+    seller-periods; in those DDPG gained 2.2 and 1.4 %, and gets more."""
+    budget = 300_000 if learner == "ddpg" else 200_000
     for seed in range(2):
-        plain, recalling = (learned(learner, seed, 300_000, **options) for options in ({}, WITH[learner][0]))
+        plain, recalling = (learned(learner, seed, budget, **options) for options in ({}, WITH[learner][0]))
         gain = recalling - plain
         assert gain.mean() - half_width(gain) > 0, (seed, gain.mean(), half_width(gain))
         assert gain.mean() > 0.01 * plain.mean(), (seed, gain.mean() / plain.mean())

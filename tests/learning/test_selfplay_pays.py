@@ -10,7 +10,7 @@ BUDGET = 3_000_000
 STACKS = ("learners.dqn.stack=8", "learners.ddpg.stack=8")
 
 
-@pytest.mark.slow(seconds=70)
+@pytest.mark.slow(seconds=180)
 def test_a_leagues_worst_case_among_strangers_is_better_than_independent_learners() -> None:
     """In the duopoly, best policies, against eight line-ups that neither trained against; shares of the best rule's."""
     panel, worst = Panel(with_mode("duopoly", "independent", BUDGET)), {}

@@ -275,7 +275,7 @@ def test_sellers_learn_to_collude_with_whom_they_trained_and_with_nobody_else() 
     assert finding.gain.min() < 0.7 and finding.gain.max() > 0.95
 
 
-@pytest.mark.slow(seconds=30)
+@pytest.mark.slow  # when the sessions that it shares are there
 def test_deviations_are_punished_and_forgiven() -> None:
     impulse = learned().impulse
     before, forced, after = impulse.rivals.mean(axis=0)[[0, 1, 2]]
