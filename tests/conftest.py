@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 from tests.helpers.pictures import draw_none_unless_asked
+from tests.helpers.searches import search_once
 from tests.helpers.shared import close_shared, open_shared
+from tests.helpers.workers import compile_in_turn, compile_nothing_unasked, dear_first
 
 
 def pytest_configure(config: pytest.Config) -> None:
     np.seterr(all="raise")
     if not hasattr(config, "workerinput"):
         open_shared()
+    else:
+        compile_in_turn()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -27,7 +31,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The dearest first, by the seconds that their marks name, so that all workers are busy to the end."""
+    """The dearest first, so that all workers are busy to the end: by files, and by the seconds that slow marks name."""
+    dear_first(items)
     items.sort(key=lambda item: -seconds(item))
 
 
@@ -38,6 +43,8 @@ def seconds(item: pytest.Item) -> float:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     draw_none_unless_asked()
+    compile_nothing_unasked()
+    search_once()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
 """The same for every row m of a batch, one after the other or on all cores: what Python calls.
 
-A forked child of a process that has run a parallel loop dies (GNU OpenMP): workers are spawned.
+Parallel loops count in unsigned numbers: made plain ones, they call the same machine code as the others, which is
+compiled once. A forked child of a process that has run a parallel loop dies (GNU OpenMP): workers are spawned.
 """
 
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 from market.kernel.jit import compiled
 from market.kernel.observe import observe_market
@@ -34,7 +36,7 @@ def step_serial(markets, sellers, tape, state, scratch, ledger, price, quantity)
 @compiled(parallel=True)
 def step_parallel(markets, sellers, tape, state, scratch, ledger, price, quantity):
     for m in numba.prange(price.shape[0]):
-        play_period(markets[0], sellers, tape, state, scratch, ledger, m, price, quantity)
+        play_period(markets[0], sellers, tape, state, scratch, ledger, np.int64(m), price, quantity)
 
 
 @compiled()
@@ -46,4 +48,4 @@ def observe_serial(features, calendar, tape, state, out):
 @compiled(parallel=True)
 def observe_parallel(features, calendar, tape, state, out):
     for m in numba.prange(out.shape[0]):
-        observe_market(features, calendar, tape, state, m, out)
+        observe_market(features, calendar, tape, state, np.int64(m), out)

@@ -162,11 +162,8 @@ class AcrossRuns:
     def row(self) -> dict[str, Any]:
         """A plain row for JSON and CSV; ``table`` is ``runs``."""
         low, high = self.ends
-        about: dict[str, Any] = {
-            "table": "runs",
-            "seat": self.seat,
-            "line_up": "; ".join(c.line_up for c in self.comparisons),
-        }
+        about: dict[str, Any] = {"table": "runs", "seat": self.seat}
+        about |= {"line_up": "; ".join(c.line_up for c in self.comparisons)}
         about |= {"policy": self.seller, "judged": True, "runs": len(self.policies)}
         chance = self.improvement.figures("probability_of_improvement")
         middle = self.middle.figures("interquartile_mean")

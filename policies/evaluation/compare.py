@@ -189,12 +189,6 @@ def best_fixed(results: Sequence[Result]) -> Result | None:
     return max((result for result in results if not result.entrant), key=lambda result: result.mean, default=None)
 
 
-def difference(result: Result, best: Result) -> tuple[float, float]:
-    """Mean paired difference in profit per period and the half-width of its 95 % interval by Student's t."""
-    paired = result.profit - best.profit
-    return float(paired.mean()), half_width(paired)
-
-
 def gap_interval(result: Result, best: Result) -> Interval:
     """The mean paired difference in profit per period with its bootstrap interval."""
     return mean_interval(paired(result, best), scale=float(np.abs(best.profit).max()))
@@ -215,4 +209,4 @@ def precise(results: Sequence[Result], precision: float) -> bool:
     entrants = [result for result in results if result.entrant]
     if best is None:
         return all(2 * half_width(result.profit) <= precision * abs(result.mean) for result in entrants)
-    return all(2 * difference(result, best)[1] <= precision * abs(best.mean) for result in entrants)
+    return all(2 * half_width(result.profit - best.profit) <= precision * abs(best.mean) for result in entrants)

@@ -13,7 +13,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seat_called, told_seed
+from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seats_called, told_seed
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
@@ -64,7 +64,7 @@ def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:
             f"--seller {order.seller}: of a configuration, --seller gives the RULES to evaluate; --seat names their seat"
         )
     rules = parse_rules(order.seller, "--seller", config.market)
-    seats = _seats(order, config.market)
+    seats = seats_called(order.seat, config.market)
     for seat in seats:
         with place("--seller"):
             rules.check(config.market, seat)
@@ -95,16 +95,10 @@ def _seated(order: EvaluateOrder, folder: Path, spec: MarketSpec, moved: bool) -
     if order.seller is not None and order.seller not in saved:
         raise UserError(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
     chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
-    only = _seats(order, spec) if order.seat else None
+    only = seats_called(order.seat, spec) if order.seat else None
     return [
         (seat, one.title, one.sit(spec, seat, adapt=moved)) for one in chosen.values() for seat in only or [one.seat]
     ]
-
-
-def _seats(order: EvaluateOrder, spec: MarketSpec) -> list[int]:
-    if order.seat is None:
-        return list(range(len(spec.sellers)))
-    return [seat_called(order.seat, spec, "--seat")]
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from policies.common.files import refuse_unwritable, write_csv, write_json
-from policies.common.progress import progress
+from policies.common.progress import Tick, progress, unseen
 from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
@@ -25,7 +25,6 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
 
 Fields = dict[str, Any]
-Keep = Callable[[Sequence[Fields]], None]
 
 
 @dataclass
@@ -79,104 +78,91 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
     line_ups = LineUps(found.config, order.seed, found.changed)
     for remark in found.remarks:
         console.print(remark, highlight=False)
-    given = (order.against, order.episodes, console)
-    comparisons = evaluate_all(line_ups, found.seats, *given, found.sellers, files.add, order.risk)
+    evaluator = Evaluator(line_ups, found.seats, console, order.against, order.episodes, files.add)
+    comparisons = evaluator.compare(found.sellers, order.risk)
     if order.stress:
-        best = {(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None}
-        stress_all(line_ups, found.seats, *given, files.add, best)
+        evaluator.stress({(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None})
     return EvaluationResult(comparisons, files.rows)
 
 
-def evaluate_all(
-    line_ups: LineUps,
-    entrants: Mapping[int, Mapping[str, Seller | Rules]],
-    against: str | None,
-    episodes: int | None,
-    console: Console,
-    sellers: Mapping[str, str] | None = None,
-    keep: Keep = lambda rows: None,
-    risk: bool = False,
-) -> list[Comparison]:
-    """Compare in every seat that has entrants, against every line-up; each table is printed when it is ready.
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates ``entrants``, by seat and name, against line-ups; each table is printed when it is ready.
 
     Args:
-        sellers: of a learned policy's name, the seller that it is one training run of.
+        against: rules of the rivals, or panel; None: the configuration's line-ups.
+        episodes: of each comparison; None: until it is precise enough.
         keep: takes the rows of each table before it is printed.
-        risk: print the tables of risk and service as well.
     """
-    comparisons = []
-    for line_up in line_ups.chosen(against):
-        for seat, named in entrants.items():
-            comparison = _compare(line_ups, seat, named, line_up, episodes, console)
-            keep(comparison.rows())
-            comparison_table(comparison, line_ups.spec, line_ups.config.evaluation).print(console)
-            if risk:
-                risk_table(comparison, line_ups.spec, line_ups.config.evaluation, console.width).print(console)
-            comparisons.append(comparison)
-    _sum_up(line_ups, comparisons, sellers or {}, console, keep)
-    return comparisons
 
+    line_ups: LineUps
+    entrants: Mapping[int, Mapping[str, Seller | Rules]]
+    console: Console
+    against: str | None = None
+    episodes: int | None = None
+    keep: Callable[[Sequence[Fields]], None] = lambda rows: None
 
-def _compare(
-    line_ups: LineUps,
-    seat: int,
-    named: Mapping[str, Seller | Rules],
-    line_up: Rules,
-    episodes: int | None,
-    console: Console,
-) -> Comparison:
-    rivals = f" against {line_up.label}" if len(line_ups.spec.sellers) > 1 else ""
-    text = f"evaluating {', '.join(named)} in the seat of {line_ups.spec.names[seat]}{rivals}"
-    candidates = {*named, *(rules.label for rules in line_ups.competitors())}
-    with progress(console, text, None if episodes is None else episodes * len(candidates)) as tick:
-        sellers = {
-            name: line_ups.fixed(player, seat, tick) if isinstance(player, Rules) else player
-            for name, player in named.items()
-        }
-        return line_ups.compare(seat, sellers, line_up, episodes, tick)
+    def compare(self, sellers: Mapping[str, str], risk: bool = False) -> list[Comparison]:
+        """Compare in every seat that has entrants, against every line-up.
 
+        Args:
+            sellers: of a learned policy's name, the seller that it is one training run of.
+            risk: print the tables of risk and service as well.
+        """
+        comparisons, shown = [], (self.line_ups.spec, self.line_ups.config.evaluation)
+        for line_up in self.line_ups.chosen(self.against):
+            for seat in self.entrants:
+                comparison = self._compare(seat, line_up)
+                self.keep(comparison.rows())
+                comparison_table(comparison, *shown).print(self.console)
+                if risk:
+                    risk_table(comparison, *shown, self.console.width).print(self.console)
+                comparisons.append(comparison)
+        self._sum_up(comparisons, sellers)
+        return comparisons
 
-def _sum_up(
-    line_ups: LineUps, comparisons: Sequence[Comparison], sellers: Mapping[str, str], console: Console, keep: Keep
-) -> None:
-    """What the comparisons of each seat say together: over line-ups, and over training runs."""
-    seats = {
-        name: [one for one in comparisons if one.seat == name] for name in dict.fromkeys(c.seat for c in comparisons)
-    }
-    for those in seats.values():
-        if len(those) > 1:
-            across = AcrossLineUps(those)
-            keep(across.rows())
-            line_ups_table(across, line_ups.spec, line_ups.config.evaluation).print(console)
-    runs = [found for those in seats.values() for found in training_runs(those, sellers)]
-    keep([found.row() for found in runs if len(found.policies) > 1])
-    for note in runs_notes(runs):
-        note.print(console)
+    def _compare(self, seat: int, line_up: Rules) -> Comparison:
+        named, spec = self.entrants[seat], self.line_ups.spec
+        rivals = f" against {line_up.label}" if len(spec.sellers) > 1 else ""
+        text = f"evaluating {', '.join(named)} in the seat of {spec.names[seat]}{rivals}"
+        candidates = {*named, *(rules.label for rules in self.line_ups.competitors())}
+        with progress(self.console, text, self.episodes and self.episodes * len(candidates)) as tick:
+            return self.line_ups.compare(seat, self._seated(seat, tick), line_up, self.episodes, tick)
 
+    def _seated(self, seat: int, tick: Tick = unseen) -> dict[str, Seller]:
+        named = self.entrants[seat].items()
+        return {name: self.line_ups.fixed(one, seat, tick) if isinstance(one, Rules) else one for name, one in named}
 
-def stress_all(
-    line_ups: LineUps,
-    entrants: Mapping[int, Mapping[str, Seller | Rules]],
-    against: str | None,
-    episodes: int | None,
-    console: Console,
-    keep: Keep,
-    best: Mapping[tuple[str, str], str],
-) -> None:
-    """Play the entrants, and beside them the ``best`` fixed competitor of each (seat, line-up), under named scenarios."""
-    from policies.evaluation.stress import run_stress
+    def _sum_up(self, comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> None:
+        """What the comparisons of each seat say together: over line-ups, and over training runs."""
+        seats: dict[str, list[Comparison]] = {}
+        for one in comparisons:
+            seats.setdefault(one.seat, []).append(one)
+        for those in seats.values():
+            if len(those) > 1:
+                across = AcrossLineUps(those)
+                self.keep(across.rows())
+                line_ups_table(across, self.line_ups.spec, self.line_ups.config.evaluation).print(self.console)
+        runs = [found for those in seats.values() for found in training_runs(those, sellers)]
+        self.keep([found.row() for found in runs if len(found.policies) > 1])
+        for note in runs_notes(runs):
+            note.print(self.console)
 
-    competitors = {rules.label: rules for rules in line_ups.competitors()} if best else {}
-    for line_up in line_ups.chosen(against):
-        for seat, named in entrants.items():
-            players = {n: line_ups.fixed(p, seat) if isinstance(p, Rules) else p for n, p in named.items()}
-            beside = best.get((line_ups.spec.names[seat], line_up.label))
-            if beside in competitors:
-                players.setdefault(beside, line_ups.against(competitors[beside], seat, line_up))
-            rivals = line_ups.rivals(seat, line_up, next(iter(players.values())))
-            if len(line_ups.spec.sellers) > 1:
-                console.print(f"Rivals under stress: {line_up.label}", highlight=False)
-            rows = run_stress(
-                line_ups.config, seat, players, rivals, seed=line_ups.seed, episodes=episodes, console=console
-            )
-            keep([{"table": "stress", "line_up": line_up.label} | row for row in rows])
+    def stress(self, best: Mapping[tuple[str, str], str]) -> None:
+        """Play the entrants, beside them the ``best`` fixed competitor of each (seat, line-up), under named scenarios."""
+        from policies.evaluation.stress import EPISODES, Stress
+
+        line_ups, spec = self.line_ups, self.line_ups.spec
+        competitors = {rules.label: rules for rules in line_ups.competitors()} if best else {}
+        for line_up in line_ups.chosen(self.against):
+            for seat in self.entrants:
+                players = self._seated(seat)
+                beside = best.get((spec.names[seat], line_up.label))
+                if beside in competitors:
+                    players.setdefault(beside, line_ups.against(competitors[beside], seat, line_up))
+                rivals = line_ups.rivals(seat, line_up, next(iter(players.values())))
+                if len(spec.sellers) > 1:
+                    self.console.print(f"Rivals under stress: {line_up.label}", highlight=False)
+                stress = Stress(line_ups.config, seat, rivals, line_ups.seed, self.episodes or EPISODES)
+                rows = stress.run(players, self.console)
+                self.keep([{"table": "stress", "line_up": line_up.label} | row for row in rows])

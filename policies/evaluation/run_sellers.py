@@ -7,9 +7,10 @@ mixture that it came to, from ``psro.json`` and ``pool/``; :func:`pack` makes on
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from itertools import count
@@ -66,48 +67,22 @@ class Part:
 
 
 @dataclass(frozen=True)
-class SavedMixture:
-    """A mixed strategy of one seat. ``home`` is the seat's latest checkpoint, which says where it belongs."""
+class SavedMixture(SavedSeller):
+    """A mixed strategy of one seat: ``parts`` play, and the seat's latest checkpoint says where they belong."""
 
-    home: SavedSeller
     parts: tuple[Part, ...]
 
     @property
-    def seller(self) -> str:
-        """The seller's name."""
-        return self.home.seller
-
-    @property
-    def seat(self) -> int:
-        """The seat that it was trained in."""
-        return self.home.seat
-
-    @property
-    def learner(self) -> str:
-        """What trained its members."""
-        return self.home.learner
-
-    @property
-    def trained(self) -> int:
-        """Seller-periods of the seat's training."""
-        return self.home.trained
-
-    @property
-    def market(self) -> MarketSpec:
-        """The market that it was trained in."""
-        return self.home.market
-
-    @property
-    def title(self) -> str:
-        """What tables call it."""
-        return f"{self.seller} ({self.learner} {MIXTURE})"
+    def kind(self) -> str:
+        """Its learner, and that it mixes."""
+        return f"{self.learner} {MIXTURE}"
 
     def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> MixtureSeller:
         """Put the mixture into a seat of ``spec``; arguments and refusals as :meth:`SavedSeller.sit` has them.
 
         Rules stay what they were in the seat and the market of training, as the ranges of learned members do.
         """
-        self.home.sit(spec, seat, adapt)
+        super().sit(spec, seat, adapt)
         return MixtureSeller(
             [self._seller(part.policy, spec, seat, adapt) for part in self.parts], [part.weight for part in self.parts]
         )
@@ -118,7 +93,7 @@ class SavedMixture:
         return policy.sit(spec, seat, adapt)
 
 
-def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, SavedSeller | SavedMixture]:
+def saved_policies(folder: Path, checkpoint: str = "best") -> Mapping[str, SavedSeller]:
     """The run's learners by name, in seat order: at their ``best`` or ``latest`` evaluation, or their ``mixture``.
 
     Raises:
@@ -152,7 +127,7 @@ def load_mixture(folder: Path, home: SavedSeller, find: Find) -> SavedMixture:
         if entry.weight > 0:
             with place(f"{path}: mixtures.{home.seller}.{k}"):
                 parts.append(Part(entry.weight, _policy(folder, entry, home, find)))
-    return SavedMixture(home, tuple(parts))
+    return SavedMixture(**vars(home), parts=tuple(parts))
 
 
 def _entries(path: Path, seller: str) -> list[_Entry]:
@@ -180,7 +155,7 @@ def _policy(folder: Path, entry: _Entry, home: SavedSeller, find: Find) -> Saved
 
 def pack(mixture: SavedMixture) -> bytes:
     """A zip that holds all that decides how the mixture plays; the same bytes for the same mixture."""
-    files, listed = {HOME: mixture.home.path.read_bytes()}, []
+    files, listed = {HOME: mixture.path.read_bytes()}, []
     for k, part in enumerate(mixture.parts):
         own: dict[str, Any] = {"weight": part.weight}
         if isinstance(part.policy, Rules):
@@ -209,27 +184,46 @@ def unpack(content: bytes, name: str) -> SavedMixture:
         return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
 
 
-def seat_called(name: str, spec: MarketSpec, option: str) -> int:
-    """The seat of a seller's name; raise :class:`UserError` when there is none."""
-    if name not in spec.names:
+def seats_called(name: str | None, spec: MarketSpec, option: str = "--seat") -> list[int]:
+    """The seat of a seller's name, all seats for None; raise :class:`UserError` when nobody is called so."""
+    if name is not None and name not in spec.names:
         raise UserError(f"{option} {name}: the market's sellers are {', '.join(spec.names)}")
-    return spec.names.index(name)
+    return [seat for seat, its in enumerate(spec.names) if name in (None, its)]
+
+
+@dataclass(frozen=True)
+class RunSeller:
+    """Who sits in a seat of a run: a learned seller, or a fixed competitor.
+
+    Args:
+        kind: the learner, or the rules as the configuration has them.
+        learner: the algorithm of a learned seller, and ``rules`` of a fixed one with the levels found; else None.
+        trained: seller-periods behind the checkpoint, and ``score`` what it earned then; None where none learned.
+    """
+
+    seat: int
+    name: str
+    kind: str
+    seller: Seller
+    learner: str | None = None
+    rules: Rules | None = None
+    trained: int | None = None
+    score: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Name and kind: "left (dqn)"."""
+        return f"{self.name} ({self.kind})"
 
 
 @dataclass(frozen=True)
 class RunSellers:
-    """A run's market and its sellers, N of everything, in seat order.
-
-    ``learners`` names the algorithm of each seat, ``rules`` what a seat without one follows; the other is None.
-    """
+    """A run's market and its sellers, ``players`` (N) in seat order."""
 
     folder: Path
     config: RunConfig
     line_ups: LineUps
-    sellers: list[Seller]
-    labels: list[str]
-    learners: list[str | None]
-    rules: list[Rules | None]
+    players: tuple[RunSeller, ...]
 
     @property
     def spec(self) -> MarketSpec:
@@ -241,9 +235,10 @@ class RunSellers:
         """The seed that the run was trained with."""
         return self.line_ups.seed
 
-    def seat(self, name: str) -> int:
-        """The seat of a seller's name; raise :class:`UserError` when there is none."""
-        return seat_called(name, self.spec, "--seller")
+    @property
+    def sellers(self) -> list[Seller]:
+        """The players' sellers."""
+        return [one.seller for one in self.players]
 
 
 def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
@@ -255,30 +250,28 @@ def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
         raise UserError(f"{folder}: is not a run's folder")
     config = open_run(folder)
     saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
-    line_ups = LineUps(config, run_seed(folder))
-    run = RunSellers(folder, config, line_ups, [], [], [], [])
-    for seat, name in enumerate(config.market.names):
-        if seat in saved:
-            run.sellers.append(saved[seat].sit(config.market))
-            run.rules.append(None)
-        else:
-            fixed = line_ups.fixed(_rules(run, seat), seat)
-            run.sellers.append(fixed)
-            run.rules.append(fixed.rules)
-        run.learners.append(saved[seat].learner if seat in saved else None)
-        run.labels.append(saved[seat].title if seat in saved else f"{name} ({_rules(run, seat).label})")
-    return run
+    run = RunSellers(folder, config, LineUps(config, run_seed(folder)), ())
+    seats = range(len(run.spec.sellers))
+    players = (_learned(saved[seat], run.spec) if seat in saved else _fixed(run, seat) for seat in seats)
+    return replace(run, players=tuple(players))
 
 
-def _rules(run: RunSellers, seat: int) -> Rules:
-    """What a seat without a checkpoint follows; a learner's seat should have one."""
-    player, name = run.config.player(seat), run.spec.names[seat]
+def _learned(one: SavedSeller, spec: MarketSpec) -> RunSeller:
+    score = one.score if math.isfinite(one.score) else None
+    return RunSeller(one.seat, one.seller, one.kind, one.sit(spec), one.learner, None, one.trained, score)
+
+
+def _fixed(run: RunSellers, seat: int) -> RunSeller:
+    """Who follows rules in a seat without a checkpoint; a learner's seat should have one."""
+    entry, name = run.config.player(seat), run.spec.names[seat]
     try:
-        return parse_rules(player, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
+        rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
     except UserError:
-        if isinstance(player, dict) and "pricing" in player:
+        if isinstance(entry, dict) and "pricing" in entry:
             raise
         raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
+    seller = run.line_ups.fixed(rules, seat)
+    return RunSeller(seat, name, rules.label, seller, rules=seller.rules)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Reward scales are pinned to the unchanged market's, so that no change is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +21,6 @@ UNCHANGED = "unchanged market"
 SHOCK = 3  # periods
 NOBODY_BUYS = -100.0  # the lowest utility that a spec takes
 REPLAYED = "market.tape recovers its shocks from the sales of history, so that a change of demand would be undone"
-
-Change = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,8 @@ def scenarios(spec: MarketSpec, seat: int, warm_up: int = 0) -> list[Scenario]:
     """
     still = pinned(spec)
     found = [Scenario(UNCHANGED, still)]
-    found += [_scenario(name, still, change) for name, change in _changes(spec, warm_up)]
-    others = [k for k in range(len(spec.sellers)) if k != seat]
-    found += [_scenario(f"{spec.names[k]} leaves", still, _leaving(k), k) for k in others]
+    found += [_scenario(name, data) for name, data in _changed(still, warm_up)]
+    found += [_scenario(f"{name} leaves", _without(still, k), k) for k, name in enumerate(spec.names) if k != seat]
     return [_unless_replayed(scenario, spec) for scenario in found]
 
 
@@ -85,68 +82,38 @@ def _unless_replayed(scenario: Scenario, spec: MarketSpec) -> Scenario:
     return replace(scenario, market=None, problem=REPLAYED) if undone else scenario
 
 
-def _scenario(name: str, spec: MarketSpec, change: Change, absent: int | None = None) -> Scenario:
-    data = spec.dump()
-    change(data)
+def _scenario(name: str, data: dict[str, Any], absent: int | None = None) -> Scenario:
     try:
         return Scenario(name, MarketSpec.parse(data), absent)
     except UserError as problem:
         return Scenario(name, None, absent, str(problem))
 
 
-def _changes(spec: MarketSpec, warm_up: int) -> Iterator[tuple[str, Change]]:
+def _changed(spec: MarketSpec, warm_up: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names, and the market's plain data with one thing changed."""
+    data = spec.dump()
+    customers, sellers = data["customers"], data["sellers"]
     for percent in (30, -30):
-        yield f"demand {percent:+d} %", _rate(1 + percent / 100)
+        more = customers | {"rate": customers["rate"] * (1 + percent / 100)}
+        yield f"demand {percent:+d} %", data | {"customers": more}
     for percent in (25, -25):
-        yield f"price sensitivity {percent:+d} %", _sensitivity(1 + percent / 100)
+        sensitivity = data["price_sensitivity"] * (1 + percent / 100)
+        yield f"price sensitivity {percent:+d} %", data | {"price_sensitivity": sensitivity}
     if spec.stocked:
-        yield "lead time +1", _later
-    yield "unit cost +10 %", _dearer
+        yield "lead time +1", data | {"sellers": [one | {"lead_time": one["lead_time"] + 1} for one in sellers]}
+    yield "unit cost +10 %", data | {"sellers": [one | {"unit_cost": one["unit_cost"] * 1.1} for one in sellers]}
     length = min(SHOCK, spec.horizon - warm_up)
     start = warm_up + (spec.horizon - warm_up - length) // 2
     for word, factor in (("doubled", 2.0), ("halved", 0.5)):
-        yield f"demand {word} for {length} {spec.period}s", _surge(start, length, factor)
+        surges = [*customers.get("surges", ()), {"start": start, "length": length, "factor": factor}]
+        yield f"demand {word} for {length} {spec.period}s", data | {"customers": customers | {"surges": surges}}
 
 
-def _rate(factor: float) -> Change:
-    def change(data: dict[str, Any]) -> None:
-        data["customers"]["rate"] *= factor
-
-    return change
-
-
-def _sensitivity(factor: float) -> Change:
-    def change(data: dict[str, Any]) -> None:
-        data["price_sensitivity"] *= factor
-
-    return change
-
-
-def _later(data: dict[str, Any]) -> None:
-    for seller in data["sellers"]:
-        seller["lead_time"] += 1
-
-
-def _dearer(data: dict[str, Any]) -> None:
-    for seller in data["sellers"]:
-        seller["unit_cost"] *= 1.1
-
-
-def _surge(start: int, length: int, factor: float) -> Change:
-    def change(data: dict[str, Any]) -> None:
-        surge = {"start": start, "length": length, "factor": factor}
-        data["customers"]["surges"] = [*data["customers"].get("surges", ()), surge]
-
-    return change
-
-
-def _leaving(seat: int) -> Change:
-    """Nobody wants it and it has no stock; its events go on, as other sellers' are drawn from the same stream."""
-
-    def change(data: dict[str, Any]) -> None:
-        seller = data["sellers"][seat]
-        seller |= {"quality": NOBODY_BUYS, "stock": 0.0, "start_price": seller["prices"][1]}
-        for location in data.get("locations", ()):
-            location["quality"][seat] = NOBODY_BUYS
-
-    return change
+def _without(spec: MarketSpec, seat: int) -> dict[str, Any]:
+    """Nobody wants the seller, it has no stock; its events go on, as other sellers' are drawn from the same stream."""
+    data = spec.dump()
+    seller = data["sellers"][seat]
+    seller |= {"quality": NOBODY_BUYS, "stock": 0.0, "start_price": seller["prices"][1]}
+    for location in data.get("locations", ()):
+        location["quality"][seat] = NOBODY_BUYS
+    return data

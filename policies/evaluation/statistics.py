@@ -1,11 +1,11 @@
 """Intervals and comparisons of samples, each formula in one place: Student's t, jackknife, bootstrap. Never imports torch.
 
 Intervals are of 95 %. :func:`half_width` has that of a mean by Student's t, which costs nothing: play stops by it, and
-tables of many cells show it. Where one figure is what is looked for, intervals come from ``scipy.stats.bootstrap`` with a generator of its own and a fixed seed, so that the
-same samples always have the same interval. Percentiles of the bootstrap are too narrow for few samples, by
-``sqrt(n / (n - 1))`` and by what makes Student's t wider than the normal: both are made good by taking percentiles
-further out, at ``Phi(-sqrt(n / (n - 1)) t(n - 1))`` (the expanded percentile interval of Hesterberg 2015, "What teachers
-should know about the bootstrap", *The American Statistician* 69(4)).
+tables of many cells show it. Where one figure is what is looked for, intervals come from ``scipy.stats.bootstrap`` with
+a generator of its own and a fixed seed, so that the same samples always have the same interval. Percentiles of the
+bootstrap are too narrow for few samples, by ``sqrt(n / (n - 1))`` and by what makes Student's t wider than the normal:
+both are made good by taking percentiles further out, at ``Phi(-sqrt(n / (n - 1)) t(n - 1))`` (the expanded percentile
+interval of Hesterberg 2015, "What teachers should know about the bootstrap", *The American Statistician* 69(4)).
 
 Dimensions: E episodes, S line-ups (strata), R training runs, B resamples.
 """
@@ -157,29 +157,22 @@ def stratified(strata: Sequence[ArrayLike]) -> Interval:
     fewest = min(len(sample) for sample in samples)
     if fewest > 1 and all(np.ptp(sample) <= NOTHING * np.abs(sample).max() for sample in samples):
         return Interval(mean, mean, mean)
-    longest = np.arange(max(len(sample) for sample in samples))
-    return _interval(mean, longest, _Together(samples), fewest, cost=len(samples))
+    every = np.arange(max(len(sample) for sample in samples))
+    padded = [(np.pad(sample, (0, len(every) - len(sample))), every < len(sample)) for sample in samples]
+
+    def mean_of_means(episodes: Any, axis: int) -> Floats:
+        return np.asarray(np.mean([_drawn(*stratum, episodes, axis) for stratum in padded], axis=0))
+
+    return _interval(mean, every, mean_of_means, fewest, cost=len(samples))
 
 
-class _Together:
-    """The mean over strata of the means of the episodes drawn, for indices of episodes (resamples, E)."""
-
-    def __init__(self, samples: Sequence[Floats]) -> None:
-        longest = max(len(sample) for sample in samples)
-        padded = [np.pad(sample, (0, longest - len(sample))) for sample in samples]
-        played = [np.arange(longest) < len(sample) for sample in samples]
-        self._strata = list(zip(padded, played, strict=True))
-
-    def __call__(self, episodes: Any, axis: int) -> Floats:
-        return np.asarray(np.mean([self._drawn(*stratum, episodes, axis) for stratum in self._strata], axis=0))
-
-    def _drawn(self, values: Floats, played: NDArray[np.bool_], episodes: Any, axis: int) -> Floats:
-        count = played[episodes].sum(axis=axis)
-        mean: Floats = np.full(
-            count.shape, values.sum() / played.sum()
-        )  # stays where no episode of the stratum is drawn
-        np.divide(values[episodes].sum(axis=axis), count, out=mean, where=count > 0)
-        return mean
+def _drawn(values: Floats, played: NDArray[np.bool_], episodes: Any, axis: int) -> Floats:
+    """A stratum's means over the episodes drawn, for indices of episodes (resamples, E)."""
+    count = played[episodes].sum(axis=axis)
+    # The mean of all stays where no episode of the stratum is drawn.
+    mean: Floats = np.full(count.shape, values.sum() / played.sum())
+    np.divide(values[episodes].sum(axis=axis), count, out=mean, where=count > 0)
+    return mean
 
 
 def improvement(profit: ArrayLike, other: ArrayLike) -> float:

@@ -22,7 +22,7 @@ from market.state import Floats
 from policies.common.files import jsonable
 from policies.common.progress import Tick, progress
 from policies.common.seeding import row_seed
-from policies.config.run import Evaluation, RunConfig
+from policies.config.run import RunConfig
 from policies.evaluation.compare import BLOCK
 from policies.evaluation.scenarios import UNCHANGED, Absent, Scenario, scenarios
 from policies.evaluation.statistics import half_width
@@ -65,14 +65,42 @@ class Named:
 
 @dataclass(frozen=True)
 class Stress:
-    """One seat of one market against one line-up: what all scenarios and entrants have in common."""
+    """One seat of one market against one line-up: what all scenarios and entrants have in common.
 
-    home: MarketSpec
-    settings: Evaluation
+    Args:
+        config: the unchanged market, for which all sellers were made, and how profit is counted.
+        rivals: a seller for every seat (the one in ``seat`` is not used).
+        seed: of the customers; the same as an evaluation's gives the same customers.
+        episodes: E for every cell.
+    """
+
+    config: RunConfig
     seat: int
     rivals: Sequence[Seller]
     seed: int
-    episodes: int
+    episodes: int = EPISODES
+
+    def run(self, entrants: Mapping[str, Seller], console: Console) -> list[dict[str, Any]]:
+        """Play every entrant, made for the seat of the unchanged market, under every scenario; print the table.
+
+        Returns a row for every scenario and entrant, in that order, the unchanged market first: seat, scenario, policy,
+        episodes, reason (why there are no figures, else None), and the figures of :func:`figures`. On Ctrl-C the
+        console gets the scenarios that are finished.
+        """
+        finished: list[dict[str, Any]] = []
+        try:
+            with progress(console, f"stress tests in the seat of {self.home.names[self.seat]}") as tick:
+                for rows in self.rows(entrants, tick):
+                    finished += rows
+        finally:
+            if finished:
+                stress_table(finished, self.config).print(console)
+        return finished
+
+    @property
+    def home(self) -> MarketSpec:
+        """The unchanged market."""
+        return self.config.market
 
     def line_up(self, scenario: Scenario, market: MarketSpec, name: str, entrant: Seller) -> list[Seller]:
         """A seller for every seat of a shifted market."""
@@ -90,7 +118,7 @@ class Stress:
         """Profit a period of each episode (E,); raises :class:`UserError` where somebody cannot play the scenario."""
         if scenario.market is None:
             raise UserError(scenario.problem)
-        seats, settings = self.line_up(scenario, scenario.market, name, entrant), self.settings
+        seats, settings = self.line_up(scenario, scenario.market, name, entrant), self.config.evaluation
         first, found, counted = row_seed(self.seed, "evaluate"), [], (settings.warm_up, settings.salvage)
         for start in range(0, self.episodes, BLOCK):
             rows = min(BLOCK, self.episodes - start)
@@ -102,7 +130,7 @@ class Stress:
     def rows(self, entrants: Mapping[str, Seller], tick: Tick) -> Iterator[list[dict[str, Any]]]:
         """For each scenario a row for every entrant; the unchanged market comes first."""
         unchanged: dict[str, Floats | None] = {}
-        for scenario in scenarios(self.home, self.seat, self.settings.warm_up):
+        for scenario in scenarios(self.home, self.seat, self.config.evaluation.warm_up):
             rows = []
             for name, entrant in entrants.items():
                 profit, reason = self._try(scenario, name, entrant, tick)
@@ -148,41 +176,3 @@ def _ratio_half_width(profit: Floats, unchanged: Floats, kept: float) -> float:
     # Where every episode kept as much, what rounding leaves of the residuals is no uncertainty.
     settled = len(residual) > 1 and np.abs(residual).max() < 1e-12 * (1 + abs(kept))
     return 0.0 if settled else half_width(residual)
-
-
-def run_stress(
-    config: RunConfig,
-    seat: int,
-    entrants: Mapping[str, Seller],
-    rivals: Sequence[Seller],
-    *,
-    seed: int,
-    episodes: int | None,
-    console: Console,
-) -> list[dict[str, Any]]:
-    """Play every entrant under every scenario, print the table and return its rows.
-
-    Args:
-        config: the unchanged market, for which all sellers were made, and how profit is counted.
-        seat: the seat that the entrants play.
-        entrants: by name, made for that seat of the unchanged market.
-        rivals: a seller for every seat (the one in ``seat`` is not used).
-        seed: of the customers; the same as an evaluation's gives the same customers.
-        episodes: E for every cell; None is 512.
-        console: where progress and the table go. On Ctrl-C it gets the scenarios that are finished.
-
-    Returns:
-        A row for every scenario and entrant, in that order, the unchanged market first: seat, scenario, policy, episodes,
-        reason (why there are no figures, else None), and the figures of :func:`figures`.
-    """
-    spec = config.market
-    stress = Stress(spec, config.evaluation, seat, rivals, seed, EPISODES if episodes is None else episodes)
-    finished: list[dict[str, Any]] = []
-    try:
-        with progress(console, f"stress tests in the seat of {spec.names[seat]}") as tick:
-            for rows in stress.rows(entrants, tick):
-                finished += rows
-    finally:
-        if finished:
-            stress_table(finished, config).print(console)
-    return finished

@@ -14,7 +14,7 @@ from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import Comparison, Result, best_fixed
 from policies.evaluation.scenarios import UNCHANGED
 from policies.views.format import amount, percent
-from policies.views.page import told
+from policies.views.page import footnote, told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table, heading
 
 SECTIONS = {
@@ -62,8 +62,8 @@ def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, w
     against = "" if len(spec.sellers) == 1 else f" against {comparison.line_up}"
     title = f"{comparison.seat}{against}: risk and service"
     rows = list(_measures(shown, len(shown), spec, settings))
-    (how,) = told("evaluation.txt", "risk", episodes=len(shown[0].profit), spec=spec, settings=settings)
-    table = Table(title, columns, rows, [Note(f"{how}\n", "note")], least=LEAST, left_out="No room here for {}.")
+    how = footnote("evaluation.txt", "risk", episodes=len(shown[0].profit), spec=spec, settings=settings)
+    table = Table(title, columns, rows, [how], least=LEAST, left_out="No room here for {}.")
     count = len(table.blocks(width)[0]) - LABELS
     return replace(table, rows=list(_measures(shown, count, spec, settings)))
 
@@ -117,9 +117,9 @@ def stress_table(rows: Sequence[Figures], config: RunConfig) -> Table:
     columns = [Column(""), *(Column(heading(name), key=name) for name in names)]
     cells = [_scenario(scenario, rows, names) for scenario in dict.fromkeys(row["shift"] for row in rows)]
     title = f"{rows[0]['seat']} under stress: profit a {config.market.period}, and the share of it that is kept"
-    about = {"spec": config.market, "settings": config.evaluation, "candidates": len(names)}
-    (how,) = told("evaluation.txt", "stress", episodes=rows[0]["episodes"], **about)
-    notes = [*map(Note, _weakest(rows, names)), *map(Note, _reasons(rows)), Note(f"{how}\n", "note")]
+    about = {"episodes": rows[0]["episodes"], "spec": config.market, "settings": config.evaluation}
+    kept = map(Note, told("evaluation.txt", "kept", weakest=_weakest(rows, names), rows=rows))
+    notes = [*kept, footnote("evaluation.txt", "stress", candidates=len(names), **about)]
     return Table(title, columns, cells, notes, narrow="split")
 
 
@@ -149,15 +149,8 @@ def _difference(row: Figures) -> str:
     )
 
 
-def _weakest(rows: Sequence[Figures], names: Sequence[str]) -> Iterator[str]:
-    """Under which scenario each candidate keeps least."""
+def _weakest(rows: Sequence[Figures], names: Sequence[str]) -> list[Figures]:
+    """Of each candidate the scenario under which it keeps least."""
     changed = [row for row in rows if row["kept"] is not None and row["shift"] != UNCHANGED]
-    for name in names:
-        worst = min((row for row in changed if row["policy"] == name), key=lambda row: float(row["kept"]), default=None)
-        if worst is not None:
-            kept = amount(worst["kept"], "{:.1%}", worst["kept_half_width"])
-            yield f"{name} keeps least under {worst['shift']}: {kept} of its profit."
-
-
-def _reasons(rows: Sequence[Figures]) -> list[str]:
-    return [f"- {row['policy']}, {row['shift']}: {row['reason']}." for row in rows if row["reason"]]
+    each = ([row for row in changed if row["policy"] == name] for name in names)
+    return [min(own, key=lambda row: float(row["kept"])) for own in each if own]

@@ -30,7 +30,10 @@ PRICE_CLOSE, LEVEL_CLOSE = 0.01, 0.05
 
 @dataclass(frozen=True)
 class Sentence:
-    """One leaf: when, what, and in which share of the held-out states."""
+    """One leaf: when, what, and in which share of the held-out states.
+
+    "If inventory position < 14", "post 1.550, order up to 31", which ``covers`` "23 %" of them.
+    """
 
     conditions: tuple[str, ...]
     price: float
@@ -49,11 +52,6 @@ class Sentence:
         if self.level is None:
             return f"post {plain(self.price)}"
         return f"post {plain(self.price)}, {f'order up to {self.level:,.0f}' if self.orders else 'order nothing'}"
-
-    @property
-    def text(self) -> str:
-        """The whole sentence: "If inventory position < 14: post 1.550, order up to 31 (23 % of periods)"."""
-        return f"{self.when}: {self.what} ({self.covers} of periods)"
 
     @property
     def covers(self) -> str:

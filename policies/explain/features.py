@@ -109,13 +109,8 @@ def _rivals(spec: MarketSpec, met: RolloutStates, seat: int) -> Iterator[StateFe
                 yield StateFeature(f"last price of {spec.names[k]}", met.price[:, k])
     if spec.stocked and spec.visibility.rivals_stock != "hidden":
         stocked = (met.on_hand[:, rivals] > 0).sum(1).astype(np.float64)
-        one = ("the rival has stock", "the rival is out of stock")
-        yield StateFeature(
-            "rivals in stock",
-            stocked,
-            True,
-            *(one if len(rivals) == 1 else ("a rival has stock", "no rival has stock")),
-        )
+        one, several = ("the rival has stock", "the rival is out of stock"), ("a rival has stock", "no rival has stock")
+        yield StateFeature("rivals in stock", stocked, True, *(one if len(rivals) == 1 else several))
     if spec.stocked and spec.visibility.rivals_stock == "level":
         yield StateFeature("stock of all rivals", met.on_hand[:, rivals].sum(1), spec.customers.mode == "sampled")
 
@@ -139,23 +134,20 @@ def _events(spec: MarketSpec, met: RolloutStates, seat: int) -> Iterator[StateFe
 
 
 def _calendar(spec: MarketSpec, met: RolloutStates) -> Iterator[StateFeature]:
-    customers = spec.customers
+    customers, period = spec.customers, spec.period
+
+    def phase(what: str, length: int) -> StateFeature:
+        return StateFeature(f"{period} of the {what} of {length} (from 1)", np.asarray(met.period % length + 1.0), True)
+
     if customers.weekly:
-        length = len(customers.weekly)
-        yield StateFeature(
-            f"{spec.period} of the cycle of {length} (from 1)", np.asarray(met.period % length + 1, np.float64), True
-        )
+        yield phase("cycle", len(customers.weekly))
     if customers.yearly:
-        yield StateFeature(
-            f"{spec.period} of the year (from 0)", np.asarray(met.period % customers.yearly.length, np.float64)
-        )
+        of_the_year = np.asarray(met.period % customers.yearly.length, np.float64)
+        yield StateFeature(f"{period} of the year (from 0)", of_the_year)
     if spec.season:
-        length = len(spec.season)
-        yield StateFeature(
-            f"{spec.period} of the season of {length} (from 1)", np.asarray(met.period % length + 1.0), True
-        )
+        yield phase("season", len(spec.season))
     if customers.trend:
-        yield StateFeature(f"{spec.period}s since the start", met.period.astype(np.float64), True)
+        yield StateFeature(f"{period}s since the start", met.period.astype(np.float64), True)
 
 
 def _place(spec: MarketSpec, met: RolloutStates) -> Iterator[StateFeature]:

@@ -1,8 +1,9 @@
 """What a policy does, drawn: its price and order-up-to level over its inventory position and the lowest rival price.
 
 Everything else that the seller sees stands at a typical value, the median of what it met in greedy play; what a seller
-remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival whose price is seen, its own last price takes the free axis. Dimensions: X values across,
-Y values up, V states met, N sellers.
+remembers stands at a typical memory, since it differs from history to history. Where there is no stock, or no rival
+whose price is seen, its own last price takes the free axis. Dimensions: X values across, Y values up, V states met, N
+sellers.
 """
 
 from __future__ import annotations

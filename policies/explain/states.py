@@ -64,16 +64,8 @@ class Rollout:
     memories: tuple[Memory, ...]  # one a seat, arrays over D
 
 
-OF_THE_STATE = (
-    "period",
-    "on_hand",
-    "pipeline",
-    "price",
-    "sold",
-    "lost",
-    "reference",
-    "smoothed",
-)  # as a batch names them
+# As a batch names them.
+OF_THE_STATE = ("period", "on_hand", "pipeline", "price", "sold", "lost", "reference", "smoothed")
 
 
 def greedy_rollout(

@@ -78,10 +78,8 @@ def _exploit_table(period: str, known: list[Facts]) -> Table:
     columns += [Column("it earns more", form), Column("regret"), Column("of profit", "{:.2%}")]
     rows = []
     for one in known:
-        gap, share = (
-            Cell(one["difference"], half_width(one, "difference")),
-            one["profit"] and one["regret"] / abs(one["profit"]),
-        )
+        gap = Cell(one["difference"], half_width(one, "difference"))
+        share = one["profit"] and one["regret"] / abs(one["profit"])
         exact = "exact" if one.get("exact") else "at least"
         rows.append([one["seller"], one["profit"], str(one.get("response")), gap, exact, share or None])
     return Table("What each seat could earn more while the others stay as they are", columns, rows)

@@ -6,7 +6,7 @@ rows and R rivals in the columns of a payoff matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
-from policies.report.data import ReportedRun, ReportedSeller, Spread, best_fixed_row, curve
+from policies.evaluation.run_sellers import RunSeller
+from policies.report.data import ReportedRun, Spread, best_fixed_row, curve
 from policies.storage.run_folder import WHOLE_MARKET
 from policies.views.charts import GREY, PALE_GREY, WIDE, Place, broken, colour, dress, faint, grid, line_style, panels
 from policies.views.format import column_form, number
@@ -25,6 +26,8 @@ CHOSEN_BY = ("worst_against_the_pool", "objective_against_fixed", "profit_agains
 LOSSES = ("loss", "critic_loss", "actor_loss")
 LONGEST = 400  # periods of an episode that are drawn
 MOST_WRITTEN = 12  # rivals: with more there is no room for figures in cells
+
+Lines = dict[str, tuple[Floats, Floats]]  # by seller, steps and values
 
 
 def spread_chart(spec: MarketSpec, spreads: Sequence[Spread]) -> Any:
@@ -80,24 +83,32 @@ class LearningChart:
 def learning_chart(run: ReportedRun) -> LearningChart | None:
     """One panel a measure, one line a seller; None where nothing was written."""
     losses = (_Curve(name.replace("_", " "), "", "training", name, True) for name in LOSSES)
-    names = [*run.spec.names, WHOLE_MARKET]
     wanted = [*_profit_curves(run.spec), *losses]
-    found = [one for one in wanted if any(len(curve(run, one.phase, one.metric, name)[0]) for name in names)]
+    found = [(one, lines) for one in wanted if (lines := _lines(run, one))]
     if not found:
         return None
     rows, _, places = grid(len(found), 2)
-    figure = panels(rows, 2, [one.title for one in found], vertical_spacing=0.36 / rows, horizontal_spacing=0.1)
-    for one, at in zip(found, places, strict=True):
-        _draw_curves(figure, run, one, names, at)
-        figure.update_yaxes(title=one.unit, type="log" if one.log and _wide(run, one, names) else "linear", **at)
+    titles = [one.title for one, _ in found]
+    figure = panels(rows, 2, titles, vertical_spacing=0.36 / rows, horizontal_spacing=0.1)
+    for (one, lines), at in zip(found, places, strict=True):
+        values = np.concatenate([values for _, values in lines.values()])
+        wide = one.log and bool((values > 0).all()) and values.max() > WIDE * values.min()
+        _draw_lines(figure, run.spec, lines, at)
+        figure.update_yaxes(title=one.unit, type="log" if wide else "linear", **at)
         figure.update_xaxes(title="seller-periods of training", **at)
-        if one.metric == "profit_gain":
-            _leave_out_the_start(figure, run, names, at)
+        if one.metric == "profit_gain" and values.min() < LEAST_GAIN:
+            # Sellers who know nothing yet may lose many times what Nash and joint profit are apart.
+            figure.update_yaxes(range=[LEAST_GAIN, max(float(values.max()), 1.0) + 0.2], **at)
         if one.metric == "profit_against_fixed":
             _best_fixed_lines(figure, run, at)
     dress(figure, 70 + 260 * rows, top=64)
     dotted = any(best_fixed_row(run, player) for player in run.learners)
-    return LearningChart(figure, _learning_title(run), frozenset(one.metric for one in found), dotted)
+    return LearningChart(figure, _learning_title(run), frozenset(one.metric for one, _ in found), dotted)
+
+
+def _lines(run: ReportedRun, one: _Curve) -> Lines:
+    every = {name: curve(run, one.phase, one.metric, name) for name in [*run.spec.names, WHOLE_MARKET]}
+    return {name: line for name, line in every.items() if len(line[0])}
 
 
 def _profit_curves(spec: MarketSpec) -> list[_Curve]:
@@ -112,28 +123,13 @@ def _profit_curves(spec: MarketSpec) -> list[_Curve]:
     ]
 
 
-def _draw_curves(figure: Any, run: ReportedRun, one: _Curve, names: Sequence[str], at: Place) -> None:
-    for seat, name in enumerate(names):
-        steps, values = curve(run, one.phase, one.metric, name)
-        if len(steps):
-            style = {"color": INK, "width": 2} if name == WHOLE_MARKET else line_style(seat)
-            label = "the market" if name == WHOLE_MARKET else name
-            first = all(trace.name != label for trace in figure.data)
-            options = {"name": label, "legendgroup": label, "mode": "lines+markers", "marker": {"size": 4}}
-            figure.add_scatter(x=steps, y=values, line=style, showlegend=first, **options, **at)
-
-
-def _leave_out_the_start(figure: Any, run: ReportedRun, names: Iterable[str], at: Place) -> None:
-    """Sellers who know nothing yet may lose many times what Nash and joint profit are apart."""
-    values = np.concatenate([curve(run, "evaluation", "profit_gain", name)[1] for name in names])
-    if values.min() < LEAST_GAIN:
-        figure.update_yaxes(range=[LEAST_GAIN, max(float(values.max()), 1.0) + 0.2], **at)
-
-
-def _wide(run: ReportedRun, one: _Curve, names: Iterable[str]) -> bool:
-    """Whether values are positive and differ by more than a factor that a linear axis shows."""
-    values = np.concatenate([curve(run, one.phase, one.metric, name)[1] for name in names])
-    return bool((values > 0).all() and values.max() > WIDE * values.min())
+def _draw_lines(figure: Any, spec: MarketSpec, lines: Lines, at: Place) -> None:
+    for name, (steps, values) in lines.items():
+        style = {"color": INK, "width": 2} if name == WHOLE_MARKET else line_style(spec.names.index(name))
+        label = "the market" if name == WHOLE_MARKET else name
+        first = all(trace.name != label for trace in figure.data)
+        options = {"name": label, "legendgroup": label, "mode": "lines+markers", "marker": {"size": 4}}
+        figure.add_scatter(x=steps, y=values, line=style, showlegend=first, **options, **at)
 
 
 def _best_fixed_lines(figure: Any, run: ReportedRun, at: Place) -> None:
@@ -158,7 +154,7 @@ def _learning_title(run: ReportedRun) -> str:
 # ------------------------------------------------------------------------------------------------ an episode
 
 
-def episode_chart(spec: MarketSpec, players: Sequence[ReportedSeller], episode: Record, event: Floats | None) -> Any:
+def episode_chart(spec: MarketSpec, players: Sequence[RunSeller], episode: Record, event: Floats | None) -> Any:
     """Prices, stock, orders and lost sales of one episode (T, N), one below the other over the same periods.
 
     ``event`` (T, N): 1 while a promotion is on, or None.
@@ -193,7 +189,7 @@ def _episode_rows(spec: MarketSpec) -> list[tuple[str, str, str]]:
     return [price, stock, ("Orders", units, "ordered"), ("Lost sales", units, "lost")]
 
 
-def _draw_promotions(figure: Any, row: int, players: Sequence[ReportedSeller], event: Floats, periods: Floats) -> None:
+def _draw_promotions(figure: Any, row: int, players: Sequence[RunSeller], event: Floats, periods: Floats) -> None:
     for player in players:
         on = np.where(event[:, player.seat] > 0, float(player.seat), np.nan)
         marks = {"color": colour(player.seat), "symbol": "square", "size": 5}

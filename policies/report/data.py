@@ -6,7 +6,7 @@ Dimensions: E episodes, T periods, N sellers.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,75 +15,37 @@ import numpy as np
 
 from market.errors import UserError
 from market.metrics.summary import profit_a_period, summary
-from market.spec.models import MarketSpec
 from market.state import Floats, Record
 from policies.common.files import read_json
 from policies.common.seeding import row_seed
-from policies.config.run import RunConfig
-from policies.evaluation.line_ups import LineUps
-from policies.evaluation.run_sellers import run_sellers
-from policies.sellers.network_seller import NetworkSeller
+from policies.evaluation.run_sellers import RunSeller, RunSellers, run_sellers
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, play
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import saved_sellers
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class ReportedSeller:
-    """Who sits in a seat: a learner at its best checkpoint, or a fixed competitor."""
-
-    seat: int
-    name: str
-    kind: str  # the learner, or the rules
-    seller: Seller
-    trained: int | None = None  # seller-periods behind the checkpoint; None where nothing was learned
-    score: float | None = None
-
-    @property
-    def learned(self) -> bool:
-        """Whether it is a trained seller."""
-        return isinstance(self.seller, NetworkSeller)
-
-    @property
-    def label(self) -> str:
-        """Name and kind: "left (dqn)"."""
-        return f"{self.name} ({self.kind})"
-
-
-@dataclass(frozen=True)
-class ReportedRun:
+class ReportedRun(RunSellers):
     """A run's folder as it was read; ``rows`` of evaluation.json and ``metrics`` of metrics.csv may be empty."""
 
-    folder: Path
-    config: RunConfig
-    seed: int
     about: dict[str, Any]
     rows: list[dict[str, Any]]
     metrics: list[dict[str, str]]
-    players: tuple[ReportedSeller, ...]
-    line_ups: LineUps
     missing: tuple[str, ...]
 
     @property
-    def spec(self) -> MarketSpec:
-        """The market."""
-        return self.config.market
-
-    @property
-    def learners(self) -> list[ReportedSeller]:
+    def learners(self) -> list[RunSeller]:
         """The players that learned."""
-        return [player for player in self.players if player.learned]
+        return [player for player in self.players if player.learner is not None]
 
 
 @dataclass(frozen=True)
 class Spread:
     """Profit a period of each episode (E,) of candidates in one seat against one line-up, the learned one first."""
 
-    player: ReportedSeller
-    line_up: str
+    player: RunSeller
     profits: dict[str, Floats] = field(default_factory=dict)
 
     @property
@@ -98,35 +60,20 @@ def read_run(folder: Path, say: Say = lambda text: None) -> ReportedRun:
     Raises :class:`UserError` when the folder is not a run's, or holds no saved sellers.
     """
     say("setting up its sellers")
-    frozen, saved = run_sellers(folder), {one.seat: one for one in saved_sellers(folder).values()}
-    players = []
-    for seat, (name, label) in enumerate(zip(frozen.spec.names, frozen.labels, strict=True)):
-        kind = frozen.learners[seat] or label.removeprefix(f"{name} (").removesuffix(")")
-        one = saved.get(seat)
-        score = one.score if one is not None and np.isfinite(one.score) else None
-        players.append(ReportedSeller(seat, name, kind, frozen.sellers[seat], one.trained if one else None, score))
-    about, rows, metrics = (
-        read_json(folder / "run.json", dict),
-        _rows(folder / "evaluation.json"),
-        _metrics(folder / "metrics.csv"),
-    )
+    sellers = run_sellers(folder)
+    about, rows = read_json(folder / "run.json", dict), _rows(folder / "evaluation.json")
+    metrics = _metrics(folder / "metrics.csv")
     files = {"evaluation.json": rows, "metrics.csv": metrics, "run.json": about}
     missing = tuple(file for file, there in files.items() if not there)
-    line_ups = LineUps(frozen.config, frozen.seed)
-    return ReportedRun(folder, frozen.config, frozen.seed, about, rows, metrics, tuple(players), line_ups, missing)
+    return ReportedRun(**vars(sellers), about=about, rows=rows, metrics=metrics, missing=missing)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """evaluation.json as it is read here: a list of rows, or an object that holds it."""
-    content: Any = read_json(path, object)
-    if isinstance(content, dict):
-        content = next((value for value in content.values() if _is_table(value)), [])
-    known = [row for row in content if {"seat", "policy", "profit"} <= row.keys()] if _is_table(content) else []
-    return [row for row in known if row.get("table", "comparison") == "comparison" and row["profit"] is not None]
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+    """The comparisons of evaluation.json; what else a file of that name holds is left out."""
+    rows = [
+        row for row in read_json(path, list) if isinstance(row, dict) and {"seat", "policy", "profit"} <= row.keys()
+    ]
+    return [row for row in rows if row.get("table", "comparison") == "comparison" and row["profit"] is not None]
 
 
 def _metrics(path: Path) -> list[dict[str, str]]:
@@ -156,12 +103,12 @@ def main_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
-def evaluated_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
+def evaluated_row(run: ReportedRun, player: RunSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
 
-def best_fixed_row(run: ReportedRun, player: ReportedSeller) -> dict[str, Any] | None:
+def best_fixed_row(run: ReportedRun, player: RunSeller) -> dict[str, Any] | None:
     """The row of the fixed competitor that earns most in the player's seat against its first line-up."""
     fixed = [row for row in main_rows(run, player.name) if not row.get("judged")]
     return max(fixed, key=lambda row: float(row["profit"]), default=None)
@@ -173,7 +120,7 @@ def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]
     spreads = []
     for player in run.learners:
         say(f"playing {player.name}")
-        spread = Spread(player, line_up.label)
+        spread = Spread(player)
         best = best_fixed_row(run, player)
         candidates: dict[str, Seller] = {player.label: player.seller}
         if best is not None:
@@ -210,8 +157,7 @@ class Together:
 
 def play_together(run: ReportedRun, episodes: int, seed: int) -> Together:
     """Play the run's sellers against each other on the evaluation's customers."""
-    sellers: Sequence[Seller] = [player.seller for player in run.players]
-    ledger = play(run.spec, sellers, markets=episodes, seed=row_seed(seed, "evaluate"))
+    ledger = play(run.spec, run.sellers, markets=episodes, seed=row_seed(seed, "evaluate"))
     counted = run.config.evaluation.warm_up, run.config.evaluation.salvage
     figures, profits = summary(ledger, run.spec, *counted), profit_a_period(ledger, run.spec, *counted)
     return Together(figures, profits, ledger[:, 0])

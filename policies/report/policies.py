@@ -14,11 +14,12 @@ from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
+from policies.evaluation.run_sellers import RunSeller
 from policies.explain.decision_tree import DEPTH, DecisionTree, grow_tree
 from policies.explain.importance import Importance, importances
 from policies.explain.policy_map import COLOURS, PolicyMap, colour_range, policy_map
 from policies.explain.states import Rollout, greedy_rollout
-from policies.report.data import ReportedRun, ReportedSeller
+from policies.report.data import ReportedRun
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.level_search import build
@@ -34,35 +35,18 @@ BLANK = "#F2F2F2"
 class LearnedPolicy:
     """What was found out about one learned seller; ``deeper`` is a larger tree than ``tree``."""
 
-    spec: MarketSpec
-    player: ReportedSeller
+    player: RunSeller
     map: PolicyMap
     reference: PolicyMap | None
     tree: DecisionTree
     deeper: DecisionTree
     importances: list[Importance]
 
-    @property
-    def map_figure(self) -> Any:
-        """Its map, above the reference's."""
-        return map_chart(self.map, self.reference)
-
-    @property
-    def importance_figure(self) -> Any:
-        """What it looks at; None where it hardly reacts to anything."""
-        return importance_chart(self.spec, self.player, self.importances)
-
-    @property
-    def first_group(self) -> str:
-        """What its price depends on most."""
-        return max(self.importances, key=lambda one: one.price).group
-
 
 def learned_policies(run: ReportedRun, seed: int, say: Callable[[str], None]) -> list[LearnedPolicy]:
     """Let the run's sellers play each other and ask each learned one what it does, and why."""
     say("watching them play")
-    sellers = [player.seller for player in run.players]
-    rollout = greedy_rollout(run.spec, sellers, EPISODES, row_seed(seed, "evaluate"), run.config.evaluation.warm_up)
+    rollout = greedy_rollout(run.spec, run.sellers, EPISODES, row_seed(seed, "evaluate"), run.config.evaluation.warm_up)
     found = []
     for player in run.learners:
         say(f"reading the policy of {player.name}")
@@ -70,7 +54,7 @@ def learned_policies(run: ReportedRun, seed: int, say: Callable[[str], None]) ->
     return found
 
 
-def _learned_policy(spec: MarketSpec, player: ReportedSeller, rollout: Rollout, seed: int) -> LearnedPolicy:
+def _learned_policy(spec: MarketSpec, player: RunSeller, rollout: Rollout, seed: int) -> LearnedPolicy:
     seat, seller = player.seat, player.seller
     assert isinstance(seller, NetworkSeller)
     other = reference_seller(spec, seat)
@@ -78,7 +62,7 @@ def _learned_policy(spec: MarketSpec, player: ReportedSeller, rollout: Rollout, 
     own = policy_map(player.label, seller, rollout, seat)
     tree, deeper = grow_tree(seller, rollout, seat, DEPTH), grow_tree(seller, rollout, seat, DEEPER)
     reasons = importances(spec, seller, rollout.states, seat, rollout.memories[seat], seed)
-    return LearnedPolicy(spec, player, own, reference, tree, deeper, reasons)
+    return LearnedPolicy(player, own, reference, tree, deeper, reasons)
 
 
 def reference_seller(spec: MarketSpec, seat: int) -> tuple[str, Seller] | None:
@@ -150,14 +134,14 @@ def _colour_axes(figure: Any, shown: Sequence[PolicyMap], across: bool) -> None:
 # ------------------------------------------------------------------------------------------------ importances
 
 
-def reacts(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]) -> bool:
+def reacts(spec: MarketSpec, player: RunSeller, found: Sequence[Importance]) -> bool:
     """Whether shuffling any group moves a decision by a thousandth of its range."""
     own = spec.sellers[player.seat]
     width = own.prices[1] - own.prices[0], own.order_up_to[1] - own.order_up_to[0]
     return any(one.price > NOTHING * width[0] or (one.level or 0.0) > NOTHING * width[1] > 0 for one in found)
 
 
-def importance_chart(spec: MarketSpec, player: ReportedSeller, found: Sequence[Importance]) -> Any:
+def importance_chart(spec: MarketSpec, player: RunSeller, found: Sequence[Importance]) -> Any:
     """Bars: how far price and level move when a group of what the seller sees is shuffled; None when nothing does."""
     if not reacts(spec, player, found):
         return None

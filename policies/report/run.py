@@ -14,20 +14,11 @@ from policies.common.progress import progress
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ReportOrder
+from policies.report import sections
 from policies.report.analysis import MOST_SHOWN, deviations, exploits, tournaments
 from policies.report.charts import LONGEST, episode_chart, learning_chart, spread_chart
 from policies.report.data import play_together, read_run, replay
-from policies.report.policies import learned_policies
-from policies.report.sections import (
-    about_market,
-    comparisons,
-    evaluated,
-    headlines,
-    measures,
-    promotions,
-    seller_table,
-    together_table,
-)
+from policies.report.policies import importance_chart, learned_policies, map_chart
 from policies.sellers.rollout import rows_at_once
 from policies.views.page import Page
 
@@ -88,22 +79,24 @@ def compose(order: ReportOrder, say: Callable[[str], None]) -> Page:
         "report.html",
         run=run,
         spec=spec,
-        market=about_market(spec),
-        headlines=headlines(run, spreads),
-        comparisons=comparisons(run),
-        episodes=evaluated(run),
+        market=sections.about_market(spec),
+        headlines=sections.headlines(run, spreads),
+        comparisons=sections.comparisons(run),
+        episodes=sections.evaluated(run),
         spreads=spreads,
         spread_figure=spread_chart(spec, spreads),
         together=together,
-        together_table=together_table(run, together),
-        episode_figure=episode_chart(spec, run.players, together.episode, promotions(spec, seed)),
+        together_table=sections.together_table(run, together),
+        episode_figure=episode_chart(spec, run.players, together.episode, sections.promotions(spec, seed)),
         episode_shown=min(LONGEST, len(together.episode)),
         policies=policies,
+        map_chart=map_chart,
+        importance_chart=importance_chart,
         learning=learning_chart(run),
         tournaments=played[:MOST_SHOWN],
         older_tournaments=len(played[MOST_SHOWN:]),
         exploits=exploits(run),
         deviations=deviations(run),
-        measures=measures(spec),
-        seller_table=seller_table(spec),
+        measures=sections.measures(spec),
+        seller_table=sections.seller_table(spec),
     )

@@ -19,9 +19,9 @@ from policies.evaluation import statistics
 from policies.report.data import ReportedRun, Spread, Together, best_fixed_row, evaluated_row
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
-from policies.views.table import Cell, Column, Row, Table
+from policies.views.table import Cell, Cells, Column, Row, Table
 
-Judged = Mapping[str, Any]  # a row of evaluation.json
+EvaluationRow = Mapping[str, Any]  # of evaluation.json
 AMOUNT = ""  # a column of amounts: as many decimals as its largest needs, see column_form
 
 # What the headline table shows of a row of evaluation.json beside profit: key, heading, format.
@@ -51,25 +51,25 @@ class Headline:
 
     spec: MarketSpec
     label: str
-    row: Judged | None
-    best: Judged | None
+    row: EvaluationRow | None
+    best: EvaluationRow | None
     found: float | None = None
 
     @property
-    def verdict(self) -> int:
-        """1, -1 or 0: the 95 % interval of the difference lies above 0, below, or holds it or is not known."""
-        low, high = (self.best and self.row and bounds(self.row, "difference")) or (0.0, 0.0)
-        return 1 if low > 0 else -1 if high < 0 else 0
+    def gap(self) -> tuple[float, float] | None:
+        """The 95 % interval of the difference to the best fixed competitor; None where it is not known."""
+        return bounds(self.row, "difference") if self.row is not None and self.best is not None else None
 
     @property
-    def compared(self) -> bool:
-        """Whether there is an interval of the difference."""
-        return self.row is not None and self.best is not None and bounds(self.row, "difference") is not None
+    def verdict(self) -> int:
+        """1, -1 or 0: that interval lies above 0, below, or holds it or is not known."""
+        low, high = self.gap or (0.0, 0.0)
+        return int(low > 0) - int(high < 0)
 
     @property
     def figure(self) -> str:
         """The difference to the best fixed competitor, else the profit."""
-        if self.row is None or not self.compared:
+        if self.row is None or self.gap is None:
             return number(self.found if self.row is None else self.row["profit"])
         cell = to_best(self.row, self.best)
         return cell if isinstance(cell, str) else number(cell.value, cell.form or "", cell.half)
@@ -77,13 +77,13 @@ class Headline:
     @property
     def caption(self) -> str:
         """What the figure is."""
-        return "to the best fixed competitor" if self.compared else f"profit a {self.spec.period}"
+        return "to the best fixed competitor" if self.gap else f"profit a {self.spec.period}"
 
     @property
     def sentence(self) -> str:
         """What is said first of the seller."""
         size = ""
-        if self.row is not None and self.best is not None and self.compared:
+        if self.row is not None and self.best is not None and self.gap is not None:
             scale, difference = abs(float(self.best["profit"])), abs(float(self.row["difference"]))
             size = number(difference / scale, "{:.2%}") if scale else number(difference)
         form = column_form([self.row["profit"]]) if self.row else ""
@@ -100,7 +100,7 @@ def headlines(run: ReportedRun, spreads: Sequence[Spread]) -> list[Headline]:
     ]
 
 
-def bounds(row: Judged, key: str) -> tuple[float, float] | None:
+def bounds(row: EvaluationRow, key: str) -> tuple[float, float] | None:
     """The 95 % interval of a figure of evaluation.json: its two ends, or a half-width; None where it has none."""
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if isinstance(low, int | float) and isinstance(high, int | float):
@@ -111,13 +111,13 @@ def bounds(row: Judged, key: str) -> tuple[float, float] | None:
     return None
 
 
-def half_width(row: Judged, key: str) -> float | None:
+def half_width(row: EvaluationRow, key: str) -> float | None:
     """Half the width of a figure's interval."""
     ends = bounds(row, key)
     return None if ends is None else (ends[1] - ends[0]) / 2
 
 
-def to_best(row: Judged, best: Judged | None) -> Cell | str:
+def to_best(row: EvaluationRow, best: EvaluationRow | None) -> Cell | str:
     """The difference to the best fixed competitor, as a share of its profit; money where that is nothing."""
     if best is None or row.get("policy") == best.get("policy") or row.get("difference") is None:
         return DASH
@@ -132,13 +132,13 @@ def to_best(row: Judged, best: Judged | None) -> Cell | str:
 
 def comparisons(run: ReportedRun) -> list[Table]:
     """The tables of evaluation.json: the rows of one seat against one line-up together, in the order written."""
-    found: dict[tuple[Any, ...], list[Judged]] = {}
+    found: dict[tuple[Any, ...], list[EvaluationRow]] = {}
     for row in run.rows:
         found.setdefault((row["seat"], row.get("line_up")), []).append(row)
     return [_comparison(run.spec, rows) for rows in found.values()]
 
 
-def _comparison(spec: MarketSpec, rows: Sequence[Judged]) -> Table:
+def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     shown = {key: about for key, about in MEASURED.items() if any(row.get(key) is not None for row in rows)}
     best = max((row for row in rows if not row.get("judged")), key=lambda row: float(row["profit"]), default=None)
     against = "" if len(spec.sellers) == 1 else f", against {rows[0].get('line_up')}"
@@ -153,7 +153,7 @@ def _comparison(spec: MarketSpec, rows: Sequence[Judged]) -> Table:
     return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)))
 
 
-def _amounts(heading: str, rows: Sequence[Judged], key: str) -> Column:
+def _amounts(heading: str, rows: Sequence[EvaluationRow], key: str) -> Column:
     return Column(heading, column_form(row.get(key) for row in rows))
 
 
@@ -166,21 +166,18 @@ def evaluated(run: ReportedRun) -> str:
 def together_table(run: ReportedRun, together: Together) -> Table:
     """What the run's sellers earn and post against each other, beside theory's prices."""
     spec, figures = run.spec, together.figures
-    theory = {"Nash price": _theory(spec, nash_prices), "joint-profit price": _theory(spec, monopoly_prices)}
+    prices = {"mean price": figures["price"], "Nash price": _theory(spec, nash_prices)}
+    prices |= {"joint-profit price": _theory(spec, monopoly_prices)}
     rates = {"market_share": ("share", "{:.1%}"), "fill_rate": ("fill rate", "{:.1%}"), "on_hand": ("stock", "{:.1f}")}
     rates = {key: column for key, column in rates.items() if key in figures}
     profit = Column(f"profit a {spec.period}", column_form(together.profits.mean(axis=0).tolist()))
-    columns = [Column(""), profit, Column("mean price", "{:.3f}"), *(Column(name, "{:.3f}") for name in theory)]
+    columns = [Column(""), profit, *(Column(name, "{:.3f}") for name in prices)]
     rows = []
     for player in run.players:
         k, own = player.seat, together.profits[:, player.seat]
-        prices = [figures["price"], *theory.values()]
-        cells = [
-            player.label,
-            Cell(float(own.mean()), statistics.half_width(own)),
-            *(None if p is None else p[k] for p in prices),
-        ]
-        rows.append(Row([*cells, *(figures[key][k] for key in rates)], "judged" if player.learned else ""))
+        cells: list[Cells] = [player.label, Cell(float(own.mean()), statistics.half_width(own))]
+        cells += [None if price is None else price[k] for price in prices.values()]
+        rows.append(Row([*cells, *(figures[key][k] for key in rates)], "judged" if player.learner else ""))
     who = "The seller alone" if len(spec.sellers) == 1 else "All sellers of the run together"
     title = f"{who}, {len(together.profits):,} episodes, each as it was at its best evaluation"
     return Table(title, [*columns, *(Column(*about) for about in rates.values())], rows)
@@ -196,15 +193,14 @@ def _theory(spec: MarketSpec, prices: Callable[[Logit], Floats]) -> Floats | Non
 def seller_table(spec: MarketSpec) -> Table:
     """What each seller is by the configuration."""
     stocked = [key for key in STOCK if spec.stocked and any(getattr(seller, key) for seller in spec.sellers)]
-    shown, ranges = ["quality", "unit_cost", *stocked], ["prices", *(["order up to"] if spec.stocked else [])]
-    rows = []
-    for seller in spec.sellers:
-        ends = [
-            f"{seller.prices[0]:g} to {seller.prices[1]:g}",
-            f"{seller.order_up_to[0]:,g} to {seller.order_up_to[1]:,g}",
-        ]
-        rows.append([seller.name, *(getattr(seller, key) for key in shown), *ends[: len(ranges)]])
-    columns = [Column(""), *(Column(key.replace("_", " "), "{:g}") for key in shown), *map(Column, ranges)]
+    shown = ["quality", "unit_cost", *stocked]
+    rows = [
+        [one.name, *(getattr(one, key) for key in shown), "{:g} to {:g}".format(*one.prices)] for one in spec.sellers
+    ]
+    columns = [Column(""), *(Column(key.replace("_", " "), "{:g}") for key in shown), Column("prices")]
+    if spec.stocked:
+        columns.append(Column("order up to"))
+        rows = [[*row, "{:,g} to {:,g}".format(*one.order_up_to)] for row, one in zip(rows, spec.sellers, strict=True)]
     return Table("", columns, rows)
 
 

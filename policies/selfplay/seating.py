@@ -66,5 +66,5 @@ class Seats:
         self, seat: int, decisions: Decisions, network: Actor, trained: int, score: float, path: Path
     ) -> SavedSeller:
         """The seat's policy as it is to be saved; its weights are copies."""
-        facts = decisions.encoding, self.learning[seat], trained, score, path
-        return SavedSeller.of(network, self.spec, seat, *facts)
+        facts = {"encoding": decisions.encoding, "learner": self.learning[seat], "trained": trained, "score": score}
+        return SavedSeller.of(network, self.spec, seat, path=path, **facts)

@@ -26,6 +26,7 @@ from policies.common.files import write_file
 from policies.networks.architecture import Architecture, build
 from policies.networks.heads import Actor
 from policies.sellers.network_seller import NetworkSeller, ObservationAdapter
+from policies.sellers.protocol import Seller
 
 FORMAT = 1
 FOREIGN = "is damaged or not a seller saved by bazaar"
@@ -47,35 +48,29 @@ class SavedSeller:
     market: MarketSpec
 
     @classmethod
-    def of(
-        cls,
-        network: Actor,
-        spec: MarketSpec,
-        seat: int,
-        encoding: str,
-        learner: str,
-        trained: int,
-        score: float,
-        path: Path,
-    ) -> Self:
-        """A seat's network as it is now: its weights are copies."""
+    def of(cls, network: Actor, spec: MarketSpec, seat: int, **facts: Any) -> Self:
+        """A seat's network as it is now: its weights are copies. ``facts``: path, encoding, learner, trained, score."""
         weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-        facts = spec.names[seat], seat, encoding, learner, trained, score
-        return cls(path, *facts, network.architecture, weights, spec)
+        own: dict[str, Any] = {"seller": spec.names[seat], "seat": seat, "architecture": network.architecture}
+        return cls(weights=weights, market=spec, **own, **facts)
 
     @property
     def header(self) -> dict[str, Any]:
         """The plain values, those of the market apart."""
-        names = ("seller", "seat", "encoding", "learner", "trained", "score")
-        plain = {name: getattr(self, name) for name in names}
+        plain = {name: getattr(self, name) for name in _Header.model_fields if name != "format"}
         return plain | {"architecture": self.architecture.model_dump(mode="json")}
+
+    @property
+    def kind(self) -> str:
+        """What tables call it beside its name: its learner."""
+        return self.learner
 
     @property
     def title(self) -> str:
         """What tables call it."""
-        return f"{self.seller} ({self.learner})"
+        return f"{self.seller} ({self.kind})"
 
-    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> NetworkSeller:
+    def sit(self, spec: MarketSpec, seat: int | None = None, adapt: bool = False) -> Seller:
         """Put the policy into a seat of ``spec``.
 
         With ``adapt`` the market may differ from the one it was trained in: it keeps the ranges and the grid of its

@@ -22,7 +22,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
-from policies.evaluation.evaluate import evaluate_all
+from policies.evaluation.evaluate import Evaluator
 from policies.evaluation.run_sellers import Run
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
@@ -194,7 +194,7 @@ def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> l
         for name, saved in saved_sellers(folder).items()
     }
     sellers = {policy: policy for named in entrants.values() for policy in named}
-    comparisons = evaluate_all(training.line_ups, entrants, None, None, console, sellers)
+    comparisons = Evaluator(training.line_ups, entrants, console).compare(sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 

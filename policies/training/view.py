@@ -14,8 +14,8 @@ from market.state import Floats
 from policies.config.run import Evaluation
 from policies.evaluation.profit_gain import ENDS, Ends, ProfitGain
 from policies.evaluation.view import LEAST, gain_text
-from policies.views.page import told
-from policies.views.table import Cells, Column, Note, Table
+from policies.views.page import footnote
+from policies.views.table import Cells, Column, Table
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def tables(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> li
     columns += [Column("price", price), Column("Nash", price), Column("joint", price), Column("profit gain", gain_text)]
     rows = [*(_seat(found, k, name) for k, name in enumerate(spec.names)), _market(found)]
     title = "the trained sellers against one another, as they are at the end"
-    (how,) = told("evaluation.txt", "self_play", found=found, spec=spec, settings=settings)
-    return [Table(title, columns, rows, [Note(f"{how}\n", "note")], least=LEAST)]
+    how = footnote("evaluation.txt", "self_play", found=found, spec=spec, settings=settings)
+    return [Table(title, columns, rows, [how], least=LEAST)]
 
 
 def _seat(found: SelfPlaySummary, seat: int, name: str) -> list[Cells]:

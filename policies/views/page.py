@@ -15,8 +15,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from policies.views.format import counted, number, percent, small, spaced
-from policies.views.table import Table
+from policies.views.format import amount, counted, number, percent, small, spaced
+from policies.views.table import Note, Table
 
 Paragraph = Callable[[], Markup]
 
@@ -65,11 +65,17 @@ def told(template: str, part: str, **values: Any) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
+def footnote(template: str, part: str, **values: Any) -> Note:
+    """The paragraphs of :func:`told` as the last note below a table: it stands back, and a line is left free after it."""
+    return Note("\n".join([*told(template, part, **values), ""]), "note")
+
+
 @cache
 def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"number": number, "counted": counted, "percent": percent, "small": small, "spaced": spaced}
+    made.filters |= {"amount": amount, "number": number, "percent": percent}
+    made.filters |= {"counted": counted, "small": small, "spaced": spaced}
     return made
 
 

@@ -12,9 +12,10 @@ from market.calibration.market_file import configuration
 from market.calibration.options import CalibrationOptions
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
+from tests.helpers.extras import needs
 from tests.helpers.recorded import NAMES, known_market, record, write
 
-pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+pytestmark = needs("pyblp")
 USUAL = CalibrationOptions()
 T = 3.5  # standard errors: what one true estimate in two thousand exceeds
 

@@ -14,8 +14,9 @@ from market.calibration.validation import Validation, validate
 from market.salesfile.table import Sales, read_sales
 from policies.sales.reading import columns_option
 from tests.helpers.controls import poisson_only, shocks_off, validate_with
+from tests.helpers.extras import needs
 
-pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+pytestmark = needs("pyblp")
 DATA = Path(__file__).parents[3] / "shared" / "data"
 STORES, KNOWN = DATA / "oj_dominicks_3brand_store_week.csv", DATA / "oj_calibration_example.json"
 BASKETS = DATA / "completejourney_seller_week.csv"

@@ -17,9 +17,10 @@ from market.errors import UserError
 from market.salesfile.findings import Findings, named
 from market.salesfile.table import Sales, read_sales
 from policies.cli.main import main
+from tests.helpers.extras import needs
 from tests.helpers.sales_files import Row, changed, csv_text, sound, write_sales
 
-pytest.importorskip("pyblp")
+pytestmark = needs("pyblp")
 
 SOUND = sound()
 PROMOTED = sound(effect=0.5, cost=True)

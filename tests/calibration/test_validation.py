@@ -14,9 +14,10 @@ from market.calibration.validation import Validation, simulate, validate
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
 from tests.helpers.controls import poisson_only, shocks_off, validate_with
+from tests.helpers.extras import needs
 from tests.helpers.recorded import known_market, record, write
 
-pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+pytestmark = needs("pyblp")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
+import os
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +17,6 @@ import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli import board
 from policies.cli.main import main
 from policies.storage.run_folder import open_run, saved_sellers
-from tests.helpers.processes import Moment, finished
 from tests.helpers.small_run import ROOT, SMALL, small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
@@ -258,15 +263,16 @@ MOMENTS = {
 def test_ctrl_c_leaves_a_run_that_can_be_evaluated(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One in a process of its own, with a real signal at a chosen call; the others in this one, for less."""
+    """Once by a real signal, at a chosen call; processes of their own get it in test_tournament.py and test_kill.py."""
     words = ["train", DUOPOLY, "--runs", str(tmp_path), "--name", "run"]
     words += [word for change in SMALL for word in ("--set", change)]
     owner, name, call = MOMENTS[moment]
     if moment == "learning":
-        status, _, errors = finished(*words, at=Moment(owner, name, call))
+        signalled(owner, name, call, monkeypatch)
     else:
         interrupt(owner, name, monkeypatch)
-        status, errors = main(words), capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["bazaar", *words])
+    status, errors = main(), capsys.readouterr().err
     assert status == 130, errors
     assert "Traceback" not in errors
     assert "interrupted" in errors
@@ -277,6 +283,19 @@ def test_ctrl_c_leaves_a_run_that_can_be_evaluated(
         sellers = saved_sellers(tmp_path / "run")
         assert list(sellers) == ["left", "right"]
         sellers["left"].sit(open_run(tmp_path / "run").market)
+
+
+def signalled(owner: str, name: str, call: int, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C from outside before the ``call``-th call of a function."""
+    real, calls = getattr(importlib.import_module(owner), name), itertools.count(1)
+
+    def counted(*given: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given, **named)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    patch.setattr(f"{owner}.{name}", counted)
 
 
 def interrupt(owner: str, name: str, patch: pytest.MonkeyPatch) -> None:

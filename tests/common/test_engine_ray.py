@@ -16,10 +16,11 @@ import pytest
 
 from market.errors import UserError
 from policies.common.parallel import Engine, Listener, Say, open_engine
+from tests.helpers.extras import needs
 from tests.helpers.small_run import ROOT
 from tests.helpers.tasks import Kept, Lenient, always_dies, broken, picky, square
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-market[ray]'")
+pytestmark = needs("ray")
 
 
 @pytest.fixture(scope="module", autouse=True)

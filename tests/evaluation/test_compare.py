@@ -9,17 +9,9 @@ from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.run import Evaluation, read_config
 from policies.evaluation import compare as evaluation
-from policies.evaluation.compare import (
-    Comparison,
-    Result,
-    best_fixed,
-    compare,
-    difference,
-    gap_interval,
-    precise,
-)
+from policies.evaluation.compare import Comparison, Result, best_fixed, compare, gap_interval, precise
 from policies.evaluation.profit_gain import Ends
-from policies.evaluation.statistics import half_width
+from policies.evaluation.statistics import Interval, half_width
 from policies.sellers.rollout import play, play_columns, rows_at_once
 from policies.sellers.rules.level_search import build
 from tests.helpers.small_run import DUOPOLY
@@ -51,7 +43,7 @@ def test_best_and_difference_by_hand() -> None:
     judged, low, high = result("new", [2, 4, 6], True), result("low", [1, 1, 1]), result("high", [1, 3, 5])
     assert best_fixed([judged, low, high]) is high
     assert best_fixed([judged]) is None
-    assert difference(judged, high) == (1.0, 0.0)
+    assert gap_interval(judged, high) == Interval(1.0, 1.0, 1.0)
 
 
 def test_precise_means_an_interval_of_that_share_of_profit() -> None:
@@ -88,7 +80,7 @@ def test_same_seed_same_numbers_and_another_seed_others(spec: MarketSpec) -> Non
 
 def test_candidates_meet_the_same_customers(spec: MarketSpec) -> None:
     judged, fixed = played(spec)
-    assert difference(judged, fixed)[1] < 0.5 * half_width(judged.profit)
+    assert half_width(judged.profit - fixed.profit) < 0.5 * half_width(judged.profit)
     assert np.corrcoef(judged.profit, fixed.profit)[0, 1] > 0.8
 
 

@@ -21,7 +21,7 @@ from policies.common.seeding import row_seed
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import compare
 from policies.evaluation.scenarios import UNCHANGED, Absent, pinned, scenarios
-from policies.evaluation.stress import figures, run_stress
+from policies.evaluation.stress import Stress, figures
 from policies.sellers.protocol import Memory, Seller, View, look
 from policies.sellers.rollout import play
 from policies.sellers.rules.level_search import build
@@ -48,7 +48,7 @@ def stressed(
     """The rows by scenario and policy, and what was printed."""
     text = io.StringIO()
     options = {"seed": 0, "episodes": 32} | more
-    rows = run_stress(config, seat, entrants, rivals, console=Console(file=text, width=width), **options)
+    rows = Stress(config, seat, rivals, **options).run(entrants, Console(file=text, width=width))
     return {(row["shift"], row["policy"]): row for row in rows}, text.getvalue()
 
 
@@ -385,7 +385,7 @@ def test_an_interrupted_test_shows_the_shifts_that_are_finished() -> None:
     sellers = fixed(config)
     with pytest.raises(KeyboardInterrupt):
         entrants = {"a": Interrupted(sellers[0], 2)}
-        run_stress(config, 0, entrants, sellers, seed=0, episodes=8, console=Console(file=text, width=130))
+        Stress(config, 0, sellers, seed=0, episodes=8).run(entrants, Console(file=text, width=130))
     assert "demand +30 %" in text.getvalue() and "demand -30 %" not in text.getvalue()
 
 

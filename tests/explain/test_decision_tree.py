@@ -58,18 +58,21 @@ def rollout_with(seller: Any, market: dict[str, Any] = LARGE, episodes: int = 16
     return greedy_rollout(spec, [seller, *rivals], episodes=episodes, seed=1)
 
 
+def whole(one: Sentence) -> str:
+    return f"{one.when}: {one.what} ({one.covers} of periods)"
+
+
 def read(told: DecisionTree, rollout: Rollout, seat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the printed sentences say: how many apply to each state, the price, and the order-up-to level."""
     features = {one.name: one for one in natural_features(rollout.spec, rollout.states, seat)}
     size = len(rollout.states)
     applied, price, level = np.zeros(size, int), np.zeros(size), np.zeros(size)
     for sentence in told.sentences:
-        when, what = re.fullmatch(r"(.+): (post .+) \(.+ of periods\)", sentence.text).groups()  # type: ignore[union-attr]
-        conditions = [] if when == "Always" else when.removeprefix("If ").split(" and ")
+        conditions = [] if sentence.when == "Always" else sentence.when.removeprefix("If ").split(" and ")
         true = np.ones(size, bool)
         for condition in conditions:
             true &= holds(condition, features)
-        decision = re.fullmatch(r"post ([\d.]+)(?:, order (?:up to ([\d,]+)|(nothing)))?", what)
+        decision = re.fullmatch(r"post ([\d.]+)(?:, order (?:up to ([\d,]+)|(nothing)))?", sentence.what)
         assert decision is not None
         applied += true
         price[true] = float(decision[1])
@@ -95,14 +98,14 @@ def test_a_policy_of_two_branches_is_told_exactly() -> None:
 
 def test_sentences_that_would_say_the_same_are_one() -> None:
     told = grow_tree(Wobble(), rollout_with(Wobble()), 0)
-    assert [one.text for one in told.sentences] == ["Always: post 1.500, order up to 35 (100 % of periods)"]
+    assert [whole(one) for one in told.sentences] == ["Always: post 1.500, order up to 35 (100 % of periods)"]
     assert 0.7 < told.fidelity.both == told.fidelity.single < 1.0
 
 
 def test_a_base_stock_rule_is_one_sentence() -> None:
     seller = fixed(MarketSpec.parse(LARGE), "constant(price=2)+base_stock(level=31)", "nash")[0]
     told = grow_tree(seller, rollout_with(seller), 0)
-    assert [one.text for one in told.sentences] == ["Always: post 2.000, order up to 31 (100 % of periods)"]
+    assert [whole(one) for one in told.sentences] == ["Always: post 2.000, order up to 31 (100 % of periods)"]
     assert (told.fidelity.price_r2, told.fidelity.both, told.fidelity.single) == (None, 1, 1)
 
 
@@ -187,4 +190,4 @@ def test_r_squared_of_what_hardly_varies_is_not_given() -> None:
 
 
 def test_rare_sentences_are_not_said_to_cover_nothing() -> None:
-    assert Sentence((), 2.0, 30.0, True, 0.001).text == "Always: post 2.000, order up to 30 (under 1 % of periods)"
+    assert whole(Sentence((), 2.0, 30.0, True, 0.001)) == "Always: post 2.000, order up to 30 (under 1 % of periods)"

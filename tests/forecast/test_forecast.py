@@ -30,9 +30,10 @@ from market.forecast.models import BUILD, backtest, backtest_model, forecast
 from market.forecast.series import Series, periods_ahead, series_of, usual_season
 from market.salesfile.table import Sales, read_sales
 from policies.sales.forecast_view import verdict
+from tests.helpers.extras import needs
 from tests.helpers.forecasts import a_file, a_score, numbers, of
 
-pytest.importorskip("statsforecast")
+pytestmark = needs("statsforecast")
 
 SEASON = np.array([10.0, 40.0, 20.0, 30.0])
 

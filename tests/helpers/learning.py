@@ -10,7 +10,8 @@ import torch
 
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.compare import best_fixed, compare, difference
+from policies.evaluation.compare import best_fixed, compare
+from policies.evaluation.statistics import half_width
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
@@ -71,6 +72,6 @@ def gaps_to_best_fixed(
         results = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
         best = best_fixed(results)
         assert best is not None
-        mean, half = difference(results[0], best)
-        gaps[config.market.names[seat]] = mean / abs(best.mean), half / abs(best.mean)
+        gap = (results[0].profit - best.profit) / abs(best.mean)
+        gaps[config.market.names[seat]] = float(gap.mean()), half_width(gap)
     return gaps

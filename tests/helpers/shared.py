@@ -22,9 +22,13 @@ def close_shared() -> None:
     shutil.rmtree(os.environ.pop(PLACE), ignore_errors=True)
 
 
+def shared_place() -> Path:
+    return Path(os.environ[PLACE])
+
+
 def once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of this name that ``make`` has filled; tests only read it."""
-    place = Path(os.environ[PLACE])
+    place = shared_place()
     folder, made = place / name, place / f"{name}.made"
     with FileLock(place / f"{name}.lock"):
         if not made.exists():

@@ -40,7 +40,7 @@ LESS = {
     "deviate": ["--episodes", "16"],
     "report": ["--episodes", "16"],
     "tournament": ["--episodes", "16", "--processes", "1"],
-    "reproduce": ["--sessions", "2", "--seeds", "0"],
+    "reproduce": ["--sessions", "2", "--seeds", "0", "--beta", "1e-3"],
     "tune": ["--budget", "4000", "--processes", "1", *FEW],
     "bench": ["--seconds", "0.01", "--only", "batch"],
 }

@@ -20,7 +20,10 @@ from tests.helpers.known_optima import (
 from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, train_best
 from tests.helpers.optimum import discounted_policy_average, optimal_average
 
-LEARNERS = ("dqn", "ddpg", "a2c")
+# Seller-periods: less than the table gives, and learners are well beyond what is asked by then.
+BUDGET = {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": 1_250_000}
+SECONDS = {"dqn": 45, "ddpg": 20, "a2c": 10}
+LEARNERS = [pytest.param(name, marks=pytest.mark.slow(seconds=cost)) for name, cost in SECONDS.items()]
 
 
 @pytest.mark.parametrize("name", MARKETS)
@@ -54,8 +57,12 @@ def test_the_discount_costs_next_to_nothing() -> None:
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("market", MARKETS)
 def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learner: str) -> None:
-    """One seed: the worst of several must reach 97 % and their median 99 %, as the table shows."""
-    config = run_of(MARKETS[market], learner, budget_of(learner))
+    """One seed: the worst of several must reach 97 % and their median 99 %, as the table shows with more time.
+
+    With these budgets, in the monopoly, at lead time 3, seasonal and overdispersed: DQN has 99.6, 98.9, 98.8 and 99.4 %,
+    DDPG 99.9, 99.5, 99.5 and 99.7 %, A2C 99.6, 98.8, 99.2 and 98.6 %.
+    """
+    config = run_of(MARKETS[market], learner, BUDGET[learner])
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
     assert mean > 0.97 * optimal_averages(market)[1]
@@ -64,14 +71,17 @@ def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learn
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 9, lead_time: int = 4) -> None:
-    config = run_of(zipkin_market(penalty, lead_time), learner, budget_of(learner))
+    """Within 4 % of it; with these budgets DQN is 1.8 % and DDPG 2.2 % above. A2C needs the table's for 1.1 %."""
+    budget = budget_of(learner) if learner == "a2c" else BUDGET[learner]
+    config = run_of(zipkin_market(penalty, lead_time), learner, budget)
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
     assert -mean < 1.04 * ZIPKIN[penalty, lead_time]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_orange_juice_learners_earn_more_than_the_best_fixed_competitor() -> None:
-    config = read_config(CONFIGS / "orange_juice.yaml")
+    """With a third of the configuration's budget: 5.2, 2.5 and 7.9 % more, +- 0.2; with all of it 5.3, 6.2 and 8.3 %."""
+    config = read_config(CONFIGS / "orange_juice.yaml", ["training.budget=3_000_000"])
     gaps = gaps_to_best_fixed(config, train_best(config, seed=0), seed=0)
     assert all(mean > half for mean, half in gaps.values()), gaps

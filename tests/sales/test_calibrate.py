@@ -13,8 +13,9 @@ from market.salesfile.table import read_sales
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from policies.cli.main import main
+from tests.helpers.extras import needs
 
-pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+pytestmark = needs("pyblp")
 
 
 def test_the_calibrated_market_is_near_the_one_that_was_recorded(recorded: Path) -> None:

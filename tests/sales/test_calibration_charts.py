@@ -23,8 +23,9 @@ from policies.sales.calibration_charts import (
     weeks_chart,
 )
 from tests.helpers.calibrated import checked_of, figure, whole, words
+from tests.helpers.extras import needs
 
-pytest.importorskip("pyblp")
+pytestmark = needs("pyblp")
 
 
 def test_the_panels_hold_the_units_of_file_and_market(rich: Calibration) -> None:

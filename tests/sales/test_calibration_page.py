@@ -23,8 +23,9 @@ from policies.views.format import spaced
 from policies.views.page import Page
 from tests.helpers.browser import browser, visit
 from tests.helpers.calibrated import body, cells, checked_of, figure, sales_file, whole, words
+from tests.helpers.extras import needs
 
-pytest.importorskip("pyblp")
+pytestmark = needs("pyblp")
 
 
 def lead(made: Page) -> str:

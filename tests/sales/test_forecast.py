@@ -15,9 +15,10 @@ import pytest
 from policies.cli.main import main
 from policies.sales.forecast import as_data
 from policies.sales.forecast_view import unknown, verdict
+from tests.helpers.extras import needs
 from tests.helpers.forecasts import a_file, a_score, numbers, of, printed, ran, two_sellers
 
-pytest.importorskip("statsforecast")
+pytestmark = needs("statsforecast")
 
 JUICE = Path(__file__).parents[3] / "shared" / "data" / "oj_dominicks_3brand_chain_week.csv"
 

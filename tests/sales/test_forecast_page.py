@@ -10,9 +10,10 @@ from policies.sales.forecast_charts import draw
 from policies.sales.forecast_page import page
 from policies.sales.forecast_view import unknown, verdict
 from tests.helpers.browser import browser, visit
+from tests.helpers.extras import needs
 from tests.helpers.forecasts import printed, ran, two_sellers
 
-pytest.importorskip("statsforecast")
+pytestmark = needs("statsforecast")
 
 
 def test_the_backtest_that_chose_comes_after_what_choosing_was_worth(tmp_path: Path) -> None:

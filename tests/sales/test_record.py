@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from policies.cli.main import main
+from tests.helpers.extras import needs
 
-pytest.importorskip("pyblp", reason="calibrating needs the extra calibrate")
+pytestmark = needs("pyblp")
 
 ROOT = Path(__file__).parents[2]
 

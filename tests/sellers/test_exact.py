@@ -18,7 +18,7 @@ from policies.sellers.rollout import play
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import PRICING
-from policies.studies.exploit.exact import exact_best_response
+from policies.studies.exploit.exact import constant_price, exact_best_response
 from tests.helpers.duopoly import duopoly, made_to_order, view
 from tests.helpers.zipkin import assert_inside, zipkin
 
@@ -203,7 +203,7 @@ def test_a_small_duopoly_by_brute_force() -> None:
     """Every (price, base-stock level) pair simulated: with lead time 0 and no order cost the optimum is one of them."""
     data = duopoly({"lead_time": 0, "holding_cost": 0.3, "order_cost": 0.0, "order_up_to": [0, 14]}, horizon=200).dump()
     spec = MarketSpec.parse(data | {"customers": {"rate": 8}})
-    best = exact_best_response(spec, 0, ample("nash"), prices=5)
+    best = solve(spec, 0, rivals_price=[0, constant_price(spec, 1, ample("nash")[1])], prices=5)
     pairs = [(p, y) for p in (1.0, 1.5, 2.0, 2.5, 3.0) for y in range(2, 15, 2)]
     means = {}
     for price, level in pairs:

@@ -14,9 +14,17 @@ from market.metrics.summary import episode_profit
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import newsvendor_level
 from policies.sellers.rollout import play
+from policies.sellers.rules import level_search
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import best_level, build, refine
 from tests.helpers.duopoly import duopoly
+
+
+@pytest.fixture(autouse=True)
+def _searched_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests take what was found before."""
+    monkeypatch.setattr(level_search, "_search", level_search.searched)  # type: ignore[attr-defined]
+
 
 DEAR = {"holding_cost": 0.4, "order_cost": 0.0}
 

@@ -177,8 +177,11 @@ def test_intervals_are_those_of_a_mean() -> None:
 
 def test_the_run_is_read_as_it_was_trained(a_run: Path) -> None:
     run = run_sellers(a_run)
-    assert run.config == open_run(a_run) and run.learners == ["dqn", "ddpg"] and run.rules == [None, None]
-    assert run.labels == ["left (dqn)", "right (ddpg)"] and run.line_ups.seed == 0
+    assert run.config == open_run(a_run) and [(one.learner, one.rules) for one in run.players] == [
+        ("dqn", None),
+        ("ddpg", None),
+    ]
+    assert [one.label for one in run.players] == ["left (dqn)", "right (ddpg)"] and run.line_ups.seed == 0
 
 
 def test_a_run_given_twice_is_not_two_seeds(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from market.errors import UserError
 from policies.studies.multi_seed.run import train_seeds
 from policies.studies.tournament.run import tournament
 from policies.studies.tuning.run import tune
+from tests.helpers.extras import needs
 from tests.helpers.figures import metrics
 from tests.helpers.orders import carry_out
 from tests.helpers.seeds import OFTEN, files, hears, kill, part, resumed
@@ -28,8 +29,7 @@ from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
 from tests.helpers.tuning import order as tune_order
 from tests.helpers.tuning import rows
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'bazaar-market[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs("ray")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,6 +40,7 @@ def heard() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow(seconds=70)
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_worker_of_ray_is_killed_and_its_seed_is_the_run_that_it_is_alone(
     apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

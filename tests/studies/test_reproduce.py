@@ -39,6 +39,7 @@ from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers
 from policies.studies.calvano.view import draw_impulse, sparkline
 from policies.views.format import amount
 from tests.helpers.orders import carry_out
+from tests.helpers.shared import once
 
 ROOT = Path(__file__).parents[2]
 CALVANO = ROOT / "configs" / "calvano.yaml"
@@ -251,15 +252,22 @@ def test_numbers_as_text() -> None:
 
 
 def learned(**options: Any) -> Finding:
-    sellers = TabularSellers(calvano(), 100, TabularOptions(**options))
+    """Of a hundred sessions, which tests of the same options share."""
+    name = "-".join(["calvano", *(f"{key}-{value}" for key, value in options.items())])
+    tables = np.load(once(name, lambda folder: learn(TabularOptions(**options), folder)) / "tables.npz")
+    strategies = Strategies(calvano(), tables["greedy"], tables["state"])
+    return find(Contender("x", "x", "session", TabularOptions(**options).delta, {}), strategies, 0)
+
+
+def learn(options: TabularOptions, folder: Path) -> None:
+    sellers = TabularSellers(calvano(), 100, options)
     while not sellers.finished.all():
         sellers.run(20_000)
     assert sellers.converged.all()
-    strategies = Strategies(calvano(), sellers.greedy, sellers.tables.state)
-    return find(Contender("x", "x", "session", sellers.options.delta, {}), strategies, 0)
+    np.savez(folder / "tables.npz", greedy=sellers.greedy, state=sellers.tables.state)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_sellers_learn_to_collude_with_whom_they_trained_and_with_nobody_else() -> None:
     finding = learned()
     assert finding.gain.mean() == pytest.approx(0.86, abs=0.02) and finding.gain_half < 0.03
@@ -267,7 +275,7 @@ def test_sellers_learn_to_collude_with_whom_they_trained_and_with_nobody_else() 
     assert finding.gain.min() < 0.7 and finding.gain.max() > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_deviations_are_punished_and_forgiven() -> None:
     impulse = learned().impulse
     before, forced, after = impulse.rivals.mean(axis=0)[[0, 1, 2]]
@@ -275,12 +283,12 @@ def test_deviations_are_punished_and_forgiven() -> None:
     assert impulse.returned.mean() > 0.95 and impulse.pays.mean() < 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_impatient_sellers_hardly_collude() -> None:
     assert learned(delta=0.35).gain.mean() == pytest.approx(0.16, abs=0.03)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_sellers_that_start_from_zero_collude_less() -> None:
     finding = learned(initial="zero")
     assert 0.5 < finding.gain.mean() + finding.gain_half < 0.75

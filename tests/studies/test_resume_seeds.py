@@ -27,6 +27,7 @@ from policies.training.run import TrainingRun
 from tests.helpers.cut_off import Killed, killed_at
 from tests.helpers.real_runs import assert_the_same, metrics, three_learners, weights
 from tests.helpers.seeds import OFTEN, files, hears, kill, part, resumed
+from tests.helpers.shared import once
 
 SLOW = pytest.mark.slow
 HERE = WorkerOptions(processes=1)
@@ -85,8 +86,12 @@ def _config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(name="whole", scope="module")
-def _whole(config: Path) -> Path:
-    return begin_seeds(config, "whole", checkpointing=CheckpointOptions())[0]
+def _whole() -> Path:
+    return once("seeds", _not_cut_off) / "runs" / "whole"
+
+
+def _not_cut_off(folder: Path) -> None:
+    begin_seeds(three_learners(folder, budget=3_840), "whole", checkpointing=CheckpointOptions())
 
 
 def cut(run: Path) -> None:

@@ -31,8 +31,7 @@ from policies.storage.run_folder import saved_sellers
 from policies.studies.multi_seed import run as module
 from policies.studies.multi_seed.folder import run_name
 from policies.studies.multi_seed.run import train_seeds
-from policies.studies.multi_seed.worker import SeedsSetup, work
-from policies.training import loop
+from policies.studies.multi_seed.worker import SeedsSetup
 from tests.helpers.figures import metrics
 from tests.helpers.processes import gone, heed_ctrl_c
 from tests.helpers.small_run import DUOPOLY, ROOT, SMALL, small_run
@@ -45,15 +44,8 @@ def train_some(runs: Path, seeds: int, processes: int, **options: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "work", without_pictures)
-        return train_some(tmp_path_factory.mktemp("seeds"), 2, 2)
-
-
-def without_pictures(setup: SeedsSetup, seed: int, say: Say) -> dict[str, bytes]:
-    """What a worker does, in its own process, less what takes most of its time."""
-    loop.show = lambda *_: None
-    return work(setup, seed, say)
+    """Trained here; that processes of their own train the same, a slow test of test_resume_seeds.py shows."""
+    return train_some(tmp_path_factory.mktemp("seeds"), 2, 1)
 
 
 def test_a_seed_among_several_is_the_run_that_it_is_alone(two_seeds: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_run_in_a_mode_leaves_what_others_leave_and_its_own(mode: str, tmp_pat
     folder = train_small(tmp_path, mode, changes=CHANGES[mode])
     assert set(saved_sellers(folder)) == set(saved_sellers(folder, "latest")) == {"left", "right"}
     run = run_sellers(folder)
-    assert run.config.selfplay.mode == mode and None not in run.learners
+    assert run.config.selfplay.mode == mode and None not in [one.learner for one in run.players]
     assert json.loads((folder / "evaluation.json").read_text())
     rows = pd.read_csv(folder / "metrics.csv", float_precision="round_trip")
     own = rows[rows["phase"] == mode]

@@ -133,12 +133,11 @@ def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = No
 
     Raises :class:`UserError` that begins with ``where`` and names the key and the rule.
     """
-    if isinstance(data, Rules):
-        rules = data
-    elif isinstance(data, str):
-        rules = _from_text(data, where)
-    elif isinstance(data, Mapping):
-        rules = _from_mapping(data, where)
+    given = _halves(data, where) if isinstance(data, str) else data
+    if isinstance(given, Rules):
+        rules = given
+    elif isinstance(given, Mapping):
+        rules = _from_mapping(given, where)
     else:
         raise UserError(f"{where}: must be rules such as nash+base_stock, or a mapping with the key pricing")
     if spec is None:
@@ -149,15 +148,13 @@ def parse_rules(data: object, where: str = "rules", spec: MarketSpec | None = No
         raise UserError(f"{where}.{problem}") from None
 
 
-def _from_text(text: str, where: str) -> Rules:
+def _halves(text: str, where: str) -> dict[str, str | None]:
     match = TEXT.fullmatch(text)
     if match is None:
         cut = "; YAML cuts lists at commas, so quote rules that have one" if text.count("(") > text.count(")") else ""
         raise UserError(f"{where}: {text!r} must be pricing+replenishment, such as undercut(step=0.05)+base_stock{cut}")
     first, _, _, second, *_ = match.groups()
-    pricing = _part(first, PRICING, f"{where}.pricing")
-    replenishment = None if second is None else _part(second, REPLENISHMENT, f"{where}.replenishment")
-    return Rules(pricing=pricing, replenishment=replenishment)
+    return {"pricing": first, "replenishment": second}
 
 
 def _from_mapping(data: Mapping[Any, Any], where: str) -> Rules:

@@ -21,7 +21,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers, seats_called
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
@@ -141,7 +141,7 @@ def deviate(order: DeviateOrder) -> DeviationResponse:
 def respond(runs: Sequence[RunSellers], order: DeviateOrder) -> DeviationResponse:
     """Play every run with and without the deviation."""
     first, spec = runs[0], runs[0].spec
-    seat = first.seat(order.seller)
+    (seat,) = seats_called(order.seller, spec, "--seller")
     at = moment(first, order)
     deviation = find_deviation(first, seat, order.to, order.seed)
     settings = {"at": at, "periods": order.periods, "markets": order.episodes}
@@ -169,7 +169,7 @@ def moment(run: RunSellers, order: DeviateOrder) -> int:
 
 def discount(run: RunSellers, seat: int) -> float:
     """The discount factor a period by which the seat's learner learned; its default where rules sit."""
-    name, entry = run.learners[seat], run.config.player(seat)
+    name, entry = run.players[seat].learner, run.config.player(seat)
     own = entry if isinstance(entry, dict) and "learner" in entry else {}
     given = own.get("gamma", run.config.learners.get(name or "", {}).get("gamma"))
     return float(LearnerOptions.model_fields["gamma"].default if given is None else given)

@@ -70,7 +70,7 @@ def cross_play(folders: Sequence[Path], seeds: Sequence[int], engine: Engine, he
         hears: of each line-up that was played.
     """
     runs = [run_sellers(folder, "latest") for folder in folders]
-    seats = [seat for seat, learner in enumerate(runs[0].learners) if learner is not None]
+    seats = [one.seat for one in runs[0].players if one.learner is not None]
     if len(runs) < 2 or len(seats) < 2:
         return None
     names = runs[0].spec.names
@@ -104,9 +104,9 @@ def _setup(runs: Sequence[RunSellers]) -> CellSetup:
     first, settings = runs[0], runs[0].config.evaluation
     policies: list[dict[int, str] | Learned] = []
     for run in runs:
-        for seat, rules in enumerate(run.rules):
-            path = run.folder / "checkpoints" / f"{run.spec.names[seat]}.latest.pt"
-            policies.append(Learned.read(path) if rules is None else {seat: rules.label})
+        for one in run.players:
+            path = run.folder / "checkpoints" / f"{one.name}.latest.pt"
+            policies.append(Learned.read(path) if one.rules is None else {one.seat: one.rules.label})
     episodes = min(settings.episodes, EPISODES)
     return CellSetup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
 

@@ -30,7 +30,7 @@ from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import TheoryOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import seat_called
+from policies.evaluation.run_sellers import seats_called
 from policies.evaluation.statistics import half_width
 from policies.studies.theory.view import tables
 
@@ -76,7 +76,7 @@ def theory(order: TheoryOrder) -> TheoryResult:
     refuse_unwritable(order.json)
     config = read_config(order.config, order.changes)
     spec = config.market
-    seats = range(len(spec.sellers)) if order.seat is None else [seat_called(order.seat, spec, "--seat")]
+    seats = seats_called(order.seat, spec)
     with phases(order.console, f"solving {spec.name}", lines=False) as say:
         report = theory_report(config, seats, order.gamma, order.prices, say)
     for table in tables(spec, report):

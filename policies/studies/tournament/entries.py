@@ -34,7 +34,7 @@ class Policy:
     label: str
     seats: tuple[int, ...]
     rules: Rules | None = None
-    saved: SavedSeller | SavedMixture | None = None
+    saved: SavedSeller | None = None
     run: str | None = None
     partners: dict[int, str] = field(default_factory=dict)
 
@@ -75,20 +75,18 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
             raise UserError(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
     folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
     _refuse_twice(str(folder.resolve()) for folder in folders)
-    markets = [
-        *([(config, read_config(config))] if config else []),
-        *((folder, open_run(folder)) for folder in folders),
-    ]
+    given = {config: read_config(config)} if config else {}
+    runs = {folder: open_run(folder) for folder in folders}
+    markets = [*given.items(), *runs.items()]
     if not markets:
         raise UserError("tournament: rules alone do not say which market: give --config FILE or a run")
     first, settings = markets[0]
     for path, other in markets[1:]:
         refuse_other_market(first, settings.market, path, other.market)
-    configs = {path: run for path, run in markets if path != config}
     policies: list[Policy] = []
     for number, entry in enumerate(entries, 1):
         if Path(entry).is_dir():
-            policies += _of_run(Path(entry), configs[Path(entry)], settings.market, checkpoint)
+            policies += _of_run(Path(entry), runs[Path(entry)], settings.market, checkpoint)
         else:
             policies.append(_of_rules(entry, number, settings.market))
     policies = _told_apart(policies)
@@ -155,7 +153,7 @@ def _label(player: Any, where: str, market: MarketSpec) -> str:
         return str(player)
 
 
-def _fitting(saved: SavedSeller | SavedMixture, market: MarketSpec) -> tuple[int, ...]:
+def _fitting(saved: SavedSeller, market: MarketSpec) -> tuple[int, ...]:
     """The seats whose ranges and features are those that the policy was trained with."""
     fitting = []
     for seat in range(len(market.sellers)):

@@ -28,7 +28,6 @@ from policies.sellers.rules.compose import compose, parse_rules
 from policies.studies.tournament.schedule import LineUp
 
 if TYPE_CHECKING:
-    from policies.evaluation.run_sellers import SavedMixture
     from policies.sellers.checkpoint import SavedSeller
 
 
@@ -47,7 +46,7 @@ class Learned:
         """The file at ``path``."""
         return Learned(path.name, path.read_bytes())
 
-    def load(self) -> SavedSeller | SavedMixture:
+    def load(self) -> SavedSeller:
         """What was saved; raises :class:`UserError` for foreign bytes."""
         from policies.common.torch_tools import one_torch_thread
         from policies.evaluation.run_sellers import unpack
@@ -74,7 +73,7 @@ class CellSetup:
     salvage: float
 
 
-def seat_of(saved: SavedSeller | SavedMixture, spec: MarketSpec, seat: int) -> Seller:
+def seat_of(saved: SavedSeller, spec: MarketSpec, seat: int) -> Seller:
     """A saved seller in a seat, deciding on its own grid; raises :class:`UserError` where it does not fit.
 
     Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.

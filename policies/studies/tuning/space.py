@@ -154,12 +154,8 @@ def decoded(params: Mapping[str, Any]) -> Values:
 
 def present_values(config: RunConfig, space: Space) -> dict[str, Any]:
     """The values that the configuration has now, as Optuna stores them, of those options whose space holds them."""
-    found = {}
-    for path, one in space.items():
-        value = _coded(_present(config, path))
-        if _holds(one, value):
-            found[path] = value
-    return found
+    values = {path: _coded(_present(config, path)) for path in space}
+    return {path: value for path, value in values.items() if _holds(space[path], value)}
 
 
 def _present(config: RunConfig, path: str) -> Any:
