@@ -20,9 +20,9 @@ from tests.helpers.known_optima import (
 from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, train_best
 from tests.helpers.optimum import discounted_policy_average, optimal_average
 
-# Seller-periods: less than the table gives DQN and DDPG, which are well beyond what is asked by then.
-BUDGET = {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": budget_of("a2c")}
-SECONDS = {"dqn": 45, "ddpg": 20, "a2c": 18}
+# Seller-periods: less than the table gives, and learners are well beyond what is asked by then.
+BUDGET = {"dqn": 1_500_000, "ddpg": 1_000_000, "a2c": 1_250_000}
+SECONDS = {"dqn": 45, "ddpg": 20, "a2c": 10}
 LEARNERS = [pytest.param(name, marks=pytest.mark.slow(seconds=cost)) for name, cost in SECONDS.items()]
 
 
@@ -60,7 +60,7 @@ def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learn
     """One seed: the worst of several must reach 97 % and their median 99 %, as the table shows with more time.
 
     With these budgets, in the monopoly, at lead time 3, seasonal and overdispersed: DQN has 99.6, 98.9, 98.8 and 99.4 %,
-    DDPG 99.9, 99.5, 99.5 and 99.7 %.
+    DDPG 99.9, 99.5, 99.5 and 99.7 %, A2C 99.6, 98.8, 99.2 and 98.6 %.
     """
     config = run_of(MARKETS[market], learner, BUDGET[learner])
     (seller,) = train_best(config, seed=0).values()
@@ -71,8 +71,9 @@ def test_a_learner_comes_within_three_per_cent_of_the_optimum(market: str, learn
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_learner_comes_near_zipkins_optimal_cost(learner: str, penalty: int = 9, lead_time: int = 4) -> None:
-    """Within 4 % of it; with these budgets DQN is 1.8 % and DDPG 2.2 % above."""
-    config = run_of(zipkin_market(penalty, lead_time), learner, BUDGET[learner])
+    """Within 4 % of it; with these budgets DQN is 1.8 % and DDPG 2.2 % above. A2C needs the table's for 1.1 %."""
+    budget = budget_of(learner) if learner == "a2c" else BUDGET[learner]
+    config = run_of(zipkin_market(penalty, lead_time), learner, budget)
     (seller,) = train_best(config, seed=0).values()
     mean, _ = average_profit(config, seller)
     assert -mean < 1.04 * ZIPKIN[penalty, lead_time]
