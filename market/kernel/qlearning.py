@@ -33,7 +33,7 @@ def learn_parallel(markets, sellers, script, tape, state, scratch, ledger, price
         )
 
 
-@compiled(inline=True)
+@compiled()
 def learn_session(market, sellers, script, tape, state, scratch, ledger, m, price, quantity, tables, rule, most):
     """Row m for ``most`` periods, or until its greedy policies were unchanged for ``rule.stable``, or ``rule.longest``."""
     stream = key(state.seed[m], 0, 0, LEARNERS)

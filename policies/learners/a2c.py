@@ -26,11 +26,11 @@ from policies.learners.base import Learner
 from policies.learners.memory import TensorMemory
 from policies.learners.optim import anneal
 from policies.learners.rewards import RewardBaseline
-from policies.learners.updates import Lean, Losses, Minibatch, advantages
+from policies.learners.updates import Lean, LeanPolicy, Losses, Minibatch, advantages
 from policies.networks.heads import ValueCritic
 
 
-class SamplingPolicy(ProbabilisticActorPolicy):
+class SamplingPolicy(LeanPolicy, ProbabilisticActorPolicy):
     """Tianshou's, drawing actions from a random generator of its own in place of torch's global one."""
 
     def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:

@@ -19,12 +19,12 @@ from torch import Tensor
 from policies.learners.base import ReplayLearner
 from policies.learners.optim import anneal
 from policies.learners.rewards import RewardBaseline
-from policies.learners.updates import LeanReplay, Losses, Minibatch
+from policies.learners.updates import LeanPolicy, LeanReplay, Losses, Minibatch
 
 STRAIGHT = 1.5  # tanh is 0.91 there
 
 
-class NoisyPolicy(ContinuousDeterministicPolicy):
+class NoisyPolicy(LeanPolicy, ContinuousDeterministicPolicy):
     """Tianshou's, with Gaussian noise from a generator of its own; actions stay in [-1, 1], as they are carried out."""
 
     def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:

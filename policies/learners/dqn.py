@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from policies.learners.base import ReplayLearner
 from policies.learners.optim import anneal
 from policies.learners.rewards import RewardBaseline
-from policies.learners.updates import LeanReplay, Losses, Minibatch
+from policies.learners.updates import LeanPolicy, LeanReplay, Losses, Minibatch
 from policies.networks.heads import QuantileNetwork
 
 
-class EpsilonGreedyPolicy(DiscreteQLearningPolicy[Any]):
+class EpsilonGreedyPolicy(LeanPolicy, DiscreteQLearningPolicy[Any]):
     """Tianshou's, with a random generator of its own in place of numpy's global one."""
 
     def __init__(self, *, rng: np.random.Generator, **options: Any) -> None:

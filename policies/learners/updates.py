@@ -26,6 +26,14 @@ from policies.learners.rewards import RewardBaseline
 from policies.networks.heads import Perceptron
 
 
+class LeanPolicy:
+    """A policy that compiles nothing: Tianshou's would compile loops, seconds in every process, that ``update`` does without."""
+
+    @staticmethod
+    def _compile() -> None:
+        pass
+
+
 @dataclass(kw_only=True)
 class Losses(TrainingStats):
     """Scalars of an update, left on the device until somebody reads them."""

@@ -50,6 +50,7 @@ def test_shocks_switched_off_fails(found: Calibration) -> None:
     assert "rows in their 90% intervals" in failed(validate_with(shocks_off, found))
 
 
+@pytest.mark.slow
 def test_a_market_a_hundred_times_too_large_fails(file: Path) -> None:
     large = calibrate(read_sales(file), CalibrationOptions(size_factor=150))
     assert "busiest period's units of the market size" in failed(validate(large))
@@ -63,6 +64,7 @@ def test_customers_a_hundred_times_too_many_fail(found: Calibration) -> None:
     assert drawn.units.mean(0).sum() > 50 * found.sales.rows["units"].sum()
 
 
+@pytest.mark.slow
 def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
     import pandas as pd
 

@@ -30,6 +30,13 @@ DOCUMENTS = [
     if (path := ROOT / name / "README.md").is_file()
 ]
 DOCUMENTS.append(ROOT / "CONTRIBUTING.md")
+SECONDS = {"policies": 25, "market": 12}  # the rooms' documents, whose every block is run among the slow tests
+PLAYED = [
+    pytest.param(path, marks=pytest.mark.slow(seconds=SECONDS[path.parent.name]))
+    if path.parent.name in SECONDS
+    else path
+    for path in DOCUMENTS
+]
 LITTLE = ("training.evaluations=1", "evaluation.episodes=16")
 ONE_RIVAL = ("evaluation.line_ups=[nash]", "evaluation.competitors=[nash]")
 FEW = [word for change in (*SMALL, *LITTLE, *ONE_RIVAL) for word in ("--set", change)]
@@ -80,7 +87,7 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", PLAYED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_document_shows_runs_in_the_order_given(
     document: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

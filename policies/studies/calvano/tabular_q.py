@@ -139,7 +139,7 @@ def _fresh_tables(game: PriceGame, options: TabularOptions, shape: tuple[int, ..
     best = q[0, :, 0].argmax(axis=1)
     return Tables(
         q=q,
-        greedy=np.broadcast_to(best[None, :, None], shape[:3]).astype(np.int64),
+        greedy=np.broadcast_to(best[None, :, None], shape[:3]).astype(np.int64, order="C"),
         state=np.full(shape[0], game.shelf, np.int64),
         action=np.zeros(shape[:2], np.int64),
         age=np.zeros(shape[0], np.int64),
