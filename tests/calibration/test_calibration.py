@@ -135,6 +135,7 @@ def test_instruments_find_the_price_sensitivity_that_least_squares_miss(tmp_path
     assert biased.value < 2.5 - 5 * biased.error
 
 
+@pytest.mark.slow
 def test_pyblps_own_search_over_rho_gives_the_same_estimates(nested: Calibration) -> None:
     import pandas as pd
     import pyblp

@@ -52,12 +52,14 @@ class BothAtOnce(Kept):
         return len({number for number, _ in self.heard}) < 2
 
 
+@pytest.mark.slow
 def test_two_workers_carry_out_tasks_side_by_side(engine: Engine) -> None:
     kept = BothAtOnce()
     engine.run(until_stopped, None, [0, 1], kept)
     assert len(set(kept.results.values())) == 2 and os.getpid() not in kept.results.values()
 
 
+@pytest.mark.slow
 def test_results_answers_refusals_and_failures_come_back(engine: Engine) -> None:
     kept = Kept(least=2)
     engine.run(square, 100, [3, 0, 2, 1], kept)
@@ -96,6 +98,7 @@ class Killer(Listener):
         self.results[task] = result
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_is_made_good_and_nothing_is_lost(engine: Engine) -> None:
     killer = Killer()
     engine.run(counts, 5, [7, 11, 13], killer)
@@ -105,6 +108,7 @@ def test_a_worker_killed_in_the_middle_is_made_good_and_nothing_is_lost(engine: 
     assert [step for task, step in killer.steps if task == 1] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_given_up(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="ended from outside"):
         engine.run(always_dies, tmp_path / "log", [0], Kept())

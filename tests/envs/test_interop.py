@@ -327,6 +327,7 @@ def weights(learner: Any) -> NDArray[np.float32]:
     return np.concatenate([p.detach().numpy().ravel() for p in learner.policy.parameters()])
 
 
+@pytest.mark.slow
 def test_tianshou_collects_and_learns_on_a_seat() -> None:
     """Tianshou's own Collector and DQN: what lands in its buffer is what the batch played, and an update runs."""
     from tianshou.data import Collector, VectorReplayBuffer

@@ -27,7 +27,6 @@ DEAR = (
     "studies/test_tournament.py",
     "studies/test_exploit.py",
     "studies/test_train_seeds.py",
-    "common/test_engine_ray.py",
     "training/test_training.py",
     "studies/test_tabular.py",
     "studies/test_bench.py",

@@ -116,6 +116,7 @@ def stage_game(config: RunConfig) -> tuple[Floats, Floats]:
     return posted, np.array(profit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warm_start", [True, False])
 def test_a_price_duopoly_comes_to_its_equilibrium(warm_start: bool) -> None:
     """From the highest price on, responses step down to the grid's only equilibrium, and nothing gains there."""

@@ -121,6 +121,7 @@ def test_the_gpu_figure_is_skipped_where_there_is_none(monkeypatch: pytest.Monke
     assert report["seller_periods_per_second"] is None and "torch finds no CUDA device" in report["note"]
 
 
+@pytest.mark.slow
 def test_the_yardstick_plays_and_learns_what_it_says() -> None:
     """Each move of a seller is one transition; both sellers' networks change; updates come at the replay ratio."""
     from policies.studies.bench.tianshou_route import StockRoute

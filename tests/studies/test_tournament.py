@@ -103,6 +103,7 @@ def test_cells_are_what_direct_play_earns_on_the_same_customers(tmp_path: Path) 
     assert facts["payoffs"]["b"]["mean"][2][1] == pytest.approx(first[:, 1].mean())
 
 
+@pytest.mark.slow
 def test_processes_and_their_number_change_no_bit(tmp_path: Path) -> None:
     entries = (str(two_runs(tmp_path)[0]), "nash+base_stock")
     folders = [
