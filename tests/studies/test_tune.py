@@ -14,7 +14,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.parallel import Listener, Say, open_engine
-from policies.common.parallel.tasks import Task
+from policies.common.parallel.tasks import Job
 from policies.config.learners import DDPGOptions, DQNOptions
 from policies.config.orders import TuneOrder
 from policies.config.run import parse_run, read_config
@@ -215,7 +215,7 @@ class Backwards:
 
     remote = False
 
-    def run(self, work: Task, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+    def run(self, work: Job, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         with open_engine(1, 1) as engine:
             for number in reversed(range(len(tasks))):
                 engine.run(work, shared, [tasks[number]], _Renumbered(listener, number))

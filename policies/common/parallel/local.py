@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from policies.common.interrupt import raise_swallowed
-from policies.common.parallel.tasks import RETRIES, Listener, Lost, Task, cores, hear_outcome, outcome
+from policies.common.parallel.tasks import RETRIES, Job, Listener, Lost, cores, hear_outcome, outcome
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 
@@ -25,7 +25,7 @@ GONE = (EOFError, BrokenPipeError, ConnectionResetError)
 class _Round:
     """One call of :meth:`Local.run`: what waits, who is at what, and how often a task's process was lost."""
 
-    work: Task
+    work: Job
     shared: Any
     tasks: Sequence[Any]
     listener: Listener
@@ -47,7 +47,7 @@ class Local:
         self._most = processes
         self._workers: dict[Connection, SpawnProcess] = {}
 
-    def run(self, work: Task, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+    def run(self, work: Job, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """See :class:`policies.common.parallel.tasks.Engine`."""
         now = _Round(work, shared, tasks, listener, deque(range(len(tasks))))
         try:

@@ -22,7 +22,7 @@ from typing import Any
 
 from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
-from policies.common.parallel.tasks import RETRIES, Engine, Listener, Lost, Task, hear_outcome, outcome
+from policies.common.parallel.tasks import RETRIES, Engine, Job, Listener, Lost, hear_outcome, outcome
 
 AUTO = "auto"
 PATIENCE = 10.0  # seconds
@@ -103,7 +103,7 @@ class OnRay:
         # An exception is an answer; a process that was lost is not.
         self._task = ray.remote(num_cpus=1, max_retries=RETRIES)(carry_out)
 
-    def run(self, work: Task, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+    def run(self, work: Job, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """See :class:`policies.common.parallel.tasks.Engine`."""
         sent = self._ray.put(shared)
         waiting, going = deque(range(len(tasks))), dict[Any, int]()
@@ -173,7 +173,7 @@ class Desk:
             waiting.set_result(said)
 
 
-def carry_out(desk: Any, number: int, work: Task, shared: Any, task: Any) -> tuple[str, Any]:
+def carry_out(desk: Any, number: int, work: Job, shared: Any, task: Any) -> tuple[str, Any]:
     """A task, in one of Ray's processes."""
     import numba
     import ray

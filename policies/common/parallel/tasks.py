@@ -18,7 +18,7 @@ from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
 
 Say = Callable[[Any], Any]
-Task = Callable[[Any, Any, Say], Any]
+Job = Callable[[Any, Any, Say], Any]
 
 RETRIES = 3
 
@@ -46,7 +46,7 @@ class Engine(Protocol):
 
     remote: bool
 
-    def run(self, work: Task, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+    def run(self, work: Job, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """Carry out all tasks, in whatever order; returns when the last is done.
 
         Raises:
@@ -60,7 +60,7 @@ class Here:
 
     remote = False
 
-    def run(self, work: Task, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
+    def run(self, work: Job, shared: Any, tasks: Sequence[Any], listener: Listener) -> None:
         """See :class:`Engine`."""
         for number, task in enumerate(tasks):
             try:
@@ -72,7 +72,7 @@ class Here:
             listener.finished(number, result)
 
 
-def outcome(work: Task, shared: Any, task: Any, say: Say) -> tuple[str, Any]:
+def outcome(work: Job, shared: Any, task: Any, say: Say) -> tuple[str, Any]:
     """What a task came to, where an error of another process would be lost: done, refused or failed, and with what."""
     try:
         return "done", work(shared, task, say)
