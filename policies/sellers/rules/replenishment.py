@@ -113,17 +113,14 @@ class MinMax(ReplenishmentRule):
 
     def levels(self, seat: Seat, price: Price) -> tuple[float, float]:
         """``s`` and ``S``, units."""
-        low = None if self.s is None else found(self.s, "s")
-        high = None if self.S is None else found(self.S, "S")
-        if low is None or high is None:
-            usual, top = reorder(seat, price)
-            if low is None and high is None:
-                return seat.units(usual), seat.units(top)
-            if low is None:
-                low = max(high - (top - usual), 0.0)
-            else:
-                high = low + top - usual
-        return seat.units(low), seat.units(high)
+        if self.s is not None and self.S is not None:
+            return seat.units(found(self.s, "s")), seat.units(found(self.S, "S"))
+        usual, top = reorder(seat, price)
+        if self.S is not None:
+            high = found(self.S, "S")
+            return seat.units(max(high - (top - usual), 0.0)), seat.units(high)
+        low = usual if self.s is None else found(self.s, "s")
+        return seat.units(low), seat.units(low + top - usual)
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
         return self.levels(seat, price)[1]
