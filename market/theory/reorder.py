@@ -22,6 +22,11 @@ ROUNDS = 30
 SETTLED = 1e-6
 
 
+def economic_order(demand: float, order_cost: float, holding_cost: float) -> float:
+    """Return ``sqrt(2 d K / h)``, units (Harris 1913): demand 8, order cost 1 and holding cost 0.25 make 8."""
+    return math.sqrt(2 * demand * order_cost / holding_cost)
+
+
 @np.errstate(under="ignore")
 def reorder_levels(spec: MarketSpec, seat: int, price: ArrayLike) -> tuple[float, float]:
     """Return ``(s, S)``, units, of ``seat`` at posted prices (N,): at or below a position of s, order up to S.
@@ -67,13 +72,13 @@ def _settled(
 ) -> tuple[float, float, float]:
     """The fixed point: mean order, reorder point, and the mean part of a period that is sold below it."""
     spread = (0.5 + GOLDEN * np.arange(len(means))) % 1.0
-    order = max(math.sqrt(2 * mean * cost / holding), mean)
+    order = max(economic_order(mean, cost, holding), mean)
     for _ in range(ROUNDS):
         least = min(max(2.0 - order / mean, 0.0), 1.0)
         at_risk = means * ((window - 1 + least + (1.0 - least) * spread) / window)
         low = baskets_quantile(at_risk, shortage * mean / (shortage * mean + holding * order), sampled)
         lost = _mean_excess(at_risk, low, sampled) * basket
-        before, order = order, max(math.sqrt(2 * mean * (cost + shortage * lost) / holding), mean)
+        before, order = order, max(economic_order(mean, cost + shortage * lost, holding), mean)
         if abs(order - before) <= SETTLED * order:
             break
     return order, low * basket, (1.0 + least) / 2
