@@ -80,7 +80,8 @@ def best_level(
     """Return the rules with every ``best`` replaced by the number of units that earns most a period.
 
     Profit is averaged over simulated episodes after a warm-up, with stock valued at unit cost when the count begins
-    and when it ends, so that a short horizon does not favour low levels.
+    and when it ends, so that a short horizon does not favour low levels. Where episodes play draws of an estimate the
+    level is that of the market as it is estimated.
 
     Args:
         rivals: rules for every seat (one's own is not looked at); default ``nash+base_stock``, or ``nash+min_max``
@@ -96,7 +97,7 @@ def best_level(
     where = where or f"seats.{spec.names[seat]}"
     with place(f"{where}.replenishment.{replenishment.rule}"):
         Seat(spec, seat).refuse_free_stock()
-    short = spec.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
+    short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
     trial = Trial(short, seat, rules, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
     values = _search(trial, replenishment)
     found = replenishment.model_copy(update={name: values[name] for name in options})
