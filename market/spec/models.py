@@ -254,7 +254,7 @@ class SellerSpec(Model):
     start_price: float | None = Field(None, description="money per unit, before the first decision; null: mid-range")
     xi: UpToHundred = Field(0.0, description="standard deviation of the seller's own demand shock, utility")
     event_frequency: BelowOne = Field(0.0, description="share of periods with an event of the market's events")
-    grid: Grid | None = Field(None, description="discrete decisions, which dqn needs; null: none")
+    grid: Grid | None = Field(None, description="discrete decisions; null: none, and dqn gets one placed by theory")
     actions: Literal["box", "grid"] = Field(
         "box", description="decisions of learners that can do both, and of environments"
     )
@@ -273,12 +273,11 @@ class SellerSpec(Model):
         low, high = self.prices
         if self.start_price is not None and not low <= self.start_price <= high:
             raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")
-        if self.actions == "grid" and self.grid is None:
-            raise ValueError("actions: grid needs grid: {prices: ..., levels: ...}")
         for axis, (low, high) in (("prices", self.prices), ("levels", self.order_up_to)):
             values = getattr(self.grid, axis, None)
-            if isinstance(values, tuple) and not all(low <= value <= high for value in values):
-                raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]")
+            none = axis == "levels" and self.order_cost > 0  # level 0 is no order then
+            if isinstance(values, tuple) and not all(low <= value <= high or (none and value == 0) for value in values):
+                raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]" + (", or be 0: no order" * none))
         return self
 
     @property
