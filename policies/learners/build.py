@@ -41,9 +41,10 @@ def learner_name(player: Any, where: str) -> str | None:
 
 
 def encoding_of(config: RunConfig, seat: int, name: str) -> str:
-    """How a learner decides in a seat: as the seat asks, where it can."""
-    wanted, able = config.market.sellers[seat].actions, BUILDERS[name].encodings
-    return wanted if wanted in able else able[0]
+    """How a learner decides in a seat: as the seat asks, where it can; in a box with a gate where an order costs."""
+    seller, able = config.market.sellers[seat], BUILDERS[name].encodings
+    chosen = seller.actions if seller.actions in able else able[0]
+    return "gated" if chosen == "box" and config.market.stocked and seller.order_cost > 0 else chosen
 
 
 def make_learner(
