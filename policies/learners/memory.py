@@ -205,6 +205,8 @@ class TensorMemory:
         What older states hold beside it (Tianshou's accounts of episodes) is not looked at.
         """
         insertion, size = state["counters"].tolist()
+        if "shaping" not in state:  # of versions that learned from plain rewards
+            state = state | {"shaping": torch.zeros_like(state["rew"])}
         for name, place in self.places.items():
             if tuple(state[name].shape) != (self.rows, size, *place.shape) or size > self.length:
                 holds = (self.rows, self.length, *place.shape)

@@ -162,7 +162,9 @@ class RecurrentDQN(LeanDQN):
         value = q.gather(2, choice.argmax(dim=2, keepdim=True)).squeeze(2)
         ends = drawn.truncated[k:].clone()
         ends[-1] = True
-        return returns_along(self.baseline.learned(drawn.rew[k:], drawn.shaping[k:]), ends, value, self.periods, self.gamma).float()
+        return returns_along(
+            self.baseline.learned(drawn.rew[k:], drawn.shaping[k:]), ends, value, self.periods, self.gamma
+        ).float()
 
 
 def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int, gamma: float) -> Tensor:
