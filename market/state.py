@@ -26,7 +26,7 @@ def _record(names: str, whole: str = "") -> np.dtype[np.void]:
 
 
 MARKET = _record(
-    "price_sensitivity log_price nest outside basket substitution expected stocked direct_from dispersion shock_sd "
+    "log_price outside basket substitution expected stocked direct_from dispersion shock_sd "
     "shock_persistence xi_persistence xi_common event_effect event_stop reference_weight reference_memory",
     whole="log_price expected stocked",
 )
@@ -67,6 +67,7 @@ class Script(NamedTuple):
     factor: Floats  # (P, S) times the mean number of customers
     utility: Floats  # (P, S, N) added to utility; at or below market.kernel.choice.ABSENT the seller is not offered
     event: NDArray[np.int8]  # (P, S, N) promotions on record, or of no periods: they are drawn
+    taste: Floats  # (P, 3) price sensitivity, the nest's rho, factor on the standard deviations of xi
     usual: Floats  # (P, N) units a period that demand forecasts begin at; (P, 0): at nothing, or none is observed
 
 
@@ -78,6 +79,8 @@ class Tape(NamedTuple):
     xi: Floats  # (M, T, N) shock to utility
     event: NDArray[np.int8]  # (M, T + A + 1, N) 1 while a promotion is on
     place: Ints  # (M,) which of the P scripts the episode plays
+    price_sensitivity: Floats  # (M,) in that place
+    nest: Floats  # (M,) rho in that place
     factor: Floats  # (T,) the calendar as forecasts know it, without surges; (0,) where no forecast is observed
 
 
@@ -102,6 +105,7 @@ class Scratch(NamedTuple):
     """Working space of the kernel, so that it allocates nothing; holds nothing between periods."""
 
     random: NDArray[np.uint64]  # (M,) stream position
+    nest: Floats  # (M,) rho of the period that is played
     exponent: Floats  # (M, N) utility / (1 - nest)
     weight: Floats  # (M, N + 1) exp(exponent), of the outside option last, on a common scale
     first: Floats  # (M, N + 1) probability of a first choice

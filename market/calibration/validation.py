@@ -19,6 +19,7 @@ from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
 from market.calibration.design import Design
 from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
+from market.demand.script import tastes
 from market.errors import UserError
 from market.kernel.choice import ABSENT
 from market.simulation.batch import MarketBatch
@@ -80,8 +81,8 @@ def simulate(fit: Fit, table: pd.DataFrame, seed: int) -> Simulated:
     price = np.where(offset > ABSENT, price, float(table["price"].min()))
     prices = float(table["price"].min()), float(table["price"].max())
     spec = market_of(fit, prices, rate, shape[1])
-    nothing = np.zeros((shape[0], 0, shape[2]), np.int8), np.zeros((shape[0], 0))
-    script = Script(np.full(shape[1], rate), size / rate, offset, *nothing)
+    events, usual = np.zeros((shape[0], 0, shape[2]), np.int8), np.zeros((shape[0], 0))
+    script = Script(np.full(shape[1], rate), size / rate, offset, events, tastes(spec, shape[0]), usual)
     sold, place = _play(spec, script, price, seed)
     return Simulated(table, _by_place(sold, place, at))
 

@@ -58,7 +58,8 @@ class Logit:
 
         Seasons and locations are averaged over, weighted by their customers (:func:`market.demand.script.strata`): exactly
         where ``4 limit`` nodes allow the product rule in each; else ``8 limit`` Sobol points over ``xi`` and strata
-        together, which put prices of 83 stores with 13 seasons 3e-4 off.
+        together, which put prices of 83 stores with 13 seasons 3e-4 off. Price sensitivity and nest are one for all:
+        :attr:`MarketSpec.centre`, the means of locations that have their own. Draws of an estimate are left out.
         """
         sellers, customers = spec.sellers, spec.customers
         scale = _factors(spec) if xi else np.zeros((0, len(sellers)))
@@ -66,12 +67,13 @@ class Logit:
         effect = spec.events.effect if spec.events else 0.0
         crowd = calendar(spec, np.arange(spec.horizon))
         nodes, weights = _nodes(spec, crowd, scale, chances, effect, limit)
+        price_sensitivity, nest = spec.centre
         return cls(
             quality=np.array([seller.quality for seller in sellers]),
             unit_cost=np.array([seller.unit_cost for seller in sellers]),
-            price_sensitivity=spec.price_sensitivity,
+            price_sensitivity=price_sensitivity,
             log_price=spec.price_form == "log",
-            nest=spec.nest,
+            nest=nest,
             outside=spec.outside,
             size=customers.rate * customers.basket * float(crowd.mean()) * float(np.mean(spec.sizes)),
             nodes=nodes,

@@ -48,13 +48,33 @@ def season_offsets(spec: MarketSpec) -> Floats:
 
 
 def settled(spec: MarketSpec) -> tuple[Floats, Floats]:
-    """Factor on customers (P, S) and utility (P, S, N) of seasons and locations; S = 0 where there are none."""
+    """Factor on customers (P, S) and utility (P, S, N) of seasons, locations and draws; S = 0 where there are none."""
     count = len(spec.sellers)
-    if not spec.season and not spec.locations:
+    if not (spec.season or spec.locations or spec.played):
         return np.ones((1, 0)), np.zeros((1, 0, count))
     season, place = season_offsets(spec), location_offsets(spec)
+    if spec.played:
+        drawn = np.array([draw.quality for draw in spec.played])
+        place = (drawn[:, None] + place).reshape(-1, count)
     utility = place[:, None, :] + season[:, None]
-    return np.repeat(np.array(spec.sizes)[:, None], len(season), axis=1), utility
+    return np.repeat(over_draws(spec, np.array(spec.sizes))[:, None], len(season), axis=1), utility
+
+
+def tastes(spec: MarketSpec, locations: int) -> Floats:
+    """Price sensitivity, rho and factor on shocks of every place (P, 3), draw after draw of so many locations."""
+    if spec.played:
+        each = [(draw.price_sensitivity, draw.nest, draw.shock) for draw in spec.played]
+        return np.repeat(np.array(each), locations, axis=0)
+    market = (spec.price_sensitivity, spec.nest)
+    if spec.tape is not None or not spec.locations:
+        return np.tile((*market, 1.0), (locations, 1))
+    own = ((place.price_sensitivity, place.nest) for place in spec.locations)
+    return np.array([(*(b if a is None else a for a, b in zip(one, market, strict=True)), 1.0) for one in own])
+
+
+def over_draws(spec: MarketSpec, by_location: Floats) -> Floats:
+    """What is so at each location (L, ...), at each place (P, ...): once for every draw that is played, P = L without."""
+    return np.concatenate([by_location] * max(len(spec.played), 1))
 
 
 def build_script(spec: MarketSpec, calendar: Floats) -> Script:
@@ -65,17 +85,28 @@ def build_script(spec: MarketSpec, calendar: Floats) -> Script:
     if spec.tape is None:
         factor, utility = settled(spec)
         event = np.zeros((len(factor), 0, len(spec.sellers)), np.int8)
-        return Script(calendar, factor, utility, event, np.zeros((len(factor), 0)))
-    history = replay(spec)
-    usual = np.zeros((len(history.customers), 0))
-    return Script(np.ones(len(calendar)), history.customers, history.utility, history.event, usual)
+        return Script(calendar, factor, utility, event, tastes(spec, len(spec.sizes)), np.zeros((len(factor), 0)))
+    found = [replay(one) for one in _histories(spec)]
+    customers, utility, event = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("customers", "utility", "event")
+    )
+    taste = tastes(spec, len(found[0].customers))
+    return Script(np.ones(len(calendar)), customers, utility, event, taste, np.zeros((len(customers), 0)))
+
+
+def _histories(spec: MarketSpec) -> list[MarketSpec]:
+    """Under every draw another history of shocks gives the file's sales at its prices: the markets to recover them in."""
+    return [
+        spec.certain.model_copy(update={"price_sensitivity": draw.price_sensitivity, "nest": draw.nest, "draws": ()})
+        for draw in spec.played
+    ] or [spec]
 
 
 def recorded_prices(spec: MarketSpec) -> Floats | None:
     """The history's prices (P, T, N), money per unit, or None without one."""
     if spec.tape is None:
         return None
-    return replay(spec).price
+    return over_draws(spec, replay(spec).price)
 
 
 def strata(spec: MarketSpec, calendar: Floats) -> tuple[Floats, Floats]:
@@ -105,16 +136,15 @@ def observed_sizes(spec: MarketSpec) -> Floats:
 
 def location_of_place(spec: MarketSpec) -> Ints:
     """The location of each place (P,): its own, or that of the history's market."""
-    if spec.tape is None:
-        return np.arange(len(spec.sizes))
-    return replay(spec).location
+    own = np.arange(len(spec.sizes)) if spec.tape is None else replay(spec).location
+    return np.concatenate([own] * max(len(spec.played), 1))
 
 
 def place_customers(spec: MarketSpec) -> Floats:
     """Mean customers a period of each place (P,), at a calendar factor of 1: of a history, those of the episode."""
     if spec.tape is None:
-        return spec.customers.rate * np.array(spec.sizes)
-    return np.asarray(replay(spec).customers[:, : spec.horizon].mean(axis=1))
+        return over_draws(spec, spec.customers.rate * np.array(spec.sizes))
+    return over_draws(spec, replay(spec).customers[:, : spec.horizon].mean(axis=1))
 
 
 def largest_size(spec: MarketSpec) -> float:
@@ -130,6 +160,8 @@ def varies(spec: MarketSpec) -> str | None:
         return "market.tape replays a history, so that every period is another market"
     if len(spec.locations) > 1:
         return "market.locations makes episodes differ, so that the state has a place"
+    if len(spec.played) > 1:
+        return "market.uncertainty is on and makes episodes differ, so that the state has a draw"
     if len(set(spec.season)) > 1:
         return "market.season changes utilities with the calendar, so that the state has a date"
     return None

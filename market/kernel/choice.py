@@ -1,7 +1,7 @@
 """What customers choose: (nested) multinomial logit over the sellers and the outside option.
 
 Train, *Discrete Choice Methods with Simulation*, 2nd ed., ch. 3-4. Index n of a row of weights or probabilities is
-the outside option; rho is ``market.nest``, the parameter of the one nest of all sellers.
+the outside option; rho is ``scratch.nest[m]``, the parameter of the one nest of all sellers in the place that is played.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ def felt_price(market, price):
 
 @compiled(inline=True)
 def utilities(market, sellers, tape, state, scratch, m, t):
-    """Set u_i / (1 - rho) of every seller.
+    """Set u_i / (1 - rho) of every seller, and rho itself.
 
     u_i = quality_i - price_sensitivity f(p_i) + events_it + xi_it + reference weight x (r_it - f(p_i)).
     """
+    sensitivity, nest = tape.price_sensitivity[m], tape.nest[m]
+    scratch.nest[m] = nest
     for i in range(sellers.shape[0]):
         price = felt_price(market, state.price[m, i])
-        utility = sellers[i].quality - market.price_sensitivity * price + tape.xi[m, t, i]
+        utility = sellers[i].quality - sensitivity * price + tape.xi[m, t, i]
         if tape.event[m, t, i]:
             utility += market.event_effect
-        scratch.exponent[m, i] = utility / (1.0 - market.nest) if tape.xi[m, t, i] > ABSENT else -math.inf
+        scratch.exponent[m, i] = utility / (1.0 - nest) if tape.xi[m, t, i] > ABSENT else -math.inf
     if market.reference_weight > 0.0:
         hold_against_reference(market, state, scratch, m, sellers.shape[0])
 
@@ -40,7 +42,7 @@ def hold_against_reference(market, state, scratch, m, n):
     """Add weight (r_it - f(p_i)) to every seller's utility; in a function of its own, so that others' loops stay fast."""
     for i in range(n):
         gain = state.reference[m, i] - felt_price(market, state.price[m, i])
-        scratch.exponent[m, i] += market.reference_weight * gain / (1.0 - market.nest)
+        scratch.exponent[m, i] += market.reference_weight * gain / (1.0 - scratch.nest[m])
 
 
 @compiled()
@@ -64,15 +66,15 @@ def weigh(market, scratch, m, n, all_sellers):
     for i in range(n):
         if all_sellers or scratch.left[m, i] > 0.0:
             scratch.weight[m, i] = math.exp(scratch.exponent[m, i] - top)
-    scratch.weight[m, n] = math.exp(min(market.outside - (1.0 - market.nest) * top, 700.0))
+    scratch.weight[m, n] = math.exp(min(market.outside - (1.0 - scratch.nest[m]) * top, 700.0))
 
 
 @compiled(inline=True)
-def buy_probability(market, inclusive, outside):
+def buy_probability(nest, inclusive, outside):
     """P(some seller) = S^(1-rho) / (S^(1-rho) + e^u0), S the sum of weights offered (Train 2009, eq. 4.5)."""
     if inclusive <= 0.0:
         return 0.0
-    attraction = inclusive if market.nest == 0.0 else inclusive ** (1.0 - market.nest)
+    attraction = inclusive if nest == 0.0 else inclusive ** (1.0 - nest)
     return attraction / (attraction + outside)
 
 
@@ -83,7 +85,7 @@ def first_choices(market, scratch, m, n):
     inclusive, outside = 0.0, scratch.weight[m, n]
     for i in range(n):
         inclusive += scratch.weight[m, i]
-    buys = buy_probability(market, inclusive, outside)
+    buys = buy_probability(scratch.nest[m], inclusive, outside)
     if inclusive == 0.0:  # no seller is offered
         inclusive = 1.0
     for i in range(n):
@@ -111,7 +113,7 @@ def second_choices(market, scratch, m, n):
     for i in range(n):
         if scratch.left[m, i] <= 0.0:
             turned += scratch.first[m, i]
-    buys = buy_probability(market, inclusive, scratch.weight[m, n])
+    buys = buy_probability(scratch.nest[m], inclusive, scratch.weight[m, n])
     for i in range(n):
         scratch.second[m, i] = 0.0
         if scratch.left[m, i] > 0.0 and turned > 0.0 and inclusive > 0.0:

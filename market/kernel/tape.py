@@ -39,6 +39,7 @@ def draw_tape(market, sellers, script, tape, state, scratch, m):
     n, horizon = sellers.shape[0], tape.customers.shape[1]
     place, scripted = draw_place(script, state, m), script.factor.shape[1]
     tape.place[m] = place
+    tape.price_sensitivity[m], tape.nest[m] = script.taste[place, 0], script.taste[place, 1]
     shock, common = 0.0, 0.0
     for t in range(horizon):
         scratch.random[m] = key(state.seed[m], state.episode[m], t, TAPE)
@@ -54,7 +55,7 @@ def draw_tape(market, sellers, script, tape, state, scratch, m):
         own = scratch.weight
         for i in range(n):
             own[m, i] = autoregress(scratch.random, m, own[m, i], t, sellers[i].xi, market.xi_persistence)
-            tape.xi[m, t, i] = common + own[m, i]
+            tape.xi[m, t, i] = (common + own[m, i]) * script.taste[place, 2]
             if scripted > 0:
                 tape.xi[m, t, i] += script.utility[place, t % scripted, i]
     if script.event.shape[1] > 0:

@@ -31,15 +31,15 @@ from market.state import LEDGER, MARKET, SELLER, Floats, Ints, Record, Scratch, 
 PARALLEL_FROM = 1024
 DIRECT_FROM_PER_SELLER = 32
 IF_USED = ("reference", "smoothed", "factor")  # arrays that only some markets have
+OF_PLACE = ("price_sensitivity", "nest")  # of the tape, not saved: the place says them
 
 
 def compile_market(spec: MarketSpec) -> Record:
     """The market's parameters as (1,) record, the form in which numba passes one to its threads."""
     record = np.zeros(1, MARKET)
     customers, shock, events = spec.customers, spec.demand_shock, spec.events
-    record["price_sensitivity"] = spec.price_sensitivity
     record["log_price"] = spec.price_form == "log"
-    record["nest"], record["outside"] = spec.nest, spec.outside
+    record["outside"] = spec.outside
     record["basket"], record["substitution"] = customers.basket, customers.substitution
     record["expected"], record["stocked"] = customers.mode == "expected", spec.stocked
     record["direct_from"] = DIRECT_FROM_PER_SELLER * len(spec.sellers)
@@ -123,12 +123,12 @@ class MarketBatch:
         events = np.zeros((m, horizon + self.spec.announced + 1, n), np.int8)
         drawn = np.zeros((m, horizon)), np.zeros((m, horizon)), np.zeros((m, horizon, n))
         factor = known_calendar(self.spec, np.arange(horizon if self.spec.forecasts else 0))
-        self.tape = Tape(*drawn, events, np.zeros(m, np.int64), factor)
+        self.tape = Tape(*drawn, events, np.zeros(m, np.int64), np.zeros(m), np.zeros(m), factor)
         ints = np.zeros(m, np.uint64), np.full(m, -1, np.int64), np.full(m, horizon, np.int64)
         widths = (n, n, n, n, n, n if self.spec.prices_linger else 0, n if self.spec.forecasts else 0)
         self.state = State(*ints, np.zeros((m, n)), np.zeros((m, n, slots)), *(np.zeros((m, k)) for k in widths))
         wide = (0, 1, 1, 1, 0, 0, 1, 0, 0, 0)
-        self._scratch = Scratch(np.zeros(m, np.uint64), *(np.zeros((m, n + extra)) for extra in wide))
+        self._scratch = Scratch(np.zeros(m, np.uint64), np.zeros(m), *(np.zeros((m, n + extra)) for extra in wide))
         self.ledger: Record = np.zeros((m, n), LEDGER)
         self._observation = np.zeros((m, n, len(self.features)), np.float32)
 
@@ -250,8 +250,11 @@ class MarketBatch:
                 raise UserError(f"saved market: {name} must lie between 0 and {most}")
         for name, array in self._arrays().items():
             array[...] = saved[name]
+        for name, values in zip(OF_PLACE, self._script.taste.T, strict=False):
+            getattr(self.tape, name)[...] = values[self.tape.place]
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """What is saved, by name; arrays that this market has no use for are left out."""
         arrays = self.state._asdict() | self.tape._asdict() | {"ledger": self.ledger}
-        return {name: array for name, array in arrays.items() if array.size or name not in IF_USED}
+        kept = (name for name, array in arrays.items() if name not in OF_PLACE and (array.size or name not in IF_USED))
+        return {name: arrays[name] for name in kept}

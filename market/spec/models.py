@@ -117,6 +117,19 @@ class Location(Model):
     name: str = Field(min_length=1, description="name, each once")
     size: Positive = Field(1.0, description="factor on rate")
     quality: tuple[Utility, ...] = Field(description="utility of each seller's good there, in their order")
+    price_sensitivity: Positive | None = Field(
+        None, description="utility per unit of f(price) there; null: the market's"
+    )
+    nest: BelowOne | None = Field(None, description="nested logit's rho there; null: the market's")
+
+
+class Draw(Model):
+    """One way in which an estimated market may be: a draw from what the estimate leaves open."""
+
+    price_sensitivity: Positive = Field(description="utility per unit of f(price), in place of the market's")
+    nest: BelowOne = Field(0.0, description="nested logit's rho, in place of the market's")
+    quality: tuple[Utility, ...] = Field(description="utility added to each seller's good, in their order")
+    shock: UpToHundred = Field(1.0, description="factor on the standard deviations of the demand shocks")
 
 
 def _label(value: object) -> object:
@@ -238,7 +251,7 @@ class SellerSpec(Model):
     start_price: float | None = Field(None, description="money per unit, before the first decision; null: mid-range")
     xi: UpToHundred = Field(0.0, description="standard deviation of the seller's own demand shock, utility")
     event_frequency: BelowOne = Field(0.0, description="share of periods with an event of the market's events")
-    grid: Grid | None = Field(None, description="discrete decisions, which dqn needs; null: none")
+    grid: Grid | None = Field(None, description="discrete decisions; null: none, and dqn gets one placed by theory")
     actions: Literal["box", "grid"] = Field(
         "box", description="decisions of learners that can do both, and of environments"
     )
@@ -255,12 +268,11 @@ class SellerSpec(Model):
         low, high = self.prices
         if self.start_price is not None and not low <= self.start_price <= high:
             raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")
-        if self.actions == "grid" and self.grid is None:
-            raise ValueError("actions: grid needs grid: {prices: ..., levels: ...}")
         for axis, (low, high) in (("prices", self.prices), ("levels", self.order_up_to)):
             values = getattr(self.grid, axis, None)
-            if isinstance(values, tuple) and not all(low <= value <= high for value in values):
-                raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]")
+            none = axis == "levels" and self.order_cost > 0  # level 0 is no order then
+            if isinstance(values, tuple) and not all(low <= value <= high or (none and value == 0) for value in values):
+                raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]" + (", or be 0: no order" * none))
         return self
 
     @property
@@ -299,6 +311,11 @@ class MarketSpec(Model):
         (), description="utility added to all goods by period of a cycle of this length"
     )
     locations: tuple[Location, ...] = Field((), description="places of different size and qualities, one an episode")
+    uncertainty: Literal["on", "off"] = Field(
+        "off",
+        description="on: an episode plays one of draws; off: the market as it is estimated, which theory always takes",
+    )
+    draws: tuple[Draw, ...] = Field((), description="markets that the estimate leaves open, each as likely")
     tape: TapeOptions | None = Field(None, description="a sales file that drives the market; null: none")
     demand_shock: DemandShock = Field(DemandShock(), description="unseen shocks to utility, AR(1)")
     events: Events | None = Field(None, description="exogenous promotions; null: none")
@@ -324,6 +341,7 @@ class MarketSpec(Model):
             raise ValueError("outside must be a utility from -100 to 100 (0 is usual), or none: everyone buys")
         self._check_customers()
         self._check_locations()
+        self._check_draws()
         if self.tape is not None and self.outside == -math.inf:
             raise ValueError("tape needs an outside option: shares of a market where everyone buys show no utilities")
         for k, seller in enumerate(self.sellers):
@@ -356,6 +374,20 @@ class MarketSpec(Model):
                 raise ValueError(
                     f"locations.{k} ({location.name}).quality must have {len(self.sellers)} numbers, one a seller, "
                     f"got {len(location.quality)}"
+                )
+
+    def _check_draws(self) -> None:
+        if self.uncertainty == "on" and not self.draws:
+            raise ValueError("uncertainty: on needs draws, which bazaar calibrate writes")
+        own = any(place.price_sensitivity or place.nest is not None for place in self.locations)
+        if own and (self.draws or self.tape):
+            raise ValueError(
+                "locations with a price_sensitivity or nest of their own do not go together with draws or a tape"
+            )
+        for k, draw in enumerate(self.draws):
+            if len(draw.quality) != len(self.sellers):
+                raise ValueError(
+                    f"draws.{k}.quality must have {len(self.sellers)} numbers, one a seller, got {len(draw.quality)}"
                 )
 
     def _check_seller(self, place: str, seller: SellerSpec) -> None:
@@ -422,9 +454,34 @@ class MarketSpec(Model):
         """The locations' sizes; a market without locations is one of size 1."""
         return tuple(location.size for location in self.locations) or (1.0,)
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Price sensitivity and rho as theory takes them: the market's, or locations' own, weighted by size.
+
+        Locations of size 1 and 3 with price sensitivities 1 and 3: (1 + 9) / 4 = 2.5.
+        """
+        own = [(place.size, place.price_sensitivity, place.nest) for place in self.locations]
+        if all(sensitivity is None and nest is None for _, sensitivity, nest in own):
+            return self.price_sensitivity, self.nest
+        total = sum(size for size, _, _ in own)
+        sensitivity = sum(size * (self.price_sensitivity if a is None else a) for size, a, _ in own) / total
+        return sensitivity, sum(size * (self.nest if rho is None else rho) for size, _, rho in own) / total
+
+    @property
+    def certain(self) -> MarketSpec:
+        """The market as it is estimated: itself, unless its episodes play draws."""
+        return self if self.uncertainty == "off" else self.model_copy(update={"uncertainty": "off"})
+
+    @property
+    def played(self) -> tuple[Draw, ...]:
+        """The draws that episodes play; none where the market is played as it is estimated."""
+        return self.draws if self.uncertainty == "on" else ()
+
     @classmethod
     def parse(cls, data: object, where: str = "market") -> MarketSpec:
         """Build a spec from plain data; raise :class:`~market.errors.UserError` with the key's path when it does not fit."""
+        if isinstance(data, dict) and isinstance(data.get("uncertainty"), bool):  # YAML reads on and off so
+            data = data | {"uncertainty": "on" if data["uncertainty"] else "off"}
         refuse_booleans(data, where)
         return parse_model(cls, data, where)
 

@@ -24,6 +24,7 @@ M markets side by side, T periods, N sellers.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,12 +70,17 @@ def profit_bound(batch: MarketBatch, seat: int, *, rivals_price: ArrayLike | Non
     effect = spec.events.effect if spec.events else 0.0
     shocks = tape.xi[:, warm_up:] + effect * tape.event[:, warm_up : spec.horizon]
     units = tape.customers[:, warm_up:] * spec.customers.basket
-    return np.asarray((units * best_margin(spec, seat, posted, shocks)).sum(axis=1))
+    taste = tape.price_sensitivity[:, None], tape.nest[:, None]
+    return np.asarray((units * best_margin(spec, seat, posted, shocks, taste)).sum(axis=1))
 
 
 @np.errstate(under="ignore")
-def best_margin(spec: MarketSpec, seat: int, posted: Floats, shocks: NDArray[np.float64]) -> Floats:
+def best_margin(
+    spec: MarketSpec, seat: int, posted: Floats, shocks: NDArray[np.float64], taste: tuple[Any, Any] | None = None
+) -> Floats:
     """Return ``max_p (p - c) s(p)`` (...,), money a customer's unit, at known shocks to utility (..., N).
+
+    ``taste``: price sensitivity and rho, (...,) each; None: the market's.
 
     ``(p - c) s(p)`` rises and then falls in ``p`` (its logarithm's slope ``1 / (p - c) - a f'(p) E`` changes sign once:
     both ``(p - c) f'(p)`` and ``E``, the response of ``ln s`` to utility, grow with ``p``), so a golden section finds
@@ -83,15 +89,17 @@ def best_margin(spec: MarketSpec, seat: int, posted: Floats, shocks: NDArray[np.
     seller = spec.sellers[seat]
     rivals = np.delete(np.arange(len(spec.sellers)), seat)
     quality = np.array([one.quality for one in spec.sellers])
-    fixed = quality - spec.price_sensitivity * (np.log(posted) if spec.price_form == "log" else posted) + shocks
-    fixed = fixed[..., rivals] / (1.0 - spec.nest)
+    sensitivity, nest = (np.asarray(x) for x in taste or (spec.price_sensitivity, spec.nest))
+    paid = np.log(posted) if spec.price_form == "log" else posted
+    fixed = quality - sensitivity[..., None] * paid + shocks
+    fixed = fixed[..., rivals] / (1.0 - nest[..., None])
     against = np.logaddexp.reduce(fixed, axis=-1) if len(rivals) else np.full(shocks.shape[:-1], -np.inf)
     appeal = seller.quality + shocks[..., seat]
 
     def margin(price: Floats) -> Floats:
         cost = np.log(price) if spec.price_form == "log" else price
-        own = (appeal - spec.price_sensitivity * cost) / (1.0 - spec.nest)
-        buys = expit((1.0 - spec.nest) * np.logaddexp(own, against) - spec.outside)
+        own = (appeal - sensitivity * cost) / (1.0 - nest)
+        buys = expit((1.0 - nest) * np.logaddexp(own, against) - spec.outside)
         return np.asarray((price - seller.unit_cost) * buys * expit(own - against))
 
     low, high = (np.full(shocks.shape[:-1], end) for end in seller.prices)

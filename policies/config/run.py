@@ -50,7 +50,10 @@ class Evaluation(Model):
         1.0, ge=0, le=1, description="share of unit cost at which opening and closing stock are valued"
     )
     risk_level: Number = Field(0.05, gt=0, lt=1, description="share of the worst outcomes that VaR and CVaR are of")
-    line_ups: tuple[Any, ...] = Field((), description="rules of all rivals of the evaluated seat; none: Nash prices")
+    line_ups: tuple[Any, ...] = Field(
+        (),
+        description="rules of all rivals of the evaluated seat; none: Nash prices, ordered as does best in the market",
+    )
     competitors: tuple[Any, ...] = Field((), description="rules tried in the evaluated seat; none: the usual ones")
     panel: tuple[Any, ...] = Field((), description="line-ups of --against panel; none: five")
 
@@ -98,12 +101,19 @@ class RunConfig(Model):
 
     def player(self, seat: int) -> Any:
         """The entry of a seat, or what sits in one that ``seats`` does not name."""
-        return self.seats.get(self.market.names[seat], "nash+base_stock" if self.market.stocked else "nash")
+        return self.seats.get(self.market.names[seat], usual_player(self.market, seat))
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""
         data = self.model_dump(mode="json", exclude_none=True, exclude=None if self.tune else {"tune"})
         return data | {"market": self.market.dump()}
+
+
+def usual_player(market: MarketSpec, seat: int) -> str:
+    """Who sits in a seat where nothing is said of it: Nash prices, and orders that suit what an order costs."""
+    if not market.stocked:
+        return "nash"
+    return "nash+min_max" if market.sellers[seat].order_cost > 0 else "nash+base_stock"
 
 
 def parse_run(data: object, where: str) -> RunConfig:

@@ -14,7 +14,7 @@ import numpy as np
 
 from market.state import Floats
 from policies.common.files import jsonable
-from policies.evaluation.compare import Comparison, Result
+from policies.evaluation.compare import Comparison, Result, share_base
 from policies.evaluation.statistics import (
     UNKNOWN,
     Interval,
@@ -31,7 +31,7 @@ class Overall:
 
     ``gap`` and ``better`` are paired with the competitor that is the best over all line-ups. ``worst`` is the line-up
     in which the candidate falls most behind whatever fixed competitor is the best there, and ``behind`` by what share
-    of that one's profit (below 0; money where that profit is nothing).
+    of that one's profit (below 0; money where some such profit is too small, see :func:`in_money`).
     """
 
     policy: str
@@ -61,16 +61,24 @@ class AcrossLineUps:
     @cached_property
     def best(self) -> str | None:
         """The fixed competitor with the highest mean over line-ups of its mean profit."""
-        fixed = [result.policy for result in self.comparisons[0].results if not result.entrant]
+        fixed = [one.policy for one in self.comparisons[0].results if not one.entrant and not one.reference]
         return max(fixed, key=self._mean, default=None)
 
     def _mean(self, policy: str) -> float:
         return float(np.mean([profit.mean() for profit in self.profits(policy)]))
 
     @property
-    def best_mean(self) -> float:
-        """The mean profit of the best fixed competitor, 0 without one."""
-        return 0.0 if self.best is None else self._mean(self.best)
+    def base(self) -> float | None:
+        """What differences to the best fixed competitor are shares of; None: they are money."""
+        if self.best is None:
+            return None
+        revenue = np.mean([found(comparison, self.best).revenue for comparison in self.comparisons])
+        return share_base(self._mean(self.best), float(revenue))
+
+    @property
+    def in_money(self) -> bool:
+        """Whether what one is behind the best of each line-up is money."""
+        return in_money(self.comparisons)
 
     @cached_property
     def standings(self) -> list[Overall]:
@@ -85,7 +93,7 @@ class AcrossLineUps:
             theirs = self.profits(self.best)
             gap = stratified([a - b for a, b in zip(mine, theirs, strict=True)])
             better = float(np.mean([improvement(a, b) for a, b in zip(mine, theirs, strict=True)]))
-        shares = [share_of_best(comparison, result.policy) for comparison in self.comparisons]
+        shares = shares_of_best(self.comparisons, result.policy)
         k = int(np.argmin(shares)) if np.isfinite(shares).all() else 0
         profit = stratified(mine)
         return Overall(
@@ -113,15 +121,25 @@ def found(comparison: Comparison, policy: str) -> Result:
     return next(result for result in comparison.results if result.policy == policy)
 
 
-def share_of_best(comparison: Comparison, policy: str) -> float:
-    """How much more a candidate earns than the best fixed competitor there, as a share of that one's profit.
+def shares_of_best(comparisons: Sequence[Comparison], policy: str) -> list[float]:
+    """How much more a candidate earns in each than the best fixed competitor there, as a share of that one's profit.
 
-    Money where that profit is nothing, NaN without a fixed competitor. Profit 11 against 10: 0.1.
+    All are money where one could be no share (:func:`in_money`); NaN without a fixed competitor. Profit 11 against 10: 0.1.
     """
+    money = in_money(comparisons)
+    return [_to_best(comparison, policy, money) for comparison in comparisons]
+
+
+def in_money(comparisons: Sequence[Comparison]) -> bool:
+    """Whether the best fixed competitor of some comparison earns too little for a percentage of it to say anything."""
+    return any(comparison.best is not None and comparison.best.base is None for comparison in comparisons)
+
+
+def _to_best(comparison: Comparison, policy: str, money: bool) -> float:
     if comparison.best is None:
         return float("nan")
     gap = found(comparison, policy).mean - comparison.best.mean
-    return gap / (abs(comparison.best.mean) or 1.0)
+    return gap if money else gap / comparison.best.mean
 
 
 @dataclass(frozen=True)
@@ -135,13 +153,13 @@ class AcrossRuns:
 
     @cached_property
     def scores(self) -> Floats:
-        """Each run's difference to the best fixed competitor of each line-up, as a share of that one's profit."""
-        return np.array([[share_of_best(c, policy) for c in self.comparisons] for policy in self.policies])
+        """Each run's difference to the best fixed competitor of each line-up, as a share of that one's profit, or money."""
+        return np.array([shares_of_best(self.comparisons, policy) for policy in self.policies])
 
     @property
     def in_money(self) -> bool:
-        """Whether some best fixed competitor earns nothing, so that scores are money and no shares."""
-        return any(comparison.best is not None and comparison.best.mean == 0 for comparison in self.comparisons)
+        """Whether scores are money and no shares."""
+        return in_money(self.comparisons)
 
     @cached_property
     def middle(self) -> Interval:

@@ -8,7 +8,7 @@ Dimensions: E episodes, T periods, M episodes played side by side, N sellers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from policies.sellers.rollout import play_columns, rows_at_once
 
 BLOCK = 256  # episodes between two looks at how precise the figures are
 LARGE_BLOCK = 512  # where the number of episodes is given: fewer and longer calls
+LEAST_MARGIN = 0.05  # profit as a share of revenue, below which percentages of it say nothing
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Result:
     """One candidate in one seat against one line-up.
 
     ``profit`` (E,) is the candidate's profit per period of each episode, ``total`` (E,) that of all sellers together.
-    Tails are taken at ``level``.
+    Tails are taken at ``level``. A ``reference`` is no competitor to beat: it knows the market as no seller could.
     """
 
     policy: str
@@ -47,6 +48,7 @@ class Result:
     sizes: list[int] = field(default_factory=list)
     total: Floats = field(default_factory=lambda: np.zeros(0))
     level: float = LEVEL
+    reference: bool = False
 
     def add(self, ledger: Ledger, spec: MarketSpec, seat: int, settings: Evaluation) -> None:
         """Take in a block of episodes, ledger of (T, M, N)."""
@@ -61,6 +63,16 @@ class Result:
     def mean(self) -> float:
         """Mean profit per period."""
         return float(self.profit.mean())
+
+    @property
+    def base(self) -> float | None:
+        """What differences to it are shares of, money a period; None: they are shown as money (:func:`share_base`)."""
+        return share_base(self.mean, self.revenue)
+
+    @property
+    def revenue(self) -> float:
+        """Mean revenue per period, money; 0 where it was not counted."""
+        return self._mean("revenue") if self.blocks else 0.0
 
     def _mean(self, name: str) -> float:
         """Mean of a measure over blocks that have it (NaN: where nothing was wanted there is no fill rate)."""
@@ -78,6 +90,15 @@ class Result:
             "probability_of_loss": float(probability_of_loss(self.profit)),
         }
         return mean | tails
+
+
+def share_base(profit: float, revenue: float) -> float | None:
+    """What a difference to this profit is a share of: the profit itself, or None where the difference is money instead.
+
+    A percentage of a profit near or below zero says nothing: it is money where the profit is below 5 % of the revenue.
+    Profit 3 of revenue 40: 3, and 1 less is -33 %. Profit 1.9, or -5, of revenue 40: None, and 1 less is -1.
+    """
+    return profit if profit > 0 and profit >= LEAST_MARGIN * revenue else None
 
 
 @dataclass(frozen=True)
@@ -138,6 +159,7 @@ class Comparison:
             standing = self.standings[result.policy]
             row: dict[str, Any] = {"table": "comparison", "seat": self.seat, "line_up": self.line_up}
             row |= {"policy": result.policy, "judged": result.entrant, "episodes": len(result.profit)}
+            row |= {"reference": True} if result.reference else {}
             row |= standing.profit.figures("profit") | (standing.gap or UNKNOWN).figures("difference")
             row |= {"best_fixed": best, "probability_of_improvement": standing.better}
             row |= {"profit_gain": standing.gain} if self.sellers > 1 else {}
@@ -156,6 +178,7 @@ def compare(
     seed: int,
     exactly: int | None = None,
     tick: Tick = unseen,
+    references: Collection[str] = (),
 ) -> list[Result]:
     """Play every candidate in ``seat`` against ``rivals`` on the same customers.
 
@@ -164,11 +187,13 @@ def compare(
         rivals: a seller for every seat (the one in ``seat`` is not used).
         exactly: the number of episodes; None plays blocks until the entrants' paired interval is precise enough.
         tick: told what is played, for a progress bar.
+        references: those of the candidates that are shown, but no competitors to beat.
 
     Returns:
         A result for every candidate, in the order given.
     """
-    results = {name: Result(name, name in entrants, level=settings.risk_level) for name in candidates}
+    level = settings.risk_level
+    results = {name: Result(name, name in entrants, level=level, reference=name in references) for name in candidates}
     most = exactly or settings.episodes
     block = rows_at_once(spec, BLOCK if exactly is None else LARGE_BLOCK)
     for start in range(0, most, block):
@@ -186,7 +211,8 @@ def compare(
 
 def best_fixed(results: Sequence[Result]) -> Result | None:
     """The fixed competitor with the highest mean profit, or None when there is none."""
-    return max((result for result in results if not result.entrant), key=lambda result: result.mean, default=None)
+    fixed = (result for result in results if not result.entrant and not result.reference)
+    return max(fixed, key=lambda result: result.mean, default=None)
 
 
 def gap_interval(result: Result, best: Result) -> Interval:
@@ -203,10 +229,13 @@ def paired(result: Result, best: Result) -> Floats:
 def precise(results: Sequence[Result], precision: float) -> bool:
     """Whether every entrant's paired interval is at most ``precision`` of the best fixed competitor's profit wide.
 
+    A profit near or below zero counts as :data:`LEAST_MARGIN` of its revenue.
+
     Where no fixed competitor was tried, the interval of the entrant's own profit.
     """
     best = best_fixed(results)
     entrants = [result for result in results if result.entrant]
     if best is None:
         return all(2 * half_width(result.profit) <= precision * abs(result.mean) for result in entrants)
-    return all(2 * half_width(result.profit - best.profit) <= precision * abs(best.mean) for result in entrants)
+    size = precision * max(abs(best.mean), LEAST_MARGIN * best.revenue)
+    return all(2 * half_width(result.profit - best.profit) <= size for result in entrants)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from market.errors import UserError
+from market.spec.models import MarketSpec
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
@@ -15,29 +16,7 @@ from policies.evaluation.profit_gain import ProfitGain
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
-
-STOCKED_LINE_UPS = ("nash+base_stock(level=best)",)
-STOCKED_COMPETITORS = (
-    "nash+base_stock(level=best)",
-    "nash+capped_base_stock(level=best)",
-    "nash+forecast",
-    "best_response+base_stock",
-    "cost_plus+base_stock",
-    "collusive+base_stock(level=best)",
-    "clearance+base_stock(level=best)",
-)
-STOCKED_PANEL = (
-    "nash+base_stock(level=best)",
-    "undercut+base_stock",
-    "match+base_stock",
-    "cost_plus+min_max",
-    "collusive+base_stock",
-)
-REPLAYED = ("history",)  # first in all lists of a market that replays a sales file: what was done in fact
-STOCKED_REPLAYED = ("history+base_stock(level=best)",)  # the same in the evaluated seat, its stock as its competitors'
-MADE_LINE_UPS = ("nash",)
-MADE_COMPETITORS = ("nash", "best_response", "collusive", "undercut", "cost_plus")
-MADE_PANEL = ("nash", "undercut", "match", "collusive", "trigger")
+from policies.sellers.rules.usual import OPTIMAL, solved_cheaply, usual_competitors, usual_line_ups, usual_panel
 
 
 class LineUps:
@@ -82,15 +61,14 @@ class LineUps:
 
     def chosen(self, against: str | None) -> list[Rules]:
         """What rivals play: the rules given, the panel, or the configuration's line-ups."""
-        settings, stocked = self.config.evaluation, self.spec.stocked
+        settings = self.config.evaluation
         if len(self.spec.sellers) == 1:
             return self._only_one(against)
         if against is not None and against != "panel":
             return [self._rules(against, "--against")]
         if against == "panel":
-            return self.listed(settings.panel, STOCKED_PANEL if stocked else MADE_PANEL, "evaluation.panel")
-        usual = STOCKED_LINE_UPS if stocked else MADE_LINE_UPS
-        return self.listed(settings.line_ups, usual, "evaluation.line_ups")
+            return self.listed(settings.panel, usual_panel, "evaluation.panel")
+        return self.listed(settings.line_ups, usual_line_ups, "evaluation.line_ups")
 
     def _only_one(self, against: str | None) -> list[Rules]:
         """A monopoly has no rivals; the line-up that it is given plays nowhere."""
@@ -102,22 +80,27 @@ class LineUps:
         """The fixed competitors tried in the evaluated seat; defaults that make no sense here are left out."""
         if self.config.evaluation.competitors:
             return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
-        usual = STOCKED_COMPETITORS if self.spec.stocked else MADE_COMPETITORS
-        replayed = STOCKED_REPLAYED if self.spec.stocked else REPLAYED
-        return self._usable([*self._first(replayed), *usual], "competitors")[0]
+        return self._usable(usual_competitors(self.spec), "competitors")[0]
 
-    def _first(self, replayed: Sequence[str]) -> Sequence[str]:
-        """What comes before the usual rules where a history is replayed; nothing elsewhere."""
-        return replayed if self.spec.tape is not None else ()
+    def references(self, seat: int, tick: Tick = unseen) -> dict[str, Seller]:
+        """Beside the usual competitors the exact optimum of the seat, where one exists that is soon solved.
 
-    def listed(self, given: Sequence[Any], usual: Sequence[str], where: str) -> list[Rules]:
-        """The configuration's list, or what of the usual one can play here; refused where nothing can.
-
-        In a market that replays a history, ``history`` comes before the usual ones.
+        It shows how far from the best a seller is, and is no competitor to beat: against rivals at constant Nash prices
+        who never run dry nothing earns more.
         """
+        if self.config.evaluation.competitors or not solved_cheaply(self.spec, seat):
+            return {}
+        rules = parse_rules(OPTIMAL, "competitors", self.spec)
+        try:
+            return {rules.label: self.fixed(rules, seat, tick)}
+        except UserError:
+            return {}
+
+    def listed(self, given: Sequence[Any], usual: Callable[[MarketSpec], Sequence[str]], where: str) -> list[Rules]:
+        """The configuration's list, or what of the ``usual`` one can play here; refused where nothing can."""
         if given:
             return self.parse(given, where)
-        usable, problems = self._usable([*self._first(REPLAYED), *usual], where)
+        usable, problems = self._usable(usual(self.spec), where)
         if not usable:
             raise problems[0]
         return usable
@@ -161,8 +144,10 @@ class LineUps:
         for rules in self.competitors():
             if rules.label not in candidates:
                 candidates[rules.label] = self.against(rules, seat, line_up, tick)
-        settings = self.config.evaluation
-        results = compare(self.spec, seat, candidates, list(entrants), rivals, settings, self.seed, episodes, tick)
+        beyond = {name: one for name, one in self.references(seat, tick).items() if name not in candidates}
+        candidates, settings = candidates | beyond, self.config.evaluation
+        names = list(entrants), rivals
+        results = compare(self.spec, seat, candidates, *names, settings, self.seed, episodes, tick, tuple(beyond))
         ends = self.profit_gain.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
         return Comparison(
             seat=self.spec.names[seat],

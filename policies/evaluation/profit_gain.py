@@ -2,7 +2,8 @@
 
 Both are simulated in the market itself, on the customers of whatever is compared with them: theory's own profits leave
 stock out. Where stock is held both replenish by base stock at the level that is best at those prices, found by
-simulation: newsvendor levels would cost one end more than the other, and what is left would pass for collusion.
+simulation: newsvendor levels would cost one end more than the other, and what is left would pass for collusion. Where
+orders cost so much that the best level is to order nothing, both replenish by ``min_max``.
 Dimensions: E episodes, N sellers.
 """
 
@@ -25,7 +26,8 @@ from policies.sellers.rules.base import Seat
 from policies.sellers.rules.compose import Rules, compose
 from policies.sellers.rules.level_search import best_level
 from policies.sellers.rules.pricing import Collusive, Nash, PricingRule
-from policies.sellers.rules.replenishment import BaseStock
+from policies.sellers.rules.replenishment import BaseStock, MinMax, ReplenishmentRule
+from policies.sellers.rules.usual import orders_cost, together
 
 BLOCK = 512
 REPLAYED = (
@@ -72,6 +74,7 @@ class ProfitGain:
     spec: MarketSpec
     settings: Evaluation
     problem: str = ""
+    ordering: str = "base stock at the level best there"
     price: dict[End, Floats] = field(default_factory=dict)  # (N,) each, money per unit
     _sellers: dict[End, list[Seller]] = field(default_factory=dict)
     _played: dict[tuple[End, int], Floats] = field(default_factory=dict)
@@ -84,19 +87,29 @@ class ProfitGain:
             self.problem = REPLAYED
             return
         try:
-            self._set("nash", Nash())
-            self._set("joint", Collusive())
+            self._set_both(BaseStock(level="best"))
+            if orders_cost(self.spec) and self._leaves():
+                self.ordering = "min_max"
+                self._set_both(MinMax())
         except UserError as problem:
             self.problem = str(problem)
 
-    def _set(self, end: End, pricing: PricingRule) -> None:
+    def _set_both(self, ordering: ReplenishmentRule) -> None:
+        self._set("nash", Nash(), ordering)
+        self._set("joint", Collusive(), ordering)
+
+    def _set(self, end: End, pricing: PricingRule, ordering: ReplenishmentRule) -> None:
         seats, rules = range(len(self.spec.sellers)), Rules(pricing=pricing).completed(self.spec)
         players = [rules] * len(seats)
         if self.spec.stocked:
-            searched = rules.with_replenishment(BaseStock(level="best"))
+            searched = rules.with_replenishment(ordering)
             players = [best_level(self.spec, k, searched, [rules] * len(seats), where="profit gain") for k in seats]
         self._sellers[end] = [compose(players[k], self.spec, k, "profit gain") for k in seats]
         self.price[end] = np.array([pricing.usual(Seat(self.spec, k)) for k in seats])
+
+    def _leaves(self) -> bool:
+        """Whether orders cost so much that a seller who orders every period does best to order nothing."""
+        return not all(together(self.spec, sellers)[1].all() for sellers in self._sellers.values())
 
     def ends(self, seed: int, episodes: int, tick: Tick = unseen) -> Ends | None:
         """Both references in the episodes of row seeds ``seed`` .. ``seed + episodes - 1``, or None with a problem."""

@@ -97,8 +97,7 @@ def _changed(spec: MarketSpec, warm_up: int) -> Iterator[tuple[str, dict[str, An
         more = customers | {"rate": customers["rate"] * (1 + percent / 100)}
         yield f"demand {percent:+d} %", data | {"customers": more}
     for percent in (25, -25):
-        sensitivity = data["price_sensitivity"] * (1 + percent / 100)
-        yield f"price sensitivity {percent:+d} %", data | {"price_sensitivity": sensitivity}
+        yield f"price sensitivity {percent:+d} %", _sensitive(data, 1 + percent / 100)
     if spec.stocked:
         yield "lead time +1", data | {"sellers": [one | {"lead_time": one["lead_time"] + 1} for one in sellers]}
     yield "unit cost +10 %", data | {"sellers": [one | {"unit_cost": one["unit_cost"] * 1.1} for one in sellers]}
@@ -107,6 +106,17 @@ def _changed(spec: MarketSpec, warm_up: int) -> Iterator[tuple[str, dict[str, An
     for word, factor in (("doubled", 2.0), ("halved", 0.5)):
         surges = [*customers.get("surges", ()), {"start": start, "length": length, "factor": factor}]
         yield f"demand {word} for {length} {spec.period}s", data | {"customers": customers | {"surges": surges}}
+
+
+def _sensitive(data: dict[str, Any], factor: float) -> dict[str, Any]:
+    """The market's price sensitivity and those of locations and draws, times ``factor``."""
+
+    def scaled(one: dict[str, Any]) -> dict[str, Any]:
+        own = one.get("price_sensitivity")
+        return one if own is None else one | {"price_sensitivity": own * factor}
+
+    places = {key: [scaled(one) for one in data[key]] for key in ("locations", "draws")}
+    return scaled(data) | places
 
 
 def _without(spec: MarketSpec, seat: int) -> dict[str, Any]:

@@ -34,12 +34,15 @@ def gain_text(gain: float) -> str:
     return f"{round(gain, 2) + 0.0:.2f}"
 
 
-def _difference(gap: Interval | None, profit: float) -> Cell | None:
-    """A difference as a share of a profit, or as money where that is nothing."""
+MONEY, SHARE = "{:+.4g}", "{:+.2%}"
+
+
+def difference(gap: Interval | None, base: float | None) -> Cell | None:
+    """A difference as a share of ``base``, or as money where there is none (``policies.evaluation.compare.share_base``)."""
     if gap is None:
         return None
-    shown, form = (gap, "{:+.4g}") if profit == 0 else (gap.scaled(abs(profit)), "{:+.2%}")
-    return Cell(shown.value, shown.half, form=form)
+    shown = gap if base is None else gap.scaled(base)
+    return Cell(shown.value, shown.half, form=MONEY if base is None else SHARE)
 
 
 # ------------------------------------------------------------------------------------------------ one line-up
@@ -70,9 +73,10 @@ def _title(comparison: Comparison) -> str:
 
 def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> list[Cells]:
     standing, best, summary = comparison.standings[result.policy], comparison.best, result.summary()
-    gap = None if best is None or result is best else _difference(standing.gap, best.mean)
+    gap = None if best is None or result is best else difference(standing.gap, best.base)
     gain = [standing.gain] if comparison.sellers > 1 else []
-    return [result.policy, estimate(standing.profit), gap, *gain, *(summary[key] for key in measures)]
+    name = f"{result.policy} (knows the market)" if result.reference else result.policy
+    return [name, estimate(standing.profit), gap, *gain, *(summary[key] for key in measures)]
 
 
 # ------------------------------------------------------------------------------------------------ several line-ups
@@ -81,7 +85,7 @@ def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> l
 def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> Table:
     """One seat over all line-ups, best first, and what it says of the entrants."""
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed overall")]
-    columns += [Column("worst against"), Column("to best fixed there", "{:+.2%}")]
+    columns += [Column("worst against"), Column("to best fixed there", MONEY if line_ups.in_money else SHARE)]
     rows = [Row(_overall_cells(line_ups, one), "judged" if one.entrant else "") for one in line_ups.standings]
     episodes = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
     verdicts = map(Note, told("evaluation.txt", "overall_verdicts", line_ups=line_ups))
@@ -90,7 +94,7 @@ def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluati
 
 
 def _overall_cells(line_ups: AcrossLineUps, one: Overall) -> list[Cells]:
-    gap = None if one.policy == line_ups.best else _difference(one.gap, line_ups.best_mean)
+    gap = None if one.policy == line_ups.best else difference(one.gap, line_ups.base)
     return [one.policy, estimate(one.profit), gap, one.worst, one.behind]
 
 

@@ -40,6 +40,12 @@ def learner_name(player: Any, where: str) -> str | None:
     return None
 
 
+def encoding_of(config: RunConfig, seat: int, name: str) -> str:
+    """How a learner decides in a seat: as the seat asks, where it can."""
+    wanted, able = config.market.sellers[seat].actions, BUILDERS[name].encodings
+    return wanted if wanted in able else able[0]
+
+
 def make_learner(
     config: RunConfig, seat: int, player: Any, device: str, seed: int, seats: int = 1, extra: int = 0
 ) -> tuple[Learner, Decisions]:
@@ -58,8 +64,7 @@ def make_learner(
     if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
         place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
         raise UserError(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
-    wanted = config.market.sellers[seat].actions
-    decisions = Decisions(config.market, seat, wanted if wanted in builder.encodings else builder.encodings[0])
+    decisions = Decisions(config.market, seat, encoding_of(config, seat, name))
     _refuse_large_grid(config, seat, decisions)
     _refuse_large_network(options.hidden, _outputs(decisions, options.learned_quantiles), where)
     try:

@@ -79,9 +79,8 @@ def _exploit_table(period: str, known: list[Facts]) -> Table:
     rows = []
     for one in known:
         gap = Cell(one["difference"], half_width(one, "difference"))
-        share = one["profit"] and one["regret"] / abs(one["profit"])
         exact = "exact" if one.get("exact") else "at least"
-        rows.append([one["seller"], one["profit"], str(one.get("response")), gap, exact, share or None])
+        rows.append([one["seller"], one["profit"], str(one.get("response")), gap, exact, one.get("regret_share")])
     return Table("What each seat could earn more while the others stay as they are", columns, rows)
 
 

@@ -6,7 +6,7 @@ Dimensions: E episodes, T periods, N sellers.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from market.metrics.summary import profit_a_period, summary
 from market.state import Floats, Record
 from policies.common.files import read_json
 from policies.common.seeding import row_seed
+from policies.evaluation.compare import share_base
 from policies.evaluation.run_sellers import RunSeller, RunSellers, run_sellers
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, play
 from policies.sellers.rules.compose import Rules, parse_rules
 
 Say = Callable[[str], None]
+EvaluationRow = Mapping[str, Any]  # of evaluation.json
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,21 @@ def evaluated_row(run: ReportedRun, player: RunSeller) -> dict[str, Any] | None:
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
 
 
-def best_fixed_row(run: ReportedRun, player: RunSeller) -> dict[str, Any] | None:
+def best_fixed_row(run: ReportedRun, player: RunSeller) -> EvaluationRow | None:
     """The row of the fixed competitor that earns most in the player's seat against its first line-up."""
-    fixed = [row for row in main_rows(run, player.name) if not row.get("judged")]
+    return best_competitor(main_rows(run, player.name))
+
+
+def best_competitor(rows: Sequence[EvaluationRow]) -> EvaluationRow | None:
+    """Of the rows of one table the one of the best fixed competitor; an exact optimum that knows the market is none."""
+    fixed = [row for row in rows if not row.get("judged") and not row.get("reference")]
     return max(fixed, key=lambda row: float(row["profit"]), default=None)
+
+
+def row_base(row: EvaluationRow) -> float | None:
+    """What differences to this row's profit are shares of, None where they are money; as in an evaluation."""
+    revenue = row.get("revenue")
+    return share_base(float(row["profit"]), float(revenue) if isinstance(revenue, int | float) else 0.0)
 
 
 def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]:

@@ -16,7 +16,15 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
 from policies.evaluation import statistics
-from policies.report.data import ReportedRun, Spread, Together, best_fixed_row, evaluated_row
+from policies.report.data import (
+    ReportedRun,
+    Spread,
+    Together,
+    best_competitor,
+    best_fixed_row,
+    evaluated_row,
+    row_base,
+)
 from policies.views.format import DASH, column_form, number
 from policies.views.page import sentences
 from policies.views.table import Cell, Cells, Column, Row, Table
@@ -84,8 +92,8 @@ class Headline:
         """What is said first of the seller."""
         size = ""
         if self.row is not None and self.best is not None and self.gap is not None:
-            scale, difference = abs(float(self.best["profit"])), abs(float(self.row["difference"]))
-            size = number(difference / scale, "{:.2%}") if scale else number(difference)
+            scale, difference = row_base(self.best), abs(float(self.row["difference"]))
+            size = number(difference) if scale is None else number(difference / scale, "{:.2%}")
         form = column_form([self.row["profit"]]) if self.row else ""
         half = half_width(self.row, "profit") if self.row else None
         return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half)
@@ -118,11 +126,11 @@ def half_width(row: EvaluationRow, key: str) -> float | None:
 
 
 def to_best(row: EvaluationRow, best: EvaluationRow | None) -> Cell | str:
-    """The difference to the best fixed competitor, as a share of its profit; money where that is nothing."""
+    """The difference to the best fixed competitor, as a share of its profit; money where that is too small for it."""
     if best is None or row.get("policy") == best.get("policy") or row.get("difference") is None:
         return DASH
-    scale, half = abs(float(best["profit"])), half_width(row, "difference")
-    if not scale:
+    scale, half = row_base(best), half_width(row, "difference")
+    if scale is None:
         return Cell(row["difference"], half, form="{:+.4g}")
     return Cell(row["difference"] / scale, half and half / scale, form="{:+.2%}")
 
@@ -140,17 +148,21 @@ def comparisons(run: ReportedRun) -> list[Table]:
 
 def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     shown = {key: about for key, about in MEASURED.items() if any(row.get(key) is not None for row in rows)}
-    best = max((row for row in rows if not row.get("judged")), key=lambda row: float(row["profit"]), default=None)
+    best = best_competitor(rows)
     against = "" if len(spec.sellers) == 1 else f", against {rows[0].get('line_up')}"
     columns = [Column(""), _amounts(f"profit a {spec.period}", rows, "profit"), Column("to best fixed")]
     columns += [Column(head, form) if form else _amounts(head, rows, key) for key, (head, form) in shown.items()]
     ranked = sorted(rows, key=lambda row: -float(row["profit"]))
     cells = [
-        [row["policy"], Cell(row["profit"], half_width(row, "profit")), to_best(row, best), *map(row.get, shown)]
+        [_named(row), Cell(row["profit"], half_width(row, "profit")), to_best(row, best), *map(row.get, shown)]
         for row in ranked
     ]
     kinds = ["judged" if row.get("judged") else "" for row in ranked]
     return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)))
+
+
+def _named(row: EvaluationRow) -> str:
+    return f"{row['policy']} (knows the market)" if row.get("reference") else str(row["policy"])
 
 
 def _amounts(heading: str, rows: Sequence[EvaluationRow], key: str) -> Column:

@@ -30,8 +30,9 @@ from policies.selfplay.matchmaking import KINDS, DrawnMarket, PopulationPlay, Ra
 from policies.selfplay.seating import Seats
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rules.compose import Rules
+from policies.sellers.rules.usual import suited
 
-STOCKED = (
+USUAL = (
     "nash+base_stock",
     "collusive+base_stock",
     "cost_plus+base_stock",
@@ -41,7 +42,6 @@ STOCKED = (
     "undercut+base_stock",
     "undercut(spread=0.2)+forecast",
 )
-MADE = tuple(rules.partition("+")[0] for rules in STOCKED)
 PLAIN = LearnerOptions.model_validate({})  # pars in plain profit, as ratings are
 DISTANCES = 20  # snapshots of a run by default
 
@@ -80,9 +80,8 @@ class League(PopulationPlay):
 
     def _competitors(self) -> list[Rules]:
         """The fixed competitors of the population: none where no row meets them."""
-        usual = STOCKED if self.spec.stocked else MADE
         given, where = self.options.competitors, "selfplay.competitors"
-        return self.seats.line_ups.listed(given, usual, where) if self.options.fixed else []
+        return self.seats.line_ups.listed(given, partial(suited, listed=USUAL), where) if self.options.fixed else []
 
     @cached_property
     def shortfalls(self) -> Shortfalls | None:

@@ -24,6 +24,7 @@ from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
+from policies.learners.default_grid import with_grids
 from policies.selfplay.base import Mode
 from policies.selfplay.league import League
 from policies.selfplay.loop import independent
@@ -49,13 +50,14 @@ class TrainingRun:
     """One run: a market, its players, and what is kept of them.
 
     Args:
-        config: the resolved configuration.
+        config: the configuration; a learner that needs a grid and has none gets one (``policies.learners.default_grid``).
         seed: of networks, exploration and customers.
         device: ``cpu`` or ``cuda``.
     """
 
     def __init__(self, config: RunConfig, seed: int, device: str) -> None:
-        self.config, self.spec, self.seed = config, config.market, seed
+        self.config = config = with_grids(config)
+        self.spec, self.seed = config.market, seed
         self.line_ups = LineUps(config, seed)
         check_learners(config)
         self.seats = Seats(config, self.line_ups, seed, device)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
+from market.spec.models import MarketSpec
 from policies.common.console import say
 from policies.common.files import timestamp, write_json
 from policies.common.interrupt import Stopped, careful
@@ -80,12 +81,13 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
+    _say_grids(config.market, training.spec, console)
     with careful(), disk_errors(folder):
         make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
-            describe(folder, config, order.command, facts)
+            describe(folder, training.config, order.command, facts)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
 
@@ -96,6 +98,17 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
         if options.get("memory") == "numpy":
             said = f"warning: {place}.memory: numpy has gone; transitions are kept as tensors, and the same is learned"
             say(console, said)
+
+
+def _say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
+    """Which decisions were chosen for sellers whose market gives them no grid."""
+    for before, after in zip(given.sellers, used.sellers, strict=True):
+        if before.grid is None and after.grid is not None:
+            axes = {"prices": after.grid.prices, "levels": after.grid.levels if used.stocked else ()}
+            said = [
+                f"{len(v)} {k} from {min(v):g} to {max(v):g}" for k, v in axes.items() if isinstance(v, tuple) and v
+            ]
+            say(console, f"grid of {after.name}, placed by theory since none is given: {' x '.join(said)}")
 
 
 def carry_on(

@@ -49,7 +49,6 @@ SETTINGS = {
     "market.sellers.left.unit_cost=-1": "market.sellers.0.unit_cost",
     "market.sellers.left.prices=[3, 1]": "prices must be [low, high]",
     "market.sellers.left.actions=disc": "market.sellers.0.actions: must be 'box' or 'grid'",
-    "market.sellers.left.grid=": "market.sellers.0 (left).grid: a seat that decides on a grid needs grid",
     "market.sellers.left.grid={prices: 1000, levels: 1000}": "1,000,000 actions; a learner takes up to 10,000",
     "market.sellers.middle.stock=1": "--set market.sellers.middle: no item 'middle' among left, right",
     "market.sellers.2.stock=1": "--set market.sellers.2: no item '2' among left, right",

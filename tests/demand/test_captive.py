@@ -15,10 +15,11 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.main import main
 from policies.config.run import parse_run
-from policies.evaluation.line_ups import STOCKED_PANEL, LineUps
+from policies.evaluation.line_ups import LineUps
 from policies.sellers.rollout import play
 from policies.sellers.rules.base import Seat
 from policies.sellers.rules.compose import compose, parse_rules
+from policies.sellers.rules.usual import STOCKED_PANEL
 from tests.helpers.known_optima import ZIPKIN, zipkin_market
 from tests.helpers.markets import a_market
 

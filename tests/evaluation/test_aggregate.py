@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from policies.evaluation.aggregate import AcrossLineUps, share_of_best, training_runs
+from policies.evaluation.aggregate import AcrossLineUps, shares_of_best, training_runs
 from policies.evaluation.compare import Comparison, Result
 from policies.evaluation.statistics import mean_interval
 from policies.evaluation.view import runs_notes
@@ -32,7 +32,7 @@ TWO = [
 
 def test_means_over_line_ups_by_hand() -> None:
     found = AcrossLineUps(TWO)
-    assert found.best == "dear" and found.best_mean == (1 + 32) / 2
+    assert found.best == "dear" and found.base == (1 + 32) / 2 and not found.in_money
     by_name = {one.policy: one for one in found.standings}
     assert [one.policy for one in found.standings] == ["dear", "run", "cheap"]
     run = by_name["run"]
@@ -81,7 +81,7 @@ SELLERS = {"run_a": "s (dqn)", "run_b": "s (dqn)", "run_c": "s (dqn)", "run_d": 
 
 
 def test_scores_of_runs_by_hand() -> None:
-    assert share_of_best(RUNS[0], "run_a") == pytest.approx(0.1)
+    assert shares_of_best(RUNS, "run_a") == pytest.approx([0.1, 0.1])
     dqn, a2c = training_runs(RUNS, SELLERS)
     assert (dqn.seller, dqn.policies, a2c.policies) == ("s (dqn)", ("run_a", "run_b", "run_c"), ("run_d",))
     assert dqn.scores == pytest.approx(np.array([[0.1, 0.1], [-0.1, 0.2], [0.3, 0.0]]))
@@ -114,6 +114,16 @@ def test_one_run_is_said_to_be_one_seed() -> None:
 def test_where_the_best_earns_nothing_scores_are_money() -> None:
     nothing = [comparison("x", run_a=[1, 1], run_b=[2, 2], fixed=[0, 0])]
     assert "interquartile mean +1.5 more a period than the best" in said(nothing, SELLERS)
+
+
+def test_shares_and_money_are_never_mixed() -> None:
+    """Against x the best loses: what is behind is money against y as well, and the worst is the most money."""
+    loss = [comparison("x", run=[-2.0, -2.0], fixed=[-1.0, -1.0]), comparison("y", run=[95, 95], fixed=[100, 100])]
+    assert shares_of_best(loss, "run") == [-1.0, -5.0]
+    found = AcrossLineUps(loss)
+    run = next(one for one in found.standings if one.entrant)
+    assert found.in_money and (run.worst, run.behind) == ("y", -5.0)
+    assert found.base == 99 / 2  # of both line-ups together there is a profit to speak of
 
 
 def test_two_runs_get_no_interval_and_three_do() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,13 @@ from market.metrics.risk import conditional_value_at_risk
 from market.spec.models import MarketSpec
 from policies.config.run import Evaluation, read_config
 from policies.evaluation import compare as evaluation
-from policies.evaluation.compare import Comparison, Result, best_fixed, compare, gap_interval, precise
+from policies.evaluation.compare import Comparison, Result, best_fixed, compare, gap_interval, precise, share_base
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.statistics import Interval, half_width
+from policies.evaluation.view import difference
 from policies.sellers.rollout import play, play_columns, rows_at_once
 from policies.sellers.rules.level_search import build
+from policies.views.format import amount
 from tests.helpers.small_run import DUOPOLY
 
 
@@ -44,6 +48,35 @@ def test_best_and_difference_by_hand() -> None:
     assert best_fixed([judged, low, high]) is high
     assert best_fixed([judged]) is None
     assert gap_interval(judged, high) == Interval(1.0, 1.0, 1.0)
+
+
+def test_a_percentage_of_next_to_nothing_is_money() -> None:
+    """Revenue 40: a profit of 2 is 5 % of it."""
+    assert share_base(3.0, 40.0) == 3.0 and share_base(2.0, 40.0) == 2.0
+    assert share_base(1.99, 40.0) is None and share_base(-5.0, 40.0) is None and share_base(0.0, 0.0) is None
+    poor = Result("poor", False, np.array([1.0, 2.0]), [{"revenue": 40.0}], [2])
+    assert poor.revenue == 40.0 and poor.base is None and result("bare", [1.0, 2.0]).base == 1.5
+    gap = Interval(-1.0, -1.5, -0.5)
+    money, share = (amount(cell.value, str(cell.form), cell.half) for cell in map(partial(difference, gap), (None, 4)))
+    assert (money, share) == ("-1 ± 0.5", "-25.00% ± 12.50%")
+
+
+def test_near_zero_profit_need_not_be_known_to_the_share_of_itself() -> None:
+    """Half a per cent of 5 % of the revenue of 4,000 is 1."""
+    best = Result("best", False, np.zeros(4), [{"revenue": 4000.0}], [4])
+    assert precise([result("new", [0.0, 0.1, 0.2, 0.3], True), best], 0.005)
+    assert not precise([result("new", [0.0, 3.0, 6.0, 9.0], True), best], 0.005)
+
+
+def test_what_knows_the_market_is_no_competitor_to_beat(spec: MarketSpec) -> None:
+    rivals = [build("nash+min_max", spec, seat) for seat in range(2)]
+    candidates = {"mine": rivals[0], "rule": rivals[0], "optimal": build("optimal", spec, 0)}
+    settings = Evaluation(warm_up=10)
+    found = compare(spec, 0, candidates, ["mine"], rivals, settings, 0, 64, references=["optimal"])
+    assert [one.reference for one in found] == [False, False, True]
+    assert found[2].mean > found[1].mean and best_fixed(found) is found[1]
+    rows = {row["policy"]: row for row in Comparison("left", "x", found, sellers=2).rows()}
+    assert rows["optimal"]["reference"] and rows["optimal"]["best_fixed"] == "rule" and "reference" not in rows["rule"]
 
 
 def test_precise_means_an_interval_of_that_share_of_profit() -> None:

@@ -174,7 +174,6 @@ CONTRADICTIONS = [
     ("sellers.0.order_up_to", [9, 1], "market.sellers.0: order_up_to must be [low, high] with 0 <= low <= high"),
     ("sellers.0.start_price", 0.5, "market.sellers.0: start_price 0.5 lies outside prices [1.0, 3.0]"),
     ("sellers.0.start_price", math.nan, "market.sellers.0: start_price nan lies outside prices"),
-    ("sellers.0.grid", None, "market.sellers.0: actions: grid needs grid: {prices: ..., levels: ...}"),
     ("sellers.0.grid.prices", [1, 3.5], "market.sellers.0: grid.prices must lie inside [1.0, 3.0]"),
     ("sellers.0.grid.levels", [21], "market.sellers.0: grid.levels must lie inside [0.0, 20.0]"),
     ("sellers.0.stock", 1.5, "market: sellers.0 (a).stock must be whole units when customers.mode is sampled"),

@@ -20,11 +20,12 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.seeding import row_seed
+from policies.config.run import usual_player
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
-from policies.sellers.rules.pricing import Constant, Nash
+from policies.sellers.rules.pricing import Constant
 from policies.sellers.rules.replenishment import BaseStock, CappedBaseStock, ReplenishmentRule, order_up_to
 
 LONGEST = 200  # periods played of one episode
@@ -79,11 +80,13 @@ def best_level(
     """Return the rules with every ``best`` replaced by the number of units that earns most a period.
 
     Profit is averaged over simulated episodes after a warm-up, with stock valued at unit cost when the count begins
-    and when it ends, so that a short horizon does not favour low levels.
+    and when it ends, so that a short horizon does not favour low levels. Where episodes play draws of an estimate the
+    level is that of the market as it is estimated.
 
     Args:
-        rivals: rules for every seat (one's own is not looked at); default ``nash+base_stock``, and where there is no
-            Nash price or newsvendor level, the middle of the price range with twice the mean demand of lead time + 1.
+        rivals: rules for every seat (one's own is not looked at); default ``nash+base_stock``, or ``nash+min_max``
+            where an order costs, and where there is no Nash price or newsvendor level, the middle of the price range
+            with twice the mean demand of lead time + 1.
         seed: of the simulated customers, whose stream no training or evaluation uses.
         where: the key path that messages begin with; default ``seats.NAME``.
     """
@@ -94,7 +97,7 @@ def best_level(
     where = where or f"seats.{spec.names[seat]}"
     with place(f"{where}.replenishment.{replenishment.rule}"):
         Seat(spec, seat).refuse_free_stock()
-    short = spec.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
+    short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
     trial = Trial(short, seat, rules, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
     values = _search(trial, replenishment)
     found = replenishment.model_copy(update={name: values[name] for name in options})
@@ -110,9 +113,14 @@ def _rivals(spec: MarketSpec, seat: int, rivals: Sequence[Rules] | None) -> list
     return [None if k == seat else _default_rival(spec, k) for k in seats]
 
 
+def settling(spec: MarketSpec) -> int:
+    """Periods at the beginning of an episode that a simulation does not count, until stocks have settled."""
+    return min(spec.horizon // 4, 20 + 2 * spec.max_lead_time)
+
+
 def _default_rival(spec: MarketSpec, seat: int) -> Seller:
     try:
-        return compose(Rules(pricing=Nash()), spec, seat)
+        return compose(parse_rules(usual_player(spec, seat)), spec, seat)
     except UserError:
         at = Seat(spec, seat)
         level = 2 * at.mean_demand(at.middle) * (at.seller.lead_time + 1)
@@ -138,8 +146,7 @@ class Trial:
         batch.serial = True
         own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
         sellers = [rival or own for rival in self.rivals]
-        warm_up = min(self.spec.horizon // 4, 20 + 2 * self.spec.max_lead_time)
-        profit = episode_profits(batch, sellers, warm_up)[:, self.seat]
+        profit = episode_profits(batch, sellers, settling(self.spec))[:, self.seat]
         return np.asarray(profit.reshape(len(level), rows).mean(axis=1))
 
     def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:

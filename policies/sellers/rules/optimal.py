@@ -49,8 +49,8 @@ def _rivals(seat: Seat) -> tuple[float, ...] | None:
 
 
 def _dateless(spec: MarketSpec) -> MarketSpec:
-    """Where stock is held and there is an optimum, demand has no date: the horizon plays no part."""
-    return spec.model_copy(update={"horizon": 1}) if spec.stocked else spec
+    """Where stock is held and there is an optimum, demand has no date: the horizon plays no part. Draws never do."""
+    return spec.certain.model_copy(update={"horizon": 1}) if spec.stocked else spec.certain
 
 
 @lru_cache(maxsize=KEPT)

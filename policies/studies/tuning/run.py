@@ -24,8 +24,9 @@ from policies.common.results import WrittenRecords
 from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.line_ups import STOCKED_LINE_UPS, LineUps
+from policies.evaluation.line_ups import LineUps
 from policies.sellers.rules.compose import parse_rules
+from policies.sellers.rules.usual import best_line_up
 from policies.storage.work_folder import WorkFolder
 from policies.studies.tuning.space import everywhere, present_values, search_space
 from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
@@ -96,7 +97,7 @@ def references_of(config: RunConfig, name: str, seed: int) -> list[str]:
     line_ups = LineUps(config, seed)
     rules = line_ups.chosen(None)[0]
     if len(config.market.sellers) == 1:
-        listed = config.evaluation.line_ups or (STOCKED_LINE_UPS if config.market.stocked else ("nash",))
+        listed = config.evaluation.line_ups or (best_line_up(config.market),)
         rules = parse_rules(listed[0], f"{name}: evaluation.line_ups", config.market)
     return [line_ups.fixed(rules, seat).label for seat in range(len(config.market.sellers))]
 

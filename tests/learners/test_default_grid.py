@@ -1,0 +1,110 @@
+"""Grids placed by theory: by hand, inside the ranges, and worth nearly what all decisions are worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.spec.models import Grid, MarketSpec
+from market.theory.optimum import solve
+from policies.config.run import parse_run
+from policies.learners.default_grid import grid_of, with_grid, with_grids
+from tests.helpers.known_optima import FINE_PRICES, MARKETS
+from tests.helpers.markets import a_market
+
+
+def spec_of(name: str, wide: bool = False, **seller: Any) -> MarketSpec:
+    market = MarketSpec.parse(MARKETS[name]).dump()
+    ranges = {"prices": [1, 6], "order_up_to": [0, 120]} if wide else {}
+    return MarketSpec.parse(market | {"sellers": [market["sellers"][0] | ranges | seller]})
+
+
+def test_a_grid_lies_around_nash_price_and_newsvendor_level() -> None:
+    """The monopoly of ``market/theory``: cost 1, Nash price 2, newsvendor level 27; .82 to 1.3 x, .3 to 2.2 x."""
+    grid = grid_of(spec_of("monopoly", wide=True), 0)
+    assert grid.prices == tuple(pytest.approx(1.64 + 0.08 * k) for k in range(13))
+    assert grid.levels == (8, 12, 15, 18, 20, 23, 25, 26, 27, 28, 31, 34, 38, 43, 48, 54, 59)
+
+
+def test_a_thin_margin_narrows_the_prices() -> None:
+    """Half of the markup of 1 down, .9 of it up: .82 x 10.5 would lie below cost."""
+    thin = spec_of("monopoly", quality=21.0, unit_cost=9.5, prices=[9.5, 20])
+    prices = grid_of(thin, 0).prices
+    assert isinstance(prices, tuple)
+    assert (prices[0], prices[-1]) == (pytest.approx(10.0, abs=0.01), pytest.approx(11.4, abs=0.01))
+
+
+@pytest.mark.parametrize(("name", "wide"), [("monopoly", False), ("monopoly", True), ("lead_time_3", True)])
+def test_it_is_worth_nearly_all_decisions(name: str, wide: bool) -> None:
+    grid = grid_of(spec_of(name, wide), 0)
+    assert isinstance(grid.prices, tuple) and isinstance(grid.levels, tuple)
+    reached = solve(spec_of(name, wide), 0, prices=grid.prices, levels=grid.levels).average
+    assert reached >= 0.998 * solve(spec_of(name), 0, prices=FINE_PRICES).average
+
+
+def test_no_order_is_a_level_where_an_order_costs_and_an_economic_order_lies_within() -> None:
+    """K 8, d 10, h .1: an economic order is 40 units, on top of a newsvendor level of 27."""
+    spec = spec_of("monopoly", order_up_to=[5, 110], order_cost=8.0, prices=[1, 6])
+    grid = grid_of(spec, 0)
+    assert isinstance(grid.prices, tuple) and isinstance(grid.levels, tuple)
+    assert grid.levels[0] == 0 and grid.levels[1] >= 5 and len(grid.levels) == 17
+    best = solve(spec_of("monopoly", order_up_to=[0, 110], order_cost=8.0), 0).average
+    free = spec_of("monopoly", order_up_to=[0, 110], order_cost=8.0, prices=[1, 6])
+    assert solve(free, 0, prices=grid.prices, levels=grid.levels).average >= 0.998 * best
+    written = spec.dump()
+    written["sellers"][0]["grid"] = grid.model_dump(mode="json")
+    assert MarketSpec.parse(written).sellers[0].grid == grid
+
+
+@pytest.mark.parametrize(
+    ("market", "grid"),
+    [
+        ({"holding_cost": 0, "order_up_to": [0, 32]}, "levels"),
+        ({"order_up_to": [200, 232]}, "levels"),  # all beyond 2.2 x the newsvendor level
+    ],
+)
+def test_without_theory_it_is_even_over_the_range(market: dict[str, Any], grid: str) -> None:
+    low, high = market["order_up_to"]
+    values = getattr(grid_of(MarketSpec.parse(a_market(market, market)), 0), grid)
+    assert values == tuple(low + (high - low) * k / 16 for k in range(17))
+    captive = MarketSpec.parse(a_market({"prices": [1, 4]}, outside="none"))
+    assert grid_of(captive, 0).prices == tuple(1 + 0.25 * k for k in range(13))
+
+
+def test_made_to_order_it_has_prices_only() -> None:
+    made = {"order_up_to": [0, 0]}
+    grid = grid_of(MarketSpec.parse(a_market(made, made, inventory="make_to_order")), 1)
+    assert isinstance(grid.prices, tuple) and len(grid.prices) == 13 and grid.levels == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    low=st.floats(0, 30), width=st.floats(0, 60), floor=st.floats(0.5, 3), above=st.floats(0, 2), cost=st.floats(0, 9)
+)
+def test_it_keeps_to_the_ranges(low: float, width: float, floor: float, above: float, cost: float) -> None:
+    top = max(low + width, 0.5)
+    seat = {"order_up_to": [low, top], "prices": [floor, floor + above], "order_cost": cost, "holding_cost": 0.1}
+    spec = MarketSpec.parse(a_market(seat, seat))
+    grid = grid_of(spec, 0)
+    written = spec.dump()
+    written["sellers"][0]["grid"] = grid.model_dump(mode="json")
+    MarketSpec.parse(written)  # refuses what lies outside
+    for values in (grid.prices, grid.levels):
+        assert isinstance(values, tuple) and values and list(values) == sorted(set(values))
+    assert (0 in grid.levels) or not cost  # type: ignore[operator]
+
+
+def test_learners_that_need_one_get_one_and_others_do_not() -> None:
+    config = parse_run({"market": a_market({}, {}, {}, horizon=20), "seats": {"a": "dqn", "b": "a2c"}}, "here")
+    found = with_grids(config)
+    assert [seller.grid is None for seller in found.market.sellers] == [False, True, True]
+    assert found.market.sellers[0].grid == grid_of(config.market, 0)
+    assert parse_run(found.dump(), "again") == found and with_grids(found) is found
+    assert with_grid(config, 1, "dqn").market.sellers[1].grid == grid_of(config.market, 1)
+    asked = parse_run({"market": a_market({"actions": "grid"}, horizon=20), "seats": {"a": "a2c"}}, "here")
+    assert isinstance(with_grids(asked).market.sellers[0].grid, Grid)
+    given_one = parse_run({"market": a_market({"grid": {"prices": 4}}, horizon=20), "seats": {"a": "dqn"}}, "here")
+    assert with_grids(given_one) is given_one
