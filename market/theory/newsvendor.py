@@ -41,7 +41,7 @@ def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1)
     10 customers a period, a basket of 2 and a share of a half: 30 units in 3 periods.
     """
     posted = np.asarray(price, dtype=np.float64)
-    return float(_window_means(spec, seat, posted, periods).mean()) * spec.customers.basket
+    return float(window_means(spec, seat, posted, periods).mean()) * spec.customers.basket
 
 
 @np.errstate(under="ignore")
@@ -57,16 +57,21 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     """
     if not 0 <= q < 1:
         raise UserError(f"the quantile of demand needs 0 <= q < 1, got {q}")
-    means = _window_means(spec, seat, np.asarray(price, dtype=np.float64), periods)
-    if spec.customers.mode == "expected":
-        return float(np.quantile(means, q, method="inverted_cdf")) * spec.customers.basket
+    means = window_means(spec, seat, np.asarray(price, dtype=np.float64), periods)
+    return baskets_quantile(means, q, spec.customers.mode == "sampled") * spec.customers.basket
+
+
+def baskets_quantile(means: Floats, q: float, sampled: bool) -> float:
+    """The ``q`` quantile of a Poisson number whose mean is any of ``means`` (S,); not ``sampled``, of the means."""
+    if not sampled:
+        return float(np.quantile(means, q, method="inverted_cdf"))
     low, high = -1, 1
     while pdtr(high, means).mean() < q:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if pdtr(middle, means).mean() < q else (low, middle)
-    return high * spec.customers.basket
+    return float(high)
 
 
 def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike) -> float:
@@ -93,7 +98,7 @@ def newsvendor_level(spec: MarketSpec, seat: int, price: ArrayLike) -> float:
 
 
 @np.errstate(under="ignore")
-def _window_means(spec: MarketSpec, seat: int, price: Floats, periods: int) -> Floats:
+def window_means(spec: MarketSpec, seat: int, price: Floats, periods: int) -> Floats:
     """Mean number of the seat's customers (S,) in ``periods`` periods, given everything but the Poisson draw.
 
     Windows begin at all periods of the horizon in turn; xi, the market shock, events and G start from their

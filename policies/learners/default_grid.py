@@ -14,10 +14,10 @@ from market.errors import UserError
 from market.spec.models import Grid, MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import newsvendor_level
+from market.theory.reorder import economic_order
 from policies.config.run import RunConfig
 from policies.learners.build import encoding_of, learner_name
 from policies.sellers.rules.base import Seat
-from policies.sellers.rules.replenishment import economic_order
 
 PRICES, LEVELS = 13, 17
 DOWN, UP = 0.18, 0.3  # of the Nash price, but no more of its markup than
@@ -110,7 +110,7 @@ def _middle_level(spec: MarketSpec, seat: int) -> float | None:
     except UserError:
         return None
     if level > 0 and seller.order_cost > 0:
-        level += ORDER_SHARE * economic_order(place, lambda: price)
+        level += ORDER_SHARE * economic_order(place.mean_demand(price), seller.order_cost, seller.holding_cost)
     return level if level > 0 else None
 
 

@@ -17,7 +17,7 @@ def search_once() -> None:
     if search is None or hasattr(search, "searched"):
         return
     search.searched = search._search
-    search._search = lambda trial, replenishment: _found(search.searched, trial, replenishment)
+    search._search = lambda trial: _found(search.searched, trial)
     rules: Any = sys.modules["policies.sellers.rules.replenishment"]
     rules.newsvendor_level = _remembered(rules.newsvendor_level)
 
@@ -34,12 +34,12 @@ def _remembered(compute: Any) -> Any:
     return level
 
 
-def _found(search: Any, trial: Any, replenishment: Any) -> dict[str, float]:
+def _found(search: Any, trial: Any) -> dict[str, float]:
     rivals = [rival and repr(rival.rules) for rival in trial.rivals]
-    asked = repr((trial.spec, trial.seat, trial.rules, rivals, trial.seed, replenishment))
+    asked = repr((trial.spec, trial.seat, trial.rules, rivals, trial.seed, trial.replenishment))
     file = shared_place() / f"{sha256(asked.encode()).hexdigest()}.levels"
     if not file.exists():
         aside = file.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(search(trial, replenishment)))
+        aside.write_text(json.dumps(search(trial)))
         aside.rename(file)
     return dict(json.loads(file.read_text()))

@@ -20,6 +20,7 @@ from market.errors import UserError
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.theory.newsvendor import mean_demand, newsvendor_level
+from market.theory.reorder import reorder_levels
 from policies.sellers.protocol import View, reset_rows
 from policies.sellers.rollout import play, rounds
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
@@ -245,18 +246,16 @@ def test_min_max_waits_for_s_and_orders_up_to_capital_s() -> None:
     assert decide("constant+min_max(s=5,S=20)", seen)[1] == [15.0, 0.0, 20.0, 0.0]
 
 
-def test_min_max_defaults_are_newsvendor_and_the_economic_order_quantity() -> None:
+def test_min_max_defaults_are_theorys_reorder_point_and_order() -> None:
     spec = duopoly({"order_cost": 2.0})
-    posted = prices_against_nash(spec, 0, 2.0)
-    low = newsvendor_level(spec, 0, posted)
-    lot = math.sqrt(2 * mean_demand(spec, 0, posted) * 2.0 / 0.02)
-    high = math.floor(low + lot + 0.5)
-    assert high > low + 10
+    low, high = reorder_levels(spec, 0, prices_against_nash(spec, 0, 2.0))
+    assert low < newsvendor_level(spec, 0, prices_against_nash(spec, 0, 2.0)) and high > low + 10
+    lot, top = high - low, math.floor(high + 0.5)
     seen = view(on_hand=[0.0, low, low + 1])
-    assert decide("constant+min_max", seen, spec)[1] == [high, high - low, 0.0]
+    assert decide("constant+min_max", seen, spec)[1] == [top, top - low, 0.0]
     assert decide("constant+min_max(s=8)", view(), spec)[1] == [math.floor(8 + lot + 0.5)]
-    half = math.floor(90 - lot + 0.5)
-    assert decide("constant+min_max(S=90)", view(on_hand=[half, half + 1.0]), spec)[1] == [90.0 - half, 0.0]
+    point = math.floor(90 - lot + 0.5)
+    assert decide("constant+min_max(S=90)", view(on_hand=[point, point + 1.0]), spec)[1] == [90.0 - point, 0.0]
 
 
 def test_min_max_without_an_order_cost_is_base_stock() -> None:

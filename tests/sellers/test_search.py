@@ -89,6 +89,17 @@ def test_only_what_is_best_is_searched() -> None:
     assert best_level(spec, 0, given) == given
 
 
+@pytest.mark.parametrize(
+    "text", ["min_max(s=best,S=best)", "min_max(s=best)", "min_max(S=best)", "min_max(s=best,S=30)"]
+)
+def test_searched_reorder_points_earn_at_least_theorys_on_other_customers(text: str) -> None:
+    spec = duopoly(DEAR | {"order_cost": 4.0}, horizon=60)
+    rules = best_level(spec, 0, parse_rules(f"nash+{text}"))
+    assert rules.searched == () and level_of(build(rules, spec, 0).rules, "s" if "s=" in text else "S") > 0
+    gain = profit(spec, rules.label) - profit(spec, "nash+min_max(S=30)" if "30" in text else "nash+min_max")
+    assert gain.mean() >= -2 * gain.std() / np.sqrt(len(gain))
+
+
 def test_the_search_is_deterministic_and_built_in() -> None:
     spec = duopoly(DEAR)
     rules, same = (parse_rules("clearance+base_stock(level=best)") for _ in range(2))

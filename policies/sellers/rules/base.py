@@ -134,8 +134,9 @@ def place(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {problem}") from None
 
 
-def amount_or(*words: str) -> BeforeValidator:
+def amount_or(*words: str | None) -> BeforeValidator:
     """A number of units, or one of ``words``: one message instead of one for each alternative."""
+    named = [word for word in words if word is not None]
 
     def check(value: object) -> object:
         if value in words:
@@ -145,7 +146,7 @@ def amount_or(*words: str) -> BeforeValidator:
         except (TypeError, ValueError):
             number = math.nan
         if not 0 <= number <= LARGEST_LEVEL:
-            raise ValueError(f"must be a number of units >= 0 or {' or '.join(words)}")
+            raise ValueError(f"must be a number of units >= 0 or {' or '.join(named)}")
         return number
 
     return BeforeValidator(check)
@@ -153,3 +154,4 @@ def amount_or(*words: str) -> BeforeValidator:
 
 Level = Annotated[float | str, amount_or("newsvendor", "best", "ample")]
 Searched = Annotated[float | str, amount_or("best")]
+Threshold = Annotated[float | str | None, amount_or("best", None)]

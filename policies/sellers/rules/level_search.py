@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -26,7 +27,7 @@ from policies.sellers.rollout import episode_profits
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
 from policies.sellers.rules.pricing import Constant
-from policies.sellers.rules.replenishment import BaseStock, CappedBaseStock, ReplenishmentRule, order_up_to
+from policies.sellers.rules.replenishment import BaseStock, CappedBaseStock, MinMax, ReplenishmentRule, reorder
 
 LONGEST = 200  # periods played of one episode
 PLAYED = 6400  # periods of customers a candidate meets at least
@@ -98,8 +99,8 @@ def best_level(
     with place(f"{where}.replenishment.{replenishment.rule}"):
         Seat(spec, seat).refuse_free_stock()
     short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
-    trial = Trial(short, seat, rules, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
-    values = _search(trial, replenishment)
+    trial = Trial(short, seat, rules, replenishment, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
+    values = _search(trial)
     found = replenishment.model_copy(update={name: values[name] for name in options})
     return rules.with_replenishment(found)
 
@@ -134,51 +135,78 @@ class Trial:
     spec: MarketSpec
     seat: int
     rules: Rules
+    replenishment: ReplenishmentRule
     rivals: Sequence[Seller | None]
     seed: int
     where: str
 
-    def score(self, level: Floats, cap: Floats) -> Floats:
-        """Mean profit a period (C,) of candidate levels (C,) and caps (C,)."""
-        rows = max(LEAST_ROWS, PLAYED // self.spec.horizon)
-        row_seeds = np.tile(np.uint64(self.seed) + np.arange(rows, dtype=np.uint64), len(level))
+    def score(self, **values: Floats) -> Floats:
+        """Mean profit a period (C,) of candidates, by option (C,)."""
+        rows, count = max(LEAST_ROWS, PLAYED // self.spec.horizon), len(next(iter(values.values())))
+        row_seeds = np.tile(np.uint64(self.seed) + np.arange(rows, dtype=np.uint64), count)
         batch = MarketBatch(self.spec, len(row_seeds), row_seeds)
         batch.serial = True
-        own = self._candidate(np.repeat(level, rows), np.repeat(cap, rows))
+        own = self._candidate({name: np.repeat(value, rows) for name, value in values.items()})
         sellers = [rival or own for rival in self.rivals]
         profit = episode_profits(batch, sellers, settling(self.spec))[:, self.seat]
-        return np.asarray(profit.reshape(len(level), rows).mean(axis=1))
+        return np.asarray(profit.reshape(count, rows).mean(axis=1))
 
-    def _candidate(self, level: Floats, cap: Floats) -> FixedSeller:
-        at = Seat(self.spec, self.seat)
-        with place(f"{self.where}.pricing.{self.rules.pricing.rule}"):
-            pricing = self.rules.pricing.bind(at, lambda: level)
-        return FixedSeller(self.rules, at, pricing, order_up_to(level, cap))
+    def _candidate(self, values: dict[str, Floats]) -> FixedSeller:
+        at, rule = Seat(self.spec, self.seat), self.rules.pricing
+        replenishment, level = self.replenishment.tried(at, partial(rule.usual, at), values)
+        with place(f"{self.where}.pricing.{rule.rule}"):
+            pricing = rule.bind(at, lambda: level)
+        return FixedSeller(self.rules, at, pricing, replenishment)
 
 
-def _search(trial: Trial, replenishment: ReplenishmentRule) -> dict[str, float]:
+def _search(trial: Trial) -> dict[str, float]:
     """The best value of every option searched."""
-    at = Seat(trial.spec, trial.seat)
+    at, rule = Seat(trial.spec, trial.seat), trial.replenishment
     whole = trial.spec.customers.mode == "sampled"
     period = max(at.mean_demand(at.middle), 1.0 if whole else 1e-9)
     window = period * (at.seller.lead_time + 1)
-    if not isinstance(replenishment, CappedBaseStock):
-        return {"level": _level(trial, math.inf, 3 * window, whole)}
-    if isinstance(replenishment.cap, float):
-        return {"level": _level(trial, replenishment.cap, 3 * window, whole)}
-    if isinstance(level := replenishment.level, float):
-        return {"cap": _best(lambda cap: trial.score(np.full(len(cap), level), cap), level, whole)}
+    if isinstance(rule, MinMax):
+        return _thresholds(trial, rule, window, whole)
+    if not isinstance(rule, CappedBaseStock):
+        return {"level": _best(lambda level: trial.score(level=level), 3 * window, whole)}
+    if isinstance(rule.cap, float):
+        return {"level": _level(trial, rule.cap, 3 * window, whole)}
+    if isinstance(level := rule.level, float):
+        return {"cap": _best(lambda cap: trial.score(level=np.full(len(cap), level), cap=cap), level, whole)}
     free = _level(trial, math.inf, 3 * window, whole)
     share = free / (at.seller.lead_time + 1)
     # A cap at the level never binds: base stock itself is among the candidates.
     low, high = np.array([free, 0.25 * share]), np.array([1.5 * free, free])
-    level, cap = refine(lambda points: trial.score(points[:, 0], points[:, 1]), low, high, whole).tolist()
+    level, cap = refine(lambda points: trial.score(level=points[:, 0], cap=points[:, 1]), low, high, whole).tolist()
     return {"level": level, "cap": min(cap, level)}
+
+
+def _thresholds(trial: Trial, rule: MinMax, window: float, whole: bool) -> dict[str, float]:
+    """The best ``s``, ``S`` or both, searched as ``s`` and the lot ``S - s``; one that is not given follows theory."""
+    price = partial(trial.rules.pricing.usual, Seat(trial.spec, trial.seat))
+    low, high = reorder(Seat(trial.spec, trial.seat), price)
+    lot = max(high - low, 0.5 * window)
+
+    def score(low: Floats, lot: Floats) -> Floats:
+        return trial.score(s=low, S=low + lot)
+
+    if rule.s == rule.S == "best":
+        box = np.array([2 * window, 2 * lot])
+        s, lot = refine(lambda points: score(points[:, 0], points[:, 1]), np.zeros(2), box, whole).tolist()
+        return {"s": s, "S": s + lot}
+    if rule.S == "best":
+        s = low if rule.s is None else float(rule.s)
+        return {"S": s + _best(lambda lots: score(np.full(len(lots), s), lots), 2 * lot, whole)}
+    if rule.S is None:
+        fixed = high - low
+        return {"s": _best(lambda lows: score(lows, np.full(len(lows), fixed)), 2 * window, whole)}
+    top = float(rule.S)
+    return {"s": min(top, _best(lambda lows: score(np.minimum(lows, top), np.maximum(top - lows, 0.0)), top, whole))}
 
 
 def _level(trial: Trial, cap: float, high: float, whole: bool) -> float:
     """The best level up to ``high`` under a cap."""
-    return _best(lambda level: trial.score(level, np.full(len(level), cap)), high, whole)
+    return _best(lambda level: trial.score(level=level, cap=np.full(len(level), cap)), high, whole)
 
 
 def _best(score: Objective, high: float, whole: bool) -> float:

@@ -8,7 +8,7 @@ rounded to whole units. Dimension: M markets side by side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, ClassVar, Self
 
@@ -22,8 +22,9 @@ from market.spec.models import Model, NonNegative
 from market.state import Floats
 from market.theory.demand_law import ample_level
 from market.theory.newsvendor import demand_quantile, newsvendor_level
+from market.theory.reorder import reorder_levels
 from policies.sellers.protocol import Memory, View
-from policies.sellers.rules.base import Level, Rule, Searched, Seat
+from policies.sellers.rules.base import Level, Rule, Searched, Seat, Threshold
 from policies.sellers.rules.optimal import ORDER, Discount, best_orders, joint_optimum, optimum_rule
 from policies.sellers.rules.pricing import Optimal, PricingRule
 
@@ -40,11 +41,15 @@ class ReplenishmentRule(Model):
     @property
     def searched(self) -> tuple[str, ...]:
         """The options that are to be found by simulation (``policies.sellers.rules.level_search``) before the rule can play."""
-        return tuple(name for name in ("level", "cap") if getattr(self, name, None) == "best")
+        return tuple(name for name in type(self).model_fields if getattr(self, name) == "best")
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
         """The level that the rule orders up to, or would; ``price()`` is the seller's usual price."""
         return newsvendor(seat, price)
+
+    def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
+        """The rule with searched options at ``values``, one for each market (M,), and the level it orders up to (M,)."""
+        raise NotImplementedError
 
     def bind(self, seat: Seat, price: Price) -> Rule:
         """The rule in a seat."""
@@ -82,43 +87,59 @@ class BaseStock(ReplenishmentRule):
     def bind(self, seat: Seat, price: Price) -> Rule:
         return order_up_to(self.level_in(seat, price))
 
+    def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
+        return order_up_to(values["level"]), values["level"]
+
 
 class MinMax(ReplenishmentRule):
     """(s, S): when the position is at or below ``s``, order up to ``S`` (Scarf 1960).
 
-    By default ``s`` is the newsvendor level and ``S - s`` the economic order quantity ``sqrt(2 d K / h)``: ``d`` mean
-    demand a period, ``K`` order cost, ``h`` holding cost (Harris 1913). Without an order cost that is base stock.
+    By default both are Hadley and Whitin's levels for lost sales (:func:`market.theory.reorder.reorder_levels`): the
+    larger the order, the lower ``s``. Without an order cost that is base stock at the newsvendor level.
     """
 
     rule = "min_max"
-    s: NonNegative | None = Field(default=None, description="units; default S less the economic order, or newsvendor")
-    S: NonNegative | None = Field(default=None, description="units; default s plus the economic order")
+    s: Threshold = Field(
+        default=None,
+        description="units; default S less theory's order, or Hadley and Whitin's level; best: found by simulation",
+    )
+    S: Threshold = Field(default=None, description="units; default s plus theory's order; best: found by simulation")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.s is not None and self.S is not None and self.s > self.S:
+        if isinstance(self.s, float) and isinstance(self.S, float) and self.s > self.S:
             raise ValueError(f"S must be at least s, got s {self.s:g} and S {self.S:g}")
         return self
 
-    def _levels(self, seat: Seat, price: Price) -> tuple[float, float]:
+    def levels(self, seat: Seat, price: Price) -> tuple[float, float]:
+        """``s`` and ``S``, units."""
         if self.s is not None and self.S is not None:
-            return seat.units(self.s), seat.units(self.S)
+            return seat.units(found(self.s, "s")), seat.units(found(self.S, "S"))
+        usual, top = reorder(seat, price)
         if self.S is not None:
-            return seat.units(max(self.S - economic_order(seat, price), 0.0)), seat.units(self.S)
-        low = newsvendor(seat, price) if self.s is None else self.s
-        return seat.units(low), seat.units(low + economic_order(seat, price))
+            high = found(self.S, "S")
+            return seat.units(max(high - (top - usual), 0.0)), seat.units(high)
+        low = usual if self.s is None else found(self.s, "s")
+        return seat.units(low), seat.units(low + top - usual)
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
-        return self._levels(seat, price)[1]
+        return self.levels(seat, price)[1]
 
     def bind(self, seat: Seat, price: Price) -> Rule:
-        low, high = self._levels(seat, price)
+        return min_max(*self.levels(seat, price))
 
-        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
-            due = view.on_hand + view.on_order <= low
-            return np.where(due, order_quantity(_all(high), view.on_hand, view.on_order), 0.0), {}
+    def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
+        return min_max(values["s"], values["S"]), values["S"]
 
-        return Rule(decide)
+
+def min_max(low: float | Floats, high: float | Floats) -> Rule:
+    """Order up to ``high`` at or below a position of ``low``; either may differ between markets (M,)."""
+
+    def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+        due = view.on_hand + view.on_order <= low
+        return np.where(due, order_quantity(_all(high), view.on_hand, view.on_order), 0.0), {}
+
+    return Rule(decide)
 
 
 class CappedBaseStock(ReplenishmentRule):
@@ -133,6 +154,9 @@ class CappedBaseStock(ReplenishmentRule):
 
     def bind(self, seat: Seat, price: Price) -> Rule:
         return order_up_to(self.level_in(seat, price), seat.units(found(self.cap, "cap")))
+
+    def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
+        return order_up_to(values["level"], values["cap"]), values["level"]
 
 
 class ConstantOrder(ReplenishmentRule):
@@ -223,13 +247,13 @@ def newsvendor(seat: Seat, price: Price) -> float:
         raise UserError(f"{problem}; or give a level in units") from None
 
 
-def economic_order(seat: Seat, price: Price) -> float:
-    """``sqrt(2 d K / h)``, units: mean demand 8, order cost 1 and holding cost 0.25 make 8."""
+def reorder(seat: Seat, price: Price) -> tuple[float, float]:
+    """Theory's reorder point and order-up-to level at the seller's usual price and the rivals' Nash prices, units."""
     if seat.seller.holding_cost <= 0:
         raise UserError(
             "needs s and S in units, since holding_cost is 0: stock that costs nothing to hold has no bound"
         )
-    return math.sqrt(2 * seat.mean_demand(price()) * seat.seller.order_cost / seat.seller.holding_cost)
+    return reorder_levels(seat.spec, seat.index, seat.reference(price()))
 
 
 def expected_demand(seat: Seat, price: float) -> tuple[float, float]:
