@@ -125,7 +125,7 @@ class RewardBaseline:
 
     def see(self, reward: NDArray[np.floating], ended: Flags, shaping: Floats | float = 0.0) -> None:
         """Take in one period's rewards and their shaping (M,), and which rows' episodes end with it (M,)."""
-        shaped = self.adjusted(reward) + shaping
+        shaped = self.adjusted(np.asarray(reward, np.float64)) + shaping
         if self.on:
             self.count = min(self.count + len(reward), self.horizon)
             self.mean += (float(shaped.mean()) - self.mean) * len(reward) / self.count
@@ -207,7 +207,7 @@ class CVaRReward(RewardBaseline):
     def see(self, reward: NDArray[np.floating], ended: Flags, shaping: Floats | float = 0.0) -> None:
         """As its base's; the quantile is that of rewards without their shaping."""
         self.quantile.see(reward)
-        super().see(np.asarray(reward, np.float64), ended, shaping)
+        super().see(reward, ended, shaping)
 
     def scalars(self) -> dict[str, float]:
         """Where the statistics stand."""

@@ -240,7 +240,7 @@ class SelfPlay(Mode):
     def _stock_value(self) -> Floats:
         """Unit cost x inventory position (M, N), in rewards; 0 where nothing is stocked."""
         state = self.batch.state
-        return (state.on_hand + state.pipeline.sum(axis=2)) * self._cost_of_stock
+        return np.asarray((state.on_hand + self.batch.on_order) * self._cost_of_stock)
 
     def _learn(
         self, observation: Observation, following: Observation, cut: Flags, stock_value: tuple[Floats, Floats]
