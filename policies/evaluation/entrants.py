@@ -17,7 +17,7 @@ from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_pol
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import open_run, read_about, seed_folders
+from policies.storage.run_folder import missing_seeds, open_run, read_about, seed_folders
 from policies.storage.work_folder import differences, named
 
 
@@ -42,6 +42,7 @@ class Entrants:
 
 def find_entrants(order: EvaluateOrder) -> Entrants:
     """Who is evaluated, in which seats of which market; raises :class:`UserError` where they do not go together."""
+    absent = {path: missing_seeds(path) for path in order.subjects if seed_folders(path)}
     order = attrs.evolve(order, subjects=tuple(run for path in order.subjects for run in seed_folders(path) or [path]))
     configurations = [path for path in order.subjects if not path.is_dir()]
     if configurations and len(order.subjects) > 1:
@@ -49,6 +50,8 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
             f"{configurations[0]}: is no run; several are evaluated together only if all are folders of runs"
         )
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
+    said = [f"{path}: does not hold {', '.join(runs)}; evaluated without." for path, runs in absent.items() if runs]
+    found = replace(found, remarks=(*said, *found.remarks))
     if order.risk_level is None:
         return found
     settings = found.config.evaluation.model_copy(update={"risk_level": order.risk_level})

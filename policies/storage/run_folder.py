@@ -16,6 +16,7 @@ from market.errors import UserError
 from policies.common.files import read_json, timestamp, write_file, write_json
 from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
+from policies.sellers.rules.pricing import PRICING
 
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 ABOUT = "run.json"
@@ -104,6 +105,13 @@ def seed_folders(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
+def missing_seeds(folder: Path) -> list[str]:
+    """The runs that a folder of several seeds lists and does not hold, each with how it is said to have ended."""
+    listed = read_json(folder / SEEDS, dict).get("seeds")
+    states = listed if isinstance(listed, dict) else {}
+    return [f"seed-{k} ({how})" for k, how in states.items() if not (folder / f"seed-{k}" / "config.yaml").is_file()]
+
+
 def open_run(folder: Path) -> RunConfig:
     """The resolved configuration of a run; raise :class:`UserError` when the folder is not a run's."""
     if not (folder / "config.yaml").is_file():
@@ -113,10 +121,26 @@ def open_run(folder: Path) -> RunConfig:
     return read_config(folder / "config.yaml")
 
 
+def learning_seats(config: RunConfig) -> dict[int, str]:
+    """The names of the learners that a configuration seats, by seat; unlike their options they need no Tianshou."""
+    entries = {seat: config.player(seat) for seat in range(len(config.market.sellers))}
+    named = {seat: entry.get("learner") if isinstance(entry, dict) else entry for seat, entry in entries.items()}
+    return {seat: name for seat, name in named.items() if name and str(name).isidentifier() and name not in PRICING}
+
+
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
-    """The run's learners by name, at their best or latest evaluation; raise :class:`UserError` when there are none."""
+    """The run's learners by name, at their best or latest evaluation.
+
+    Raises :class:`UserError` where there are none, or where one of a seat that learned is missing.
+    """
     paths = sorted((folder / "checkpoints").glob(f"*.{which}.pt"))
     if not paths:
         raise UserError(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")
-    sellers = [load_seller(path) for path in paths]
-    return {saved.seller: saved for saved in sorted(sellers, key=lambda saved: saved.seat)}
+    sellers = {saved.seller: saved for saved in sorted(map(load_seller, paths), key=lambda saved: saved.seat)}
+    if (folder / "config.yaml").is_file():
+        config = open_run(folder)
+        for seat in learning_seats(config):
+            if (name := config.market.names[seat]) not in sellers:
+                missing = folder / "checkpoints" / f"{name}.{which}.pt"
+                raise UserError(f"{missing}: is missing: {name} learned in this run, and its saved seller is not there")
+    return sellers

@@ -24,10 +24,10 @@ def untrained_run(folder: Path, *changes: str, seed: int = 0, config: Path = DUO
     run = read_config(config, changes)
     (folder / "config.yaml").write_text(yaml.safe_dump(run.dump()))
     for seat, name in enumerate(run.market.names):
-        learner = run.seats.get(name)
+        learner = str(run.seats.get(name))
         if learner not in PLAYERS:
             continue
-        encoding, kind = PLAYERS[str(learner)]
+        encoding, kind = PLAYERS[learner]
         space = Decisions(run.market, seat, encoding).space
         actions = int(space.n) if isinstance(space, Discrete) else int(space.shape[0])  # type: ignore[index]
         architecture = Architecture(kind=kind, observation=len(feature_list(run.market)), actions=actions, hidden=(8,))
@@ -36,6 +36,6 @@ def untrained_run(folder: Path, *changes: str, seed: int = 0, config: Path = DUO
                 torch.manual_seed(100 * seed + 10 * seat + trained)
                 weights = build(architecture).state_dict()
             path = folder / "checkpoints" / f"{name}.{which}.pt"
-            facts = (name, seat, encoding, str(learner), trained, 0.0)
+            facts = (name, seat, encoding, learner, trained, 0.0)
             save_seller(SavedSeller(path, *facts, architecture, weights, run.market))
     return folder

@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 
 from market.errors import UserError
+from policies.cli.main import main
+from policies.config.orders import EvaluateOrder
 from policies.config.run import read_config
-from policies.storage.run_folder import choose_folder, make_folder, open_run, saved_sellers
+from policies.evaluation.entrants import find_entrants
+from policies.storage.run_folder import (
+    choose_folder,
+    learning_seats,
+    make_folder,
+    missing_seeds,
+    open_run,
+    saved_sellers,
+)
 from tests.helpers.small_run import DUOPOLY, small_run
+from tests.helpers.untrained_run import untrained_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
 
@@ -48,6 +59,40 @@ def test_the_resolved_configuration_repeats_the_run(a_run: Path) -> None:
 
 def test_saved_sellers_come_in_seat_order(a_run: Path) -> None:
     assert list(saved_sellers(a_run)) == list(saved_sellers(a_run, "latest")) == ["left", "right"]
+
+
+def test_a_seller_that_learned_and_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = untrained_run(tmp_path / "run", "seats.right=ddpg")
+    lost = run / "checkpoints" / "left.best.pt"
+    lost.unlink()
+    for command in (
+        ["evaluate", run],
+        ["report", run],
+        ["tournament", run, "nash"],
+        ["deviate", run, "--seller", "right"],
+    ):
+        assert main([str(word) for word in command]) == 2
+        assert f"{lost}: is missing: left learned in this run" in capsys.readouterr().err
+    assert list(saved_sellers(run, "latest")) == ["left", "right"]
+
+
+def test_fixed_competitors_have_no_saved_sellers(tmp_path: Path) -> None:
+    """Rules by name, in full and as mappings, and a seat that is left out."""
+    given = ("undercut", "nash+base_stock", {"pricing": "nash"}, None)
+    for k, entry in enumerate(given):
+        run = untrained_run(tmp_path / str(k), f"seats.right={json.dumps(entry)}" if entry else "seats={left: dqn}")
+        assert learning_seats(open_run(run)) == {0: "dqn"} and list(saved_sellers(run)) == ["left"]
+    options = {"learner": "a2c", "gamma": 0.9}
+    assert learning_seats(read_config(DUOPOLY, [f"seats.right={json.dumps(options)}"])) == {0: "dqn", 1: "a2c"}
+
+
+def test_runs_that_a_folder_of_seeds_lists_and_does_not_hold(tmp_path: Path) -> None:
+    for seed in (3, 4):
+        untrained_run(tmp_path / f"seed-{seed}", seed=seed)
+    (tmp_path / "seeds.json").write_text(json.dumps({"seeds": {"3": "done", "4": "done", "5": "not finished"}}))
+    assert missing_seeds(tmp_path) == ["seed-5 (not finished)"]
+    found = find_entrants(EvaluateOrder((tmp_path,)))
+    assert found.remarks[0] == f"{tmp_path}: does not hold seed-5 (not finished); evaluated without."
 
 
 def test_two_runs_of_one_second_get_different_folders(tmp_path: Path) -> None:
