@@ -93,6 +93,7 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
         "gamma": o.gamma,
         "normalize_advantages": o.normalize_advantages,
         "saturation": o.saturation,
+        "clip": o.clip,
         "baseline": _baseline(setup, o.risk),
     }
     sizes = o.hidden, o.normalize_observations

@@ -209,7 +209,7 @@ def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> l
         for name, saved in saved_sellers(folder).items()
     }
     sellers = {policy: policy for named in entrants.values() for policy in named}
-    comparisons = Evaluator(training.line_ups, entrants, console).compare(sellers)
+    comparisons = Evaluator(training.line_ups.certain, entrants, console).compare(sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 

@@ -237,8 +237,65 @@ def test_newsvendor_level_is_theorys_at_the_rules_own_price() -> None:
     assert levels[0] > levels[1] + 5
 
 
-def test_level_may_lie_beyond_the_seats_own_range() -> None:
-    assert decide("nash+base_stock(level=100)", view())[1] == [100.0]
+IN_RANGE = {"order_up_to": [6, 12]}
+
+
+@pytest.mark.parametrize(
+    ("text", "orders"),
+    [
+        ("base_stock(level=100)", [12.0, 7.0, 1.0, 0.0]),
+        ("base_stock(level=2)", [6.0, 1.0, 0.0, 0.0]),
+        ("base_stock(level=9)", [9.0, 4.0, 0.0, 0.0]),
+        ("capped_base_stock(level=100,cap=4)", [6.0, 4.0, 1.0, 0.0]),  # at least up to 6
+        ("min_max(s=4,S=30)", [12.0, 1.0, 0.0, 0.0]),
+        ("constant_order(quantity=3)", [6.0, 3.0, 1.0, 0.0]),
+    ],
+)
+def test_orders_keep_the_position_inside_the_seats_range(text: str, orders: list[float]) -> None:
+    """Positions 0, 5, 11 and 20 in a range of [6, 12], by hand."""
+    seen = view(on_hand=[0.0, 4.0, 8.0, 20.0], on_order=[0.0, 1.0, 3.0, 0.0])
+    assert decide(f"constant+{text}", seen, duopoly(IN_RANGE))[1] == orders
+
+
+def test_a_seat_that_may_not_order_does_not() -> None:
+    spec = duopoly({"order_up_to": [0, 0], "reward_scale": 1.0})
+    bound = [rule for rule in STOCK_RULES if "ample" not in rule]
+    for rules in [f"nash+{rule}" for rule in bound] + ["clearance+base_stock", "nash+min_max"]:
+        assert decide(rules, view(on_hand=[0.0, 3.0]), spec)[1] == [0.0, 0.0], rules
+    ledger = play(spec, [build("nash+base_stock", spec, seat) for seat in (0, 1)], markets=20, seed=2)
+    assert ledger["ordered"].sum() == 0 and ledger["sold"].sum(axis=0).max() <= 10
+
+
+def test_ample_stock_is_no_matter_of_the_range() -> None:
+    free, bound = duopoly(), duopoly(IN_RANGE)
+    ample = "nash+base_stock(level=ample)"
+    assert decide(ample, view(), bound) == decide(ample, view(), free)
+    assert decide(ample, view(), bound)[1][0] > 12 and build(ample, bound, 0).kept == ""
+
+
+def test_what_the_range_takes_is_said() -> None:
+    wanted = compose(parse_rules("nash"), duopoly(), 0)
+    level = decide("nash", view())[1][0]
+    assert wanted.kept == "" and level > 12
+    said = f"kept to order_up_to [6, 12]; would order up to {level:g}"
+    assert compose(parse_rules("nash"), duopoly(IN_RANGE), 0).kept == said
+    assert "would order up to 2" in compose(parse_rules("nash+base_stock(level=2)"), duopoly(IN_RANGE), 0).kept
+    for text in ("constant_order", "optimal", "base_stock(level=7)"):
+        assert compose(parse_rules(f"nash+{text}"), duopoly(IN_RANGE), 0).kept == ""
+
+
+def test_clearance_holds_its_stock_against_the_level_that_it_may_reach() -> None:
+    spec = duopoly(IN_RANGE)
+    (high,), _ = decide("clearance(price=2,depth=0.9)+base_stock(level=40)", view(on_hand=[0.0]), spec)
+    (same,), _ = decide("clearance(price=2,depth=0.9)+base_stock(level=12)", view(on_hand=[0.0]), spec)
+    assert high == same
+
+
+@pytest.mark.parametrize("text", ["base_stock(level=best)", "capped_base_stock", "min_max(s=best,S=best)"])
+def test_searched_levels_lie_inside_the_range(text: str) -> None:
+    narrow = build(f"nash+{text}", duopoly({"order_up_to": [2, 9]}), 0)
+    assert narrow.kept == "" and narrow.rules.replenishment is not None
+    assert narrow.rules.replenishment.level_in(narrow.seat, lambda: 2.0) == 9.0
 
 
 def test_min_max_waits_for_s_and_orders_up_to_capital_s() -> None:
@@ -247,7 +304,7 @@ def test_min_max_waits_for_s_and_orders_up_to_capital_s() -> None:
 
 
 def test_min_max_defaults_are_theorys_reorder_point_and_order() -> None:
-    spec = duopoly({"order_cost": 2.0})
+    spec = duopoly({"order_cost": 2.0, "order_up_to": [0, 100]})
     low, high = reorder_levels(spec, 0, prices_against_nash(spec, 0, 2.0))
     assert low < newsvendor_level(spec, 0, prices_against_nash(spec, 0, 2.0)) and high > low + 10
     lot, top = high - low, math.floor(high + 0.5)
@@ -270,14 +327,14 @@ def test_capped_base_stock_never_orders_more_than_its_cap() -> None:
 
 
 def test_constant_order_ignores_stock() -> None:
-    spec, seen = duopoly(), view(on_hand=[0.0, 99.0])
+    spec, seen = duopoly({"order_up_to": [0, 200]}), view(on_hand=[0.0, 99.0])
     assert decide("constant+constant_order(quantity=7)", seen, spec)[1] == [7.0, 7.0]
     demand = mean_demand(spec, 0, prices_against_nash(spec, 0, 2.0))
     assert decide("constant+constant_order", seen, spec)[1] == [math.floor(demand + 0.5)] * 2
 
 
 def test_forecast_smooths_demand_and_its_deviation_by_hand() -> None:
-    spec = duopoly({"lead_time": 3})
+    spec = duopoly({"lead_time": 3, "order_up_to": [0, 100]})
     seller = compose(parse_rules("constant+forecast(smoothing=0.25,service=0.9)"), spec, 0)
     memory = seller.start(2)
     mean, deviation = float(memory["demand"][0]), float(memory["deviation"][0])
@@ -349,6 +406,8 @@ def test_prices_stay_in_the_range_and_orders_are_whole_and_not_negative(
         assert (price <= 3.0).all()
         assert (order >= 0).all()
         assert np.array_equal(order, np.rint(order))
+        position = seen.on_hand + seen.on_order
+        assert "ample" in replenishment or (position + order <= np.maximum(position, 40)).all()
         assert all(array.shape == (3,) for array in memory.values())
 
 

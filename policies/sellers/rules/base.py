@@ -88,6 +88,20 @@ class Seat:
         """The price in the seat's range nearest to ``price``."""
         return min(max(price, self.seller.prices[0]), self.seller.prices[1])
 
+    def kept(self, level: float | Floats) -> float | Floats:
+        """An order-up-to level moved into the seat's ``order_up_to`` range, units."""
+        kept = np.clip(level, *self.seller.order_up_to)
+        return float(kept) if np.ndim(kept) == 0 else np.asarray(kept)
+
+    def kept_order(self, order: Floats, on_hand: Floats, on_order: Floats) -> Floats:
+        """An order (M,) that leaves the inventory position inside the seat's ``order_up_to`` range, as a learner's does.
+
+        Range [4, 12], a position of 10: at most 2; of 1: at least 3, and none where it is above 12.
+        """
+        low, high = self.seller.order_up_to
+        position = on_hand + on_order
+        return np.asarray(np.maximum(np.minimum(order, np.maximum(high - position, 0.0)), low - position))
+
     def posted(self, price: float) -> Floats:
         """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`UserError` where rivals have none."""
         prices = self.nash.copy() if self.rivals else np.zeros(1)

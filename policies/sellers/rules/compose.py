@@ -206,7 +206,11 @@ def _options(text: str, where: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FixedSeller:
-    """A seller that follows rules, in one seat. ``rules`` hold the levels found where they were searched."""
+    """A seller that follows rules, in one seat. ``rules`` hold the levels found where they were searched.
+
+    It plays by the seat's rules, as learners do: prices in its range, and orders that keep the inventory position inside
+    ``order_up_to`` (with [0, 0] it never orders); only ``base_stock(level=ample)`` is not bound by that.
+    """
 
     rules: Rules
     seat: Seat
@@ -230,7 +234,21 @@ class FixedSeller:
         if self.replenishment is None:
             return price, np.zeros(len(price)), memory | changed
         order, stock = self.replenishment.decide(view, memory)
+        if not (self.rules.replenishment and self.rules.replenishment.unbound):
+            order = self.seat.kept_order(order, view.on_hand, view.on_order)
         return price, order, memory | changed | stock
+
+    @property
+    def kept(self) -> str:
+        """What the seat's ``order_up_to`` range takes from the rules' level, in words; empty where it does not bind."""
+        rule = self.rules.replenishment
+        if rule is None or rule.unbound:
+            return ""
+        level = rule.aim(self.seat, partial(self.rules.pricing.usual, self.seat))
+        if level is None or self.seat.kept(level) == level:
+            return ""
+        low, high = self.seat.seller.order_up_to
+        return f"kept to order_up_to [{low:g}, {high:g}]; would order up to {level:g}"
 
 
 def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None) -> FixedSeller:
@@ -243,6 +261,6 @@ def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None)
             return FixedSeller(rules, at, pricing.bind(at, lambda: 0.0), None)
     usual = partial(pricing.usual, at)
     with place(f"{where}.pricing.{pricing.rule}"):
-        priced = pricing.bind(at, partial(replenishment.level_in, at, usual))
+        priced = pricing.bind(at, partial(replenishment.kept_level, at, usual))
     with place(f"{where}.replenishment.{replenishment.rule}"):
         return FixedSeller(rules, at, priced, replenishment.beside(at, pricing))

@@ -34,6 +34,7 @@ PLAYED = 6400  # periods of customers a candidate meets at least
 LEAST_ROWS = 64  # episodes a candidate
 POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options searched
 ROUNDS = 12
+LEVELS = ("level", "s", "S")  # options that are inventory positions, which the seat's range bounds
 
 Objective = Callable[[Floats], Floats]
 
@@ -101,7 +102,10 @@ def best_level(
     short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
     trial = Trial(short, seat, rules, replenishment, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
     values = _search(trial)
-    found = replenishment.model_copy(update={name: values[name] for name in options})
+    at = Seat(short, seat)
+    found = replenishment.model_copy(
+        update={name: at.kept(values[name]) if name in LEVELS else values[name] for name in options}
+    )
     return rules.with_replenishment(found)
 
 
@@ -155,7 +159,7 @@ class Trial:
         at, rule = Seat(self.spec, self.seat), self.rules.pricing
         replenishment, level = self.replenishment.tried(at, partial(rule.usual, at), values)
         with place(f"{self.where}.pricing.{rule.rule}"):
-            pricing = rule.bind(at, lambda: level)
+            pricing = rule.bind(at, lambda: at.kept(level))
         return FixedSeller(self.rules, at, pricing, replenishment)
 
 
