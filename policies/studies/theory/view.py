@@ -30,7 +30,14 @@ def _outcomes(spec: MarketSpec, report: dict[str, Any]) -> Iterator[Table]:
     else:
         yield _outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own")
         yield _outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post")
-    yield Table("", (), (), [Note(f"{text}\n", "note") for text in told("theory.txt", "prices", spec=spec)])
+    bound = any(_bound(report[key]) for key in ("nash", "joint"))
+    notes = told("theory.txt", "prices", spec=spec, bound=bound)
+    yield Table("", (), (), [Note(f"{text}\n", "note") for text in notes])
+
+
+def _bound(outcome: dict[str, Any]) -> bool:
+    """Whether a price range makes other prices of it."""
+    return "why" not in outcome and outcome["without_ranges"] != outcome["price"]
 
 
 def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
@@ -43,16 +50,19 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
         Column(f"profit a {spec.period}", "{:.5g}"),
     ]
     names = ("margin", "lerner", "share", "profit")
+    bound = _bound(outcome)
+    if bound:
+        columns.insert(3, Column("without ranges", "{:.4f}"))
     rows = []
     for k, seller in enumerate(spec.sellers):
-        price = outcome["price"][k]
-        shown = price if outcome["in_range"][k] else f"{price:.4f} *"
-        cells = [seller.name, seller.unit_cost, shown, *(outcome[name][k] for name in names)]
+        free = [outcome["without_ranges"][k]] if bound else []
+        cells = [seller.name, seller.unit_cost, outcome["price"][k], *free, *(outcome[name][k] for name in names)]
         rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
     if len(spec.sellers) > 1:
-        rows.append(Row(["all", "", "", "", "", sum(outcome["share"]), sum(outcome["profit"])]))
-    outside = "* outside the seller's price range, whose nearest end is what the rules post.\n"
-    return Table(title, columns, rows, [] if all(outcome["in_range"]) else [Note(outside, "note")], narrow="wrap")
+        rows.append(
+            Row(["all", "", "", *([""] if bound else []), "", "", sum(outcome["share"]), sum(outcome["profit"])])
+        )
+    return Table(title, columns, rows, narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
