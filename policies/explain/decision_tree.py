@@ -113,10 +113,9 @@ def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -
     sentences = []
     for leaf, conditions in _paths(tree.tree_, features):
         there = leaves == leaf
-        orders = bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
-        share = float(there[test].mean())
         level = float(told[leaf][1]) if rollout.spec.stocked else None
-        price = float(told[leaf][0])
+        orders = level != 0 and bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
+        share, price = float(there[test].mean()), float(told[leaf][0])
         mark = f" {OFF_FILE}" if rollout.spec.sellers[seat].off_file(price) else ""
         sentences.append(Sentence(conditions, price, level, orders, share, mark))
     said = np.array([told[leaf] for leaf in leaves[test]])

@@ -25,6 +25,7 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import Evaluator
 from policies.evaluation.run_sellers import Run
+from policies.learners.build import what_is_learned
 from policies.sellers.rules.compose import parse_rules
 from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState
@@ -81,12 +82,13 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
-    _say_grids(config.market, training.spec, console)
+    say_grids(config.market, training.spec, console)
     with careful(), disk_errors(folder):
         make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
+            facts |= {"learning": what_is_learned(config)}
             describe(folder, training.config, order.command, facts)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
@@ -100,7 +102,7 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
             say(console, said)
 
 
-def _say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
+def say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
     """Which decisions were chosen for sellers whose market gives them no grid."""
     for before, after in zip(given.sellers, used.sellers, strict=True):
         if before.grid is None and after.grid is not None:
