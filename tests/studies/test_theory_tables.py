@@ -147,8 +147,9 @@ def test_a_price_outside_the_range_is_marked() -> None:
 
 def test_a_price_outside_the_file_is_marked() -> None:
     text, _ = shown(run_of(duopoly({"prices_on_file": [1.0, 1.5]})), prices=5)
-    assert f"{prices_of(duopoly())[0]:.4f} †" in text and "† outside the prices on file (left 1 to 1.5, right 1 to 1.5)" in " ".join(
-        text.split()
+    assert (
+        f"{prices_of(duopoly())[0]:.4f} †" in text
+        and "† outside the prices on file (left 1 to 1.5, right 1 to 1.5)" in " ".join(text.split())
     )
     assert "†" not in shown(run_of(duopoly({"prices_on_file": [1.0, 9.0]})), prices=5)[0]
 
