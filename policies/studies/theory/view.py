@@ -7,6 +7,7 @@ from typing import Any
 
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
+from policies.views.format import off_file, posted
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -46,13 +47,17 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
     rows = []
     for k, seller in enumerate(spec.sellers):
         price = outcome["price"][k]
-        shown = price if outcome["in_range"][k] else f"{price:.4f} *"
+        form = posted(seller, "{:.4f}" if outcome["in_range"][k] else "{:.4f} *")
+        shown = Cell(price, form=form)
         cells = [seller.name, seller.unit_cost, shown, *(outcome[name][k] for name in names)]
         rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
     if len(spec.sellers) > 1:
         rows.append(Row(["all", "", "", "", "", sum(outcome["share"]), sum(outcome["profit"])]))
     outside = "* outside the seller's price range, whose nearest end is what the rules post.\n"
-    return Table(title, columns, rows, [] if all(outcome["in_range"]) else [Note(outside, "note")], narrow="wrap")
+    notes = [] if all(outcome["in_range"]) else [Note(outside, "note")]
+    if seen := off_file(zip(spec.sellers, outcome["price"], strict=True)):
+        notes.append(Note(f"{seen}\n", "note"))
+    return Table(title, columns, rows, notes, narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
@@ -98,7 +103,7 @@ def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
-        (sentence,) = told("theory.txt", "found", spec=spec, row=row)
+        (sentence,) = told("theory.txt", "found", spec=spec, row=row, seller=spec.sellers[spec.names.index(name)])
         sentences.setdefault(sentence, []).append(name)
     notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
     notes += [Note(line, "note") for line in _how(spec, report["exact"])]
