@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import monopoly_prices, nash_prices, prices_in_range
+from market.demand.equilibrium import monopoly_prices, nash_prices, prices_in_range, prices_of
 from market.demand.logit import Logit, elasticities, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
@@ -149,6 +149,15 @@ def test_prices_without_ranges_are_named_where_a_range_binds() -> None:
     )
     text, report = shown(run_of(duopoly()), prices=5)
     assert report["nash"]["without_ranges"] == report["nash"]["price"] and "without ranges" not in text
+
+
+def test_a_price_outside_the_file_is_marked() -> None:
+    text, _ = shown(run_of(duopoly({"prices_on_file": [1.0, 1.5]})), prices=5)
+    assert (
+        f"{prices_of(duopoly())[0]:.4f} †" in text
+        and "† outside the prices on file (left 1 to 1.5, right 1 to 1.5)" in " ".join(text.split())
+    )
+    assert "†" not in shown(run_of(duopoly({"prices_on_file": [1.0, 9.0]})), prices=5)[0]
 
 
 def test_the_command_writes_what_it_prints_and_nothing_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
+from policies.views.format import off_file, posted
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -53,16 +54,18 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
     bound = _bound(outcome)
     if bound:
         columns.insert(3, Column("without ranges", "{:.4f}"))
-    rows = []
+    rows, last = [], len(spec.sellers) - 1
     for k, seller in enumerate(spec.sellers):
         free = [outcome["without_ranges"][k]] if bound else []
-        cells = [seller.name, seller.unit_cost, outcome["price"][k], *free, *(outcome[name][k] for name in names)]
-        rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
-    if len(spec.sellers) > 1:
+        shown = Cell(outcome["price"][k], form=posted(seller, "{:.4f}"))
         rows.append(
-            Row(["all", "", "", *([""] if bound else []), "", "", sum(outcome["share"]), sum(outcome["profit"])])
+            Row([seller.name, seller.unit_cost, shown, *free, *(outcome[name][k] for name in names)], rule=k == last)
         )
-    return Table(title, columns, rows, narrow="wrap")
+    if last > 0:
+        empty = [""] * (5 if bound else 4)
+        rows.append(Row(["all", *empty, sum(outcome["share"]), sum(outcome["profit"])]))
+    seen = off_file(zip(spec.sellers, outcome["price"], strict=True))
+    return Table(title, columns, rows, [Note(f"{seen}\n", "note")] if seen else [], narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
@@ -108,7 +111,7 @@ def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
-        (sentence,) = told("theory.txt", "found", spec=spec, row=row)
+        (sentence,) = told("theory.txt", "found", spec=spec, row=row, seller=spec.sellers[spec.names.index(name)])
         sentences.setdefault(sentence, []).append(name)
     notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
     notes += [Note(line, "note") for line in _how(spec, report["exact"])]
