@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
-from market.demand.logit import Logit
+from market.demand.equilibrium import prices_in_range
 from market.errors import UserError
 from market.metrics.summary import GLOSSARY
 from market.simulation.batch import MarketBatch
@@ -183,8 +182,8 @@ def evaluated(run: ReportedRun) -> str:
 def together_table(run: ReportedRun, together: Together) -> Table:
     """What the run's sellers earn and post against each other, beside theory's prices."""
     spec, figures = run.spec, together.figures
-    prices = {"mean price": figures["price"], "Nash price": _theory(spec, nash_prices)}
-    prices |= {"joint-profit price": _theory(spec, monopoly_prices)}
+    prices = {"mean price": figures["price"], "Nash price": _theory(spec, joint=False)}
+    prices |= {"joint-profit price": _theory(spec, joint=True)}
     rates = {"market_share": ("share", "{:.1%}"), "fill_rate": ("fill rate", "{:.1%}"), "on_hand": ("stock", "{:.1f}")}
     rates = {key: column for key, column in rates.items() if key in figures}
     profit = Column(f"profit a {spec.period}", column_form(together.profits.mean(axis=0).tolist()))
@@ -205,9 +204,9 @@ def together_table(run: ReportedRun, together: Together) -> Table:
     return Table(title, [*columns, *(Column(*about) for about in rates.values())], rows, notes)
 
 
-def _theory(spec: MarketSpec, prices: Callable[[Logit], Floats]) -> Floats | None:
+def _theory(spec: MarketSpec, joint: bool) -> Floats | None:
     try:
-        return prices(Logit.of(spec))
+        return prices_in_range(spec, joint)
     except UserError:
         return None
 

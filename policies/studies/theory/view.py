@@ -31,7 +31,14 @@ def _outcomes(spec: MarketSpec, report: dict[str, Any]) -> Iterator[Table]:
     else:
         yield _outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own")
         yield _outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post")
-    yield Table("", (), (), [Note(f"{text}\n", "note") for text in told("theory.txt", "prices", spec=spec)])
+    bound = any(_bound(report[key]) for key in ("nash", "joint"))
+    notes = told("theory.txt", "prices", spec=spec, bound=bound)
+    yield Table("", (), (), [Note(f"{text}\n", "note") for text in notes])
+
+
+def _bound(outcome: dict[str, Any]) -> bool:
+    """Whether a price range makes other prices of it."""
+    return "why" not in outcome and outcome["without_ranges"] != outcome["price"]
 
 
 def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
@@ -44,20 +51,21 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
         Column(f"profit a {spec.period}", "{:.5g}"),
     ]
     names = ("margin", "lerner", "share", "profit")
-    rows = []
+    bound = _bound(outcome)
+    if bound:
+        columns.insert(3, Column("without ranges", "{:.4f}"))
+    rows, last = [], len(spec.sellers) - 1
     for k, seller in enumerate(spec.sellers):
-        price = outcome["price"][k]
-        form = posted(seller, "{:.4f}" if outcome["in_range"][k] else "{:.4f} *")
-        shown = Cell(price, form=form)
-        cells = [seller.name, seller.unit_cost, shown, *(outcome[name][k] for name in names)]
-        rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
-    if len(spec.sellers) > 1:
-        rows.append(Row(["all", "", "", "", "", sum(outcome["share"]), sum(outcome["profit"])]))
-    outside = "* outside the seller's price range, whose nearest end is what the rules post.\n"
-    notes = [] if all(outcome["in_range"]) else [Note(outside, "note")]
-    if seen := off_file(zip(spec.sellers, outcome["price"], strict=True)):
-        notes.append(Note(f"{seen}\n", "note"))
-    return Table(title, columns, rows, notes, narrow="wrap")
+        free = [outcome["without_ranges"][k]] if bound else []
+        shown = Cell(outcome["price"][k], form=posted(seller, "{:.4f}"))
+        rows.append(
+            Row([seller.name, seller.unit_cost, shown, *free, *(outcome[name][k] for name in names)], rule=k == last)
+        )
+    if last > 0:
+        empty = [""] * (5 if bound else 4)
+        rows.append(Row(["all", *empty, sum(outcome["share"]), sum(outcome["profit"])]))
+    seen = off_file(zip(spec.sellers, outcome["price"], strict=True))
+    return Table(title, columns, rows, [Note(f"{seen}\n", "note")] if seen else [], narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
