@@ -136,11 +136,13 @@ class SeasonalLevels:
             return mean * float(np.quantile(self.unknown, self.ratio, method="inverted_cdf")) * basket
         fresh = np.array([one for one in dict.fromkeys(mean.tolist()) if one not in self._level])
         if len(fresh):
-            self._level.update(zip(fresh.tolist(), _poisson_quantiles(fresh, self.unknown, self.ratio), strict=True))
+            self._level.update(
+                zip(fresh.tolist(), _poisson_quantiles(fresh, self.unknown, self.ratio).tolist(), strict=True)
+            )
         return np.array([self._level[one] for one in mean.tolist()]) * basket
 
 
-def _poisson_quantiles(mean: Floats, unknown: Floats, q: float) -> list[float]:
+def _poisson_quantiles(mean: Floats, unknown: Floats, q: float) -> Floats:
     """The least n (K,) with ``mean_b P(Poisson(mean unknown_b) <= n) >= q``, by bisection for all K at once."""
     means = mean[:, None] * unknown
     low, high = np.full(len(mean), -1.0), means.max(axis=1) + 1.0
@@ -152,7 +154,7 @@ def _poisson_quantiles(mean: Floats, unknown: Floats, q: float) -> list[float]:
         below = pdtr(middle[:, None], means).mean(axis=1) < q
         open_ = high - low > 1
         low, high = np.where(open_ & below, middle, low), np.where(open_ & ~below, middle, high)
-    return high.tolist()
+    return np.asarray(high)
 
 
 def seasonal_levels(spec: MarketSpec, seat: int, price: ArrayLike) -> SeasonalLevels | float:
