@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -16,9 +16,11 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from market.demand.equilibrium import prices_in_range
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
+from market.theory.best_response import best_response
 from market.theory.newsvendor import mean_demand
 from policies.sellers.protocol import Memory, View
 
@@ -74,6 +76,13 @@ class Seat:
     def joint(self) -> Floats:
         """Joint-profit prices (N,), money per unit."""
         return self._top if self._captive else prices_in_range(self.spec, joint=True)
+
+    @cached_property
+    def lone(self) -> float:
+        """The best price in the seat's range while no rival has anything to sell, money per unit."""
+        low, high = self.seller.prices
+        alone = among(Logit.of(self.spec), [self.index])
+        return float(best_response(alone, np.array([[high]]), 0, low, high)[0])
 
     @property
     def _captive(self) -> bool:
@@ -137,6 +146,12 @@ class Seat:
         if self.seller.holding_cost <= 0:
             where = f"market.sellers.{self.index} ({self.seller.name}).holding_cost"
             raise UserError(f"{where} must be above 0: stock that costs nothing to hold has no best level")
+
+
+def among(logit: Logit, seats: list[int]) -> Logit:
+    """The same market with these sellers alone, in this order."""
+    kept = {name: getattr(logit, name)[seats] for name in ("quality", "unit_cost")}
+    return replace(logit, nodes=logit.nodes[:, seats], **kept)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from market.spec.models import MarketSpec, Model
 from market.state import Floats
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat, place
-from policies.sellers.rules.pricing import PRICING, Optimal, PricingRule
+from policies.sellers.rules.pricing import PRICING, History, Optimal, PricingRule
 from policies.sellers.rules.replenishment import REPLENISHMENT, BaseStock, OptimalOrders, ReplenishmentRule
 
 PART = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(([^()]*)\))?\s*")
@@ -31,7 +31,10 @@ Kind = TypeVar("Kind", PricingRule, ReplenishmentRule)
 
 
 class Rules(Model):
-    """What a fixed competitor does. Without a replenishment rule it plays ``base_stock`` where stock is held."""
+    """What a fixed competitor does.
+
+    Without a replenishment rule it plays ``base_stock`` where stock is held, ``history`` with ``level=ample``.
+    """
 
     pricing: SerializeAsAny[PricingRule]
     replenishment: SerializeAsAny[ReplenishmentRule] | None = None
@@ -58,7 +61,10 @@ class Rules(Model):
             return self
         if isinstance(self.pricing, Optimal):
             return self._completed_optimum(self.pricing)
-        return self.with_replenishment(BaseStock()) if self.replenishment is None else self
+        if self.replenishment is not None:
+            return self
+        # What a history sold it had: with less stock it would run dry, and its rivals sell what it sold.
+        return self.with_replenishment(BaseStock(level="ample") if isinstance(self.pricing, History) else BaseStock())
 
     def _completed_optimum(self, pricing: Optimal) -> Rules:
         """The optimum decides prices and orders together, from one solution."""
@@ -237,6 +243,14 @@ class FixedSeller:
         if not (self.rules.replenishment and self.rules.replenishment.unbound):
             order = self.seat.kept_order(order, view.on_hand, view.on_order)
         return price, order, memory | changed | stock
+
+    @property
+    def usual_price(self) -> float | None:
+        """What it posts as a rule, money per unit: always, or what its stock levels are worked out for; None if unknown."""
+        try:
+            return self.rules.pricing.usual(self.seat)
+        except UserError:
+            return None
 
     @property
     def kept(self) -> str:

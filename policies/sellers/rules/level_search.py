@@ -130,7 +130,7 @@ def _default_rival(spec: MarketSpec, seat: int) -> Seller:
     except UserError:
         at = Seat(spec, seat)
         level = 2 * at.mean_demand(at.middle) * (at.seller.lead_time + 1)
-        return compose(Rules(pricing=Constant(), replenishment=BaseStock(level=level)), spec, seat)
+        return compose(Rules(pricing=Constant(price=at.middle), replenishment=BaseStock(level=level)), spec, seat)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,9 @@ class BaseStock(ReplenishmentRule):
     def bind(self, seat: Seat, price: Price) -> Rule:
         return order_up_to(self.level_in(seat, price))
 
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        return self.bind(seat, partial(pricing.lowest if self.level == "ample" else pricing.usual, seat))
+
     def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
         return order_up_to(values["level"]), values["level"]
 
