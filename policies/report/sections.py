@@ -96,7 +96,8 @@ class Headline:
             size = number(difference) if scale is None else number(difference / scale, "{:.2%}")
         form = column_form([self.row["profit"]]) if self.row else ""
         half = half_width(self.row, "profit") if self.row else None
-        return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half)
+        rivals = rivals_of(self.row) if self.row else ""
+        return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half, rivals=rivals)
 
 
 def headlines(run: ReportedRun, spreads: Sequence[Spread]) -> list[Headline]:
@@ -149,7 +150,7 @@ def comparisons(run: ReportedRun) -> list[Table]:
 def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     shown = {key: about for key, about in MEASURED.items() if any(row.get(key) is not None for row in rows)}
     best = best_competitor(rows)
-    against = "" if len(spec.sellers) == 1 else f", against {rows[0].get('line_up')}"
+    against = "" if len(spec.sellers) == 1 else f", against {rivals_of(rows[0])}"
     columns = [Column(""), _amounts(f"profit a {spec.period}", rows, "profit"), Column("to best fixed")]
     columns += [Column(head, form) if form else _amounts(head, rows, key) for key, (head, form) in shown.items()]
     ranked = sorted(rows, key=lambda row: -float(row["profit"]))
@@ -159,6 +160,11 @@ def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     ]
     kinds = ["judged" if row.get("judged") else "" for row in ranked]
     return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)))
+
+
+def rivals_of(row: EvaluationRow) -> str:
+    """Whom a row was played against: rules, or who they are and why they are rivals."""
+    return f"{row['rivals']}, {row['line_up']}" if row.get("rivals") else str(row.get("line_up"))
 
 
 def _named(row: EvaluationRow) -> str:
