@@ -173,17 +173,11 @@ def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:
 
 def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findings) -> tuple[dict[str, float], str]:
     """Mean unit cost by seller and where it comes from: the options, the file, or what a Bertrand equilibrium implies."""
-    rows, share = sales.rows.groupby("seller"), options.cost_share
+    cost, share = unit_costs(sales, options, fitted), options.cost_share
     if share is not None:
-        return {
-            str(k): share * float(v) for k, v in rows["price"].mean().items()
-        }, f"ASSUMPTION: {share:.0%} of the mean price"
+        return cost, f"ASSUMPTION: {share:.0%} of the mean price"
     if sales.has("cost"):
-        return {str(k): float(v) for k, v in rows["cost"].mean().items()}, "mean of the file's"
-    table, one = fitted.design.sold, fitted.fitted
-    share, within = np.exp(table["share"]), np.exp(table["within"])
-    implied = table["price"] * 0.0 + implied_cost(table["price"], share, within, one.alpha.value, one.nest, one.form)
-    cost = {str(k): float(v) for k, v in implied.groupby(table["seller"]).mean().items()}
+        return cost, "mean of the file's"
     for seller, value in cost.items():
         if value < 0:
             found.doubt(
@@ -191,3 +185,17 @@ def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findin
                 "is estimated too inelastic for such prices; give a column cost, --cost-share or instruments (--iv)"
             )
     return {seller: max(value, 0.0) for seller, value in cost.items()}, IMPLIED
+
+
+def unit_costs(sales: Sales, options: CalibrationOptions, fitted: Fit, first: int = 0) -> dict[str, float]:
+    """Mean unit cost, money, from a period on, by seller that is there; implied ones may be below 0."""
+    rows = sales.rows[sales.rows["period"] >= first].groupby("seller")
+    if options.cost_share is not None:
+        return {str(k): options.cost_share * float(v) for k, v in rows["price"].mean().items()}
+    if sales.has("cost"):
+        return {str(k): float(v) for k, v in rows["cost"].mean().items()}
+    table, one = fitted.design.sold, fitted.fitted
+    table = table[table["period"] >= first]
+    share, within = np.exp(table["share"]), np.exp(table["within"])
+    implied = table["price"] * 0.0 + implied_cost(table["price"], share, within, one.alpha.value, one.nest, one.form)
+    return {str(k): float(v) for k, v in implied.groupby(table["seller"]).mean().items()}

@@ -30,12 +30,15 @@ LARGEST_RHO = 0.95
 SIGNIFICANT = 2.0
 
 
-def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shocks: Shocks) -> dict[str, float]:
+def corrections(
+    table: pd.DataFrame, utility: pd.Series[float], rho: float, shocks: Shocks, points: int = DRAWS
+) -> dict[str, float]:
     """Utility to add to each seller's quality.
 
     Args:
         table: every row offered, with market, period, seller, units and size.
         utility: its mean utility without shocks.
+        points: how many of xi are averaged over, a power of two.
 
     Example: no shocks, one seller of 30 units in a market of 100 and utility 0 (share 1/2): ``ln(3 / 7) = -0.847``.
     """
@@ -45,7 +48,7 @@ def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shoc
     size = table.groupby(["market", "period"])["size"].first().to_numpy(np.float64)
     known = np.isfinite(wide)
     target = np.where(known, units, 0.0).sum(0)
-    move, xi = np.zeros(len(sellers)), draws(shocks)
+    move, xi = np.zeros(len(sellers)), draws(shocks, points)
     for _ in range(ROUNDS):
         sold = (size[:, None] * expected_shares(wide + move, rho, xi)).sum(0)
         step = np.where((target > 0) & (sold > 0), np.log(np.maximum(target, 1e-300) / np.maximum(sold, 1e-300)), 0.0)
@@ -55,14 +58,14 @@ def corrections(table: pd.DataFrame, utility: pd.Series[float], rho: float, shoc
     return dict(zip(sellers, move.tolist(), strict=True))
 
 
-def draws(shocks: Shocks) -> Floats:
+def draws(shocks: Shocks, points: int = DRAWS) -> Floats:
     """Points (Q, N) of xi: scrambled Sobol points of a fixed seed and their mirror images."""
     from scipy.stats import qmc
 
     own = np.array(list(shocks.own.values()))
     if shocks.common == 0 and not own.any():
         return np.zeros((1, len(own)))
-    half = ndtri(np.clip(qmc.Sobol(len(own) + 1, rng=0).random(DRAWS // 2), 1e-9, 1 - 1e-9))
+    half = ndtri(np.clip(qmc.Sobol(len(own) + 1, rng=0).random(points // 2), 1e-9, 1 - 1e-9))
     z = np.concatenate([half, -half])
     z /= z.std(0)
     return np.asarray(z[:, 1:] * own + z[:, :1] * shocks.common)

@@ -50,7 +50,7 @@ class Estimate:
     """What was estimated. Utility: ``quality - alpha f(p) + weight (r - f(p)) + promotions + season + trend + xi``.
 
     ``first_stage``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
-    ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
+    ``beta`` (K,): coefficients of :func:`design_columns`. ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
     residuals, by row of ``design.sold``. ``r2``: share of the variance within
     seller and market that is explained.
     """
@@ -70,6 +70,7 @@ class Estimate:
     clusters: int
     instruments: tuple[str, ...]
     first_stage: dict[str, float] = field(default_factory=dict)
+    beta: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def nest(self) -> float:
@@ -86,7 +87,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
     Raises:
         UserError: pyblp is missing, a nest without instruments, or columns that explain one another.
     """
-    regressors = _regressors(design, nested)
+    regressors = design_columns(design, nested)
     kept = _instruments(design, regressors, nested, price_instruments)
     if nested and not _enough(design, kept, price_instruments):
         raise UserError("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
@@ -98,7 +99,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
         )
     instruments = kept if price_instruments else ["f", *kept]
     beta, covariance = _solve(design.sold, regressors, instruments)
-    found = _unpack(design, regressors, beta, covariance, tuple(instruments))
+    found = unpack(design, regressors, beta, covariance, tuple(instruments))
     return replace(found, first_stage=_first_stages(design, regressors, nested, bool(price_instruments), kept))
 
 
@@ -113,7 +114,7 @@ def _first_stages(
 
 def can_nest(design: Design, price_instruments: tuple[str, ...] = ()) -> bool:
     """Whether there are as many instruments as endogenous variables, rivals' columns among them."""
-    regressors = _regressors(design, nested=False)
+    regressors = design_columns(design, nested=False)
     return _enough(design, _instruments(design, regressors, True, price_instruments), price_instruments)
 
 
@@ -131,7 +132,7 @@ def _instruments(
     return independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
 
 
-def _regressors(design: Design, nested: bool) -> dict[str, Floats]:
+def design_columns(design: Design, nested: bool) -> dict[str, Floats]:
     """The columns of the regression, centred within seller and market where that matters only to the fixed effects."""
     table = design.sold
     columns: dict[str, Any] = {"within": table["within"]} if nested else {}
@@ -193,9 +194,10 @@ def load_pyblp() -> Any:
     return pyblp
 
 
-def _unpack(
+def unpack(
     design: Design, columns: dict[str, Floats], beta: Floats, covariance: Floats, instruments: tuple[str, ...]
 ) -> Estimate:
+    """What coefficients (K,) of the design's columns make of its rows: fixed effects, residuals, and errors by covariance."""
     table, at, nested = design.sold, {name: k for k, name in enumerate(columns)}, "within" in columns
     errors = np.sqrt(np.diag(covariance))
     left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in columns)
@@ -230,6 +232,7 @@ def _unpack(
         rows=len(table),
         clusters=int(table["period"].nunique()),
         instruments=instruments,
+        beta=beta,
     )
 
 

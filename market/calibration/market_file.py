@@ -18,27 +18,31 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from market.calibration.calibrate import Calibration
 from market.calibration.market_size import rule
+from market.calibration.moment import MarketAt, latest, market_at
+from market.calibration.uncertainty import Drawn, draw_markets
 from market.salesfile.files import PROMOTION
 
-NEVER = -100.0  # the utility of a seller where a market does not offer it
 BUDGET = 3_000_000  # seller-periods a seller
 WIDE = 118
 
 
-def configuration(found: Calibration, read: Mapping[str, Any] | None = None) -> str:
+def configuration(found: Calibration, read: Mapping[str, Any] | None = None, drawn: Drawn | None = None) -> str:
     """The text of the YAML file; every estimate with its standard error, every assumption called one.
 
-    ``read``: how the file was read (columns, where, periods), for the line that replays it.
+    ``read``: how the file was read (columns, where, periods), for the line that replays it. ``drawn``: what the estimate
+    leaves open; None: drawn here.
     """
-    sales, fit, options, sizes = found.sales, found.fit, found.options, market_means(found)
+    sales, fit, options, at = found.sales, found.fit, found.options, market_at(found)
+    sizes = at.size
     return _environment().get_template("market_file.yaml.j2").render(
         sales=sales, fitted=fit.fitted, shocks=fit.shocks, promotions=fit.promotions, options=options,
         warnings=found.warnings, cost_source=found.cost_source, season=season_cycle(found),
         sizes=sizes, several=len(sizes) > 1, mean_size=float(np.mean(list(sizes.values()))),
-        size_rule=rule(sales, options.size_factor, options.size), qualities=market_qualities(found),
+        size_rule=rule(sales, options.size_factor, options.size), qualities=at.quality,
         horizon=len(sales.labels) if options.replay else int(np.clip(len(sales.labels), 52, 104)),
         made_to_order=options.inventory == "make_to_order", window=options.lead_time + 1,
-        sellers=[_seller(found, name) for name in found.sellers], tape=_tape(found, read or {}),
+        sellers=[_seller(found, at, name) for name in found.sellers], latest=latest(len(sales.labels)),
+        drawn=draw_markets(found) if drawn is None else drawn, tape=_tape(found, read or {}),
         budget=BUDGET * len(found.sellers),
     )  # fmt: skip
 
@@ -68,33 +72,6 @@ def plain(value: float, digits: int = 5) -> str:
     decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
     text = f"{value:.{min(decimals, 12)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def market_qualities(found: Calibration) -> dict[str, list[float]]:
-    """Qualities by market, in seat order, of an average period without the promotion that is an event."""
-    fitted, fit = found.fit.fitted, found.fit
-    steady = fit.promotions.steady if fit.promotions else _without_event(found)
-    qualities: dict[str, list[float]] = {}
-    for market in found.sales.markets:
-        values = []
-        for seller in found.sellers:
-            base = float(fitted.quality.get((market, seller), math.nan))
-            values.append(base + fit.moves[seller] + steady.get(seller, 0.0) if math.isfinite(base) else NEVER)
-        qualities[market] = values
-    return qualities
-
-
-def _without_event(found: Calibration) -> dict[str, float]:
-    """Mean utility by seller of promotions that are no event."""
-    table, fitted = found.fit.design.table, found.fit.fitted
-    total = sum((one.value * table[name] for name, one in fitted.promotions.items()), start=table["f"] * 0.0)
-    return {str(name): float(value) for name, value in total.groupby(table["seller"]).mean().items()}
-
-
-def market_means(found: Calibration) -> dict[str, float]:
-    """Mean market size in units, by market."""
-    means = found.size.groupby(found.sales.rows["market"]).mean()
-    return {market: float(means[market]) for market in found.sales.markets}
 
 
 def season_cycle(found: Calibration) -> list[float]:
@@ -128,21 +105,21 @@ def _tape(found: Calibration, read: Mapping[str, Any]) -> str:
     return yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
 
 
-def _seller(found: Calibration, name: str) -> dict[str, Any]:
+def _seller(found: Calibration, at: MarketAt, name: str) -> dict[str, Any]:
     """A seller's own numbers: its mean quality over the markets that offer it, and what its prices and stock may be."""
-    at, sizes = found.sellers.index(name), market_means(found)
-    offered = [(values[at], sizes[market]) for market, values in market_qualities(found).items() if values[at] > NEVER]
     rows = found.sales.rows[found.sales.rows["seller"] == name]
-    price, units, cost, window = rows["price"], rows["units"], found.cost[name], found.options.lead_time + 1
+    price, units, window = rows["price"], rows["units"], found.options.lead_time + 1
+    cost, low, high = at.cost[name], float(price.min()), float(price.max())
     return {
         "name": name,
-        "quality": float(np.average([v for v, _ in offered], weights=[w for _, w in offered])),
+        "quality": at.mean_quality(found.sellers.index(name)),
         "cost": cost,
-        "low": _rounded(min(float(price.min()), cost or math.inf), math.floor),
-        "high": _rounded(max(float(price.max()), 3 * cost), math.ceil),
-        "price": float(price.mean()),
-        "holding_cost": found.options.holding * (cost or float(price.mean())),
-        "stock": max(round(float(units.mean()) * window), 1),
+        "low": _rounded(min(low, cost or math.inf), math.floor),
+        "high": _rounded(max(high, 3 * cost), math.ceil),
+        "on_file": [low, high],
+        "price": at.price[name],
+        "holding_cost": found.options.holding * (cost or at.price[name]),
+        "stock": max(round(at.units[name] * window), 1),
         "top": max(_rounded(float(units.quantile(0.995)) * window * 1.25, math.ceil), 4.0),
     }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 INSTRUMENTS = ("cost", "rivals", "promotions")
+Moment = Literal["end", "middle"]
 FACTOR = 1.5  # the market size is so many times the busiest period
 
 
@@ -18,7 +19,7 @@ class CalibrationOptions:
     least squares. ``reference``: memory of a reference price, None without. ``season_length``: periods in a cycle,
     None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force`` overrules doubts.
     ``cost_share``: unit costs as this share of the mean price, None: the file's or implied ones.
-    ``replay``: the configuration replays the file's periods.
+    ``at``: the moment of the file that the market is of. ``replay``: the configuration replays the file's periods.
     ``lead_time`` and ``holding`` (share of the unit cost a period) are assumptions that a sales file does not tell.
     """
 
@@ -37,3 +38,4 @@ class CalibrationOptions:
     holding: float = 0.05
     cost_share: float | None = None
     replay: bool = False
+    at: Moment = "end"

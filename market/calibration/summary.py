@@ -9,13 +9,18 @@ from market.calibration.calibrate import Calibration
 from market.calibration.design import TREND
 from market.calibration.instruments import said
 from market.calibration.logit import Estimate, log_log_elasticity
-from market.calibration.market_file import market_means, season_cycle
+from market.calibration.market_file import season_cycle
 from market.calibration.market_size import rule
+from market.calibration.moment import market_at, market_means
+from market.calibration.uncertainty import Drawn
 from market.calibration.validation import Validation
 
 
-def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
-    """Everything found, with standard errors; money in the file's currency, utilities without unit."""
+def summary(found: Calibration, checked: Validation | None, drawn: Drawn | None = None) -> dict[str, Any]:
+    """Everything found, with standard errors; money in the file's currency, utilities without unit.
+
+    ``drawn``: what the estimate leaves open, where it was drawn.
+    """
     sales, fit = found.sales, found.fit
     sizes = market_means(found)
     data: dict[str, Any] = {
@@ -42,6 +47,17 @@ def summary(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         "options": asdict(found.options),
         "warnings": found.warnings,
     }
+    moments = {"end": market_at(found, "end"), "middle": market_at(found, "middle")}
+    data["written"] = {"at": found.options.at} | {
+        name: {
+            "quality": _by_seller(found, map(at.mean_quality, range(len(found.sellers)))),
+            "unit_cost": at.cost,
+            "price": at.price,
+        }
+        for name, at in moments.items()
+    }
+    if drawn is not None:
+        data["draws"] = {"refused": drawn.refused, "markets": [asdict(one) for one in drawn.markets]}
     if checked is not None:
         data["validation"] = {
             "passed": checked.passed,

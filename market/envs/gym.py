@@ -75,7 +75,7 @@ class Focal:
         self.rivals = rivals
 
     def step(self, action: NDArray[Any]) -> None:
-        """Play one period in every row; ``action`` (M,) or (M, 1 or 2) is the seat's."""
+        """Play one period in every row; ``action`` (M,) or (M, 1 to 3) is the seat's."""
         batch, seat = self.batch, self.seat
         price, quantity = (np.array(x, np.float64) for x in self.rivals(batch, batch.observe()))
         expected = (batch.markets, len(batch.spec.sellers))
@@ -107,7 +107,7 @@ class SeatEnv(gymnasium.Env[Observation, Any]):
         spec: the market, or the path of its YAML file.
         seat: which seller learns, by number or name.
         rivals: who plays the other seats, see :data:`Rivals`; by default :func:`nash_and_base_stock`.
-        actions: ``box``, ``grid`` or the seat's own encoding (``seat``).
+        actions: ``box``, ``gated``, ``grid`` or the seat's own encoding (``seat``).
         render_mode: None or ``ansi``.
         seed: of the first episode; ``reset()`` without a seed goes on to the next one.
 

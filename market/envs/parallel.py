@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from gymnasium import spaces
@@ -25,7 +25,7 @@ from market.simulation.decisions import Decisions
 from market.spec.models import MarketSpec
 from market.state import LEDGER_UNITS, Floats, Observation
 
-ActionEncoding = Literal["box", "grid", "seat"]
+ActionEncoding = Literal["box", "gated", "grid", "seat"]
 ByAgent = dict[str, Any]
 
 FIELDS = tuple(LEDGER_UNITS)
@@ -37,9 +37,9 @@ def as_spec(spec: MarketSpec | str | Path) -> MarketSpec:
 
 
 def seat_encoding(actions: str, spec: MarketSpec, seat: int) -> Decisions:
-    """The encoding of one seat's decisions: ``box`` or ``grid``, or the seat's own for ``seat``."""
-    if actions not in ("box", "grid", "seat"):
-        raise UserError(f"actions: must be box, grid or seat, got {actions!r}")
+    """The encoding of one seat's decisions: ``box``, ``gated`` or ``grid``, or the seat's own for ``seat``."""
+    if actions not in get_args(ActionEncoding):
+        raise UserError(f"actions: must be box, gated, grid or seat, got {actions!r}")
     return Decisions(spec, seat, None if actions == "seat" else actions)
 
 
@@ -59,7 +59,7 @@ class _OneBox:
         if any(map(math.isnan, numbers)):
             raise UserError("NaN is not a decision")
         price = self.low + self.width * ((min(max(numbers[0], -1.0), 1.0) + 1.0) / 2.0)
-        if len(numbers) == 1:
+        if len(numbers) == 1 or (len(numbers) == 3 and not numbers[2] > 0):
             return price, 0.0
         return price, self.level_low + self.level_width * ((min(max(numbers[1], -1.0), 1.0) + 1.0) / 2.0)
 
@@ -87,8 +87,9 @@ class BazaarParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[mis
 
     Args:
         spec: the market, or the path of a YAML file with a ``market:`` part.
-        actions: ``box``: Box(-1, 1) float32 of (price, order-up-to level) for every seat; ``grid``: Discrete for every
-            seat; ``seat``: each seat's own encoding (many wrappers want all seats alike).
+        actions: ``box``: Box(-1, 1) float32 of (price, order-up-to level) for every seat; ``gated``: with a third number,
+            above 0 to order at all (for markets where an order costs); ``grid``: Discrete for every seat; ``seat``: each
+            seat's own encoding (many wrappers want all seats alike).
         render_mode: None, ``ansi`` (a table of the last period) or ``rgb_array`` (a picture of the episode so far).
         seed: of the first episode; ``reset()`` without a seed goes on to the next one.
 

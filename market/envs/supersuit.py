@@ -40,7 +40,9 @@ def vector_env(
         raise UserError(f"copies: must be at least 1, got {copies}")
     one = BazaarParallelEnv(spec, actions, None, seed)
     if any(space != one.action_space("seller_0") for space in one.action_spaces.values()):
-        raise UserError("actions: SuperSuit needs one action space for all seats: take box, or grids of one size")
+        raise UserError(
+            "actions: SuperSuit needs one action space for all seats: take box or gated, or grids of one size"
+        )
     many = concat_vec_envs_v1(pettingzoo_env_to_vec_env_v1(one), copies, num_cpus=0, base_class="gymnasium")
     for k, copy in enumerate(many.vec_envs):
         copy.par_env.batch.state.seed[0] = seed + k
@@ -57,7 +59,7 @@ class SharedVectorEnv:
     Args:
         spec: the market, or the path of its YAML file.
         copies: how many markets; copy k has seed + k.
-        actions: ``box``, or ``grid`` where all seats' grids are of one size.
+        actions: ``box``, ``gated``, or ``grid`` where all seats' grids are of one size.
     """
 
     is_async = False

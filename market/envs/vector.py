@@ -32,7 +32,7 @@ class SeatVectorEnv:
         markets: M, how many rows; row m has seed + m.
         seat: which seller learns, by number or name.
         rivals: who plays the other seats, see :data:`Rivals`; by default :func:`nash_and_base_stock`.
-        actions: ``box``, ``grid`` or the seat's own encoding (``seat``).
+        actions: ``box``, ``gated``, ``grid`` or the seat's own encoding (``seat``).
         seed: of row 0, or (M,) seeds.
 
     Example::

@@ -14,6 +14,7 @@ from market.kernel.jit import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 SUBSTITUTE = np.uint64(0xD1B54A32D192ED03)  # sets a stream's second kind of draws off from its first
+MANY = 4096  # draws without replacement that are not made one by one
 TAPE, CUSTOMERS, LEARNERS, PLACE = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)  # purposes
 
 
@@ -151,9 +152,46 @@ def binomial_below_half(random, m, n, p):
 
 @compiled()
 def hypergeometric(random, m, marked, others, drawn):
-    """How many of ``drawn`` taken without replacement are ``marked``."""
+    """How many of ``drawn`` taken without replacement are ``marked``: one by one, or many at once."""
+    if drawn >= MANY:
+        return hypergeometric_many(random, m, marked, others, drawn)
     hits = 0.0
     for taken in range(int(drawn)):
         if uniform(random, m) * (marked + others - taken) < marked - hits:
             hits += 1.0
     return hits
+
+
+@compiled()
+def hypergeometric_many(random, m, marked, others, drawn):
+    """The same by rejection (HRUA; Stadlober 1990, *Journal of Computational and Applied Mathematics* 31(1)).
+
+    By symmetry the rarer kind is counted among what is drawn or left, whichever is less; no trial costs more than another.
+    """
+    total = marked + others
+    rare, common, taken = min(marked, others), max(marked, others), min(drawn, total - drawn)
+    share = rare / total
+    middle = taken * share + 0.5
+    deviation = math.sqrt((total - taken) * taken * share * (1.0 - share) / (total - 1.0) + 0.5)
+    width = 1.7155277699214135 * deviation + 0.8989161620588988  # 2 sqrt(2 / e), 3 - 2 sqrt(3 / e)
+    mode = math.floor((taken + 1.0) * (rare + 1.0) / (total + 2.0))
+    top = log_factorials(mode, rare, common, taken)
+    end = min(min(taken, rare) + 1.0, math.floor(middle + 16.0 * deviation))
+    while True:
+        u = uniform(random, m)
+        x = middle + width * (uniform(random, m) - 0.5) / u
+        if x < 0.0 or x >= end:
+            continue
+        hits = math.floor(x)
+        if 2.0 * math.log(u) <= top - log_factorials(hits, rare, common, taken):
+            break
+    if marked > others:
+        hits = taken - hits
+    return hits if drawn <= total - drawn else marked - hits
+
+
+@compiled()
+def log_factorials(hits, rare, common, taken):
+    """Minus the logarithm of the probability of so many hits, up to a constant."""
+    found = math.lgamma(hits + 1.0) + math.lgamma(rare - hits + 1.0)
+    return found + math.lgamma(taken - hits + 1.0) + math.lgamma(common - taken + hits + 1.0)

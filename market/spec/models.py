@@ -241,6 +241,9 @@ class SellerSpec(Model):
     quality: Utility = Field(description="utility of the good without what its price takes away")
     unit_cost: NonNegative = Field(description="money per unit ordered; made to order: per unit sold")
     prices: LowHigh = Field(description="money per unit: lowest and highest price that it may post")
+    prices_on_file: LowHigh | None = Field(
+        None, description="money per unit: lowest and highest on record; outside them demand is not known; null: none"
+    )
     order_up_to: LowHigh = Field((0.0, 0.0), description="units: inventory positions that an order may aim at")
     order_cost: NonNegative = Field(0.0, description="money per order placed")
     holding_cost: NonNegative = Field(0.0, description="money per unit left at the end of a period")
@@ -265,6 +268,8 @@ class SellerSpec(Model):
             low, high = getattr(self, key)
             if not 0 <= low <= high:
                 raise ValueError(f"{key} must be [low, high] with 0 <= low <= high, got [{low}, {high}]")
+        if self.prices_on_file is not None and not self.prices_on_file[0] <= self.prices_on_file[1]:
+            raise ValueError(f"prices_on_file must be [low, high] with low <= high, got {list(self.prices_on_file)}")
         low, high = self.prices
         if self.start_price is not None and not low <= self.start_price <= high:
             raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")

@@ -57,6 +57,10 @@ class LearnerOptions(_Options):
         None, gt=0, description="L2 norm that an optimiser's gradients are clipped to; null: never"
     )
     gamma: float = Field(0.98, ge=0, lt=1, description="discount factor per period")
+    stock_at_cost: bool = Field(
+        True,
+        description="learn from rewards in which stock is an asset at cost until it is sold; changes no best policy",
+    )
     center_rewards: bool = Field(True, description="subtract the running mean reward from rewards before learning")
     normalize_returns: bool = Field(
         False, description="divide rewards by the running standard deviation of their discounted sums before learning"
@@ -211,7 +215,10 @@ class DDPGOptions(ReplayOptions):
 
 
 class A2COptions(RecurrentOptions):
-    """Advantage actor-critic (Mnih et al. 2016): a Gaussian head on a box, a categorical one on a grid."""
+    """Advantage actor-critic (Mnih et al. 2016) with PPO's clipped objective (Schulman et al. 2017): a Gaussian head on a
+    box, a categorical one on a grid. ``clip: null, repeat: 1, lr: 0.001`` is A2C as published."""
+
+    lr: float = Field(3e-3, gt=0, description="Adam's step size at the start")
 
     segment: PositiveInt = Field(10, description="periods of all rows per update")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="weight of longer returns in the advantage")
@@ -220,7 +227,10 @@ class A2COptions(RecurrentOptions):
     value: float = Field(0.5, gt=0, description="weight of the critic's loss")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on a Gaussian head's means out of range")
     max_grad_norm: float | None = Field(0.5, gt=0, description="as the other learners'; one norm for actor and critic")
-    repeat: PositiveInt = Field(1, description="passes over a segment")
+    clip: float | None = Field(
+        0.2, gt=0, lt=1, description="bound on a probability's relative change in a segment; null: none, as A2C has it"
+    )
+    repeat: PositiveInt = Field(5, description="passes over a segment")
     batch_size: PositiveInt | None = Field(
         512, description="transitions per gradient step, unless a segment has fewer; null: the whole segment"
     )

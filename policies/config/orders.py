@@ -318,6 +318,10 @@ class CalibrateOrder(SalesOrder):
     output: Annotated[Path, Option("YAML file to write", "CONFIG", short="-o")] = field(converter=path)
     validate: Annotated[bool, Option("check the market on weeks that it was not fitted to")] = False
     replay: Annotated[bool, Option("the configuration replays the file's periods (market.tape)")] = False
+    at: Annotated[
+        Literal["end", "middle"],
+        Option("the market of the file's end (trends, latest costs, prices and customers), or of its middle"),
+    ] = "end"
     report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
     json: Json = field(default=None, converter=file)
     force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False

@@ -23,6 +23,7 @@ from policies.common.files import jsonable
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation
+from policies.evaluation.over_draws import OverDraws
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.statistics import NOTHING, UNKNOWN, Interval, half_width, improvement, mean_interval
 from policies.sellers.protocol import Seller
@@ -125,6 +126,7 @@ class Comparison:
         ends: the references of profit gain in the same episodes; None where there are none, ``no_gain`` says why.
         sellers: N of the market.
         changed: what differs from the market that the sellers were trained in, as given.
+        draws: by entrant, the same over what the market's estimate leaves open; empty where it has no draws.
     """
 
     seat: str
@@ -136,6 +138,7 @@ class Comparison:
     no_gain: str = ""
     sellers: int = 1
     changed: tuple[str, ...] = ()
+    draws: Mapping[str, OverDraws] = field(default_factory=dict)
 
     @cached_property
     def best(self) -> Result | None:
@@ -167,6 +170,7 @@ class Comparison:
             row |= {"reference": True} if result.reference else {}
             row |= standing.profit.figures("profit") | (standing.gap or UNKNOWN).figures("difference")
             row |= {"best_fixed": best, "probability_of_improvement": standing.better}
+            row |= self.draws[result.policy].figures() if result.policy in self.draws else {}
             row |= {"profit_gain": standing.gain} if self.sellers > 1 else {}
             row |= {"changed": "; ".join(self.changed)} if self.changed else {}
             rows.append(jsonable(row | result.summary()))

@@ -23,10 +23,10 @@ from policies.evaluation.run_sellers import (
     seats_called,
     told_seed,
 )
-from policies.evaluation.seated import AS_SEATED, Seated
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
+from policies.sellers.seated import AS_SEATED, Seated
 from policies.storage.run_folder import learning_seats, missing_seeds, open_run, read_about, seed_folders
 from policies.storage.work_folder import differences, named
 

@@ -20,11 +20,12 @@ from policies.evaluation.aggregate import AcrossLineUps, training_runs
 from policies.evaluation.compare import Comparison
 from policies.evaluation.entrants import find_entrants
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.seated import AS_SEATED, LineUp, Seated, told_rivals
+from policies.evaluation.over_draws import episodes_of_a_draw
 from policies.evaluation.view import comparison_table, line_ups_table, runs_notes
 from policies.evaluation.view_risk import risk_table
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
+from policies.sellers.seated import AS_SEATED, LineUp, Seated, told_rivals
 
 Fields = dict[str, Any]
 
@@ -77,7 +78,7 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
     found = find_entrants(order)
     files = Files(order.json, order.csv)
     console = order.console
-    line_ups = LineUps(found.config, order.seed, found.changed)
+    line_ups = LineUps(found.config, order.seed, found.changed).certain
     for remark in found.remarks:
         console.print(remark, highlight=False)
     if found.seated is not None:
@@ -150,7 +151,13 @@ class Evaluator:
         text = f"evaluating {', '.join(named)} in the seat of {spec.names[seat]}{rivals}"
         candidates = {*named, *(rules.label for rules in self.line_ups.competitors())}
         with progress(self.console, text, self.episodes and self.episodes * len(candidates)) as tick:
-            return self.line_ups.compare(seat, self._seated(seat, tick), line_up, self.episodes, tick)
+            found = self.line_ups.compare(seat, self._seated(seat, tick), line_up, self.episodes, tick)
+        if not spec.draws or found.best is None:
+            return found
+        each = episodes_of_a_draw(spec, len(found.best.profit))
+        total = each * len(spec.draws) * (len(named) + 1)
+        with progress(self.console, f"the same over {len(spec.draws)} draws of the market", total) as tick:
+            return self.line_ups.over_draws(seat, self._seated(seat, tick), line_up, found, tick)
 
     def _seated(self, seat: int, tick: Tick = unseen) -> dict[str, Seller]:
         named = self.entrants[seat].items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +13,14 @@ from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import Comparison, compare
+from policies.evaluation.over_draws import episodes_of_a_draw, over_draws
 from policies.evaluation.profit_gain import ProfitGain
-from policies.evaluation.seated import LineUp, Seated
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import Nash
 from policies.sellers.rules.usual import OPTIMAL, solved_cheaply, usual_competitors, usual_line_ups, usual_panel
+from policies.sellers.seated import LineUp, Seated
 
 LEARNED_RIVALS = 2.0  # times as wide may intervals be among them
 
@@ -32,6 +34,13 @@ class LineUps:
     def __init__(self, config: RunConfig, seed: int, changed: tuple[str, ...] = ()) -> None:
         self.config, self.spec, self.seed, self.changed = config, config.market, seed, changed
         self._made: dict[tuple[str, int, str], FixedSeller] = {}
+
+    @cached_property
+    def certain(self) -> LineUps:
+        """The same in the market as it is estimated, where episodes play draws of it."""
+        if self.spec.uncertainty == "off":
+            return self
+        return LineUps(self.config.model_copy(update={"market": self.spec.certain}), self.seed, self.changed)
 
     @cached_property
     def profit_gain(self) -> ProfitGain:
@@ -193,3 +202,15 @@ class LineUps:
             sellers=len(self.spec.sellers),
             changed=self.changed,
         )
+
+    def over_draws(
+        self, seat: int, entrants: Mapping[str, Seller], line_up: LineUp, found: Comparison, tick: Tick = unseen
+    ) -> Comparison:
+        """A comparison in the market as it is estimated, with its entrants beside the best competitor in every draw."""
+        if found.best is None or not self.spec.draws:
+            return found
+        best = next(rules for rules in self.competitors() if rules.label == found.best.policy)
+        rivals = self.rivals(seat, line_up, next(iter(entrants.values())), tick)
+        episodes = episodes_of_a_draw(self.spec, len(found.best.profit))
+        played = self.against(best, seat, line_up, tick), rivals, self.config.evaluation, self.seed, episodes, tick
+        return replace(found, draws=over_draws(self.spec, seat, entrants, *played))

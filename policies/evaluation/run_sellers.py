@@ -26,12 +26,12 @@ from market.spec.models import MarketSpec, Model
 from policies.common.results import Records
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.evaluation.seated import Seated
 from policies.sellers.checkpoint import SavedSeller, load_seller
 from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
+from policies.sellers.seated import Seated
 from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
 from policies.storage.work_folder import differences, named
 

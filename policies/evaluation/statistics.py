@@ -145,6 +145,20 @@ def mean_interval(samples: ArrayLike, scale: float = 0.0) -> Interval:
     return _interval(mean, values, np.mean, len(values))
 
 
+def order_interval(values: ArrayLike) -> Interval:
+    """The mean of independent draws (D,) and an interval that holds a further draw with 95 %, free of any law.
+
+    Between order statistics j and n + 1 - j of n lies a further draw with probability ``(n + 1 - 2 j) / (n + 1)`` (Wilks
+    1941, *Annals of Mathematical Statistics* 12): quantiles at k / (n + 1). Of 39 draws these are the lowest and the
+    highest; of fewer too, which then hold less. NaN for one.
+    """
+    drawn = np.asarray(values, np.float64)
+    if len(drawn) < 2:
+        return Interval(float(drawn.mean()), np.nan, np.nan)
+    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method="weibull")
+    return Interval(float(drawn.mean()), float(low), float(high))
+
+
 def stratified(strata: Sequence[ArrayLike]) -> Interval:
     """The mean over strata of their means, where entry e of every stratum (E_s,) is of the same episode.
 

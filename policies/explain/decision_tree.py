@@ -110,9 +110,9 @@ def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -
     sentences = []
     for leaf, conditions in _paths(tree.tree_, features):
         there = leaves == leaf
-        orders = bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
-        share = float(there[test].mean())
         level = float(told[leaf][1]) if rollout.spec.stocked else None
+        orders = level != 0 and bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
+        share = float(there[test].mean())
         sentences.append(Sentence(conditions, float(told[leaf][0]), level, orders, share))
     said = np.array([told[leaf] for leaf in leaves[test]])
     usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)

@@ -1,4 +1,10 @@
-"""A2C: Tianshou's, trimmed; how it draws actions; the learner.
+"""A2C: Tianshou's, trimmed, by default with PPO's clipped objective; how it draws actions; the learner.
+
+One gradient step a transition, as published (Mnih et al. 2016), moves a policy too slowly, and several without a bound
+break it: the advantages are those of the policy that drew the actions. With ``clip`` a segment is learned from several
+times, and nothing is gained by moving an action's probability ratio r = pi(a) / pi_old(a) out of [1 - clip, 1 + clip]:
+the actor maximises the mean of min(r A, clip(r) A) (Schulman, Wolski, Dhariwal, Radford & Klimov 2017, "Proximal policy
+optimization algorithms", arXiv 1707.06347, equation 7). At r = 1 its gradient is A2C's.
 
 Tianshou's own ``update`` is not used because it carries a segment through ``Batch`` objects and numpy, draws actions that
 nobody uses, builds distribution objects for every minibatch and shuffles by numpy's global generator. Side by side in
@@ -44,14 +50,20 @@ class LeanA2C(Lean, A2C):
 
     ``saturation`` weighs a penalty on means outside the range of actions, their squared way out: a policy that was
     driven out of it early (order nothing, say) draws only actions that are clipped to the same one, and learns nothing
-    any more. 0 is the algorithm as published.
+    any more. 0 is the algorithm as published. ``clip``: of the probability ratio; None is the algorithm as published.
     """
 
     def __init__(
-        self, *, baseline: RewardBaseline, normalize_advantages: bool, saturation: float, **options: Any
+        self,
+        *,
+        baseline: RewardBaseline,
+        normalize_advantages: bool,
+        saturation: float,
+        clip: float | None,
+        **options: Any,
     ) -> None:
         super().__init__(**options, max_batchsize=2**31)
-        self.saturation = saturation
+        self.saturation, self.clip = saturation, clip
         self._networks: tuple[Any, ValueCritic] = cast(Any, (self.policy.actor, self.critic))
         self.baseline, self.normalize_advantages = baseline, normalize_advantages
 
@@ -59,7 +71,9 @@ class LeanA2C(Lean, A2C):
         """All that the buffer holds, ``repeat`` times, in minibatches."""
         self._within_step()
         batch = self.drawn(buffer)
-        data, count = (batch.obs, batch.act, batch.adv, batch.returns), len(batch.obs)
+        with torch.no_grad():
+            drawn_at = self._networks[0].evaluate(batch.obs, batch.act)[0]
+        data, count = (batch.obs, batch.act, batch.adv, batch.returns, drawn_at), len(batch.obs)
         for part in self._minibatches(count, batch_size or count, repeat, batch.obs.device):
             losses = self._step(*(array[part] for array in data))
         return Losses(tensors=losses)
@@ -71,7 +85,7 @@ class LeanA2C(Lean, A2C):
         taken, shape = memory.take(memory.sample_indices(0)), (memory.rows, -1)
         obs = taken.seen("obs")
         value, value_next = critic(torch.cat((obs, taken.seen("obs_next")))).view(2, *shape)
-        reward, ends = self.baseline.learned(taken["rew"]).view(shape), taken.ends.view(shape)
+        reward, ends = self.baseline.learned(taken["rew"], taken["shaping"]).view(shape), taken.ends.view(shape)
         advantage = advantages(reward, value, value_next, ends, self.gamma, self.gae_lambda)
         returns = (advantage + value).flatten()
         return Minibatch(obs, taken["act"], returns.float(), self._scaled(advantage).flatten())
@@ -89,20 +103,34 @@ class LeanA2C(Lean, A2C):
             order = torch.from_numpy(rng.permutation(count) if size < count else np.arange(count))
             yield from order.to(device).split(size)  # type: ignore[no-untyped-call]
 
-    def _step(self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
+    def _step(
+        self, obs: Tensor, act: Tensor, advantage: Tensor, returns: Tensor, drawn_at: Tensor
+    ) -> dict[str, Tensor]:
         actor, critic = self._networks
-        return self._move(actor.evaluate(obs, act), critic(obs).squeeze(1), advantage, returns)
+        return self._move(actor.evaluate(obs, act), critic(obs).squeeze(1), advantage, returns, drawn_at)
 
     def _move(
-        self, evaluated: Sequence[Tensor], value: Tensor, advantage: Tensor, returns: Tensor
+        self, evaluated: Sequence[Tensor], value: Tensor, advantage: Tensor, returns: Tensor, drawn_at: Tensor
     ) -> dict[str, Tensor]:
-        """One gradient step; ``evaluated``: log-densities (B,), entropy and way out of range, as an actor gives them."""
+        """One gradient step.
+
+        Args:
+            evaluated: log-densities (B,), entropy and way out of range, as an actor gives them.
+            drawn_at: log-densities (B,) at which the actions were drawn.
+        """
         log_p, entropy, outside = evaluated
-        actor_loss = -(log_p * advantage).mean() + self.saturation * outside
+        actor_loss = self._surrogate(log_p, advantage, drawn_at) + self.saturation * outside
         critic_loss = self.value_loss(value, returns)
         self.optim.step(actor_loss + self.vf_coef * critic_loss - self.ent_coef * entropy)
         named = {"actor_loss": actor_loss, "critic_loss": critic_loss, "entropy": entropy}
         return {name: tensor.detach() for name, tensor in named.items()}
+
+    def _surrogate(self, log_p: Tensor, advantage: Tensor, drawn_at: Tensor) -> Tensor:
+        """What an actor minimises: ratio 1.5, advantage 2, clip .2 make -2.4, and ratio .5 makes -1."""
+        if self.clip is None:
+            return -(log_p * advantage).mean()
+        ratio = (log_p - drawn_at).exp()
+        return -torch.minimum(ratio * advantage, ratio.clamp(1 - self.clip, 1 + self.clip) * advantage).mean()
 
 
 class A2CLearner(Learner):

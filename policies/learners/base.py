@@ -131,13 +131,27 @@ class Learner(ABC):
         """Run the updates that are due; whether there were any."""
 
     def remember(
-        self, obs: Observation, action: NDArray[Any], reward: Floats, obs_next: Observation, truncated: Flags
+        self,
+        obs: Observation,
+        action: NDArray[Any],
+        reward: Floats,
+        obs_next: Observation,
+        truncated: Flags,
+        stock_value: tuple[Floats, Floats] | None = None,
     ) -> None:
-        """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,)."""
+        """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,).
+
+        ``stock_value``: unit cost x inventory position / reward scale, of obs and of obs_next, (M,) each; where stock is
+        learned from at its cost, their discounted difference is the reward's shaping (``policies.learners.rewards``).
+        """
         if self.frames is not None:
             obs, obs_next = self.frames.shown, self.frames.following(obs_next)
-        self.memory.store(obs, action, reward, obs_next, truncated)
-        self.baseline.see(reward, truncated)
+        shaping: Floats | float = 0.0
+        if stock_value is not None and self.options.stock_at_cost:
+            before, after = stock_value
+            shaping = self.options.gamma * after - before
+        self.memory.store(obs, action, reward, obs_next, truncated, shaping)
+        self.baseline.see(reward, truncated, shaping)
         if self._seen is not None and self.network.normalizer is not None:
             self._seen.see(self.memory.latest("obs"))
             self.network.normalizer.set(self._seen)

@@ -11,11 +11,14 @@ from market.errors import UserError
 from market.simulation.decisions import Decisions
 from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
+from policies.config.learners import LearnerOptions
 from policies.config.run import RunConfig
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS, build_learner
 from policies.sellers.rules.pricing import PRICING
 
+# Raised where the same options come to learn otherwise: runs begun before are not gone on with.
+RECIPE = 2
 MOST_ACTIONS = 10_000
 MOST_WEIGHTS = 100_000_000
 
@@ -41,9 +44,10 @@ def learner_name(player: Any, where: str) -> str | None:
 
 
 def encoding_of(config: RunConfig, seat: int, name: str) -> str:
-    """How a learner decides in a seat: as the seat asks, where it can."""
-    wanted, able = config.market.sellers[seat].actions, BUILDERS[name].encodings
-    return wanted if wanted in able else able[0]
+    """How a learner decides in a seat: as the seat asks, where it can; in a box with a gate where an order costs."""
+    seller, able = config.market.sellers[seat], BUILDERS[name].encodings
+    chosen = seller.actions if seller.actions in able else able[0]
+    return "gated" if chosen == "box" and config.market.stocked and seller.order_cost > 0 else chosen
 
 
 def make_learner(
@@ -57,10 +61,7 @@ def make_learner(
     """
     name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None
-    own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
-    where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
-    builder = BUILDERS[name]
-    options = parse_model(builder.options, {**config.learners.get(name, {}), **own}, where)
+    options, own, where = _options_of(config, seat, name, player)
     if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
         place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
         raise UserError(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
@@ -81,6 +82,28 @@ def make_learner(
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise UserError(f"{where}: {error}") from None
     return learner, decisions
+
+
+def _options_of(config: RunConfig, seat: int, name: str, player: Any) -> tuple[LearnerOptions, dict[str, Any], str]:
+    """The options of a seat's learner, those that the seat gives of its own, and where they stand."""
+    own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
+    where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
+    return parse_model(BUILDERS[name].options, {**config.learners.get(name, {}), **own}, where), own, where
+
+
+def what_is_learned(config: RunConfig) -> dict[str, Any]:
+    """What decides how a configuration's learners learn, as plain data: every option, those left out among them.
+
+    A run goes on only where this is what it began with: defaults change from version to version, and half of one
+    learner with half of another is neither. ``recipe`` is :data:`RECIPE`.
+    """
+    seats = {}
+    for seat, name in enumerate(config.market.names):
+        player = config.player(seat)
+        if learner := learner_name(player, f"seats.{name}"):
+            options = _options_of(config, seat, learner, player)[0].model_dump(mode="json")
+            seats[name] = {"learner": learner, "decides": encoding_of(config, seat, learner), **options}
+    return {"recipe": RECIPE, "selfplay": config.selfplay.model_dump(mode="json"), "seats": seats}
 
 
 def after_profit(config: RunConfig, player: Any) -> Any:

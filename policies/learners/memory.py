@@ -86,7 +86,8 @@ class TensorMemory:
         act = torch.int64 if action_type is np.int64 else torch.float32
         sight = torch.float32, (observation,)
         self.places, self.width = record_layout(
-            {"rew": (torch.float64, ()), "act": (act, action_shape), "obs": sight, "obs_next": sight}
+            {"rew": (torch.float64, ()), "shaping": (torch.float64, ()), "act": (act, action_shape)}
+            | {"obs": sight, "obs_next": sight}
             | {"truncated": (torch.bool, ())}
         )
         self._records = torch.zeros((length * rows, self.width), dtype=torch.int64, device=self.device)
@@ -112,14 +113,24 @@ class TensorMemory:
         """Forget all transitions."""
         self._insertion = self._size = 0
 
-    def store(self, obs: Observation, act: NDArray[Any], rew: Floats, obs_next: Observation, truncated: Flags) -> None:
-        """Append one transition per row: obs (M, F), act (M, ...), rew (M,), obs_next (M, F), truncated (M,).
+    def store(
+        self,
+        obs: Observation,
+        act: NDArray[Any],
+        rew: Floats,
+        obs_next: Observation,
+        truncated: Flags,
+        shaping: Floats | float = 0.0,
+    ) -> None:
+        """Append one transition per row: obs (M, F), act (M, ...), rew and shaping (M,), obs_next (M, F), truncated (M,).
 
-        An episode's end is a horizon and never a terminal state here, so values bootstrap across it.
+        ``shaping`` is what is added to a reward when it is learned from (``policies.learners.rewards``). An episode's
+        end is a horizon and never a terminal state here, so values bootstrap across it.
 
         Raises ValueError where a field has NaN or infinity, before anything is stored.
         """
         incoming = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next, "truncated": truncated}
+        incoming["shaping"] = np.broadcast_to(shaping, (self.rows,))
         for name, array in incoming.items():
             if not np.isfinite(array).all():
                 row = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))[0])
@@ -194,6 +205,8 @@ class TensorMemory:
         What older states hold beside it (Tianshou's accounts of episodes) is not looked at.
         """
         insertion, size = state["counters"].tolist()
+        if "shaping" not in state:  # of versions that learned from plain rewards
+            state = state | {"shaping": torch.zeros_like(state["rew"])}
         for name, place in self.places.items():
             if tuple(state[name].shape) != (self.rows, size, *place.shape) or size > self.length:
                 holds = (self.rows, self.length, *place.shape)
@@ -207,7 +220,7 @@ class TensorMemory:
 
 
 class Transitions:
-    """Transitions taken out of a memory, (I, ...) each: ``obs``, ``act``, ``rew``, ``obs_next``, ``truncated``, ``ends``.
+    """Transitions taken out of a memory, (I, ...) each: ``obs``, ``act``, ``rew``, ``shaping``, ``obs_next``, ``truncated``, ``ends``.
 
     ``ends``: whether an episode, or what has been stored of it, ends with a transition.
     """
@@ -240,6 +253,7 @@ class Sequences(NamedTuple):
     obs: Tensor
     act: Tensor
     rew: Tensor
+    shaping: Tensor
     obs_next: Tensor
     truncated: Tensor
     state: Hidden
@@ -258,7 +272,7 @@ class Sequences(NamedTuple):
 def sequences(memory: TensorMemory, index: Tensor, periods: int, state: Hidden) -> Sequences:
     """The transitions at ``index`` (B,) and those of the same rows in the periods after."""
     taken = memory.take(memory.following(index, periods).flatten())
-    names = ("obs", "act", "rew", "obs_next", "truncated")
+    names = ("obs", "act", "rew", "shaping", "obs_next", "truncated")
     fields = [taken[name].reshape(periods, len(index), *taken[name].shape[1:]) for name in names]
     return Sequences._make([*fields, state])
 

@@ -60,12 +60,14 @@ class RecurrentA2C(LeanA2C):
         began = self.begun
         with torch.no_grad():
             advantage, returns, after = self._valued(segment)
+            drawn_at = self._evaluated(segment)[0].view_as(advantage)
         self.begun = restarted(after, segment.truncated[-1])
         periods, count = segment.rew.shape
         size = max((batch_size or segment.rew.numel()) // periods, 1)
         for part in self._minibatches(count, size, repeat, advantage.device):
             own = {name: tensor[part] for name, tensor in began.items()}
-            losses = self._step_on(segment.rows(part), own, advantage[:, part], returns[:, part])
+            weighed = advantage[:, part], returns[:, part], drawn_at[:, part]
+            losses = self._step_on(segment.rows(part), own, *weighed)
         return Losses(tensors=losses)
 
     def _valued(self, segment: Sequences) -> tuple[Tensor, Tensor, Hidden]:
@@ -75,17 +77,26 @@ class RecurrentA2C(LeanA2C):
         value, value_next = critic.body(seen).squeeze(2), _ahead(critic, segment.obs_next, after).squeeze(2)
         ends = segment.truncated.clone()
         ends[-1] = True
-        reward = self.baseline.learned(segment.rew)
+        reward = self.baseline.learned(segment.rew, segment.shaping)
         advantage = advantages(reward.T, value.T, value_next.T, ends.T, self.gamma, self.gae_lambda).T
         returns = (advantage + value).float()
         return self._scaled(advantage), returns, {name: tensor[-1] for name, tensor in after.items()}
 
-    def _step_on(self, part: Sequences, critics: Hidden, advantage: Tensor, returns: Tensor) -> dict[str, Tensor]:
-        """One gradient step on some rows; ``critics``: the critic's state at their beginning."""
-        actor, critic = self._pair
-        evaluated = actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
+    def _evaluated(self, part: Sequences) -> Any:
+        """What the actor says of the actions (L x B)."""
+        actor = self._pair[0]
+        return actor.evaluate(_seen(actor, part, part.state), part.act.flatten(0, 1))
+
+    def _step_on(self, part: Sequences, critics: Hidden, *weighed: Tensor) -> dict[str, Tensor]:
+        """One gradient step on some rows.
+
+        Args:
+            critics: the critic's state at their beginning.
+            weighed: advantages, returns and log-densities when drawn, (L, B) each.
+        """
+        critic = self._pair[1]
         value = critic.body(_seen(critic, part, critics)).squeeze(1)
-        return self._move(evaluated, value, advantage.flatten(), returns.flatten())
+        return self._move(self._evaluated(part), value, *(tensor.flatten() for tensor in weighed))
 
 
 def _seen(network: Actor | RecurrentCritic, part: Sequences, state: Hidden) -> Tensor:
@@ -151,7 +162,9 @@ class RecurrentDQN(LeanDQN):
         value = q.gather(2, choice.argmax(dim=2, keepdim=True)).squeeze(2)
         ends = drawn.truncated[k:].clone()
         ends[-1] = True
-        return returns_along(self.baseline.learned(drawn.rew[k:]), ends, value, self.periods, self.gamma).float()
+        return returns_along(
+            self.baseline.learned(drawn.rew[k:], drawn.shaping[k:]), ends, value, self.periods, self.gamma
+        ).float()
 
 
 def returns_along(reward: Tensor, ends: Tensor, value_next: Tensor, periods: int, gamma: float) -> Tensor:
@@ -210,10 +223,10 @@ class RecurrentDQNLearner(RecurrentLearner, DQNLearner):
     def _make_memory(self, setup: LearnerSetup, length: int) -> SequenceMemory:
         return SequenceMemory(*memory_sizes(setup, length), start=self.network.recall.start(setup.rows, setup.device))
 
-    def remember(self, obs: Any, action: Any, reward: Any, obs_next: Any, truncated: Any) -> None:
+    def remember(self, *period: Any, **more: Any) -> None:
         """Store one period, and the state that it was decided with."""
         self.memory.note(self.before)
-        super().remember(obs, action, reward, obs_next, truncated)
+        super().remember(*period, **more)
 
     def _learn(self) -> bool:
         return self.memory.periods >= self.algorithm.burn_in + self.algorithm.sequence and super()._learn()

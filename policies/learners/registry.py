@@ -93,6 +93,7 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
         "gamma": o.gamma,
         "normalize_advantages": o.normalize_advantages,
         "saturation": o.saturation,
+        "clip": o.clip,
         "baseline": _baseline(setup, o.risk),
     }
     sizes = o.hidden, o.normalize_observations
@@ -130,7 +131,8 @@ def register_learner(
     Args:
         options: what ``learners.NAME`` may say.
         build: makes the learner; see :class:`policies.learners.base.Learner`.
-        encodings: of decisions that it can use, ``grid`` or ``box``, the first where the seat asks for another.
+        encodings: of decisions that it can use, ``grid`` or ``box`` (with a gate where an order costs), the first where
+            the seat asks for another.
 
     Raises :class:`UserError` for a name that is taken.
 

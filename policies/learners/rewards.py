@@ -1,5 +1,13 @@
 """What a learner is rewarded with: what it subtracts from its seat's profits, what it divides them by, and aversion to risk.
 
+**Stock at cost.** An order is paid now and sold later, so to a critic that has learned nothing yet ordering is a loss. What
+is learned from is therefore reward + *shaping*, gamma Phi(s') - Phi(s), with the potential Phi = unit cost x inventory
+position (on hand + on order) / reward scale: stock is an asset at cost until it is sold. A potential changes no optimal
+policy, whatever it is, since along any path it adds -Phi of where the path begins (Ng, Harada & Russell 1999, "Policy
+invariance under reward transformations", ICML, theorem 1). Of a period with ``sold`` units what is left of the costs of
+goods is unit cost x (sold + (1 - gamma) x position at its end). Evaluation and reports never see it. Shaping is added
+after aversion to risk and before centring, so the tail of a period's profits is that of the profits themselves.
+
 :class:`RewardBaseline` centres rewards by their running mean and, with a :class:`ReturnScale`, normalises them.
 :class:`CVaRReward` is that of a risk-averse actor-critic, for which the tail of a period's profits counts beside their
 mean. CVaR of a profit R at level a is the largest value over v of E[v - (v - R)+ / a], and a v that reaches it is the
@@ -111,17 +119,22 @@ class RewardBaseline:
         self.on, self.horizon, self.scale = on, horizon, scale
         self.mean, self.count = 0.0, 0
 
-    def see(self, reward: NDArray[np.floating], ended: Flags) -> None:
-        """Take in one period's rewards (M,) and which rows' episodes end with it (M,)."""
+    def adjusted(self, reward: Rewards) -> Rewards:
+        """What rewards of any shape count for: themselves."""
+        return reward
+
+    def see(self, reward: NDArray[np.floating], ended: Flags, shaping: Floats | float = 0.0) -> None:
+        """Take in one period's rewards and their shaping (M,), and which rows' episodes end with it (M,)."""
+        shaped = self.adjusted(np.asarray(reward, np.float64)) + shaping
         if self.on:
             self.count = min(self.count + len(reward), self.horizon)
-            self.mean += (float(reward.mean()) - self.mean) * len(reward) / self.count
+            self.mean += (float(shaped.mean()) - self.mean) * len(reward) / self.count
         if self.scale is not None:
-            self.scale.see(reward - self.mean, ended)
+            self.scale.see(shaped - self.mean, ended)
 
-    def learned(self, reward: Rewards) -> Rewards:
-        """Rewards as they are learned from."""
-        centered = reward - self.mean
+    def learned(self, reward: Rewards, shaping: Rewards | float = 0.0) -> Rewards:
+        """Rewards as they are learned from, of any shape, that of their shaping."""
+        centered = self.adjusted(reward) + shaping - self.mean
         return centered if self.scale is None else centered / self.scale.sd
 
     def scalars(self) -> dict[str, float]:
@@ -191,14 +204,10 @@ class CVaRReward(RewardBaseline):
         below = (reward - v).clip(max=0)
         return (1 - weight) * reward + weight * (v + below / self.risk.cvar)
 
-    def see(self, reward: NDArray[np.floating], ended: Flags) -> None:
-        """Take in one period's rewards (M,) and which rows' episodes end with it (M,)."""
+    def see(self, reward: NDArray[np.floating], ended: Flags, shaping: Floats | float = 0.0) -> None:
+        """As its base's; the quantile is that of rewards without their shaping."""
         self.quantile.see(reward)
-        super().see(self.adjusted(np.asarray(reward, np.float64)), ended)
-
-    def learned(self, reward: Rewards) -> Rewards:
-        """Rewards as they are learned from."""
-        return super().learned(self.adjusted(reward))
+        super().see(reward, ended, shaping)
 
     def scalars(self) -> dict[str, float]:
         """Where the statistics stand."""

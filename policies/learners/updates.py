@@ -117,7 +117,7 @@ class LeanReplay(Lean):
         if periods > 1:
             reached = (~ends[:-1]).cumprod(0).sum(0, keepdim=True)
             last = memory.take(along.gather(0, reached).flatten())
-        rewards = self.baseline.learned(taken["rew"]).view(periods, -1)
+        rewards = self.baseline.learned(taken["rew"], taken["shaping"]).view(periods, -1)
         returns = n_step_return(rewards, ends, self._value(last.seen("obs_next")), self.gamma)
         count = len(index)
         return Minibatch(taken.seen("obs", count), taken["act"][:count], returns.float().view(count, -1))

@@ -20,10 +20,10 @@ from policies.common.files import read_json
 from policies.common.seeding import row_seed
 from policies.evaluation.compare import share_base
 from policies.evaluation.run_sellers import RunSeller, RunSellers, run_sellers
-from policies.evaluation.seated import AS_SEATED, LineUp, Seated
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, play
 from policies.sellers.rules.compose import parse_rules
+from policies.sellers.seated import AS_SEATED, LineUp, Seated
 from policies.storage.run_folder import chosen_among_rivals
 
 Say = Callable[[str], None]

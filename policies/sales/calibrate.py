@@ -13,6 +13,7 @@ from market.calibration.calibrate import calibrate as fit_market
 from market.calibration.market_file import configuration
 from market.calibration.options import CalibrationOptions
 from market.calibration.summary import summary
+from market.calibration.uncertainty import Drawn, draw_markets
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
 from policies.common.files import jsonable, write_file, write_json
@@ -21,17 +22,21 @@ from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
-from policies.sales.calibration_table import FLAGS, tables
+from policies.sales.calibration_table import FLAGS, tables, written_table
 from policies.sales.reading import read_ordered, refuse_outputs
 
 
 @dataclass(frozen=True)
 class CalibrationResult(Records):
-    """A market fitted to a sales file: ``output`` is its configuration, ``validation`` None where it was not checked."""
+    """A market fitted to a sales file: ``output`` is its configuration, ``validation`` None where it was not checked.
+
+    ``drawn``: what the estimate leaves open.
+    """
 
     output: Path
     calibration: Calibration
     validation: Validation | None
+    drawn: Drawn
 
     def records(self) -> list[dict[str, Any]]:
         """A row a coefficient of the demand: its estimate and standard error."""
@@ -40,7 +45,7 @@ class CalibrationResult(Records):
 
     def summary(self) -> dict[str, Any]:
         """Everything found, as its JSON has it."""
-        return jsonable(summary(self.calibration, self.validation))
+        return jsonable(summary(self.calibration, self.validation, self.drawn))
 
 
 @ordered_by(CalibrateOrder)
@@ -62,15 +67,17 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
         say("reading")
         sales, reading = read_ordered(order)
         found = fit_market(sales, _options(order), say)
-        text = configuration(found, reading)
+        say("drawing what the estimate leaves open")
+        drawn = draw_markets(found)
+        text = configuration(found, reading, drawn)
         parse_run(yaml.safe_load(text), str(order.output))
         checked = validate(found, say) if order.validate else None
         say("writing")
-        _write(order, text, reading, found, checked)
-    for table in tables(found, checked):
+        _write(order, text, reading, found, checked, drawn)
+    for table in [written_table(found, drawn), *tables(found, checked)]:
         table.print(order.console)
     _say_written(order, checked)
-    return CalibrationResult(order.output, found, checked)
+    return CalibrationResult(order.output, found, checked, drawn)
 
 
 def _options(order: CalibrateOrder) -> CalibrationOptions:
@@ -87,10 +94,15 @@ def _refuse_outputs(order: CalibrateOrder) -> None:
 
 
 def _write(
-    order: CalibrateOrder, text: str, reading: dict[str, Any], found: Calibration, checked: Validation | None
+    order: CalibrateOrder,
+    text: str,
+    reading: dict[str, Any],
+    found: Calibration,
+    checked: Validation | None,
+    drawn: Drawn,
 ) -> None:
     """Everything is made before anything is written."""
-    data, files = summary(found, checked), {}
+    data, files = summary(found, checked, drawn), {}
     if order.report is not None:
         from policies.sales.calibration_page import page
 

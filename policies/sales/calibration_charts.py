@@ -15,7 +15,7 @@ import numpy as np
 from market.calibration.calibrate import Calibration
 from market.calibration.fit import shares
 from market.calibration.logit import Coefficient
-from market.calibration.market_file import market_means
+from market.calibration.moment import market_means
 from market.calibration.validation import Validation
 from market.salesfile.table import Sales
 from market.state import Floats

@@ -9,7 +9,9 @@ from dataclasses import fields
 from market.calibration.calibrate import Calibration
 from market.calibration.instruments import said
 from market.calibration.logit import Coefficient
-from market.calibration.options import CalibrationOptions
+from market.calibration.moment import latest, market_at
+from market.calibration.options import CalibrationOptions, Moment
+from market.calibration.uncertainty import Drawn
 from market.calibration.validation import FitCheck, Validation
 from policies.views.format import figure
 from policies.views.page import told
@@ -82,6 +84,23 @@ def seller_table(found: Calibration) -> Table:
         promoted = [promotions.frequency[name]] if promotions else []
         rows.append([name, paid, cost, 1 - cost / paid, share, own, *promoted])
     return Table("Sellers (means over the file; xi: own demand shock)", columns, rows, narrow="wrap")
+
+
+def written_table(found: Calibration, drawn: Drawn) -> Table:
+    """The market that is written, each seller beside what it is at the file's other moment, and what is left open."""
+    at = found.options.at
+    other: Moment = "middle" if at == "end" else "end"
+    here, there = market_at(found), market_at(found, other)
+    columns = [Column("seller"), Column("quality", "{:+.3f}"), Column(f"at the {other}", "{:+.3f}")]
+    columns += [Column("unit cost", "{:.3f}"), Column(f"at the {other}", "{:.3f}", key="cost_there")]
+    rows: list[list[Cells]] = [
+        [name, *(one.mean_quality(seat) for one in (here, there)), here.cost[name], there.cost[name]]
+        for seat, name in enumerate(found.sellers)
+    ]
+    (text,) = told("calibration.txt", "written", found=found, drawn=drawn, latest=latest(len(found.sales.labels)))
+    return Table(
+        f"Written: the market of the file's {at} (--at {at})", columns, rows, [Note(text, "note")], narrow="wrap"
+    )
 
 
 def elasticity_table(found: Calibration, numbered: bool = False) -> Table:

@@ -89,13 +89,28 @@ class LearnerAtPlay(SeatPlayer):
         self.learner.restart(np.tile(rows, len(self.seats)))
 
     def learn(
-        self, observation: Observation, rewards: dict[int, Floats], following: Observation, cut: Flags
+        self,
+        observation: Observation,
+        rewards: dict[int, Floats],
+        following: Observation,
+        cut: Flags,
+        stock_value: tuple[Floats, Floats],
     ) -> dict[str, float] | None:
-        """Remember the period, rewards by seat, and run the updates that are due; what the learner reports of them."""
+        """Remember the period, rewards by seat, and run the updates that are due; what the learner reports of them.
+
+        ``stock_value``: all seats' (M, N), of ``observation`` and of ``following``.
+        """
         assert self.action is not None
-        reward, cuts = _stacked([rewards[seat] for seat in self.seats]), np.tile(cut, len(self.seats))
-        self.learner.remember(self.seen(observation), self.action, reward, self.seen(following), cuts)
+        reward, cuts = self._rows(rewards), np.tile(cut, len(self.seats))
+        before, after = (self._rows(value.T) for value in stock_value)
+        self.learner.remember(
+            self.seen(observation), self.action, reward, self.seen(following), cuts, stock_value=(before, after)
+        )
         return self.learner.learn()
+
+    def _rows(self, by_seat: Any) -> Floats:
+        """What is given by seat, (M,) each, as the learner's rows."""
+        return _stacked([by_seat[seat] for seat in self.seats])
 
     def state_dict(self) -> dict[str, Any]:
         """The learner's state, and the action that it is about to remember."""
@@ -173,6 +188,8 @@ class SelfPlay(Mode):
         self.tally = Tally(len(self.seats))
         self.rewards: dict[int, Floats] = {}
         self._first_cut = np.arange(markets) * spec.horizon // markets
+        cost = np.array([seller.unit_cost if spec.stocked else 0.0 for seller in spec.sellers])
+        self._cost_of_stock = cost / self.batch.reward_scale
         self.batch.reset()
         self._observation = self.batch.observe().copy()
 
@@ -187,7 +204,7 @@ class SelfPlay(Mode):
 
     def play_period(self) -> dict[int, dict[str, float]]:
         """One period in every row; returns what learners reported of updates, by seat."""
-        batch, observation = self.batch, self._observation
+        batch, observation, before = self.batch, self._observation, self._stock_value()
         price, quantity = np.empty_like(batch.reward), np.empty_like(batch.reward)
         for seat, player in enumerate(self.seats):
             price[:, seat], quantity[:, seat] = player.act(batch, seat, observation)
@@ -195,7 +212,7 @@ class SelfPlay(Mode):
         following = batch.observe().copy()
         cut = self._cut_rows()
         self._watch(cut)
-        reports = self._learn(observation, following, cut)
+        reports = self._learn(observation, following, cut, (before, self._stock_value()))
         self._observation = self._begin_episodes(cut) if cut.any() else following
         self.done += batch.reward.size
         return reports
@@ -220,11 +237,18 @@ class SelfPlay(Mode):
     def _watch(self, cut: Flags) -> None:
         """Told of every period, and of the rows (M,) whose episode it ends, before they begin anew."""
 
-    def _learn(self, observation: Observation, following: Observation, cut: Flags) -> dict[int, dict[str, float]]:
+    def _stock_value(self) -> Floats:
+        """Unit cost x inventory position (M, N), in rewards; 0 where nothing is stocked."""
+        state = self.batch.state
+        return np.asarray((state.on_hand + self.batch.on_order) * self._cost_of_stock)
+
+    def _learn(
+        self, observation: Observation, following: Observation, cut: Flags, stock_value: tuple[Floats, Floats]
+    ) -> dict[int, dict[str, float]]:
         reports: dict[int, dict[str, float]] = {}
         for one in self.at_play:
             one.learner.progress(self.fraction)
-            if report := one.learn(observation, self.rewards, following, cut):
+            if report := one.learn(observation, self.rewards, following, cut, stock_value):
                 reports |= dict.fromkeys(one.seats, report)
         return reports
 

@@ -11,6 +11,7 @@ import torch
 from market.errors import UserError
 from market.simulation.decisions import Decisions
 from policies.config.selfplay import SharedOptions
+from policies.learners.build import encoding_of
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
 from policies.selfplay.loop import LearnerAtPlay, SelfPlay
@@ -23,7 +24,9 @@ class SharedPlay(SelfPlay):
     def __init__(self, options: SharedOptions, seats: Seats) -> None:
         shared = _sharing_seats(options, seats)
         self.extra = len(shared) if options.indicator else 0
-        learner, first = seats.learner(shared[0], seats=len(shared), extra=self.extra)
+        names = seats.learning  # where an order costs in one of the seats all have the gate
+        lead = max(shared, key=lambda seat: encoding_of(seats.config, seat, names[seat]) == "gated")
+        learner, first = seats.learner(lead, seats=len(shared), extra=self.extra)
         if self.extra and not foldable(learner.network):
             raise UserError(
                 "selfplay.indicator: needs a network whose first layer sees what the market shows and nothing else, so neither a recurrent one nor normalize_observations"

@@ -166,7 +166,7 @@ class _Header(Model):
     format: int
     seller: str
     seat: Annotated[int, Field(ge=0)]
-    encoding: Literal["box", "grid"]
+    encoding: Literal["box", "gated", "grid"]
     learner: str
     trained: Annotated[int, Field(ge=0)]
     score: float

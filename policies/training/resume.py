@@ -15,10 +15,12 @@ from policies.common.interrupt import careful
 from policies.common.progress import MakeBar, TrainingBar
 from policies.config.command import ordered_by
 from policies.config.orders import OnNan, ResumeOrder
+from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import Run
+from policies.learners.build import what_is_learned
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
 from policies.storage.training_state import RunState
-from policies.storage.work_folder import locked
+from policies.storage.work_folder import differences, locked, named
 from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
 from policies.training.train import carry_on, disk_errors, pick_device
@@ -57,6 +59,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
             raise UserError(
                 f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
             )
+        refuse_other_learning(folder, config)
         anew = "has no checkpoint of the whole run yet; it begins again"
         say(console, f"{folder}: " + (f"goes on from step {state['step']}" if state else anew))
         _warn_of_versions(about, console)
@@ -64,7 +67,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         training.bar = bar
         at = timestamp()
         past = [*about.get("resumed", []), {"at": at, "step": state["step"] if state else 0}]
-        add_about(folder, resumed=past)
+        add_about(folder, resumed=past, learning=what_is_learned(config))
         carry_on(training, folder, checkpoints, console, state)
     return folder
 
@@ -83,6 +86,22 @@ def _about(folder: Path) -> dict[str, Any]:
             f"bazaar train {shlex.quote(str(folder / 'config.yaml'))} --seed {about['seed']} repeats it"
         )
     return about
+
+
+def refuse_other_learning(folder: Path, config: RunConfig) -> None:
+    """Raise :class:`UserError` where the rest of a run would be learned otherwise than what there is of it."""
+    about, now = read_about(folder), what_is_learned(config)
+    then = about.get("learning", {})
+    if then == now or not RunState(folder).files():
+        return
+    changed = list(differences(then, now)) if then.get("recipe") == now["recipe"] else []
+    why = f" (then / now: {named(changed)})" if changed else ""
+    version, place = about.get("versions", {}).get("bazaar-market", "unknown"), shlex.quote(str(folder))
+    raise UserError(
+        f"{folder}: was begun by another version of bazaar ({version}), whose learners learn otherwise{why}, so it "
+        f"cannot go on; bazaar evaluate {place} evaluates what it has learned, bazaar train "
+        f"{shlex.quote(str(folder / 'config.yaml'))} --seed {about.get('seed', 0)} trains it anew"
+    )
 
 
 def _device(about: dict[str, Any]) -> str:

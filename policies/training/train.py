@@ -25,8 +25,9 @@ from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import Evaluator
 from policies.evaluation.run_sellers import Run, seated
-from policies.evaluation.seated import AS_SEATED, told_rivals
+from policies.learners.build import what_is_learned
 from policies.sellers.rules.compose import parse_rules
+from policies.sellers.seated import AS_SEATED, told_rivals
 from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
@@ -82,12 +83,13 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
-    _say_grids(config.market, training.spec, console)
+    say_grids(config.market, training.spec, console)
     with careful(), disk_errors(folder):
         make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
+            facts |= {"learning": what_is_learned(config)}
             describe(folder, training.config, order.command, facts)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
@@ -101,7 +103,7 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
             say(console, said)
 
 
-def _say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
+def say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
     """Which decisions were chosen for sellers whose market gives them no grid."""
     for before, after in zip(given.sellers, used.sellers, strict=True):
         if before.grid is None and after.grid is not None:
@@ -211,7 +213,7 @@ def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> l
     }
     sellers = {policy: policy for named in entrants.values() for policy in named}
     rivals = seated(folder, AS_SEATED, training.line_ups) if len(training.spec.sellers) > 1 else None
-    comparisons = Evaluator(training.line_ups, entrants, console, seated=rivals).compare(sellers)
+    comparisons = Evaluator(training.line_ups.certain, entrants, console, seated=rivals).compare(sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 

@@ -26,7 +26,9 @@ from tests.helpers.markets import a_market
 
 def captive(**changes: Any) -> MarketSpec:
     """One seller from whom everybody buys."""
-    return MarketSpec.parse(a_market({"holding_cost": 0.1, "lead_time": 1} | changes, outside="none"))
+    return MarketSpec.parse(
+        a_market({"holding_cost": 0.1, "lead_time": 1, "order_up_to": [0, 200]} | changes, outside="none")
+    )
 
 
 @pytest.mark.parametrize("lead_time", [0, 2, 4])

@@ -72,7 +72,7 @@ def test_aec_api(spec: MarketSpec) -> None:
     api_test(env(spec), num_cycles=300)
 
 
-@pytest.mark.parametrize("actions", ["box", "grid"])
+@pytest.mark.parametrize("actions", ["box", "gated", "grid"])
 def test_seeding(actions: Any) -> None:
     parallel_seed_test(lambda: parallel_env(DUOPOLY, actions), num_cycles=50)
     seed_test(lambda: env(DUOPOLY, actions), num_cycles=50)
@@ -232,6 +232,21 @@ def test_info_is_the_ledger_in_named_units() -> None:
     assert all(type(value) is float for name, value in left.items() if name != "seller")
 
 
+def test_a_closed_gate_orders_nothing() -> None:
+    """The stock at the start is 10; up to 40 is 30 more, and only where the third number is above 0."""
+    environment = parallel_env(DUOPOLY, "gated")
+    environment.reset(seed=0)
+    info = environment.step({"seller_0": np.array([0, 1, 0.2]), "seller_1": np.array([0, 1, 0.0])})[4]
+    assert (info["seller_0"]["ordered"], info["seller_1"]["ordered"]) == (30.0, 0.0)
+    decided = [Decisions(environment.spec, seat, "gated") for seat in range(2)]
+    for _ in range(20):
+        actions = sampled(environment)
+        info = environment.step(actions)[4]
+        for agent, one in zip(environment.possible_agents, decided, strict=True):
+            price, level = one.decode(actions[agent])
+            assert info[agent]["price"] == price[0] and (info[agent]["ordered"] == 0 or level[0] > 0)
+
+
 def test_actions_outside_the_box_are_clipped() -> None:
     environment = parallel_env(DUOPOLY)
     environment.reset(seed=0)
@@ -304,7 +319,7 @@ def test_grid_actions_mean_what_decisions_say() -> None:
 
 
 def test_refused_settings() -> None:
-    with pytest.raises(UserError, match="actions: must be box, grid or seat"):
+    with pytest.raises(UserError, match="actions: must be box, gated, grid or seat"):
         parallel_env(DUOPOLY, "boxes")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="render_mode: must be"):
         parallel_env(DUOPOLY, render_mode="human")

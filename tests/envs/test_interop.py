@@ -42,7 +42,7 @@ def play(batch: MarketBatch, encodings: list[Decisions], actions: NDArray[Any]) 
 # ------------------------------------------------------------------------------------------------ SuperSuit
 
 
-@pytest.mark.parametrize("actions", ["box", "grid"])
+@pytest.mark.parametrize("actions", ["box", "gated", "grid"])
 def test_supersuit_route_is_the_batch(actions: Any) -> None:
     """Two and a half episodes of 3 copies, bit for bit (rewards are float32 there), across SuperSuit's own resets."""
     spec = spec_of(horizon=20)
@@ -159,7 +159,7 @@ def test_rivals_do_not_decide_for_the_learner_nor_see_another_batch() -> None:
 
 
 @pytest.mark.parametrize("config", [DUOPOLY, CALVANO, MONOPOLY], ids=lambda path: path.stem)
-@pytest.mark.parametrize("actions", ["box", "grid"])
+@pytest.mark.parametrize("actions", ["box", "gated", "grid"])
 def test_gymnasium_check(config: Path, actions: Any) -> None:
     check_env(SeatEnv(config, actions=actions), skip_render_check=True)
 

@@ -17,9 +17,9 @@ from policies.config.run import read_config
 from policies.evaluation.entrants import find_entrants
 from policies.evaluation.line_ups import LEARNED_RIVALS, LineUps
 from policies.evaluation.run_sellers import run_sellers
-from policies.evaluation.seated import AS_SEATED, Seated, habits, told_rivals
 from policies.sellers.rollout import episode_profits
 from policies.sellers.rules.level_search import build
+from policies.sellers.seated import AS_SEATED, Seated, habits, told_rivals
 from policies.training.run import TrainingRun
 from tests.helpers.markets import a_market
 from tests.helpers.small_run import DUOPOLY

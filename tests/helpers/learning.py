@@ -10,7 +10,7 @@ import torch
 
 from policies.common.torch_tools import one_torch_thread
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.compare import best_fixed, compare
+from policies.evaluation.compare import Result, best_fixed, compare
 from policies.evaluation.statistics import half_width
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
@@ -55,21 +55,28 @@ def average_profit(config: RunConfig, seller: Seller) -> tuple[float, float]:
     return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
+def judged(config: RunConfig, sellers: dict[int, NetworkSeller], seed: int) -> dict[int, list[Result]]:
+    """By seat: the learner first, then every fixed competitor, against the configuration's first line-up.
+
+    The customers are those of ``bazaar evaluate --seed``.
+    """
+    line_ups = TrainingRun(config, seed, "cpu").line_ups
+    line_up, found = line_ups.chosen(None)[0], {}
+    for seat, seller in sellers.items():
+        rivals = [line_ups.fixed(line_up, k) for k in range(len(config.market.sellers))]
+        candidates = {"learner": seller} | {
+            rules.label: line_ups.against(rules, seat, line_up) for rules in line_ups.competitors()
+        }
+        found[seat] = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
+    return found
+
+
 def gaps_to_best_fixed(
     config: RunConfig, sellers: dict[int, NetworkSeller], seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Each seller's paired difference to the best fixed competitor in its seat, and the 95 % half-width, as shares.
-
-    The rivals play the configuration's first line-up, and the customers are those of ``bazaar evaluate --seed``.
-    """
-    training = TrainingRun(config, seed, "cpu")
-    line_up, gaps = training.line_ups.chosen(None)[0], {}
-    for seat, seller in sellers.items():
-        rivals = [training.line_ups.fixed(line_up, k) for k in range(len(config.market.sellers))]
-        candidates = {"learner": seller} | {
-            rules.label: training.line_ups.against(rules, seat, line_up) for rules in training.line_ups.competitors()
-        }
-        results = compare(config.market, seat, candidates, ["learner"], rivals, config.evaluation, seed)
+    """Each seller's paired difference to the best fixed competitor in its seat, and the 95 % half-width, as shares."""
+    gaps = {}
+    for seat, results in judged(config, sellers, seed).items():
         best = best_fixed(results)
         assert best is not None
         gap = (results[0].profit - best.profit) / abs(best.mean)

@@ -29,7 +29,7 @@ REPLAY = {"batch_size": 32, "replay_ratio": 4.0, "warm_up": 0}  # one update a p
 OPTIONS: dict[str, dict[str, Any]] = {
     "dqn": REPLAY | {"target_update": 7},
     "ddpg": REPLAY,
-    "a2c": {"segment": 5, "batch_size": 20},
+    "a2c": {"segment": 5, "batch_size": 20, "clip": None, "repeat": 1},
 }
 
 

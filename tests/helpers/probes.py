@@ -19,7 +19,7 @@ SPACES: dict[str, Any] = {"dqn": Discrete(4), "ddpg": Box(-1, 1, (2,), np.float3
 SMALL: dict[str, dict[str, Any]] = {
     "dqn": {"buffer": 640, "batch_size": 32, "warm_up": 64},
     "ddpg": {"buffer": 640, "batch_size": 32, "warm_up": 64},
-    "a2c": {"segment": 5, "batch_size": None, "normalize_advantages": False},
+    "a2c": {"segment": 5, "batch_size": None, "normalize_advantages": False, "repeat": 1},
 }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tianshou.algorithm.modelfree.a2c import A2C
 from tianshou.algorithm.modelfree.ddpg import DDPG
 from tianshou.algorithm.modelfree.dqn import DQN
+from tianshou.algorithm.modelfree.ppo import PPO
 from tianshou.algorithm.modelfree.qrdqn import QRDQN
 from tianshou.data import Batch, VectorReplayBuffer
 from torch.distributions import Categorical, Distribution, Independent, Normal
@@ -29,8 +30,9 @@ class StockMemory(VectorReplayBuffer):
         self.length, self.rows = length, rows
         self.rng = np.random.Generator(np.random.PCG64(seed))
 
-    def store(self, obs: Any, act: Any, rew: Any, obs_next: Any, truncated: Any) -> None:
-        """Append one transition per row."""
+    def store(self, obs: Any, act: Any, rew: Any, obs_next: Any, truncated: Any, shaping: Any = 0.0) -> None:
+        """Append one transition per row; Tianshou learns from rewards as they are."""
+        assert not np.any(shaping)
         fields = {"obs": obs, "act": act, "rew": rew, "obs_next": obs_next, "truncated": truncated}
         fields |= {"terminated": np.zeros_like(truncated), "info": Batch()}
         self.add(cast(Any, Batch(fields)))
@@ -67,6 +69,18 @@ class _StockA2C(LeanA2C):
         return result
 
 
+class _StockPPO(_StockA2C):
+    """PPO's own loss, with nothing but the ratio clipped."""
+
+    _preprocess_batch, _update_with_batch = PPO._preprocess_batch, PPO._update_with_batch
+    recompute_adv = advantage_normalization = value_clip = False
+    dual_clip = None
+
+    @property
+    def eps_clip(self) -> float | None:
+        return self.clip
+
+
 class StockSampling(SamplingPolicy):
     """Asked for actions and distributions as Tianshou's Collector and its own update do."""
 
@@ -96,7 +110,8 @@ STOCK = {LeanDQN: _StockDQN, LeanQRDQN: _StockQRDQN, LeanDDPG: _StockDDPG, LeanA
 def stock(learner: Learner) -> Any:
     """The learner with Tianshou's own update and buffer in place of ours, before it has stored anything."""
     ours: TensorMemory = learner.memory
-    learner.algorithm.__class__ = STOCK[type(learner.algorithm)]
+    clipped = getattr(learner.algorithm, "clip", None) is not None
+    learner.algorithm.__class__ = _StockPPO if clipped else STOCK[type(learner.algorithm)]
     stock_policy(learner)
     memory = StockMemory(ours.length, ours.rows)
     memory.rng.bit_generator.state = ours.rng.bit_generator.state

@@ -292,7 +292,20 @@ def test_binomial_at_its_ends(n: int, p: float, certain: int) -> None:
     assert (draws(_binomial, float(n), p, size=100) == certain).all()
 
 
-@pytest.mark.parametrize(("marked", "others", "drawn"), [(5, 5, 4), (3, 20, 10), (40, 2, 30), (6, 0, 4)])
+@pytest.mark.parametrize(
+    ("marked", "others", "drawn"),
+    [
+        (5, 5, 4),
+        (3, 20, 10),
+        (40, 2, 30),
+        (6, 0, 4),
+        (4000, 9000, 5000),
+        (70_000, 30_000, 90_000),
+        (3, 9_000, 5_000),
+        (9_000, 9, 9_004),
+        (900_000, 500_000, 20_000),
+    ],
+)
 def test_hypergeometric(marked: int, others: int, drawn: int) -> None:
     values = draws(_hypergeometric, float(marked), float(others), float(drawn))
     if others == 0:

@@ -223,7 +223,8 @@ def test_dqn_learns_once_it_holds_a_sequence_and_from_as_much_as_the_replay_rati
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_an_update_of_a2c_is_that_of_a_loop_over_periods(cell: str) -> None:
     options = {"batch_size": None, "gamma": 0.9, "gae_lambda": 0.8, "entropy": 0.02, "normalize_advantages": False} | {
-        "max_grad_norm": None
+        "max_grad_norm": None,
+        "repeat": 1,  # at a ratio of 1 the clipped objective's gradient is the plain one's
     }
     learner = make("a2c", cell, **options)
     feed(learner, 15)  # two segments, and half of one

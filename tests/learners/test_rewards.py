@@ -125,9 +125,9 @@ def test_the_loop_hands_each_learner_its_own(reward: Any, wanted: Any) -> None:
     learner, step = run.play.learners[0], run.play.batch.step
     remember = learner.remember
 
-    def watch(*arguments: Any) -> None:
+    def watch(*arguments: Any, **more: Any) -> None:
         seen.append(arguments[2].copy())
-        remember(*arguments)
+        remember(*arguments, **more)
 
     def record(*arguments: Any) -> Any:
         ledger = step(*arguments)

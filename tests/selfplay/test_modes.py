@@ -105,6 +105,7 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) ->
     assert isinstance(fresh, SharedPlay)
     learner, batch, rival = fresh.learners[0], fresh.batch, fresh.seats[2]
     first_cut = np.arange(ROWS) * HORIZON // ROWS
+    unit = np.array([seller.unit_cost for seller in one.market.sellers]) / batch.reward_scale
     for period in range(40):
         seen = batch.observe().copy()
         action = learner.act(np.concatenate([seen[:, 0], seen[:, 1]]))
@@ -113,12 +114,15 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) ->
             price[:, seat], level = fresh.decisions(seat).decode(part)
             quantity[:, seat] = order_quantity(level, batch.state.on_hand[:, seat], batch.on_order[:, seat])
         price[:, 2], quantity[:, 2] = rival.act(batch, 2, seen)
+        value = [batch.state.on_hand + batch.on_order]
         batch.step(price, quantity)
+        value.append(batch.state.on_hand + batch.on_order)
         then = batch.observe().copy()
         cut = batch.truncated | ((batch.state.episode == 0) & (batch.state.period == first_cut))
         learner.progress(period * ROWS * 3 / one.training.budget)
         stacked = [np.concatenate([array[:, 0], array[:, 1]]) for array in (seen, batch.reward, then)]
-        learner.remember(stacked[0], action, stacked[1], stacked[2], np.concatenate([cut, cut]))
+        at_cost = [np.concatenate([(units * unit)[:, 0], (units * unit)[:, 1]]) for units in value]
+        learner.remember(*stacked[:1], action, *stacked[1:], np.concatenate([cut, cut]), (at_cost[0], at_cost[1]))
         learner.learn()
         if cut.any():
             batch.reset(rows=np.flatnonzero(cut))

@@ -41,7 +41,7 @@ from tests.helpers.stock_memory import stock
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CONSTANT = {"lr_final": 1.0, "center_rewards": False}
+CONSTANT = {"lr_final": 1.0, "center_rewards": False, "stock_at_cost": False}
 SCHEDULES: dict[str, dict[str, float]] = {
     "dqn": {"epsilon": 0.3, "epsilon_final": 0.3},
     "ddpg": {"noise": 0.3, "noise_final": 0.3},

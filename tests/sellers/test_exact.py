@@ -216,9 +216,13 @@ def test_a_small_duopoly_by_brute_force() -> None:
 
 
 def test_best_response_to_a_level_that_is_ample_by_number() -> None:
-    spec = duopoly(DEAR)
+    data = duopoly(DEAR).dump()
+    data["sellers"][1]["order_up_to"] = [0, 500]
+    spec = MarketSpec.parse(data)
     by_number = [parse_rules("nash"), parse_rules("nash+base_stock(level=500)")]
     assert exact_best_response(spec, 0, by_number).average == exact_best_response(spec, 0, ample("nash")).average
+    with pytest.raises(UserError, match="a level of 40 may run dry"):  # the range allows no more
+        exact_best_response(duopoly(DEAR), 0, by_number)
     made = made_to_order()
     response = exact_best_response(made, 0, [parse_rules("nash"), parse_rules("constant(price=2)")])
     assert response.mean_price > nash_prices(Logit.of(made))[0]

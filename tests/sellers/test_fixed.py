@@ -22,7 +22,7 @@ from market.spec.models import MarketSpec
 from market.theory.newsvendor import mean_demand, newsvendor_level
 from market.theory.reorder import reorder_levels
 from policies.sellers.protocol import View, reset_rows
-from policies.sellers.rollout import play, rounds
+from policies.sellers.rollout import mean_profit, play, rounds
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import PRICING, Undercut
@@ -49,6 +49,16 @@ def decide(text: str, seen: View, spec: MarketSpec | None = None, seat: int = 0)
 def test_constant_is_the_middle_of_the_range_or_as_given() -> None:
     assert decide("constant", view(price=[1.0, 2.0]))[0] == [2.0, 2.0]
     assert decide("constant(price=1.25)", view())[0] == [1.25]
+    assert decide("constant", view(), duopoly({"start_price": 1.7}))[0] == [1.7]
+    assert build("constant", duopoly({"start_price": 1.7}), 0).usual_price == 1.7
+
+
+def test_what_a_seller_usually_posts_can_be_told() -> None:
+    assert build("undercut(step=0.1)", duopoly(), 0).usual_price == pytest.approx(
+        nash_prices(Logit.of(duopoly()))[1] - 0.1
+    )
+    everybody = made_to_order(outside="none", price_form="log", price_sensitivity=0.5)
+    assert build("best_response", everybody, 0).usual_price is None  # no Nash price
 
 
 def test_cost_plus_adds_a_share_of_unit_cost() -> None:
@@ -111,6 +121,66 @@ def test_best_response_tells_rivals_apart() -> None:
         )
 
 
+def third() -> MarketSpec:
+    data = duopoly().dump()
+    data["sellers"].append(SELLER | {"name": "third", "quality": 3.0})
+    return MarketSpec.parse(data)
+
+
+def alone_at(quality: float, cost: float) -> float:
+    """The best price of a seller beside nobody, by brute force: (p - c) over 1 + e^(2 p - quality)."""
+    price = np.linspace(1.0, 3.0, 200_001)
+    return float(price[np.argmax((price - cost) / (1.0 + np.exp(2.0 * price - quality)))])
+
+
+def test_rivals_with_nothing_to_sell_do_not_count() -> None:
+    stock = np.array([[True, True], [True, False], [False, True], [False, False]])
+    seen = view(rivals_price=[[2.2, 1.7]] * 4, rivals_in_stock=stock)
+    lone = alone_at(4.0, 1.0)
+    assert decide("match", seen, third())[0] == pytest.approx([1.7, 2.2, 1.7, lone], abs=1e-5)
+    assert decide("undercut(step=0.1)", seen, third())[0] == pytest.approx([1.6, 2.1, 1.6, lone], abs=1e-5)
+    assert decide("undercut(step=2)", seen, third())[0] == pytest.approx([1.05, 1.05, 1.05, lone], abs=1e-5)
+    price, _ = decide("best_response", seen, third())
+    without = [
+        MarketSpec.parse(third().dump() | {"sellers": [third().dump()["sellers"][k] for k in (0, kept)]})
+        for kept in (1, 2)
+    ]
+    for at, spec, rival in ((1, without[0], 2.2), (2, without[1], 1.7)):
+        assert price[at] == pytest.approx(decide("best_response", view(rivals_price=[[rival]]), spec)[0][0], rel=1e-9)
+    assert price[3] == pytest.approx(lone, abs=1e-5)
+    assert decide("best_response", replace(seen, rivals_in_stock=None), third())[0] == [price[0]] * 4
+
+
+def test_the_price_of_a_seller_alone_lies_in_its_range_and_at_its_top_where_everybody_buys() -> None:
+    empty = view(rivals_in_stock=np.array([[False]]))
+    assert decide("match", empty, duopoly({"prices": [1.0, 1.5]}))[0] == [1.5]
+    assert decide("undercut", empty, duopoly(outside="none"))[0] == [3.0]
+    assert decide("match", empty, duopoly(nest=0.4))[0] == pytest.approx([alone_at(4.0, 1.0)], abs=1e-5)
+
+
+def test_a_rival_whose_order_comes_before_the_customers_counts_though_it_is_empty() -> None:
+    empty = view(rivals_price=[[1.7]], rivals_in_stock=np.array([[False]]))
+    assert decide("match", empty, duopoly({"lead_time": 0}))[0] == [1.7]
+    assert decide("match", empty, duopoly({"lead_time": 1}))[0] != [1.7]
+
+
+def test_a_rival_that_stays_empty_is_not_followed_for_good() -> None:
+    """Right posts 1.3 and never orders: undercut, which followed it, earned 2.2 a day, nash earns 7.8, alone 9.3."""
+    data = MarketSpec.load("duopoly").dump()
+    data["sellers"][1] |= {"order_up_to": [0, 0], "stock": 100, "reward_scale": 1.0}
+    spec = MarketSpec.parse(data)
+    rival = compose(parse_rules("constant(price=1.3)+constant_order(quantity=0)"), spec, 1)
+
+    def earns(text: str) -> float:
+        return float(mean_profit(spec, [compose(parse_rules(text), spec, 0), rival], 20, 1.0, 3, 100)[0])
+
+    alone = max(earns(f"constant(price={price})+base_stock(level=26)") for price in (1.9, 2.0, 2.1))
+    assert earns("nash+base_stock") == pytest.approx(7.85, abs=0.1)
+    assert earns("undercut+base_stock(level=26)") == pytest.approx(alone, rel=0.02) and alone > 9.1
+    assert earns("match+base_stock(level=26)") == pytest.approx(alone, rel=0.02)
+    assert earns("undercut+base_stock") > 9.0
+
+
 def follow(seller: FixedSeller, rivals: list[list[float]]) -> np.ndarray[Any, Any]:
     """Prices (periods, M) of a seller that sees rivals' last prices (periods, M)."""
     memory, posted = seller.start(len(rivals[0])), []
@@ -136,6 +206,19 @@ def test_trigger_tolerates_a_rival_within_its_tolerance() -> None:
     posted = follow(seller, [[high, high], [0.91 * high, 0.89 * high]])
     assert posted[1, 0] == pytest.approx(joint)
     assert posted[1, 1] < joint - 0.05
+
+
+def test_a_rival_with_nothing_to_sell_undercuts_nobody() -> None:
+    seller, memory = compose(parse_rules("trigger(periods=3)"), duopoly(), 0), None
+    joint, high = monopoly_prices(Logit.of(duopoly()))
+    posted = []
+    for price, there in ((high, True), (1.0, False), (1.0, True), (high, True)):
+        memory = seller.start(1) if memory is None else memory
+        seen = view(rivals_price=[[price]], rivals_in_stock=np.array([[there]]))
+        (one,), _, memory = seller.act(seen, memory)
+        posted.append(float(one))
+    nash = nash_prices(Logit.of(duopoly()))[0]
+    assert posted == pytest.approx([joint, joint, nash, nash])
 
 
 def test_a_rival_who_cannot_post_the_joint_price_does_not_undercut_it() -> None:
@@ -203,13 +286,13 @@ def test_a_random_price_that_stands_for_an_episode_is_uniform_over_episodes() ->
 
 
 def test_a_drawn_step_stands_for_an_episode_and_is_uniform_over_episodes() -> None:
-    spec = duopoly()  # prices from 1 to 3
-    sellers = [build("constant(price=2.5)", spec, 0), build("undercut(spread=0.2)", spec, 1)]
+    spec = duopoly({"stock": 60})  # prices from 1 to 3
+    sellers = [build("constant(price=2.5)+base_stock(level=ample)", spec, 0), build("undercut(spread=0.2)", spec, 1)]
     price = play(spec, sellers, markets=400, seed=3)["price"]
     step = price[1:, :, 0] - price[1:, :, 1]
     np.testing.assert_allclose(step, step[:1].repeat(len(step), 0), atol=1e-12)
     assert stats.kstest(step[0], stats.uniform(0, 0.2 * 2).cdf).pvalue > 0.001
-    low = [build("constant(price=1.1)", spec, 0), sellers[1]]
+    low = [build("constant(price=1.1)+base_stock(level=ample)", spec, 0), sellers[1]]
     assert play(spec, low, markets=50, seed=3)["price"][1:, :, 1].min() == pytest.approx(1.2 * 1.05)  # the floor
 
 
@@ -237,8 +320,65 @@ def test_newsvendor_level_is_theorys_at_the_rules_own_price() -> None:
     assert levels[0] > levels[1] + 5
 
 
-def test_level_may_lie_beyond_the_seats_own_range() -> None:
-    assert decide("nash+base_stock(level=100)", view())[1] == [100.0]
+IN_RANGE = {"order_up_to": [6, 12]}
+
+
+@pytest.mark.parametrize(
+    ("text", "orders"),
+    [
+        ("base_stock(level=100)", [12.0, 7.0, 1.0, 0.0]),
+        ("base_stock(level=2)", [6.0, 1.0, 0.0, 0.0]),
+        ("base_stock(level=9)", [9.0, 4.0, 0.0, 0.0]),
+        ("capped_base_stock(level=100,cap=4)", [6.0, 4.0, 1.0, 0.0]),  # at least up to 6
+        ("min_max(s=4,S=30)", [12.0, 1.0, 0.0, 0.0]),
+        ("constant_order(quantity=3)", [6.0, 3.0, 1.0, 0.0]),
+    ],
+)
+def test_orders_keep_the_position_inside_the_seats_range(text: str, orders: list[float]) -> None:
+    """Positions 0, 5, 11 and 20 in a range of [6, 12], by hand."""
+    seen = view(on_hand=[0.0, 4.0, 8.0, 20.0], on_order=[0.0, 1.0, 3.0, 0.0])
+    assert decide(f"constant+{text}", seen, duopoly(IN_RANGE))[1] == orders
+
+
+def test_a_seat_that_may_not_order_does_not() -> None:
+    spec = duopoly({"order_up_to": [0, 0], "reward_scale": 1.0})
+    bound = [rule for rule in STOCK_RULES if "ample" not in rule]
+    for rules in [f"nash+{rule}" for rule in bound] + ["clearance+base_stock", "nash+min_max"]:
+        assert decide(rules, view(on_hand=[0.0, 3.0]), spec)[1] == [0.0, 0.0], rules
+    ledger = play(spec, [build("nash+base_stock", spec, seat) for seat in (0, 1)], markets=20, seed=2)
+    assert ledger["ordered"].sum() == 0 and ledger["sold"].sum(axis=0).max() <= 10
+
+
+def test_ample_stock_is_no_matter_of_the_range() -> None:
+    free, bound = duopoly(), duopoly(IN_RANGE)
+    ample = "nash+base_stock(level=ample)"
+    assert decide(ample, view(), bound) == decide(ample, view(), free)
+    assert decide(ample, view(), bound)[1][0] > 12 and build(ample, bound, 0).kept == ""
+
+
+def test_what_the_range_takes_is_said() -> None:
+    wanted = compose(parse_rules("nash"), duopoly(), 0)
+    level = decide("nash", view())[1][0]
+    assert wanted.kept == "" and level > 12
+    said = f"kept to order_up_to [6, 12]; would order up to {level:g}"
+    assert compose(parse_rules("nash"), duopoly(IN_RANGE), 0).kept == said
+    assert "would order up to 2" in compose(parse_rules("nash+base_stock(level=2)"), duopoly(IN_RANGE), 0).kept
+    for text in ("constant_order", "optimal", "base_stock(level=7)"):
+        assert compose(parse_rules(f"nash+{text}"), duopoly(IN_RANGE), 0).kept == ""
+
+
+def test_clearance_holds_its_stock_against_the_level_that_it_may_reach() -> None:
+    spec = duopoly(IN_RANGE)
+    (high,), _ = decide("clearance(price=2,depth=0.9)+base_stock(level=40)", view(on_hand=[0.0]), spec)
+    (same,), _ = decide("clearance(price=2,depth=0.9)+base_stock(level=12)", view(on_hand=[0.0]), spec)
+    assert high == same
+
+
+@pytest.mark.parametrize("text", ["base_stock(level=best)", "capped_base_stock", "min_max(s=best,S=best)"])
+def test_searched_levels_lie_inside_the_range(text: str) -> None:
+    narrow = build(f"nash+{text}", duopoly({"order_up_to": [2, 9]}), 0)
+    assert narrow.kept == "" and narrow.rules.replenishment is not None
+    assert narrow.rules.replenishment.level_in(narrow.seat, lambda: 2.0) == 9.0
 
 
 def test_min_max_waits_for_s_and_orders_up_to_capital_s() -> None:
@@ -247,7 +387,7 @@ def test_min_max_waits_for_s_and_orders_up_to_capital_s() -> None:
 
 
 def test_min_max_defaults_are_theorys_reorder_point_and_order() -> None:
-    spec = duopoly({"order_cost": 2.0})
+    spec = duopoly({"order_cost": 2.0, "order_up_to": [0, 100]})
     low, high = reorder_levels(spec, 0, prices_against_nash(spec, 0, 2.0))
     assert low < newsvendor_level(spec, 0, prices_against_nash(spec, 0, 2.0)) and high > low + 10
     lot, top = high - low, math.floor(high + 0.5)
@@ -270,14 +410,14 @@ def test_capped_base_stock_never_orders_more_than_its_cap() -> None:
 
 
 def test_constant_order_ignores_stock() -> None:
-    spec, seen = duopoly(), view(on_hand=[0.0, 99.0])
+    spec, seen = duopoly({"order_up_to": [0, 200]}), view(on_hand=[0.0, 99.0])
     assert decide("constant+constant_order(quantity=7)", seen, spec)[1] == [7.0, 7.0]
     demand = mean_demand(spec, 0, prices_against_nash(spec, 0, 2.0))
     assert decide("constant+constant_order", seen, spec)[1] == [math.floor(demand + 0.5)] * 2
 
 
 def test_forecast_smooths_demand_and_its_deviation_by_hand() -> None:
-    spec = duopoly({"lead_time": 3})
+    spec = duopoly({"lead_time": 3, "order_up_to": [0, 100]})
     seller = compose(parse_rules("constant+forecast(smoothing=0.25,service=0.9)"), spec, 0)
     memory = seller.start(2)
     mean, deviation = float(memory["demand"][0]), float(memory["deviation"][0])
@@ -349,6 +489,8 @@ def test_prices_stay_in_the_range_and_orders_are_whole_and_not_negative(
         assert (price <= 3.0).all()
         assert (order >= 0).all()
         assert np.array_equal(order, np.rint(order))
+        position = seen.on_hand + seen.on_order
+        assert "ample" in replenishment or (position + order <= np.maximum(position, 40)).all()
         assert all(array.shape == (3,) for array in memory.values())
 
 

@@ -96,6 +96,29 @@ def test_the_ample_level_covers_the_busiest_period_of_the_history(tmp_path: Path
     assert ample_level(spec, 0, 2.0) == ample_level(MarketSpec.parse(alone), 0, 2.0)
 
 
+def test_without_a_replenishment_a_history_sells_what_it_sold(tmp_path: Path) -> None:
+    spec = replayed(written(tmp_path), SHOP, SHOP, **STOCK)
+    sellers = lined_up(spec, "history", "history")
+    assert [seller.rules.completed(spec).label for seller in sellers] == ["history+base_stock(level=ample)"] * 2
+    assert play(MarketBatch(spec, 40), sellers)["lost"].max() == 0
+    cheapest = float(replay(spec).price[..., 0].min())  # a deep cut is not sold out either
+    order = sellers[0].act(look(begun := MarketBatch(spec, 1), 0, _seen(begun)), sellers[0].start(1))[1]
+    assert order[0] + begun.state.on_hand[0, 0] == ample_level(spec, 0, cheapest)
+    assert parse_rules("history+base_stock", "rules", spec).label == "history+base_stock"
+
+
+def _seen(batch: MarketBatch) -> Any:
+    batch.reset()
+    return batch.observe()
+
+
+def test_constant_is_the_mean_on_record_unless_the_shelf_has_a_price(tmp_path: Path) -> None:
+    spec = replayed(written(tmp_path))
+    assert compose(parse_rules("constant"), spec, 0).usual_price == pytest.approx(replay(spec).price[..., 0].mean())
+    shelf = replayed(written(tmp_path), {"start_price": 3.25})
+    assert compose(parse_rules("constant"), shelf, 0).usual_price == 3.25
+
+
 def test_history_needs_a_tape() -> None:
     spec = MarketSpec.parse(a_market({}, {}))
     with pytest.raises(
@@ -160,7 +183,7 @@ def test_a_market_says_what_it_replays(tmp_path: Path) -> None:
         ({}, ["history", "nash"], "history"),
         (
             STOCK | {"sellers": SHOP},
-            ["history+base_stock", "nash+base_stock(level=best)"],
+            ["history+base_stock(level=ample)", "nash+base_stock(level=best)"],
             "history+base_stock(level=best)",
         ),
     ],

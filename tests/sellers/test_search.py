@@ -148,6 +148,12 @@ def test_refine_finds_the_top_of_a_hill_inside_or_beyond_the_box(best: int, high
     assert found.tolist() == [best]
 
 
+def test_refine_finds_a_hill_a_million_times_as_far_away() -> None:
+    """As where the middle of a price range sells next to nothing; to a ten-thousandth of so many units."""
+    found = refine(lambda points: -np.abs(points[:, 0] - 3.21e7), np.zeros(1), np.array([20.0]), whole=True)
+    assert found == pytest.approx([3.21e7], rel=1e-4)
+
+
 def test_refine_climbs_in_two_dimensions() -> None:
     def score(points: Any) -> Any:
         return -((points[:, 0] - 217) ** 2) - 3 * (points[:, 1] - 41) ** 2

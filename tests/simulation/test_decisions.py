@@ -23,6 +23,33 @@ def test_a_box_action_is_linear_over_the_ranges_and_clipped() -> None:
     assert price.tolist() == [2, 1, 3, 1, 3] and level.tolist() == [4, 12, 20, 16, 4]
 
 
+def test_a_gate_says_whether_to_order_at_all() -> None:
+    """Orders at the level -1, 4 units, are orders; without one the level is 0, although the range begins at 4."""
+    gated = seat("gated", order_up_to=[4, 20], order_cost=3.0)
+    assert gated.space == spaces.Box(-1.0, 1.0, (3,), np.float32)
+    price, level = gated.decode(np.array([[0, -1, 1], [-1, 0, 0.01], [1, 1, 0], [-7, 0.5, -1], [0, 1, np.inf]]))
+    assert price.tolist() == [2, 1, 3, 1, 2] and level.tolist() == [4, 12, 0, 0, 20]
+    assert order_quantity(level, np.full(5, 2.0), np.zeros(5)).tolist() == [2, 10, 0, 0, 18]
+    assert gated.encode(price, level).tolist() == [[0, -1, 1], [-1, 0, 1], [1, -1, -1], [-1, -1, -1], [0, 1, 1]]
+
+
+def test_without_an_order_cost_nothing_is_gated_unless_asked_and_made_to_order_there_is_nothing_to_gate() -> None:
+    assert seat(order_cost=3.0).encoding == "box" and seat(order_cost=3.0).space.shape == (2,)
+    made = MarketSpec.parse(a_market({"order_up_to": [0, 0]}, inventory="make_to_order"))
+    assert Decisions(made, 0, "gated").space == spaces.Box(-1.0, 1.0, (1,), np.float32)
+    box, gated = seat("box"), seat("gated")
+    action = np.random.default_rng(0).uniform(-1.2, 1.2, (50, 2))
+    opened = np.column_stack([action, np.ones(50)])
+    np.testing.assert_array_equal(gated.decode(opened), box.decode(action))
+
+
+def test_level_0_of_a_grid_is_no_order_also_where_the_range_begins_above() -> None:
+    grid = seat("grid", order_up_to=[4, 20], order_cost=3.0, grid={"prices": 1, "levels": [0, 4, 20]})
+    assert grid.decode(np.arange(3))[1].tolist() == [0, 4, 20]
+    with pytest.raises(UserError, match=r"grid.levels must lie inside \[4.0, 20.0\]$"):
+        seat("grid", order_up_to=[4, 20], grid={"prices": 1, "levels": [0, 4, 20]})
+
+
 def test_a_grid_index_is_price_index_times_levels_plus_level_index() -> None:
     decisions = seat("grid", grid={"prices": 3, "levels": 2})
     price, level = decisions.decode(np.arange(6))
@@ -48,6 +75,8 @@ def test_encoding_a_decision_and_decoding_it_gives_it_back() -> None:
     action = box.encode(price, level)
     assert action.dtype == np.float32 and all(box.space.contains(x) for x in action)
     np.testing.assert_allclose(box.decode(action), [price, level], rtol=1e-6)
+    gated, level = seat("gated", order_up_to=[4, 20]), np.where(rng.random(50) < 0.5, level, 0.0)
+    np.testing.assert_allclose(gated.decode(gated.encode(price, level)), [price, level], rtol=1e-6)
     grid = seat("grid", grid={"prices": 7, "levels": [0, 3, 20]})
     np.testing.assert_array_equal(grid.encode(*grid.decode(np.arange(21))), np.arange(21))
 
@@ -99,7 +128,7 @@ def test_what_is_no_decision_is_refused_by_the_sellers_name(encoding: str, actio
 def test_a_seat_without_a_grid_cannot_decide_on_one() -> None:
     with pytest.raises(UserError, match=r"market.sellers.1 \(b\).grid: a seat that decides on a grid needs grid: "):
         seat("grid")
-    with pytest.raises(UserError, match=r"market.sellers.1 \(b\): actions must be box or grid, got 'wheel'"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(b\): actions must be box, gated or grid, got 'wheel'"):
         seat("wheel")
 
 

@@ -240,6 +240,18 @@ def change_config(run: Path) -> None:
     (run / "config.yaml").write_text(text.replace("replay_ratio: ", "replay_ratio:  ") + "\n# changed\n")
 
 
+def change_a_default(run: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    about["learning"]["seats"]["b"]["lr"] = 0.5
+    (run / "run.json").write_text(json.dumps(about))
+
+
+def be_of_an_earlier_version(run: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    del about["learning"]
+    (run / "run.json").write_text(json.dumps(about | {"versions": {"bazaar-market": "0.0.1"}}))
+
+
 def lose_metrics(run: Path) -> None:
     (run / "metrics.csv").unlink()
 
@@ -248,6 +260,8 @@ REFUSED: dict[Callable[[Path], Any], str] = {
     remove_state: r"was made without checkpoints of the whole run \(state/\).*--seed 0 repeats it",
     remove_seed: "run.json: does not say the run's seed",
     change_config: "config.yaml: was changed since the run began",
+    change_a_default: r"learners learn otherwise \(then / now: seats.b.lr: 0.5 / \S+\), so it cannot go on; bazaar evaluate",
+    be_of_an_earlier_version: r"was begun by another version of bazaar \(0.0.1\), whose .*--seed 0 trains it anew",
     lose_metrics: "metrics.csv: is missing or shorter than it was",
     shutil.rmtree: "--resume .*cut: there is no such run",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -16,9 +16,11 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from market.demand.equilibrium import prices_in_range
+from market.demand.logit import Logit
 from market.errors import UserError
 from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
+from market.theory.best_response import best_response
 from market.theory.newsvendor import mean_demand
 from policies.sellers.protocol import Memory, View
 
@@ -75,6 +77,13 @@ class Seat:
         """Joint-profit prices (N,), money per unit."""
         return self._top if self._captive else prices_in_range(self.spec, joint=True)
 
+    @cached_property
+    def lone(self) -> float:
+        """The best price in the seat's range while no rival has anything to sell, money per unit."""
+        low, high = self.seller.prices
+        alone = among(Logit.of(self.spec), [self.index])
+        return float(best_response(alone, np.array([[high]]), 0, low, high)[0])
+
     @property
     def _captive(self) -> bool:
         """Whether everybody buys from the one seller there is: only its range bounds its best price."""
@@ -87,6 +96,20 @@ class Seat:
     def clip(self, price: float) -> float:
         """The price in the seat's range nearest to ``price``."""
         return min(max(price, self.seller.prices[0]), self.seller.prices[1])
+
+    def kept(self, level: float | Floats) -> float | Floats:
+        """An order-up-to level moved into the seat's ``order_up_to`` range, units."""
+        kept = np.clip(level, *self.seller.order_up_to)
+        return float(kept) if np.ndim(kept) == 0 else np.asarray(kept)
+
+    def kept_order(self, order: Floats, on_hand: Floats, on_order: Floats) -> Floats:
+        """An order (M,) that leaves the inventory position inside the seat's ``order_up_to`` range, as a learner's does.
+
+        Range [4, 12], a position of 10: at most 2; of 1: at least 3, and none where it is above 12.
+        """
+        low, high = self.seller.order_up_to
+        position = on_hand + on_order
+        return np.asarray(np.maximum(np.minimum(order, np.maximum(high - position, 0.0)), low - position))
 
     def posted(self, price: float) -> Floats:
         """Prices (N,): one's own, and the rivals' Nash prices. Raises :class:`UserError` where rivals have none."""
@@ -123,6 +146,12 @@ class Seat:
         if self.seller.holding_cost <= 0:
             where = f"market.sellers.{self.index} ({self.seller.name}).holding_cost"
             raise UserError(f"{where} must be above 0: stock that costs nothing to hold has no best level")
+
+
+def among(logit: Logit, seats: list[int]) -> Logit:
+    """The same market with these sellers alone, in this order."""
+    kept = {name: getattr(logit, name)[seats] for name in ("quality", "unit_cost")}
+    return replace(logit, nodes=logit.nodes[:, seats], **kept)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from market.spec.models import MarketSpec, Model
 from market.state import Floats
 from policies.sellers.protocol import Memory, View
 from policies.sellers.rules.base import Rule, Seat, place
-from policies.sellers.rules.pricing import PRICING, Optimal, PricingRule
+from policies.sellers.rules.pricing import PRICING, History, Optimal, PricingRule
 from policies.sellers.rules.replenishment import REPLENISHMENT, BaseStock, OptimalOrders, ReplenishmentRule
 
 PART = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(([^()]*)\))?\s*")
@@ -31,7 +31,10 @@ Kind = TypeVar("Kind", PricingRule, ReplenishmentRule)
 
 
 class Rules(Model):
-    """What a fixed competitor does. Without a replenishment rule it plays ``base_stock`` where stock is held."""
+    """What a fixed competitor does.
+
+    Without a replenishment rule it plays ``base_stock`` where stock is held, ``history`` with ``level=ample``.
+    """
 
     pricing: SerializeAsAny[PricingRule]
     replenishment: SerializeAsAny[ReplenishmentRule] | None = None
@@ -58,7 +61,10 @@ class Rules(Model):
             return self
         if isinstance(self.pricing, Optimal):
             return self._completed_optimum(self.pricing)
-        return self.with_replenishment(BaseStock()) if self.replenishment is None else self
+        if self.replenishment is not None:
+            return self
+        # What a history sold it had: with less stock it would run dry, and its rivals sell what it sold.
+        return self.with_replenishment(BaseStock(level="ample") if isinstance(self.pricing, History) else BaseStock())
 
     def _completed_optimum(self, pricing: Optimal) -> Rules:
         """The optimum decides prices and orders together, from one solution."""
@@ -206,7 +212,11 @@ def _options(text: str, where: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FixedSeller:
-    """A seller that follows rules, in one seat. ``rules`` hold the levels found where they were searched."""
+    """A seller that follows rules, in one seat. ``rules`` hold the levels found where they were searched.
+
+    It plays by the seat's rules, as learners do: prices in its range, and orders that keep the inventory position inside
+    ``order_up_to`` (with [0, 0] it never orders); only ``base_stock(level=ample)`` is not bound by that.
+    """
 
     rules: Rules
     seat: Seat
@@ -230,7 +240,29 @@ class FixedSeller:
         if self.replenishment is None:
             return price, np.zeros(len(price)), memory | changed
         order, stock = self.replenishment.decide(view, memory)
+        if not (self.rules.replenishment and self.rules.replenishment.unbound):
+            order = self.seat.kept_order(order, view.on_hand, view.on_order)
         return price, order, memory | changed | stock
+
+    @property
+    def usual_price(self) -> float | None:
+        """What it posts as a rule, money per unit: always, or what its stock levels are worked out for; None if unknown."""
+        try:
+            return self.rules.pricing.usual(self.seat)
+        except UserError:
+            return None
+
+    @property
+    def kept(self) -> str:
+        """What the seat's ``order_up_to`` range takes from the rules' level, in words; empty where it does not bind."""
+        rule = self.rules.replenishment
+        if rule is None or rule.unbound:
+            return ""
+        level = rule.aim(self.seat, partial(self.rules.pricing.usual, self.seat))
+        if level is None or self.seat.kept(level) == level:
+            return ""
+        low, high = self.seat.seller.order_up_to
+        return f"kept to order_up_to [{low:g}, {high:g}]; would order up to {level:g}"
 
 
 def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None) -> FixedSeller:
@@ -243,6 +275,6 @@ def compose(rules: Rules, spec: MarketSpec, seat: int, where: str | None = None)
             return FixedSeller(rules, at, pricing.bind(at, lambda: 0.0), None)
     usual = partial(pricing.usual, at)
     with place(f"{where}.pricing.{pricing.rule}"):
-        priced = pricing.bind(at, partial(replenishment.level_in, at, usual))
+        priced = pricing.bind(at, partial(replenishment.kept_level, at, usual))
     with place(f"{where}.replenishment.{replenishment.rule}"):
         return FixedSeller(rules, at, priced, replenishment.beside(at, pricing))

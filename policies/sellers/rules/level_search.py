@@ -33,7 +33,9 @@ LONGEST = 200  # periods played of one episode
 PLAYED = 6400  # periods of customers a candidate meets at least
 LEAST_ROWS = 64  # episodes a candidate
 POINTS = {1: 17, 2: 8}  # candidates along an axis, by the number of options searched
-ROUNDS = 12
+ROUNDS = 12  # around a point inside the box
+MOST_ROUNDS = 64
+LEVELS = ("level", "s", "S")  # options that are inventory positions, which the seat's range bounds
 
 Objective = Callable[[Floats], Floats]
 
@@ -101,7 +103,10 @@ def best_level(
     short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
     trial = Trial(short, seat, rules, replenishment, _rivals(short, seat, rivals), row_seed(seed, "search"), where)
     values = _search(trial)
-    found = replenishment.model_copy(update={name: values[name] for name in options})
+    at = Seat(short, seat)
+    found = replenishment.model_copy(
+        update={name: at.kept(values[name]) if name in LEVELS else values[name] for name in options}
+    )
     return rules.with_replenishment(found)
 
 
@@ -125,7 +130,7 @@ def _default_rival(spec: MarketSpec, seat: int) -> Seller:
     except UserError:
         at = Seat(spec, seat)
         level = 2 * at.mean_demand(at.middle) * (at.seller.lead_time + 1)
-        return compose(Rules(pricing=Constant(), replenishment=BaseStock(level=level)), spec, seat)
+        return compose(Rules(pricing=Constant(price=at.middle), replenishment=BaseStock(level=level)), spec, seat)
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class Trial:
         at, rule = Seat(self.spec, self.seat), self.rules.pricing
         replenishment, level = self.replenishment.tried(at, partial(rule.usual, at), values)
         with place(f"{self.where}.pricing.{rule.rule}"):
-            pricing = rule.bind(at, lambda: level)
+            pricing = rule.bind(at, lambda: at.kept(level))
         return FixedSeller(self.rules, at, pricing, replenishment)
 
 
@@ -218,16 +223,19 @@ def refine(score: Objective, low: Floats, high: Floats, whole: bool) -> Floats:
     """Return the point (D,) of the box from ``low`` to ``high`` (D,) with the highest score.
 
     A grid over the box, then over the cells around its best point, until the cells are one unit (``whole``) or a
-    2000th of ``high`` wide. Where the best point lies on the upper edge of the first grids, the box moves up.
+    2000th of ``high`` wide, or a ten-thousandth of the point itself. Where the best point lies on the upper edge of the first grids, the box moves up: a wide
+    price range's middle may sell a thousandth of what the rule's own price sells.
     """
     finest = np.ones_like(high) if whole else np.maximum(high, 1e-9) / 2000
-    for _ in range(ROUNDS):
+    closer = 0
+    for _ in range(MOST_ROUNDS):
         axes = [_axis(a, b, POINTS[len(low)], whole) for a, b in zip(low, high, strict=True)]
         points = np.array(list(product(*axes)))
         best = np.asarray(points[np.argmax(score(points))])
         width = np.array([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in axes])
         edge = best == np.array([axis[-1] for axis in axes])
-        if (width <= finest).all() and not edge.any():
+        closer += not edge.any()
+        if closer == ROUNDS or ((width <= np.maximum(finest, best / 10_000)).all() and not edge.any()):
             break
         span = np.array([axis[-1] - axis[0] for axis in axes])
         low, high = np.maximum(best - width, 0.0), best + np.where(edge, 2 * span, width)

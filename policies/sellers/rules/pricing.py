@@ -1,7 +1,8 @@
 """Pricing rules of fixed competitors: what to post, from what was seen last period.
 
 Options are money per unit or pure numbers, as each says. Whatever a rule wants, its seller posts the price in the
-seat's range that is nearest to it. Dimensions: M markets side by side, N sellers, R rivals.
+seat's range that is nearest to it. Rules that watch rivals leave out those that are seen to have nothing to sell
+(:func:`on_sale`). Dimensions: M markets side by side, N sellers, R rivals.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from market.demand.logit import Logit
@@ -19,7 +21,7 @@ from market.spec.models import Model, NonNegative, Positive
 from market.state import Floats
 from market.theory.best_response import best_response
 from policies.sellers.protocol import Memory, View
-from policies.sellers.rules.base import Rule, Seat
+from policies.sellers.rules.base import Rule, Seat, among
 from policies.sellers.rules.optimal import PRICE, Discount, Prices, joint_optimum, optimum_rule
 
 Target = Callable[[], "float | Floats"]
@@ -41,6 +43,10 @@ class PricingRule(Model):
         """The price that stock levels are worked out for, money per unit."""
         raise NotImplementedError
 
+    def lowest(self, seat: Seat) -> float:
+        """The price that ample stock is worked out for, money per unit."""
+        return self.usual(seat)
+
     def bind(self, seat: Seat, target: Target) -> Rule:
         """The rule in a seat; ``target()`` is the order-up-to level of the seller's replenishment, units."""
         return always(self.usual(seat))
@@ -59,10 +65,19 @@ class Constant(PricingRule):
     """One price for ever."""
 
     rule = "constant"
-    price: NonNegative | None = Field(default=None, description="money per unit; default the middle of the price range")
+    price: NonNegative | None = Field(
+        default=None,
+        description="money per unit; default the seat's start_price, else the mean on record of a market.tape, "
+        "else the middle of the price range",
+    )
 
     def usual(self, seat: Seat) -> float:
-        return seat.middle if self.price is None else inside(seat, self.price)
+        if self.price is not None:
+            return inside(seat, self.price)
+        if seat.seller.start_price is not None:
+            return seat.seller.start_price
+        on_record = recorded(seat)
+        return seat.middle if on_record is None else seat.clip(float(on_record.mean()))
 
 
 class CostPlus(PricingRule):
@@ -76,7 +91,7 @@ class CostPlus(PricingRule):
 
 
 class Match(PricingRule):
-    """The lowest of the rivals' last prices."""
+    """The lowest of the rivals' last prices; while none of them has stock, the best price of a seller alone."""
 
     rule = "match"
 
@@ -85,12 +100,18 @@ class Match(PricingRule):
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         seat.need_rivals_prices()
-        return Rule(lambda view, memory: (rivals_prices(view).min(axis=1), {}))
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            lowest = lowest_on_sale(seat, view)
+            return (np.where(np.isinf(lowest), seat.lone, lowest) if np.isinf(lowest).any() else lowest), {}
+
+        return Rule(decide)
 
 
 class Undercut(PricingRule):
     """The lowest of the rivals' last prices less a step, but never below cost plus a margin.
 
+    While no rival has stock it posts the best price of a seller alone.
     With ``spread`` the step is the row's own, drawn anew for every episode: many undercutters in one, to train against.
     """
 
@@ -122,13 +143,19 @@ class Undercut(PricingRule):
     def bind(self, seat: Seat, target: Target) -> Rule:
         seat.need_rivals_prices()
         step, floor = self._step(seat), self._floor(seat)
+
+        def below(view: View, step: float | Floats) -> Floats:
+            lowest = lowest_on_sale(seat, view)
+            price = np.maximum(lowest - step, floor)
+            return np.where(np.isinf(lowest), seat.lone, price) if np.isinf(lowest).any() else price
+
         if self.spread is None:
-            return Rule(lambda view, memory: (np.maximum(rivals_prices(view).min(axis=1) - step, floor), {}))
+            return Rule(lambda view, memory: (below(view, step), {}))
 
         def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
             kept = memory["undercut_step"]
             drawn = np.where(np.isnan(kept), 2 * step * uniform(view), kept)
-            return np.maximum(rivals_prices(view).min(axis=1) - drawn, floor), {"undercut_step": drawn}
+            return below(view, drawn), {"undercut_step": drawn}
 
         return Rule(decide, lambda markets: {"undercut_step": np.full(markets, np.nan)})
 
@@ -136,7 +163,7 @@ class Undercut(PricingRule):
 class BestResponse(PricingRule):
     """The price that would earn most in a period if the rivals kept their last prices and nobody ran dry.
 
-    Demand is averaged over ``xi``; events and one's own stock are not looked at. Refused where customers hold prices
+    Rivals that are seen to have nothing to sell are left out. Demand is averaged over ``xi``; events and one's own stock are not looked at. Refused where customers hold prices
     against a reference price: what is best then depends on prices that no seller need see.
     """
 
@@ -154,11 +181,25 @@ class BestResponse(PricingRule):
         logit = Logit.of(seat.spec, limit=RESPONSE_NODES)
         low, high = seat.seller.prices
 
+        def answer(prices: Floats, rivals: list[int]) -> Floats:
+            """To prices (K, rivals) of these seats, the only ones on sale."""
+            seen, row = np.unique(prices, axis=0, return_inverse=True)
+            seats = sorted([seat.index, *rivals])
+            price = np.full((len(seen), len(seats)), high)
+            price[:, [seats.index(rival) for rival in rivals]] = seen
+            own = seats.index(seat.index)
+            return best_response(among(logit, seats), price, own, low, high)[row.reshape(-1)]
+
         def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
-            seen, row = np.unique(rivals_prices(view), axis=0, return_inverse=True)
-            price = np.full((len(seen), len(seat.spec.sellers)), high)
-            price[:, seat.rivals] = seen
-            return best_response(logit, price, seat.index, low, high)[row.reshape(-1)], {}
+            prices, offered = rivals_prices(view), on_sale(seat, view)
+            if offered.all():
+                return answer(prices, seat.rivals), {}
+            found = np.empty(len(prices))
+            for pattern in np.unique(offered, axis=0):
+                rows = (offered == pattern).all(axis=1)
+                rivals = [rival for rival, there in zip(seat.rivals, pattern, strict=True) if there]
+                found[rows] = answer(prices[rows][:, pattern], rivals)
+            return found, {}
 
         return Rule(decide)
 
@@ -184,7 +225,8 @@ class Collusive(PricingRule):
 class Trigger(PricingRule):
     """The joint-profit price until a rival undercuts its own, then the Nash price for some periods (Friedman 1971).
 
-    What rivals post while they are punished, or before their first decision, is not held against them.
+    What rivals post while they are punished, before their first decision, or with nothing to sell, is not held against
+    them.
     """
 
     rule = "trigger"
@@ -202,7 +244,7 @@ class Trigger(PricingRule):
         least = seat.joint[seat.rivals] * (1 - self.tolerance)
 
         def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
-            undercut = memory["cooperated"] & (rivals_prices(view) < least).any(axis=1)
+            undercut = memory["cooperated"] & ((rivals_prices(view) < least) & on_sale(seat, view)).any(axis=1)
             punish = np.where(undercut, self.periods, memory["punish"])
             after = {"punish": np.maximum(punish - 1, 0), "cooperated": punish == 0}
             return np.where(punish > 0, nash, joint), after
@@ -274,12 +316,18 @@ class History(PricingRule):
     rule = "history"
 
     def usual(self, seat: Seat) -> float:
-        prices = recorded_prices(seat.spec)
+        return float(self._prices(seat).mean())
+
+    def lowest(self, seat: Seat) -> float:
+        return float(self._prices(seat).min())
+
+    def _prices(self, seat: Seat) -> Floats:
+        prices = recorded(seat)
         if prices is None:
             raise UserError(
                 "needs the prices on record of a sales file, and the market has no market.tape: {file: ...}"
             )
-        return float(prices[:, : seat.spec.horizon, seat.index].mean())
+        return prices
 
     def bind(self, seat: Seat, target: Target) -> Rule:
         self.usual(seat)
@@ -330,6 +378,29 @@ def rivals_prices(view: View) -> Floats:
     if view.rivals_price is None:
         raise UserError("the rivals' prices are hidden in this view")
     return view.rivals_price
+
+
+def on_sale(seat: Seat, view: View) -> NDArray[np.bool_]:
+    """Which rivals (M, R) may have something to sell in this period.
+
+    One that is seen without stock has nothing, unless its orders arrive before the customers come (lead time 0). Where
+    the rivals' stock is hidden, or goods are made to order, all may.
+    """
+    if view.rivals_in_stock is None:
+        return np.ones(rivals_prices(view).shape, np.bool_)
+    at_once = np.array([seat.spec.sellers[rival].lead_time == 0 for rival in seat.rivals])
+    return np.asarray(view.rivals_in_stock | at_once)
+
+
+def lowest_on_sale(seat: Seat, view: View) -> Floats:
+    """The lowest last price (M,) of the rivals on sale; infinite where none is."""
+    return np.asarray(np.where(on_sale(seat, view), rivals_prices(view), np.inf).min(axis=1))
+
+
+def recorded(seat: Seat) -> Floats | None:
+    """The seat's prices in the history that the market replays (places, periods), None without one."""
+    prices = recorded_prices(seat.spec)
+    return None if prices is None else prices[:, : seat.spec.horizon, seat.index]
 
 
 def known(view: View) -> Floats:

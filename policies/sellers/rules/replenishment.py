@@ -1,8 +1,8 @@
 """Replenishment rules of fixed competitors: how much to order, from one's own stock and demand.
 
-Levels are order-up-to levels on the inventory position (on hand + on order), units; a fixed competitor orders what
-its rule says, also beyond the seat's ``order_up_to`` range, which limits learners. In sampled mode levels are
-rounded to whole units. Dimension: M markets side by side.
+Levels are order-up-to levels on the inventory position (on hand + on order), units. Whatever a rule wants, its seller
+keeps to the seat's ``order_up_to`` range (:meth:`policies.sellers.rules.base.Seat.kept_order`). In sampled mode levels
+are rounded to whole units. Dimension: M markets side by side.
 """
 
 from __future__ import annotations
@@ -47,6 +47,21 @@ class ReplenishmentRule(Model):
         """The level that the rule orders up to, or would; ``price()`` is the seller's usual price."""
         return newsvendor(seat, price)
 
+    @property
+    def unbound(self) -> bool:
+        """Whether the seat's ``order_up_to`` range is of no matter to the rule."""
+        return False
+
+    def kept_level(self, seat: Seat, price: Price) -> float | Floats:
+        """:meth:`level_in` as the seat's range allows it."""
+        level = self.level_in(seat, price)
+        return level if self.unbound else seat.kept(level)
+
+    def aim(self, seat: Seat, price: Price) -> float | None:
+        """The level that is aimed at, where it is a number that the seat's range may bind; None for other rules."""
+        level = self.level_in(seat, price)
+        return float(level) if np.ndim(level) == 0 else None
+
     def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
         """The rule with searched options at ``values``, one for each market (M,), and the level it orders up to (M,)."""
         raise NotImplementedError
@@ -76,8 +91,13 @@ class BaseStock(ReplenishmentRule):
     level: Level = Field(
         default="newsvendor",
         description="units; newsvendor: for demand over lead time + 1 periods at the seller's usual price; "
-        "best: found by simulation; ample: so many that it never runs dry, whatever rivals do (below 1 in 10^9)",
+        "best: found by simulation; ample: so many that it never runs dry, whatever rivals do (below 1 in 10^9), "
+        "beyond the seat's order_up_to too",
     )
+
+    @property
+    def unbound(self) -> bool:
+        return self.level == "ample"
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
         if self.level == "ample":
@@ -86,6 +106,9 @@ class BaseStock(ReplenishmentRule):
 
     def bind(self, seat: Seat, price: Price) -> Rule:
         return order_up_to(self.level_in(seat, price))
+
+    def beside(self, seat: Seat, pricing: PricingRule) -> Rule:
+        return self.bind(seat, partial(pricing.lowest if self.level == "ample" else pricing.usual, seat))
 
     def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
         return order_up_to(values["level"]), values["level"]
@@ -167,6 +190,9 @@ class ConstantOrder(ReplenishmentRule):
         default=None, description="units a period; default mean demand at the seller's usual price"
     )
 
+    def aim(self, seat: Seat, price: Price) -> float | None:
+        return None
+
     def bind(self, seat: Seat, price: Price) -> Rule:
         wanted = seat.mean_demand(price()) if self.quantity is None else self.quantity
         quantity = seat.units(wanted)
@@ -224,6 +250,9 @@ class OptimalOrders(ReplenishmentRule):
 
     def level_in(self, seat: Seat, price: Price) -> float | Floats:
         raise UserError("needs replenishment with one order-up-to level, and that of optimal depends on the pipeline")
+
+    def aim(self, seat: Seat, price: Price) -> float | None:
+        return None
 
     def bind(self, seat: Seat, price: Price) -> Rule:
         return optimum_rule(best_orders(seat, price(), self.gamma), ORDER)

@@ -194,7 +194,7 @@ def price_alone(rules: Rules, spec: MarketSpec, seat: int) -> FixedSeller:
     at, pricing = Seat(spec, seat), rules.pricing
 
     def level() -> float | Floats:
-        return BaseStock().level_in(at, lambda: pricing.usual(at))
+        return BaseStock().kept_level(at, lambda: pricing.usual(at))
 
     return FixedSeller(rules, at, pricing.bind(at, level), None)
 

@@ -33,8 +33,9 @@ from policies.studies.multi_seed.cross_play import cross_play, tables
 from policies.studies.multi_seed.folder import DONE, SeedsFolder, SeedsPlan, read_folder
 from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_files, work, write_files
 from policies.training.checkpointing import CheckpointOptions
+from policies.training.resume import refuse_other_learning
 from policies.training.run import TrainingRun
-from policies.training.train import disk_errors, pick_device
+from policies.training.train import disk_errors, pick_device, say_grids
 
 RESULTS = EVALUATION, CROSS_PLAY = "evaluation.json", "cross_play.json"
 
@@ -209,8 +210,9 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
     found = pick_device(order.device)
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")
-    TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    plan = SeedsPlan(config, str(order.config), numbers, device, order.command, checkpointing, means.processes)
+    training = TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
+    say_grids(config.market, training.spec, console)
+    plan = SeedsPlan(training.config, str(order.config), numbers, device, order.command, checkpointing, means.processes)
     several = SeedsFolder(folder, plan)
     with _kept(several):
         several.make()
@@ -244,6 +246,8 @@ def resume_seeds(order: ResumeSeedsOrder) -> SeedRuns:
         say(console, f"{folder}: {_standing(several)}")
         done = several.done
         left = [seed for seed in several.plan.seeds if seed not in done]
+        for seed in left:
+            refuse_other_learning(several.run(seed), several.plan.config)
         several.resumed.append({"at": timestamp(), "seeds": left})
         carry_out(several, checkpointing, means, console)
     return SeedRuns(folder)

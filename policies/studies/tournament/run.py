@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
+from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.common.console import say
 from policies.common.files import refuse_unwritable, write_csv, write_json
@@ -64,11 +65,15 @@ def find_folder(order: TournamentOrder, inputs: dict[str, Any]) -> WorkFolder:
 
 
 def _listed(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Policies under their labels, so that a difference names one policy and not the whole list; order counts."""
+    """Policies under their labels, so that a difference names one policy and not the whole list; order counts.
+
+    A market has the keys of this version, with their defaults where an earlier one wrote none.
+    """
     try:
         named = {one["label"]: one for one in inputs["policies"]}
-        return inputs | {"policies": named, "order": ", ".join(named)}
-    except (KeyError, TypeError):
+        market = MarketSpec.parse(inputs["market"]).dump()
+        return inputs | {"policies": named, "order": ", ".join(named), "market": market}
+    except (KeyError, TypeError, UserError):
         return inputs
 
 

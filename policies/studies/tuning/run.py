@@ -25,6 +25,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import TuneOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.line_ups import LineUps
+from policies.learners.build import what_is_learned
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.usual import best_line_up
 from policies.storage.work_folder import WorkFolder
@@ -61,6 +62,7 @@ def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict
         "over_seeds": order.over_seeds,
         "score": order.score,
         "batch": order.batch,
+        "learning": {name: what_is_learned(config) for name, config in configs.items()},
         "rungs": min(config.training.evaluations for config in configs.values()),
     }
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from market.errors import UserError
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules
 from policies.sellers.rules.replenishment import MinMax
@@ -57,20 +54,15 @@ def habits(seller: FixedSeller) -> str:
 
     Of rules whose price or level moves, those that its levels are worked out for: "posts about 1.30".
     """
-    seat, pricing, replenishment = seller.seat, seller.rules.pricing, seller.rules.replenishment
-    said = []
-    try:
-        price = seat.clip(pricing.usual(seat))
-        said.append(f"posts {'' if pricing.constant else 'about '}{price:.4g}")
-        if isinstance(replenishment, MinMax):
-            low, high = replenishment.levels(seat, lambda: price)
-            said.append(f"orders up to {units(high)} from {units(low)} on down")
-        elif replenishment is not None:
-            level = float(np.mean(replenishment.level_in(seat, lambda: price)))
-            said.append(f"orders up to {units(level)}")
-    except UserError:  # a rule without a usual price, or without one level
-        pass
-    return ", ".join(said) or "follows what it sees"
+    seat, price, rule = seller.seat, seller.usual_price, seller.rules.replenishment
+    if price is None:
+        return "follows what it sees"
+    said = [f"posts {'' if seller.rules.pricing.constant else 'about '}{seat.clip(price):.4g}"]
+    level = rule.aim(seat, lambda: price) if rule is not None else None
+    if rule is not None and level is not None:
+        low = f" from {units(rule.levels(seat, lambda: price)[0])} on down" if isinstance(rule, MinMax) else ""
+        said.append(f"orders up to {units(level if rule.unbound else float(seat.kept(level)))}{low}")
+    return ", ".join([*said, seller.kept] if seller.kept else said)
 
 
 def told_rivals(names: Sequence[str], fixed: Mapping[int, Seller]) -> list[str]:

@@ -1,0 +1,157 @@
+"""What an estimate leaves open: markets drawn from the sampling distribution of the price coefficient, nest, qualities
+and shocks.
+
+Each estimate is, to first order, a mean over the clusters (periods ``t``) of its scores ``psi_t`` (influence function;
+Huber 1967; Newey and McFadden 1994, section 3). Two-stage least squares: ``psi_t = A X' Z (Z'Z)^-1 sum_(i in t) z_i e_i``
+with ``A = (X' P_Z X)^-1``, whose sum of squares is the clustered covariance (White 1984). Seller j's level given the
+slopes: the sum of ``w_i e_i``, weights so that they are its mean; the residuals' variance: the sum of ``e_i^2 / R`` less
+its mean. A draw is ``sum_t z_t psi_t`` with independent standard normals ``z_t`` (the multiplier bootstrap; van der Vaart
+and Wellner 1996, section 2.9), jointly normal with that covariance. Scores of levels and trends are widened to what
+persistent shocks do to means. Everything else of a draw follows from its slopes as it does for the estimate itself.
+
+R rows, K slopes, N sellers, G clusters, D draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from market.calibration.calibrate import Calibration
+from market.calibration.design import TREND
+from market.calibration.fit import LARGEST_RHO, Fit, corrections
+from market.calibration.logit import Estimate, design_columns, predict, unpack
+from market.calibration.moment import MarketAt, market_at, market_qualities
+from market.calibration.shocks import Shocks, fit_shocks
+from market.state import Floats
+
+DRAWS = 39  # from the lowest to the highest of so many is a 95 % interval: (n - 1) / (n + 1)
+SEED = 12
+TRIES = 100  # times as many, where impossible ones are drawn anew
+GROUPS, POINTS = 250, 32  # markets x periods, and points of xi, by which a draw's totals are made right
+
+
+@dataclass(frozen=True)
+class MarketDraw:
+    """A market that the estimate leaves open: ``quality`` (N,) is added to each seller's, ``shock`` times the xi's sd."""
+
+    alpha: float
+    rho: float
+    quality: list[float]
+    shock: float
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """``markets``: the draws. ``refused``: draws without meaning (alpha <= 0, rho outside [0, .95)), drawn anew."""
+
+    markets: list[MarketDraw]
+    refused: int
+
+
+def draw_markets(found: Calibration, count: int = DRAWS) -> Drawn:
+    """Draw markets as likely as the estimate leaves them: same file, same draws.
+
+    The normal law is cut off where no market is: a draw of ``alpha <= 0`` or rho outside [0, .95) is drawn anew. Price
+    form, season, events and reference price stay as estimated. None are drawn where hardly any would be a market.
+    """
+    base, design = found.fit.fitted, found.fit.design
+    columns = design_columns(design, found.choice.nested)
+    scores = influence(found, columns)
+    rng, kept = np.random.default_rng(SEED), list[tuple[Floats, Estimate]]()
+    tried, beta = 0, base.beta
+    while len(kept) < count and tried < TRIES * count:
+        moved = rng.standard_normal(len(scores)) @ scores
+        tried += 1
+        drawn = beta + moved[: len(beta)]
+        if _possible(columns, drawn):
+            one = unpack(design, columns, drawn, np.zeros((len(beta), len(beta))), base.instruments)
+            kept.append((moved[len(beta) :], one))
+    if len(kept) < count:
+        return Drawn([], tried)
+    return Drawn(list(_markets(found, kept)), tried - count)
+
+
+def _possible(columns: dict[str, Floats], beta: Floats) -> bool:
+    at: dict[str, float] = dict(zip(columns, beta.tolist(), strict=True))
+    return at["f"] + at.get("reference", 0.0) < 0 and 0 <= at.get("within", 0.0) < LARGEST_RHO
+
+
+def influence(found: Calibration, columns: dict[str, Floats]) -> Floats:
+    """Scores (G, K + N + 1) of the slopes, of each seller's level given them, and of the residuals' variance."""
+    table, one = found.fit.design.sold, found.fit.fitted
+    effect = (table["market"] + " " + table["seller"]).factorize()[0]
+    exogenous = [x for name, x in columns.items() if name not in ("within", "f")]
+    z = _within(np.column_stack([*exogenous, *(np.asarray(table[name]) for name in one.instruments)]), effect)
+    x, e = _within(np.column_stack(list(columns.values())), effect), one.xi.to_numpy(np.float64)
+    first, *_ = np.linalg.lstsq(z, x, rcond=None)
+    fitted = z @ first
+    slope = (fitted * e[:, None]) @ np.linalg.inv(fitted.T @ x).T
+    levels = _level_weights(found, table) * e[:, None]
+    scores = np.column_stack([slope, levels, (e**2 - np.mean(e**2)) / len(e)])
+    summed = pd.DataFrame(scores).groupby(table["period"].to_numpy()).sum().to_numpy(np.float64)
+    lasting = math.sqrt(inflation(found.fit.shocks.persistence, len(summed)))
+    persistent = [name.startswith(TREND) for name in columns] + [True] * len(found.sellers) + [False]
+    return np.asarray(summed * np.where(persistent, lasting, 1.0))
+
+
+def _within(values: Floats, effect: Floats) -> Floats:
+    """Columns less their mean in each group."""
+    count = np.bincount(effect)
+    means = np.column_stack([np.bincount(effect, column) for column in values.T]) / count[:, None]
+    return np.asarray(values - means[effect])
+
+
+def inflation(persistence: float, periods: int) -> float:
+    """How much larger the variance of a mean of an AR(1) is than of independent values: ``1 + 2 sum (1 - k / T) rho^k``.
+
+    Priestley (1981), section 5.3. Persistence .5 and 2 periods: 1 + 2 x 1/2 x .5 = 1.5.
+    """
+    k = np.arange(1, periods)
+    return float(1.0 + 2.0 * np.sum((1.0 - k / periods) * persistence**k))
+
+
+def _level_weights(found: Calibration, table: pd.DataFrame) -> Floats:
+    """(R, N): a seller's level is its markets' mean residual, weighted by their sizes, as its quality is."""
+    group = [table["market"], table["seller"]]
+    weight = table.groupby(group)["size"].transform("mean") / table.groupby(group)["size"].transform("size")
+    own = table["seller"].to_numpy()[:, None] == np.array(found.sellers)
+    each = np.where(own, weight.to_numpy(np.float64)[:, None], 0.0)
+    return np.asarray(each / each.sum(0))
+
+
+def _markets(found: Calibration, drawn: list[tuple[Floats, Estimate]]) -> Iterator[MarketDraw]:
+    """The draws' markets: totals are made right in each as they are for the estimate, on the same rows."""
+    at, rows = market_at(found), _some(found.fit.design.table)
+    here, before = _quality(found, at, found.fit, rows), variance(found.fit.shocks)
+    for moved, one in drawn:
+        shocks = fit_shocks(found.fit.design.sold, one, found.sellers, found.options.gamma)
+        there = _quality(found, at, replace(found.fit, fitted=one, shocks=shocks), rows)
+        now = max(variance(shocks) + float(moved[-1]), 0.0)
+        factor = math.sqrt(now / before) if before > 0 else 1.0
+        yield MarketDraw(one.alpha.value, one.nest, (there - here + moved[:-1]).tolist(), factor)
+
+
+def variance(shocks: Shocks) -> float:
+    """Of a seller's shocks, mean over sellers: the common part's and its own."""
+    return float(shocks.common**2 + np.mean(np.square(list(shocks.own.values()))))
+
+
+def _quality(found: Calibration, at: MarketAt, fit: Fit, rows: pd.DataFrame) -> Floats:
+    """Each seller's quality (N,) at that moment, of an average period with its promotions; corrections by ``rows``."""
+    moves = corrections(rows, predict(fit.fitted, rows), fit.fitted.nest, fit.shocks, POINTS)
+    fit = replace(fit, moves=moves, promotions=None)
+    moment = replace(at, quality=market_qualities(found, fit, found.options.at))
+    return np.array([moment.mean_quality(seat) for seat in range(len(found.sellers))])
+
+
+def _some(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of every so many-th market and period, all sellers among them."""
+    number = table.groupby(["market", "period"]).ngroup()
+    every = max(int(number.max()) // GROUPS, 1)
+    some = table[number % every == 0]
+    return some if some["seller"].nunique() == table["seller"].nunique() else table
