@@ -80,7 +80,7 @@ def _of_another_run(order: EvaluateOrder, found: Entrants) -> Seated:
     if len(found.config.market.sellers) == 1:
         raise UserError(f"--against {folder}: {found.config.market.name} has one seller, so there are no rivals")
     with place("--against"):
-        return seated(folder, f"of {folder}", LineUps(found.config, run_seed(folder), found.changed))
+        return seated(folder, f"sellers of {folder}", LineUps(found.config, run_seed(folder), found.changed))
 
 
 def _among_the_seated(order: EvaluateOrder, found: Entrants) -> Entrants:

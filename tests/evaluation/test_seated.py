@@ -120,10 +120,10 @@ def test_against_another_runs_sellers(
     both: Path, alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = evaluated(tmp_path, both, "--seller", "left", "--against", alone)
-    assert {row["line_up"] for row in rows} == {f"of {alone}"}
+    assert {row["line_up"] for row in rows} == {f"sellers of {alone}"}
     (own,) = (row for row in rows if row["judged"])
     assert own["profit"] == pytest.approx(earned(both, 0, alone))
-    assert f"left against right (constant(price=1.3)+base_stock(level=23)), of {alone}" in capsys.readouterr().out
+    assert f"left against right (constant(price=1.3)+base_stock(level=23)), sellers of {alone}" in capsys.readouterr().out
     rows = evaluated(tmp_path, alone, "--against", both)
     (own,) = (row for row in rows if row["judged"])
     assert own["rivals"] == "right (ddpg)" and own["profit"] == pytest.approx(earned(alone, 0, both))
