@@ -2,7 +2,8 @@
 
 Symbols as in :mod:`market.demand.logit`, and ``m = p - c`` the markup (money a unit).
 
-Stock, sellers' price ranges and price-change costs are left out: these are the prices of sellers who never run dry.
+Stock and price-change costs are left out: these are the prices of sellers who never run dry. Sellers' price ranges are
+left out of :func:`prices_of` and kept by :func:`prices_in_range`, which is what sellers can post.
 Reference prices too: all prices here are held for good, so that the reference price is the price and its term 0.
 """
 
@@ -24,6 +25,8 @@ from market.state import Floats
 UNBOUNDED = 1e6
 LARGEST_EXPONENT = 300.0
 ROOT_TOLERANCE = 1e-12
+BOUNDED_STEPS = 5_000
+SETTLED = 1e-10
 
 
 def _least_markups(logit: Logit) -> tuple[Floats, float]:
@@ -174,16 +177,68 @@ def prices_of(spec: MarketSpec, joint: bool = False) -> Floats:
     return found
 
 
+@lru_cache(maxsize=32)
 def prices_in_range(spec: MarketSpec, joint: bool = False) -> Floats:
-    """:func:`prices_of` a market (N,), each moved into its seller's range."""
+    """Prices (N,) of the same kind as :func:`prices_of` when nobody can leave its range, not to be written to.
+
+    They are :func:`prices_of` where these lie in the ranges; else others answer to what a bounded seller posts. Two
+    sellers of quality 4, cost 1 and ``a = 2`` beside an outside option of 0 post 1.7995 each; with one's prices at most
+    1.2 it posts 1.2 and the other 1.6644.
+    Raises :class:`UserError` where there are no prices without ranges, or none is found inside them.
+    """
+    free = prices_of(spec, joint)
     low, high = np.array([seller.prices for seller in spec.sellers]).T
-    return np.clip(prices_of(spec, joint), low, high)
+    if ((low <= free) & (free <= high)).all():
+        return free
+    count = len(free)
+    found = bounded_prices(Logit.of(spec), np.ones((count, count)) if joint else np.eye(count), low, high)
+    found.flags.writeable = False
+    return found
+
+
+@np.errstate(under="ignore")
+def bounded_prices(logit: Logit, ownership: ArrayLike, low: Floats, high: Floats) -> Floats:
+    """Return prices (N,) from ``low`` to ``high`` (N,) at which no owner gains by moving one price inside its range.
+
+    The map of :func:`equilibrium_prices`, moved into the ranges after each step, from their lowest prices: at its fixed
+    point each price is a solution of its markup equation or an end of its range beyond which that solution lies, which
+    is best there, as profit has a single peak in the own price. Newton's method finishes those inside. Raises
+    :class:`UserError` where it does not settle.
+    """
+    held, cost = np.asarray(ownership, dtype=np.float64), logit.unit_cost
+    least, gain = _least_markups(logit)
+    floor, ceiling = low - cost, high - cost
+    markup = np.clip(least, floor, ceiling)
+    for _ in range(BOUNDED_STEPS):
+        wanted = least + gain * _pull(logit, held, markup)
+        update = np.clip(wanted, floor, ceiling)
+        moved = float(np.abs(update - markup).max())
+        markup = update
+        if moved <= SETTLED * (1.0 + float(np.abs(cost + markup).max())):
+            break
+    else:
+        raise UserError("the prices that are best inside every seller's range are not found: they do not settle")
+    inside = (floor < markup) & (markup < ceiling) & (markup > 0)
+    if inside.any():
+
+        def gradient(y: Floats) -> Floats:
+            full = np.broadcast_to(markup, (*y.shape[:-1], len(markup))).copy()
+            full[..., inside] = np.exp(y)
+            slope = utility_slope(logit, cost + full) / (1.0 - logit.nest)
+            return np.asarray(1.0 - slope * (full - _pull(logit, held, full)))[..., inside]
+
+        exact = polish(gradient, np.log(markup[inside]))
+        if exact is not None:
+            markup = markup.copy()
+            markup[inside] = np.clip(np.exp(exact), floor[inside], ceiling[inside])
+    price = np.where(markup <= floor, low, np.where(markup >= ceiling, high, cost + markup))
+    return np.asarray(np.clip(price, low, high))
 
 
 def reward_scales(spec: MarketSpec) -> Floats:
     """Return what each seat's profit is divided by to make its reward (N,), money a period.
 
-    The seller's ``reward_scale``, else its Bertrand-Nash profit. Raises :class:`UserError` with the key's path where
+    The seller's ``reward_scale``, else its profit at the Bertrand-Nash prices inside the ranges. Raises :class:`UserError` with the key's path where
     there is none, or where it is below 5 % of the sellers' mean and so would blow rewards up.
     """
     given = [seller.reward_scale for seller in spec.sellers]
@@ -195,7 +250,7 @@ def reward_scales(spec: MarketSpec) -> Floats:
         return UserError(f"{spec.seat_place(seat)}.reward_scale: must be given, since {why}")
 
     try:
-        profit = profits(Logit.of(spec), prices_of(spec))
+        profit = profits(Logit.of(spec), prices_in_range(spec))
     except UserError as problem:
         raise refuse(missing[0], str(problem)) from None
     for seat in missing:

@@ -280,6 +280,13 @@ class SellerSpec(Model):
                 raise ValueError(f"grid.{axis} must lie inside [{low}, {high}]" + (", or be 0: no order" * none))
         return self
 
+    def off_file(self, price: float) -> bool:
+        """Whether a price, money, lies outside the prices on file, where the market is a guess of the model's form."""
+        if self.prices_on_file is None:
+            return False
+        low, high = self.prices_on_file
+        return not low * (1 - 1e-9) <= price <= high * (1 + 1e-9)
+
     @property
     def first_price(self) -> float:
         """The price on the shelf before the first decision: ``start_price`` or the middle of the range."""

@@ -12,7 +12,7 @@ from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaincinv, gammaln, ndtri
+from scipy.special import betainc, gammaincinv, gammaln, ndtri, pdtrc
 
 from market.demand.logit import Logit, choices, sobol_points
 from market.demand.script import build_script, calendar, location_offsets, season_offsets
@@ -29,6 +29,7 @@ GOLDEN = 0.6180339887498949  # of all multiples modulo 1 these lie most evenly
 # Means closer than this in their square root (the sd of a Poisson count's square root is 1/2) are merged in pairs.
 MERGED = 0.1
 DRY = 1e-9
+MOST_COUNTS = 2**15  # whose probabilities are held at once, by mean, and convolved
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,14 @@ class DemandLaw:
             log_mass = gammaln(k + shape) - gammaln(shape) - gammaln(k + 1.0)
             log_mass = log_mass - shape * np.log1p(mean / shape) + k * (np.log(mean) - np.log(shape + mean))
         return np.asarray(np.exp(log_mass) @ self.weights)
+
+    @np.errstate(under="ignore")
+    def beyond(self, count: int) -> float:
+        """Return ``P(count of baskets > count)``, of Poisson counts or negative binomial ones as in :meth:`baskets`."""
+        if self.dispersion == 0:
+            return float(self.weights @ pdtrc(count, self.means))
+        shape = 1.0 / self.dispersion
+        return float(self.weights @ betainc(count + 1.0, shape, self.means / (shape + self.means)))
 
     def units(self, size: int) -> Floats:
         """Return ``P(demand = d)`` for ``d < size`` units (size,); with baskets of 2, odd demands have none."""
@@ -157,7 +166,7 @@ def ample_level(spec: MarketSpec, seat: int, price: float) -> float:
     The smallest order-up-to level that demand of lead time + 1 periods exceeds with probability below 1e-9, were
     the seat the only one offered (all rivals sold out), in the busiest season and location and, where it has events
     that help it, in one; a history (``market.tape``) counts with its own shocks. Where periods depend on one another
-    (persistent shocks) it is a bound: lead time + 1 times the level that one period's demand exceeds with probability
+    (persistent shocks), and where a period sells tens of thousands, it is a bound: lead time + 1 times the level that one period's demand exceeds with probability
     1e-9 / (lead time + 1), which needs no independence. A reference price lies between the first price, where it
     begins, and ``price``, and helps where the first price is the higher.
     Everyone buys, Poisson of mean 5, lead time 0: 23, as ``P(D > 22) = 3.9e-9`` and ``P(D > 23) = 8e-10``.
@@ -211,13 +220,28 @@ def reference_lift(spec: MarketSpec, seat: int, price: float) -> float:
 
 
 def _quantile(law: DemandLaw, periods: int, above: float) -> int:
-    """The smallest number of baskets that the demand of so many periods exceeds with probability below ``above``."""
-    mass = law.baskets(_long_enough(law, 0.01 * above))
+    """The smallest number of baskets that the demand of so many periods exceeds with probability below ``above``.
+
+    Where there are too many counts: the periods times the number that one period exceeds at ``above / periods``.
+    """
+    size = _long_enough(law, 0.01 * above)
+    if size > MOST_COUNTS:
+        return periods * _smallest(law, size, above / periods)
+    mass = law.baskets(size)
     total = mass
     for _ in range(periods - 1):
         total = np.convolve(total, mass)
     beyond = np.cumsum(total[::-1])[::-1] - total
     return int(np.argmax(beyond < above))
+
+
+def _smallest(law: DemandLaw, high: int, above: float) -> int:
+    """The smallest count that one period's demand exceeds with probability below ``above``, by bisection up to ``high``."""
+    low = -1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if law.beyond(middle) < above else (middle, high)
+    return high
 
 
 def _long_enough(law: DemandLaw, chance: float) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.equilibrium import prices_in_range
 from market.demand.logit import Logit, profits
 from market.demand.script import varies
 from market.errors import UserError
@@ -32,7 +32,7 @@ class PriceGame:
 
     ``prices``: one grid (A_i,) per seller; ``stride`` (N,): a state is the sum of price index x stride, the last
     seller's index moving fastest; ``payoff`` (S, N): mean profit a period when that state's prices are posted;
-    ``nash`` and ``joint`` (N,): profits at the Bertrand-Nash and the joint-profit prices (not bound to the grids).
+    ``nash`` and ``joint`` (N,): profits at the Bertrand-Nash and the joint-profit prices (in the sellers' ranges, not bound to the grids).
     Two sellers of 15 prices each: 225 states, state 16 = 1 x 15 + 1 is both at their second price.
     """
 
@@ -54,7 +54,7 @@ class PriceGame:
         counts = np.array([len(grid) for grid in prices])
         stride = np.append(np.cumprod(counts[:0:-1])[::-1], 1).astype(np.int64)
         logit = Logit.of(spec)
-        references = (profits(logit, post(logit)) for post in (nash_prices, monopoly_prices))
+        references = (profits(logit, prices_in_range(spec, joint)) for joint in (False, True))
         return cls(spec, prices, stride, mean_payoffs(spec, prices, seed), *references)
 
     @property

@@ -9,6 +9,7 @@ from policies.config.run import Evaluation
 from policies.evaluation.aggregate import AcrossLineUps, AcrossRuns, Overall
 from policies.evaluation.compare import Comparison, Result, precise
 from policies.evaluation.statistics import Interval
+from policies.views.format import Format, off_file, posted
 from policies.views.page import footnote, told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -55,13 +56,18 @@ def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluat
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed")]
     columns += [Column("profit gain", gain_text)] if comparison.sellers > 1 else []
     level = f"{100 * settings.risk_level:.3g}%"
-    columns += [Column(name.format(level=level), form) for name, form in map(MEASURES.__getitem__, measures)]
+    seller = spec.sellers[spec.names.index(comparison.seat)]
+    forms: dict[str, Format] = {
+        key: posted(seller, form) if key == "price" else form for key, (_, form) in MEASURES.items()
+    }
+    columns += [Column(MEASURES[key][0].format(level=level), forms[key]) for key in measures]
     rows = [Row(_cells(comparison, one, measures), "judged" if one.entrant else "") for one in ranked]
     asked = comparison.precision or settings.precision
     precisely = len(ranked[0].profit) == 1 or precise(comparison.results, asked)
     about = {"comparison": comparison, "spec": spec, "settings": settings, "precise": precisely, "asked": asked}
     verdicts = map(Note, told("evaluation.txt", "verdicts", comparison=comparison))
-    notes = [*verdicts, footnote("evaluation.txt", "one_line_up", **about)]
+    seen = off_file((seller, one.summary().get("price")) for one in ranked)
+    notes = [*verdicts, *([Note(seen, "note")] if seen else []), footnote("evaluation.txt", "one_line_up", **about)]
     return Table(_title(comparison), columns, rows, notes, least=LEAST)
 
 

@@ -20,6 +20,7 @@ from market.state import Floats
 from policies.explain.features import StateFeature, natural_features, plain
 from policies.explain.states import Rollout, level_wanted, views
 from policies.sellers.protocol import Seller
+from policies.views.format import OFF_FILE
 
 DEPTH = 3
 LEAST_SHARE = 0.01  # of the states that a sentence must cover
@@ -40,6 +41,7 @@ class Sentence:
     level: float | None
     orders: bool
     share: float
+    mark: str = ""  # after a price outside those on file
 
     @property
     def when(self) -> str:
@@ -49,9 +51,10 @@ class Sentence:
     @property
     def what(self) -> str:
         """The decision in words."""
+        price = f"post {plain(self.price)}{self.mark}"
         if self.level is None:
-            return f"post {plain(self.price)}"
-        return f"post {plain(self.price)}, {f'order up to {self.level:,.0f}' if self.orders else 'order nothing'}"
+            return price
+        return f"{price}, {f'order up to {self.level:,.0f}' if self.orders else 'order nothing'}"
 
     @property
     def covers(self) -> str:
@@ -112,8 +115,9 @@ def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -
         there = leaves == leaf
         level = float(told[leaf][1]) if rollout.spec.stocked else None
         orders = level != 0 and bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
-        share = float(there[test].mean())
-        sentences.append(Sentence(conditions, float(told[leaf][0]), level, orders, share))
+        share, price = float(there[test].mean()), float(told[leaf][0])
+        mark = f" {OFF_FILE}" if rollout.spec.sellers[seat].off_file(price) else ""
+        sentences.append(Sentence(conditions, price, level, orders, share, mark))
     said = np.array([told[leaf] for leaf in leaves[test]])
     usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
     if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded

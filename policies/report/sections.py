@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
-from market.demand.logit import Logit
+from market.demand.equilibrium import prices_in_range
 from market.errors import UserError
 from market.metrics.summary import GLOSSARY
 from market.simulation.batch import MarketBatch
@@ -25,9 +24,9 @@ from policies.report.data import (
     evaluated_row,
     row_base,
 )
-from policies.views.format import DASH, column_form, number
+from policies.views.format import DASH, column_form, number, off_file, posted
 from policies.views.page import sentences
-from policies.views.table import Cell, Cells, Column, Row, Table
+from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
 EvaluationRow = Mapping[str, Any]  # of evaluation.json
 AMOUNT = ""  # a column of amounts: as many decimals as its largest needs, see column_form
@@ -152,14 +151,19 @@ def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     best = best_competitor(rows)
     against = "" if len(spec.sellers) == 1 else f", against {rivals_of(rows[0])}"
     columns = [Column(""), _amounts(f"profit a {spec.period}", rows, "profit"), Column("to best fixed")]
-    columns += [Column(head, form) if form else _amounts(head, rows, key) for key, (head, form) in shown.items()]
+    seller = spec.sellers[spec.names.index(str(rows[0]["seat"]))]
+    for key, (head, form) in shown.items():
+        written = posted(seller, form) if form and key == "price" else form
+        columns.append(Column(head, written) if written else _amounts(head, rows, key))
     ranked = sorted(rows, key=lambda row: -float(row["profit"]))
     cells = [
         [_named(row), Cell(row["profit"], half_width(row, "profit")), to_best(row, best), *map(row.get, shown)]
         for row in ranked
     ]
     kinds = ["judged" if row.get("judged") else "" for row in ranked]
-    return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)))
+    seen = off_file((seller, row.get("price")) for row in rows)
+    notes = [Note(seen, "note")] if seen else []
+    return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)), notes)
 
 
 def rivals_of(row: EvaluationRow) -> str:
@@ -184,8 +188,8 @@ def evaluated(run: ReportedRun) -> str:
 def together_table(run: ReportedRun, together: Together) -> Table:
     """What the run's sellers earn and post against each other, beside theory's prices."""
     spec, figures = run.spec, together.figures
-    prices = {"mean price": figures["price"], "Nash price": _theory(spec, nash_prices)}
-    prices |= {"joint-profit price": _theory(spec, monopoly_prices)}
+    prices = {"mean price": figures["price"], "Nash price": _theory(spec, joint=False)}
+    prices |= {"joint-profit price": _theory(spec, joint=True)}
     rates = {"market_share": ("share", "{:.1%}"), "fill_rate": ("fill rate", "{:.1%}"), "on_hand": ("stock", "{:.1f}")}
     rates = {key: column for key, column in rates.items() if key in figures}
     profit = Column(f"profit a {spec.period}", column_form(together.profits.mean(axis=0).tolist()))
@@ -194,16 +198,21 @@ def together_table(run: ReportedRun, together: Together) -> Table:
     for player in run.players:
         k, own = player.seat, together.profits[:, player.seat]
         cells: list[Cells] = [player.label, Cell(float(own.mean()), statistics.half_width(own))]
-        cells += [None if price is None else price[k] for price in prices.values()]
+        form = posted(spec.sellers[k])
+        cells += [None if price is None else Cell(float(price[k]), form=form) for price in prices.values()]
         rows.append(Row([*cells, *(figures[key][k] for key in rates)], "judged" if player.learner else ""))
     who = "The seller alone" if len(spec.sellers) == 1 else "All sellers of the run together"
     title = f"{who}, {len(together.profits):,} episodes, each as it was at its best evaluation"
-    return Table(title, [*columns, *(Column(*about) for about in rates.values())], rows)
+    pairs = (
+        (spec.sellers[p.seat], price[p.seat]) for p in run.players for price in prices.values() if price is not None
+    )
+    notes = [Note(seen, "note")] if (seen := off_file(pairs)) else []
+    return Table(title, [*columns, *(Column(*about) for about in rates.values())], rows, notes)
 
 
-def _theory(spec: MarketSpec, prices: Callable[[Logit], Floats]) -> Floats | None:
+def _theory(spec: MarketSpec, joint: bool) -> Floats | None:
     try:
-        return prices(Logit.of(spec))
+        return prices_in_range(spec, joint)
     except UserError:
         return None
 

@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
+from market.spec.models import SellerSpec
+
 Format = str | Callable[[float], str]  # how a number is written: a format, or what writes it
 ABSENT = "-"  # on the terminal
 DASH = "–"  # in a page
 MINUS = "−"
+OFF_FILE = "†"  # after a price that lies outside what the sales file holds
 
 
 def amount(value: float | None, form: Format = "{:.4g}", half: float | None = None) -> str:
@@ -57,6 +60,20 @@ def column_form(values: Iterable[object], digits: int = 4) -> str:
     largest = max(sizes, default=0.0)
     decimals = digits - 1 - (math.floor(math.log10(largest)) if largest > 0 else 0)
     return f"{{:,.{min(max(decimals, 0), 8)}f}}"
+
+
+def posted(seller: SellerSpec, form: str = "{:.3f}") -> Callable[[float], str]:
+    """How a seller's price is written wherever it is advised or shown: marked where it lies outside its prices on file."""
+    return lambda price: f"{form.format(price)} {OFF_FILE}" if seller.off_file(price) else form.format(price)
+
+
+def off_file(prices: Iterable[tuple[SellerSpec, float | None]]) -> str:
+    """What the mark of :func:`posted` means, naming the sellers whose prices have it; empty where none has."""
+    marked = {one.name: one.prices_on_file for one, price in prices if price is not None and one.off_file(price)}
+    if not marked:
+        return ""
+    ranges = ", ".join("{} {:g} to {:g}".format(name, *known) for name, known in marked.items() if known is not None)
+    return f"{OFF_FILE} outside the prices on file ({ranges}): what customers do there nobody has seen."
 
 
 def units(value: float) -> str:

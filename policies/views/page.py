@@ -8,14 +8,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from functools import cache
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from policies.views.format import amount, counted, number, percent, small, spaced
+from policies.views.format import amount, counted, number, off_file, percent, posted, small, spaced
 from policies.views.table import Note, Table
 
 Paragraph = Callable[[], Markup]
@@ -75,6 +75,8 @@ def _environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"amount": amount, "number": number, "percent": percent}
+    made.globals |= {"posted": posted, "off_file": off_file}
+    made.filters |= {"product": product}
     made.filters |= {"counted": counted, "small": small, "spaced": spaced}
     return made
 

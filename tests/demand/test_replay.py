@@ -90,6 +90,22 @@ def test_promotions_are_events_from_a_half_on_and_their_effect_is_taken_off(tmp_
     assert (batch.tape.event[~x] == 0).all()
 
 
+def test_under_every_draw_historys_prices_give_its_sales(tmp_path: Path) -> None:
+    """Shocks are recovered anew at each draw's price sensitivity and nest; another price then sells differently."""
+    draws = [{"price_sensitivity": a, "nest": rho, "quality": [0.3, 0.0]} for a, rho in ((0.5, 0.0), (2.0, 0.4))]
+    spec = replayed(written(tmp_path), draws=draws, uncertainty="on")
+    batch = MarketBatch(spec, 60)
+    batch.reset()
+    at = batch.tape.place
+    assert set(at.tolist()) == {0, 1, 2, 3}
+    posted = batch.recorded
+    assert posted is not None
+    sold = batch.step(posted, np.zeros((60, 2)))["sold"].copy()
+    np.testing.assert_allclose(sold, np.array([[50, 25], [20, 0]])[at % 2], rtol=1e-12)
+    dearer = batch.step(1.2 * np.asarray(batch.recorded), np.zeros((60, 2)))["sold"]
+    assert (dearer[at == 0][0, 0] > dearer[at == 2][0, 0]) and dearer[at == 0][0, 0] < 10
+
+
 def test_events_beyond_the_horizon_are_announced_from_the_file(tmp_path: Path) -> None:
     spec = replayed(written(tmp_path), horizon=1, events={"effect": 0.7, "mean_length": 2, "announced": 2})
     batch = MarketBatch(spec, 40)

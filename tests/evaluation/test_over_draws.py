@@ -87,3 +87,15 @@ def test_evaluate_says_both_intervals(tmp_path: Path, capsys: pytest.CaptureFixt
     said = " ".join(capsys.readouterr().out.split())
     assert "over 3 draws of what the estimate leaves open:" in said
     assert f"earns more than {judged['best_fixed']} in {more['probability_over_draws']:.0%} of them." in said
+
+
+def test_prices_outside_the_file_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = market()
+    seen["sellers"] = [one | {"prices_on_file": [1.0, 1.2]} for one in seen["sellers"]]
+    (tmp_path / "seen.yaml").write_text(yaml.safe_dump({"market": seen}))
+    assert (
+        main(["evaluate", str(tmp_path / "seen.yaml"), "--seller", "nash", "--seat", "a", "--episodes", "4", *FEW]) == 0
+    )
+    assert (
+        "† outside the prices on file (a 1 to 1.2): what customers do there nobody has seen." in capsys.readouterr().out
+    )

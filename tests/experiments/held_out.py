@@ -1,13 +1,15 @@
 """Learners on markets that no option was tuned on: every learner in every seat, all learning at once.
 
 python -m tests.experiments.held_out [MARKET ...] [--seeds N] [--learners NAMES] [--rotations NUMBERS] [--per-seller N]
-    [--processes N] [--kept FILE] [--before FILE] [--set KEY=VALUE ...] [--alone [--seat K]] [--output FILE]
+    [--processes N] [--kept FILE] [--sellers FOLDER] [--before FILE] [--set KEY=VALUE ...] [--alone [--seat K]]
+    [--output FILE]
 
 The markets are the files of held_out/, unlike one another and the markets of configs/; some are what `bazaar calibrate`
 made of simulated sales (held_out_calibrated). In rotation r seat k has learner (k + r) modulo their number, so that all
 rotations put every learner into every seat; of more than four sellers three learn. ``--alone``: one learner at a time in one
 seat, rules in the others. FILE holds a line for each run that is done, so that the same command goes on where it was
-stopped; ``--processes 0`` only makes the table of what FILE holds. Writes held_out.md (``--output``).
+stopped; ``--processes 0`` only makes the table of what FILE holds. Sellers that FOLDER holds are judged and not trained, so that
+those of an earlier version can be judged by the rules of this one. Writes held_out.md (``--output``).
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -30,6 +33,7 @@ from market.theory.optimum import solve, why_not
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Result, best_fixed
 from policies.evaluation.statistics import half_width
+from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
 from policies.sellers.network_seller import NetworkSeller
 from tests.experiments.held_out_view import Run, tables
 from tests.experiments.kept import Case, done, worked
@@ -74,17 +78,36 @@ def configured(name: str, seats: dict[int, str], per_seller: int = PER_SELLER, c
     return read_config(FOLDER / f"{name}.yaml", [*given, *changes.splitlines()])
 
 
-def measure(case: Case) -> dict[str, Any]:
+def measure(case: Case, folder: Path | None = None) -> dict[str, Any]:
     """Train and judge one (market, learners, rotation, seed, seller-periods a seller, changes, seat alone)."""
     name, learners, rotation, seed, per_seller, changes, alone = case
     seats = seated(name, learners.split(","), rotation, alone)
     config = configured(name, seats, per_seller, changes)
-    begun = time.perf_counter()
-    sellers = train_best(config, seed)
-    seconds = time.perf_counter() - begun
+    kept = None if folder is None else folder / re.sub(r"[^\w,.=-]+", "_", "-".join(map(str, case)))
+    sellers, seconds = _sellers(config, seats, seed, kept)
     found = judged(config, sellers, seed)
     rows = [_row(config, k, seats[k], found[k], sellers[k]) for k in sellers]
-    return {"seconds": round(seconds, 1), "seats": rows}
+    return {"seconds": seconds, "seats": rows}
+
+
+def _sellers(
+    config: RunConfig, seats: dict[int, str], seed: int, kept: Path | None
+) -> tuple[dict[int, NetworkSeller], float]:
+    """The learners at their best by seat, trained here or found in ``kept``, and the seconds that training took."""
+    seconds = None if kept is None else kept / "seconds.txt"
+    if kept is not None and seconds is not None and seconds.exists():
+        found = {k: load_seller(kept / f"{k}.pt").sit(config.market, k, adapt=True) for k in seats}
+        return cast(dict[int, NetworkSeller], found), float(seconds.read_text(encoding="utf-8"))
+    begun = time.perf_counter()
+    sellers = train_best(config, seed)
+    took = round(time.perf_counter() - begun, 1)
+    if kept is not None and seconds is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        for k, seller in sellers.items():
+            facts = {"encoding": seller.decisions.encoding, "learner": seats[k], "trained": config.training.budget}
+            save_seller(SavedSeller.of(seller.network, config.market, k, path=kept / f"{k}.pt", score=0.0, **facts))
+        seconds.write_text(str(took), encoding="utf-8")
+    return sellers, took
 
 
 def _row(config: RunConfig, seat: int, learner: str, results: list[Result], seller: NetworkSeller) -> dict[str, Any]:
@@ -156,6 +179,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--per-seller", type=int, default=PER_SELLER, help="seller-periods of each seller")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--kept", type=Path)
+    parser.add_argument("--sellers", type=Path, metavar="FOLDER", help="trained sellers, kept there or found there")
     parser.add_argument("--before", type=Path, help="an earlier kept file, whose medians are printed beside")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--alone", action="store_true")
@@ -167,9 +191,9 @@ def _asked() -> argparse.Namespace:
 def main() -> None:
     """Measure and write the tables."""
     asked = _asked()
-    wanted = cases(asked)
+    wanted, work = cases(asked), partial(measure, folder=asked.sellers)
     found = {case: result for case, result in done(asked.kept).items() if case in wanted}
-    for case, result in worked(measure, wanted, asked.processes, asked.kept) if asked.processes else ():
+    for case, result in worked(work, wanted, asked.processes, asked.kept) if asked.processes else ():
         found[case] = result
         for row in result["seats"]:
             print(case[0], case[3], row["learner"], row["seat"], _said(row), f"{result['seconds']:.0f} s", flush=True)

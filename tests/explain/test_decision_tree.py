@@ -102,6 +102,13 @@ def test_sentences_that_would_say_the_same_are_one() -> None:
     assert 0.7 < told.fidelity.both == told.fidelity.single < 1.0
 
 
+def test_a_price_outside_the_file_is_marked() -> None:
+    seen = LARGE | {"sellers": [one | {"prices_on_file": [2.1, 3.0]} for one in LARGE["sellers"]]}
+    seller = fixed(MarketSpec.parse(seen), "constant(price=2)+base_stock(level=19)", "nash")[0]
+    told = grow_tree(seller, rollout_with(seller, seen), 0)
+    assert told.sentences and all(one.what.startswith("post 2.000 †, order ") for one in told.sentences)
+
+
 def test_a_base_stock_rule_is_one_sentence() -> None:
     seller = fixed(MarketSpec.parse(LARGE), "constant(price=2)+base_stock(level=31)", "nash")[0]
     told = grow_tree(seller, rollout_with(seller), 0)

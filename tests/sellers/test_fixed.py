@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtri
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices, prices_in_range
 from market.demand.logit import Logit
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
@@ -225,8 +225,8 @@ def test_a_rival_who_cannot_post_the_joint_price_does_not_undercut_it() -> None:
     data = duopoly().dump()
     data["sellers"][1]["prices"] = [1.0, 2.0]
     seller = compose(parse_rules("trigger"), MarketSpec.parse(data), 0)
-    joint = monopoly_prices(Logit.of(duopoly()))
-    assert joint[1] > 2.1
+    joint = prices_in_range(MarketSpec.parse(data), joint=True)
+    assert joint[1] == 2.0 and monopoly_prices(Logit.of(duopoly()))[1] > 2.1
     np.testing.assert_allclose(follow(seller, [[2.0], [2.0], [2.0]]), joint[0])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.equilibrium import monopoly_prices, nash_prices, prices_in_range, prices_of
 from market.demand.logit import Logit, elasticities, profits, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
@@ -139,10 +139,25 @@ def test_a_free_stock_has_no_newsvendor_level() -> None:
     assert "why" in report["newsvendor"][0]
 
 
-def test_a_price_outside_the_range_is_marked() -> None:
-    text, report = shown(run_of(duopoly({"prices": [1.0, 1.5]})), prices=5)
-    assert report["nash"]["in_range"] == [False, False]
-    assert "* outside the seller's price range" in text
+def test_prices_without_ranges_are_named_where_a_range_binds() -> None:
+    spec = duopoly({"prices": [1.0, 1.5]})
+    text, report = shown(run_of(spec), prices=5)
+    assert report["nash"]["price"] == prices_in_range(spec).tolist() == [1.5, 1.5]
+    assert report["nash"]["without_ranges"] == nash_prices(Logit.of(spec)).tolist()
+    assert (
+        "without ranges" in text and "A price range binds" in text and f"{nash_prices(Logit.of(spec))[0]:.4f}" in text
+    )
+    text, report = shown(run_of(duopoly()), prices=5)
+    assert report["nash"]["without_ranges"] == report["nash"]["price"] and "without ranges" not in text
+
+
+def test_a_price_outside_the_file_is_marked() -> None:
+    text, _ = shown(run_of(duopoly({"prices_on_file": [1.0, 1.5]})), prices=5)
+    assert (
+        f"{prices_of(duopoly())[0]:.4f} †" in text
+        and "† outside the prices on file (left 1 to 1.5, right 1 to 1.5)" in " ".join(text.split())
+    )
+    assert "†" not in shown(run_of(duopoly({"prices_on_file": [1.0, 9.0]})), prices=5)[0]
 
 
 def test_the_command_writes_what_it_prints_and_nothing_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,6 +108,19 @@ def test_the_ample_level_is_the_smallest_that_hardly_ever_runs_dry() -> None:
     assert ample_level(everybody_buys(0, basket=4), 0, 2.0) == 4 * 23
 
 
+def test_the_ample_level_of_a_million_customers() -> None:
+    """Their counts are not listed: a period's level is scipy's, that of more a bound; what lies beyond a count adds up."""
+    large = ample_level(everybody_buys(0, rate=1e6), 0, 2.0)
+    assert poisson.sf(large, 1e6) < 1e-9 < poisson.sf(large - 1, 1e6)
+    clustered = ample_level(everybody_buys(0, rate=1e6, dispersion=0.5), 0, 2.0)
+    assert nbinom.sf(clustered, 2, 1 / (1 + 5e5)) < 1e-9 < nbinom.sf(clustered - 1, 2, 1 / (1 + 5e5))
+    longer = ample_level(everybody_buys(3, rate=1e6), 0, 2.0)
+    assert poisson.isf(1e-9, 4e6) < longer < 1.01 * poisson.isf(1e-9, 4e6)
+    shocked = demand_law(duopoly({"xi": 0.5}, customers={"rate": 300}), 0, [2.0, 2.0])
+    beyond = [shocked.beyond(count) for count in range(300)]
+    assert beyond == pytest.approx(1 - np.cumsum(shocked.baskets(300)), abs=1e-12)
+
+
 def test_the_ample_level_takes_rivals_away_and_the_busiest_day() -> None:
     spec = duopoly()
     alone = 20 / (1 + np.exp(2 * 2.0 - 4.0))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from policies.views.format import amount, column_form, counted, number, small, spaced
+from market.spec.models import SellerSpec
+from policies.views.format import amount, column_form, counted, number, off_file, posted, small, spaced
 
 
 def test_amounts_on_the_terminal() -> None:
@@ -28,3 +29,16 @@ def test_numbers_counts_and_columns() -> None:
     assert small(0.00006) == "less than 0.001" and small(0.0123) == "0.012"
     assert counted(1, "row") == "1 row" and counted(1200, "row") == "1,200 rows"
     assert spaced("5% of 3") == spaced("5 % of 3") == "5\u00a0% of 3"
+
+
+def test_prices_outside_the_file_are_marked() -> None:
+    base = {"quality": 1.0, "unit_cost": 1.0, "prices": [1, 9]}
+    known = SellerSpec.model_validate(base | {"name": "x", "prices_on_file": [2.0, 3.5]})
+    unknown = SellerSpec.model_validate(base | {"name": "y"})
+    assert [posted(known)(price) for price in (1.999, 2.0, 3.5, 5.775)] == ["1.999 †", "2.000", "3.500", "5.775 †"]
+    assert amount(5.775, posted(known, "{:.2f}")) == "5.78 †" and posted(unknown)(99.0) == "99.000"
+    assert off_file([(known, 3.0), (unknown, 99.0), (known, None)]) == ""
+    assert (
+        off_file([(known, 5.775)])
+        == "† outside the prices on file (x 2 to 3.5): what customers do there nobody has seen."
+    )

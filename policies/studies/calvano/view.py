@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
-from market.demand.logit import Logit
+from market.demand.equilibrium import prices_in_range
 from market.simulation.render import COLOURS, FRAME, INK, dress_axes, legend_above, new_figure
 from market.state import Floats
 from market.theory.price_game import PriceGame
@@ -113,8 +112,8 @@ def draw_impulse(findings: Sequence[Finding], game: PriceGame) -> Figure:
 
 
 def _draw(axes: Axes, finding: Finding, game: PriceGame) -> None:
-    impulse, logit = finding.impulse, Logit.of(game.spec)
-    for name, price in (("Nash", nash_prices(logit)), ("joint profit", monopoly_prices(logit))):
+    impulse = finding.impulse
+    for name, price in (("Nash", prices_in_range(game.spec)), ("joint profit", prices_in_range(game.spec, joint=True))):
         level = float(np.mean(price))
         axes.axhline(level, color=FRAME, linewidth=1, linestyle=":")
         axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=INK, size=8)

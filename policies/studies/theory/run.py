@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from market.demand.equilibrium import monopoly_prices, nash_prices
+from market.demand.equilibrium import prices_in_range, prices_of
 from market.demand.logit import Logit, diversion_ratios, elasticities, profits, shares
 from market.errors import UserError
 from market.simulation.batch import MarketBatch
@@ -92,10 +92,10 @@ def theory_report(
     spec = config.market
     say("equilibrium prices")
     logit = Logit.of(spec)
-    nash, joint = (_prices(logit, find) for find in (nash_prices, monopoly_prices))
+    nash, joint = (_prices(spec, joint) for joint in (False, True))
     at, known = _reference(spec, nash)
     report: dict[str, Any] = {"market": spec.name, "period": spec.period, "sellers": spec.names}
-    report |= {"nash": _outcome(spec, logit, nash), "joint": _outcome(spec, logit, joint)}
+    report |= {"nash": _outcome(logit, nash), "joint": _outcome(logit, joint)}
     report["slopes"] = {
         "at": known,
         "price": at.tolist(),
@@ -107,31 +107,33 @@ def theory_report(
     return report
 
 
-def _prices(logit: Logit, find: Callable[[Logit], Floats]) -> Floats | str:
+def _prices(spec: MarketSpec, joint: bool) -> tuple[Floats, Floats] | str:
+    """Inside the sellers' ranges and without them, or why there are none."""
     try:
-        return find(logit)
+        return prices_in_range(spec, joint), prices_of(spec, joint)
     except UserError as problem:
         return str(problem)
 
 
-def _reference(spec: MarketSpec, nash: Floats | str) -> tuple[Floats, str]:
+def _reference(spec: MarketSpec, nash: tuple[Floats, Floats] | str) -> tuple[Floats, str]:
     """The prices at which slopes are shown."""
     if isinstance(nash, str):
         return np.array([sum(seller.prices) / 2 for seller in spec.sellers]), "the middle of the price ranges"
-    return nash, "Bertrand-Nash prices" if len(nash) > 1 else "the monopoly price"
+    return nash[0], "Bertrand-Nash prices" if len(nash[0]) > 1 else "the monopoly price"
 
 
-def _outcome(spec: MarketSpec, logit: Logit, price: Floats | str) -> dict[str, Any]:
-    if isinstance(price, str):
-        return {"why": price}
-    low, high = np.array([seller.prices for seller in spec.sellers]).T
+def _outcome(logit: Logit, found: tuple[Floats, Floats] | str) -> dict[str, Any]:
+    """``without_ranges``: the same prices if every seller could post any."""
+    if isinstance(found, str):
+        return {"why": found}
+    price, free = found
     return {
         "price": price.tolist(),
         "margin": (price - logit.unit_cost).tolist(),
         "lerner": ((price - logit.unit_cost) / price).tolist(),
         "share": shares(logit, price).tolist(),
         "profit": profits(logit, price).tolist(),
-        "in_range": ((low <= price) & (price <= high)).tolist(),
+        "without_ranges": free.tolist(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from market.spec.models import MarketSpec
 from market.theory.optimum import PRICES
+from policies.views.format import off_file, posted
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -30,7 +31,14 @@ def _outcomes(spec: MarketSpec, report: dict[str, Any]) -> Iterator[Table]:
     else:
         yield _outcome(spec, report["nash"], "Bertrand-Nash prices: no seller gains by moving its own")
         yield _outcome(spec, report["joint"], "Joint-profit prices: what one owner of all would post")
-    yield Table("", (), (), [Note(f"{text}\n", "note") for text in told("theory.txt", "prices", spec=spec)])
+    bound = any(_bound(report[key]) for key in ("nash", "joint"))
+    notes = told("theory.txt", "prices", spec=spec, bound=bound)
+    yield Table("", (), (), [Note(f"{text}\n", "note") for text in notes])
+
+
+def _bound(outcome: dict[str, Any]) -> bool:
+    """Whether a price range makes other prices of it."""
+    return "why" not in outcome and outcome["without_ranges"] != outcome["price"]
 
 
 def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
@@ -43,16 +51,21 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
         Column(f"profit a {spec.period}", "{:.5g}"),
     ]
     names = ("margin", "lerner", "share", "profit")
-    rows = []
+    bound = _bound(outcome)
+    if bound:
+        columns.insert(3, Column("without ranges", "{:.4f}"))
+    rows, last = [], len(spec.sellers) - 1
     for k, seller in enumerate(spec.sellers):
-        price = outcome["price"][k]
-        shown = price if outcome["in_range"][k] else f"{price:.4f} *"
-        cells = [seller.name, seller.unit_cost, shown, *(outcome[name][k] for name in names)]
-        rows.append(Row(cells, rule=k == len(spec.sellers) - 1))
-    if len(spec.sellers) > 1:
-        rows.append(Row(["all", "", "", "", "", sum(outcome["share"]), sum(outcome["profit"])]))
-    outside = "* outside the seller's price range, whose nearest end is what the rules post.\n"
-    return Table(title, columns, rows, [] if all(outcome["in_range"]) else [Note(outside, "note")], narrow="wrap")
+        free = [outcome["without_ranges"][k]] if bound else []
+        shown = Cell(outcome["price"][k], form=posted(seller, "{:.4f}"))
+        rows.append(
+            Row([seller.name, seller.unit_cost, shown, *free, *(outcome[name][k] for name in names)], rule=k == last)
+        )
+    if last > 0:
+        empty = [""] * (5 if bound else 4)
+        rows.append(Row(["all", *empty, sum(outcome["share"]), sum(outcome["profit"])]))
+    seen = off_file(zip(spec.sellers, outcome["price"], strict=True))
+    return Table(title, columns, rows, [Note(f"{seen}\n", "note")] if seen else [], narrow="wrap")
 
 
 # ------------------------------------------------------------------------------------------------ slopes
@@ -98,7 +111,7 @@ def _exact(spec: MarketSpec, report: dict[str, Any]) -> Table:
     rows = [[name, *_exact_cells(row)] for name, row in report["exact"].items()]
     sentences: dict[str, list[str]] = {}
     for name, row in report["exact"].items():
-        (sentence,) = told("theory.txt", "found", spec=spec, row=row)
+        (sentence,) = told("theory.txt", "found", spec=spec, row=row, seller=spec.sellers[spec.names.index(name)])
         sentences.setdefault(sentence, []).append(name)
     notes = [Note(f"{', '.join(names)}: {sentence}") for sentence, names in sentences.items()]
     notes += [Note(line, "note") for line in _how(spec, report["exact"])]
