@@ -123,7 +123,9 @@ def test_against_another_runs_sellers(
     assert {row["line_up"] for row in rows} == {f"sellers of {alone}"}
     (own,) = (row for row in rows if row["judged"])
     assert own["profit"] == pytest.approx(earned(both, 0, alone))
-    assert f"left against right (constant(price=1.3)+base_stock(level=23)), sellers of {alone}" in capsys.readouterr().out
+    assert (
+        f"left against right (constant(price=1.3)+base_stock(level=23)), sellers of {alone}" in capsys.readouterr().out
+    )
     rows = evaluated(tmp_path, alone, "--against", both)
     (own,) = (row for row in rows if row["judged"])
     assert own["rivals"] == "right (ddpg)" and own["profit"] == pytest.approx(earned(alone, 0, both))
