@@ -142,14 +142,14 @@ class Learner(ABC):
         """Store one period: obs, obs_next (M, F), action as :meth:`act` gave it, reward (M,), truncated (M,).
 
         ``stock_value``: unit cost x inventory position / reward scale, of obs and of obs_next, (M,) each; where stock is
-        learned from at its cost, their discounted difference is the reward's shaping (``policies.learners.rewards``).
+        learned from at its cost, their difference is the reward's shaping (``policies.learners.rewards``).
         """
         if self.frames is not None:
             obs, obs_next = self.frames.shown, self.frames.following(obs_next)
         shaping: Floats | float = 0.0
         if stock_value is not None and self.options.stock_at_cost:
             before, after = stock_value
-            shaping = self.options.gamma * after - before
+            shaping = after - before
         self.memory.store(obs, action, reward, obs_next, truncated, shaping)
         self.baseline.see(reward, truncated, shaping)
         if self._seen is not None and self.network.normalizer is not None:

@@ -106,7 +106,7 @@ def _write(
     if order.report is not None:
         from policies.sales.calibration_page import page
 
-        files[order.report] = page(found, checked, order.output.name, reading).text()
+        files[order.report] = page(found, checked, order.output.name, reading, drawn).text()
     write_json(order.json, data, indent=1)
     for path, content in (files | {order.output: text}).items():
         write_file(path, content)

@@ -11,6 +11,7 @@ from market.calibration.design import TREND
 from market.calibration.logit import Coefficient
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
+from market.calibration.uncertainty import Drawn
 from market.calibration.validation import BLOCK, FOLDS, Validation
 from policies.sales.calibration_charts import (
     absent,
@@ -32,6 +33,7 @@ from policies.sales.calibration_table import (
     seller_table,
     size_table,
     verdict,
+    written_table,
 )
 from policies.views.format import DASH, counted, number
 from policies.views.page import Page
@@ -41,13 +43,20 @@ MOST_CARDS = 12
 MOST_LETTERS = 90  # of all sellers' names beside one another
 
 
-def page(found: Calibration, checked: Validation | None, output: str, reading: Mapping[str, Any] | None = None) -> Page:
+def page(
+    found: Calibration,
+    checked: Validation | None,
+    output: str,
+    reading: Mapping[str, Any] | None = None,
+    drawn: Drawn | None = None,
+) -> Page:
     """The page: what was found, and whether the market sells what was sold.
 
     Args:
         checked: the held-out weeks, None where they were not asked for.
         output: the configuration's name, which stands in the title.
         reading: how the file was read, as on the command line: columns, where, periods.
+        drawn: what the estimate leaves open, where it was drawn.
     """
     sales, options, where = found.sales, found.options, (reading or {}).get("where") or {}
     return Page(
@@ -67,6 +76,7 @@ def page(found: Calibration, checked: Validation | None, output: str, reading: M
         **_held_out(found, checked),
         **_demand(found),
         sellers=seller_table(found),
+        written=None if drawn is None else written_table(found, drawn),
         promotions=_promotions(found),
         sizes=size_table(found),
     )

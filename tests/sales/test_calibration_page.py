@@ -220,3 +220,4 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert "<title>mine.yaml: a market from sales.csv</title>" in text
     assert "--periods 12:" in text
+    assert "Which market was written?" in text and "39 draws of what the estimate leaves open" in text

@@ -634,7 +634,10 @@ def test_every_option_is_documented() -> None:
     ("data", "message"),
     [
         ("nsh", "seats.left.pricing: unknown rule 'nsh'; the rules are constant, cost_plus, match, undercut, "),
-        ("nash+forecst", "seats.left.replenishment: unknown rule 'forecst'; the rules are base_stock, min_max, "),
+        (
+            "nash+forecst",
+            "seats.left.replenishment: unknown rule 'forecst'; the rules are base_stock, seasonal_base_stock, ",
+        ),
         ("base_stock", "seats.left.pricing: unknown rule 'base_stock'; the rules are constant, "),
         ("undercut(stp=1)", "seats.left.pricing.undercut.stp: unknown key; undercut has step, spread, margin"),
         ("nash(a=1)", "seats.left.pricing.nash.a: unknown key; nash has no options"),

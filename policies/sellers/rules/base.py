@@ -163,8 +163,8 @@ def place(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {problem}") from None
 
 
-def amount_or(*words: str | None) -> BeforeValidator:
-    """A number of units, or one of ``words``: one message instead of one for each alternative."""
+def amount_or(*words: str | None, what: str = "a number of units") -> BeforeValidator:
+    """A number, or one of ``words``: one message instead of one for each alternative."""
     named = [word for word in words if word is not None]
 
     def check(value: object) -> object:
@@ -175,7 +175,7 @@ def amount_or(*words: str | None) -> BeforeValidator:
         except (TypeError, ValueError):
             number = math.nan
         if not 0 <= number <= LARGEST_LEVEL:
-            raise ValueError(f"must be a number of units >= 0 or {' or '.join(named)}")
+            raise ValueError(f"must be {what} >= 0 or {' or '.join(named)}")
         return number
 
     return BeforeValidator(check)
@@ -183,4 +183,5 @@ def amount_or(*words: str | None) -> BeforeValidator:
 
 Level = Annotated[float | str, amount_or("newsvendor", "best", "ample")]
 Searched = Annotated[float | str, amount_or("best")]
+Multiple = Annotated[float | str, amount_or("best", what="a number")]
 Threshold = Annotated[float | str | None, amount_or("best", None)]

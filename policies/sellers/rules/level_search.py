@@ -27,7 +27,14 @@ from policies.sellers.rollout import episode_profits
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, compose, parse_rules
 from policies.sellers.rules.pricing import Constant
-from policies.sellers.rules.replenishment import BaseStock, CappedBaseStock, MinMax, ReplenishmentRule, reorder
+from policies.sellers.rules.replenishment import (
+    BaseStock,
+    CappedBaseStock,
+    MinMax,
+    ReplenishmentRule,
+    SeasonalBaseStock,
+    reorder,
+)
 
 LONGEST = 200  # periods played of one episode
 PLAYED = 6400  # periods of customers a candidate meets at least
@@ -172,6 +179,8 @@ def _search(trial: Trial) -> dict[str, float]:
     window = period * (at.seller.lead_time + 1)
     if isinstance(rule, MinMax):
         return _thresholds(trial, rule, window, whole)
+    if isinstance(rule, SeasonalBaseStock):
+        return {"factor": round(_best(lambda factor: trial.score(factor=factor), 2.0, whole=False), 3)}
     if not isinstance(rule, CappedBaseStock):
         return {"level": _best(lambda level: trial.score(level=level), 3 * window, whole)}
     if isinstance(rule.cap, float):

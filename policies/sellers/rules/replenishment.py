@@ -23,8 +23,9 @@ from market.state import Floats
 from market.theory.demand_law import ample_level
 from market.theory.newsvendor import demand_quantile, newsvendor_level
 from market.theory.reorder import reorder_levels
+from market.theory.seasonal import seasonal_levels
 from policies.sellers.protocol import Memory, View
-from policies.sellers.rules.base import Level, Rule, Searched, Seat, Threshold
+from policies.sellers.rules.base import Level, Multiple, Rule, Searched, Seat, Threshold
 from policies.sellers.rules.optimal import ORDER, Discount, best_orders, joint_optimum, optimum_rule
 from policies.sellers.rules.pricing import Optimal, PricingRule
 
@@ -112,6 +113,45 @@ class BaseStock(ReplenishmentRule):
 
     def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
         return order_up_to(values["level"]), values["level"]
+
+
+class SeasonalBaseStock(ReplenishmentRule):
+    """Base stock whose level follows the calendar, the season and announced events over lead time + 1 periods.
+
+    The newsvendor level of these very periods (:class:`market.theory.seasonal.SeasonalLevels`), at the seller's usual
+    price and the rivals' Nash prices. Where nothing is known ahead it is the newsvendor level.
+    """
+
+    rule = "seasonal_base_stock"
+    factor: Multiple = Field(default=1.0, description="multiple of that level; best: found by simulation")
+
+    def level_in(self, seat: Seat, price: Price) -> float | Floats:
+        """The level at a usual time."""
+        return seat.units(found(self.factor, "factor") * newsvendor(seat, price))
+
+    def bind(self, seat: Seat, price: Price) -> Rule:
+        return self._ordering(seat, price, found(self.factor, "factor"))
+
+    def tried(self, seat: Seat, price: Price, values: Mapping[str, Floats]) -> tuple[Rule, Floats]:
+        factor = values["factor"]
+        return self._ordering(seat, price, factor), np.asarray(factor * newsvendor(seat, price))
+
+    def _ordering(self, seat: Seat, price: Price, factor: float | Floats) -> Rule:
+        newsvendor(seat, price)  # its refusals tell the way out
+        known = seasonal_levels(seat.spec, seat.index, seat.posted(price()))
+        from_own = [(k - seat.index) % len(seat.spec.sellers) for k in range(len(seat.spec.sellers))]
+
+        def decide(view: View, memory: Memory) -> tuple[Floats, Memory]:
+            if isinstance(known, float):
+                level = np.full(len(view.on_hand), known)
+            else:
+                level = known.levels(view.period, view.event[:, :, from_own])
+            level = factor * level
+            if seat.spec.customers.mode == "sampled":
+                level = np.floor(level + 0.5)
+            return order_quantity(level, view.on_hand, view.on_order), {}
+
+        return Rule(decide)
 
 
 class MinMax(ReplenishmentRule):
