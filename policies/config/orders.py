@@ -145,7 +145,7 @@ class EvaluateOrder(Order):
     )
     seller: Annotated[str | None, Option("one seller of a run; for a config, RULES such as nash+base_stock")] = None
     seat: Annotated[str | None, Option("evaluate in this seller's seat only")] = None
-    against: Annotated[str | None, Option("what the rivals play", "RULES|panel")] = None
+    against: Annotated[str | None, Option("what the rivals play, or whose sellers they are", "RULES|panel|RUN")] = None
     episodes: Annotated[Count | None, Option("play exactly this many (default: until precise)")] = None
     seed: SeedOfCustomers = 0
     checkpoint: Checkpoint = "best"

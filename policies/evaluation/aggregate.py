@@ -82,8 +82,8 @@ class AcrossLineUps:
 
     @cached_property
     def standings(self) -> list[Overall]:
-        """Every candidate, best first."""
-        every = [self._overall(result) for result in self.comparisons[0].results]
+        """Every candidate, best first; without references, which are not played against all line-ups."""
+        every = [self._overall(result) for result in self.comparisons[0].results if not result.reference]
         return sorted(every, key=lambda overall: -overall.profit.value)
 
     def _overall(self, result: Result) -> Overall:

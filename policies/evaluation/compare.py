@@ -121,6 +121,8 @@ class Comparison:
     """All candidates in one seat against one line-up.
 
     Args:
+        rivals: who they are, where the line-up's name does not say it.
+        precision: that was asked for, a share of profit; None: that of the settings.
         ends: the references of profit gain in the same episodes; None where there are none, ``no_gain`` says why.
         sellers: N of the market.
         changed: what differs from the market that the sellers were trained in, as given.
@@ -131,6 +133,8 @@ class Comparison:
     line_up: str
     results: list[Result]
     ends: Ends | None = None
+    rivals: str = ""
+    precision: float | None = None
     no_gain: str = ""
     sellers: int = 1
     changed: tuple[str, ...] = ()
@@ -162,6 +166,7 @@ class Comparison:
             standing = self.standings[result.policy]
             row: dict[str, Any] = {"table": "comparison", "seat": self.seat, "line_up": self.line_up}
             row |= {"policy": result.policy, "judged": result.entrant, "episodes": len(result.profit)}
+            row |= {"rivals": self.rivals} if self.rivals else {}
             row |= {"reference": True} if result.reference else {}
             row |= standing.profit.figures("profit") | (standing.gap or UNKNOWN).figures("difference")
             row |= {"best_fixed": best, "probability_of_improvement": standing.better}

@@ -13,11 +13,21 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import MOST_NAMED, refuse_unlike, saved_policies, seats_called, told_seed
+from policies.evaluation.line_ups import LineUps
+from policies.evaluation.run_sellers import (
+    MOST_NAMED,
+    refuse_unlike,
+    run_seed,
+    saved_policies,
+    seated,
+    seats_called,
+    told_seed,
+)
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import missing_seeds, open_run, read_about, seed_folders
+from policies.sellers.seated import AS_SEATED, Seated
+from policies.storage.run_folder import learning_seats, missing_seeds, open_run, read_about, seed_folders
 from policies.storage.work_folder import differences, named
 
 
@@ -31,6 +41,7 @@ class Entrants:
         sellers: of a learned policy's name, the seller that it is one training run of.
         changed: in what the market differs from the one of training, as given.
         remarks: what else to say of several runs.
+        seated: the rivals that they are evaluated among first, or those of another run, which come alone.
     """
 
     config: RunConfig
@@ -38,6 +49,7 @@ class Entrants:
     sellers: dict[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    seated: Seated | None = None
 
 
 def find_entrants(order: EvaluateOrder) -> Entrants:
@@ -52,10 +64,45 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     said = [f"{path}: does not hold {', '.join(runs)}; evaluated without." for path, runs in absent.items() if runs]
     found = replace(found, remarks=(*said, *found.remarks))
+    if order.against is not None and Path(order.against).is_dir():
+        found = replace(found, seated=_of_another_run(order, found))
+    elif order.against is None and not configurations:
+        found = _among_the_seated(order, found)
     if order.risk_level is None:
         return found
     settings = found.config.evaluation.model_copy(update={"risk_level": order.risk_level})
     return replace(found, config=found.config.model_copy(update={"evaluation": settings}))
+
+
+def _of_another_run(order: EvaluateOrder, found: Entrants) -> Seated:
+    """The sellers of the run that ``--against`` names."""
+    folder = Path(str(order.against))
+    if len(found.config.market.sellers) == 1:
+        raise UserError(f"--against {folder}: {found.config.market.name} has one seller, so there are no rivals")
+    with place("--against"):
+        return seated(folder, f"sellers of {folder}", LineUps(found.config, run_seed(folder), found.changed))
+
+
+def _among_the_seated(order: EvaluateOrder, found: Entrants) -> Entrants:
+    """With the rivals that a run seats: its other sellers, learned or fixed. Of several runs only if they are the same."""
+    first, *others = order.subjects
+    if len(found.config.market.sellers) == 1:
+        return found
+    if others and not _same_rivals(order.subjects):
+        said = "Several runs: each has rivals of its own as seated, so that these are seen by evaluating one run."
+        return replace(found, remarks=(*found.remarks, said))
+    line_ups = LineUps(found.config, run_seed(first), found.changed)
+    return replace(found, seated=seated(first, AS_SEATED, line_ups, order.checkpoint))
+
+
+def _same_rivals(folders: Sequence[Path]) -> bool:
+    """Whether one seat alone learned in all of the runs, among the same fixed rivals."""
+    runs = [open_run(folder) for folder in folders]
+    learned = {tuple(learning_seats(run)) for run in runs}
+    if len(learned) > 1 or len(seats := learned.pop()) != 1:
+        return False
+    rivals = [k for k in range(len(runs[0].market.sellers)) if k not in seats]
+    return all([run.player(k) for k in rivals] == [runs[0].player(k) for k in rivals] for run in runs)
 
 
 def _of_rules(order: EvaluateOrder, path: Path) -> Entrants:

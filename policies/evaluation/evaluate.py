@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from policies.evaluation.view import comparison_table, line_ups_table, runs_note
 from policies.evaluation.view_risk import risk_table
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import Rules
+from policies.sellers.seated import AS_SEATED, LineUp, Seated, told_rivals
 
 Fields = dict[str, Any]
 
@@ -79,7 +81,11 @@ def evaluate(order: EvaluateOrder) -> EvaluationResult:
     line_ups = LineUps(found.config, order.seed, found.changed).certain
     for remark in found.remarks:
         console.print(remark, highlight=False)
-    evaluator = Evaluator(line_ups, found.seats, console, order.against, order.episodes, files.add)
+    if found.seated is not None:
+        for line in told_rivals(found.config.market.names, found.seated.by_seat):
+            console.print(line, highlight=False)
+    given = order.against, order.episodes, files.add, found.seated
+    evaluator = Evaluator(line_ups, found.seats, console, *given)
     comparisons = evaluator.compare(found.sellers, order.risk)
     if order.stress:
         evaluator.stress({(one.seat, one.line_up): one.best.policy for one in comparisons if one.best is not None})
@@ -94,6 +100,7 @@ class Evaluator:
         against: rules of the rivals, or panel; None: the configuration's line-ups.
         episodes: of each comparison; None: until it is precise enough.
         keep: takes the rows of each table before it is printed.
+        seated: rivals that come first, before the line-ups; those of another run come alone.
     """
 
     line_ups: LineUps
@@ -102,6 +109,22 @@ class Evaluator:
     against: str | None = None
     episodes: int | None = None
     keep: Callable[[Sequence[Fields]], None] = lambda rows: None
+    seated: Seated | None = None
+
+    @cached_property
+    def chosen(self) -> Sequence[LineUp]:
+        """The line-ups that stand for the rivals that there could be, or the other run that was asked for."""
+        if self.seated is not None and self.seated.label != AS_SEATED:
+            return [self.seated]
+        return self.line_ups.chosen(self.against)
+
+    @property
+    def played(self) -> Iterator[tuple[LineUp, int]]:
+        """Every line-up with every seat that has entrants: first the rivals as seated, where that is anything new."""
+        if self.seated is not None and self.seated not in self.chosen:
+            one = self.seated
+            yield from ((one, seat) for seat in self.entrants if not self.line_ups.repeats(seat, one, self.chosen))
+        yield from ((line_up, seat) for line_up in self.chosen for seat in self.entrants)
 
     def compare(self, sellers: Mapping[str, str], risk: bool = False) -> list[Comparison]:
         """Compare in every seat that has entrants, against every line-up.
@@ -111,20 +134,20 @@ class Evaluator:
             risk: print the tables of risk and service as well.
         """
         comparisons, shown = [], (self.line_ups.spec, self.line_ups.config.evaluation)
-        for line_up in self.line_ups.chosen(self.against):
-            for seat in self.entrants:
-                comparison = self._compare(seat, line_up)
-                self.keep(comparison.rows())
-                comparison_table(comparison, *shown).print(self.console)
-                if risk:
-                    risk_table(comparison, *shown, self.console.width).print(self.console)
-                comparisons.append(comparison)
+        for line_up, seat in self.played:
+            comparison = self._compare(seat, line_up)
+            self.keep(comparison.rows())
+            comparison_table(comparison, *shown).print(self.console)
+            if risk:
+                risk_table(comparison, *shown, self.console.width).print(self.console)
+            comparisons.append(comparison)
         self._sum_up(comparisons, sellers)
         return comparisons
 
-    def _compare(self, seat: int, line_up: Rules) -> Comparison:
+    def _compare(self, seat: int, line_up: LineUp) -> Comparison:
         named, spec = self.entrants[seat], self.line_ups.spec
-        rivals = f" against {line_up.label}" if len(spec.sellers) > 1 else ""
+        who = f"{line_up.others(seat)}, {line_up.label}" if isinstance(line_up, Seated) else line_up.label
+        rivals = f" against {who}" if len(spec.sellers) > 1 else ""
         text = f"evaluating {', '.join(named)} in the seat of {spec.names[seat]}{rivals}"
         candidates = {*named, *(rules.label for rules in self.line_ups.competitors())}
         with progress(self.console, text, self.episodes and self.episodes * len(candidates)) as tick:
@@ -142,9 +165,9 @@ class Evaluator:
 
     def _sum_up(self, comparisons: Sequence[Comparison], sellers: Mapping[str, str]) -> None:
         """What the comparisons of each seat say together: over line-ups, and over training runs."""
-        seats: dict[str, list[Comparison]] = {}
+        seats: dict[tuple[str, bool], list[Comparison]] = {}  # the rivals that were seated are apart from line-ups
         for one in comparisons:
-            seats.setdefault(one.seat, []).append(one)
+            seats.setdefault((one.seat, bool(one.rivals)), []).append(one)
         for those in seats.values():
             if len(those) > 1:
                 across = AcrossLineUps(those)
@@ -161,7 +184,7 @@ class Evaluator:
 
         line_ups, spec = self.line_ups, self.line_ups.spec
         competitors = {rules.label: rules for rules in line_ups.competitors()} if best else {}
-        for line_up in line_ups.chosen(self.against):
+        for line_up in self.chosen:
             for seat in self.entrants:
                 players = self._seated(seat)
                 beside = best.get((spec.names[seat], line_up.label))

@@ -11,14 +11,18 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
-from policies.config.run import RunConfig
+from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import Comparison, compare
 from policies.evaluation.over_draws import episodes_of_a_draw, over_draws
 from policies.evaluation.profit_gain import ProfitGain
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
+from policies.sellers.rules.pricing import Nash
 from policies.sellers.rules.usual import OPTIMAL, solved_cheaply, usual_competitors, usual_line_ups, usual_panel
+from policies.sellers.seated import LineUp, Seated
+
+LEARNED_RIVALS = 2.0  # times as wide may intervals be among them
 
 
 class LineUps:
@@ -47,13 +51,28 @@ class LineUps:
         """The fixed competitor of ``rules`` in a seat, ``best`` levels searched against Nash prices."""
         return self._make(rules, seat, "", None, tick)
 
-    def against(self, rules: Rules, seat: int, line_up: Rules, tick: Tick = unseen) -> FixedSeller:
-        """The same, ``best`` levels searched against what the rivals of ``line_up`` really do."""
+    def against(self, rules: Rules, seat: int, line_up: LineUp, tick: Tick = unseen) -> FixedSeller:
+        """The same, ``best`` levels searched against what the rivals of ``line_up`` really do.
+
+        Where some of these learned, levels are those against Nash prices: searched for once, and about the same.
+        """
         if not rules.searched or len(self.spec.sellers) == 1:
             return self.fixed(rules, seat, tick)
+        rivals = self._followed(seat, line_up, tick)
+        return self.fixed(rules, seat, tick) if rivals is None else self._make(rules, seat, line_up.label, rivals, tick)
+
+    def _followed(self, seat: int, line_up: LineUp, tick: Tick) -> list[Rules] | None:
+        """The rules of the rivals of a seat, levels found, for every seat; None where some follow none."""
+        if isinstance(line_up, Seated):
+            return line_up.rules(seat)
         seats = range(len(self.spec.sellers))
-        rivals = [line_up if k == seat else self.fixed(line_up, k, tick).rules for k in seats]
-        return self._make(rules, seat, line_up.label, rivals, tick)
+        return [line_up if k == seat else self.fixed(line_up, k, tick).rules for k in seats]
+
+    def repeats(self, seat: int, seated: Seated, line_ups: Sequence[LineUp]) -> bool:
+        """Whether the rivals of a seat do what they do in one of these line-ups, so that one table says it all."""
+        rules, others = seated.rules(seat), [k for k in range(len(self.spec.sellers)) if k != seat]
+        played = [self._followed(seat, one, unseen) for one in line_ups]
+        return rules is not None and any(one and all(rules[k] == one[k] for k in others) for one in played)
 
     def _make(self, rules: Rules, seat: int, line_up: str, rivals: Sequence[Rules] | None, tick: Tick) -> FixedSeller:
         at = (rules.label, seat, line_up)
@@ -90,6 +109,10 @@ class LineUps:
         if self.config.evaluation.competitors:
             return self.parse(self.config.evaluation.competitors, "evaluation.competitors")
         return self._usable(usual_competitors(self.spec), "competitors")[0]
+
+    def _at_nash(self, line_up: LineUp) -> bool:
+        """Whether the rivals post constant Nash prices, if there are any: what an exact optimum takes them to do."""
+        return len(self.spec.sellers) == 1 or (isinstance(line_up, Rules) and isinstance(line_up.pricing, Nash))
 
     def references(self, seat: int, tick: Tick = unseen) -> dict[str, Seller]:
         """Beside the usual competitors the exact optimum of the seat, where one exists that is soon solved.
@@ -137,12 +160,21 @@ class LineUps:
                 raise UserError(f"{where}: {rules.label} cannot play here: {problem}") from None
         return rules
 
-    def rivals(self, seat: int, line_up: Rules, own: Seller, tick: Tick = unseen) -> list[Seller]:
-        """A seller for every seat: ``own`` in the evaluated one, where nobody looks, the line-up's rules elsewhere."""
+    def rivals(self, seat: int, line_up: LineUp, own: Seller, tick: Tick = unseen) -> list[Seller]:
+        """A seller for every seat: ``own`` in the evaluated one, where nobody looks, those of the line-up elsewhere."""
+        if isinstance(line_up, Seated):
+            return [own if k == seat else seller for k, (_, seller) in enumerate(line_up.named)]
         return [own if k == seat else self.fixed(line_up, k, tick) for k in range(len(self.spec.sellers))]
 
+    def settings(self, seat: int, line_up: LineUp) -> Evaluation:
+        """How a comparison is played: among rivals that learned, who take long, with intervals twice as wide."""
+        usual = self.config.evaluation
+        if isinstance(line_up, Seated) and line_up.rules(seat) is None:
+            return usual.model_copy(update={"precision": min(LEARNED_RIVALS * usual.precision, 1.0)})
+        return usual
+
     def compare(
-        self, seat: int, entrants: Mapping[str, Seller], line_up: Rules, episodes: int | None, tick: Tick
+        self, seat: int, entrants: Mapping[str, Seller], line_up: LineUp, episodes: int | None, tick: Tick
     ) -> Comparison:
         """Play the entrants and every fixed competitor in ``seat`` against ``line_up``.
 
@@ -153,15 +185,18 @@ class LineUps:
         for rules in self.competitors():
             if rules.label not in candidates:
                 candidates[rules.label] = self.against(rules, seat, line_up, tick)
-        beyond = {name: one for name, one in self.references(seat, tick).items() if name not in candidates}
-        candidates, settings = candidates | beyond, self.config.evaluation
+        known = self.references(seat, tick) if self._at_nash(line_up) else {}
+        beyond = {name: one for name, one in known.items() if name not in candidates}
+        candidates, settings = candidates | beyond, self.settings(seat, line_up)
         names = list(entrants), rivals
         results = compare(self.spec, seat, candidates, *names, settings, self.seed, episodes, tick, tuple(beyond))
         ends = self.profit_gain.ends(row_seed(self.seed, "evaluate"), len(results[0].profit), tick)
         return Comparison(
             seat=self.spec.names[seat],
             line_up=line_up.label,
+            rivals=line_up.others(seat) if isinstance(line_up, Seated) else "",
             results=results,
+            precision=settings.precision,
             ends=ends,
             no_gain=self.profit_gain.problem,
             sellers=len(self.spec.sellers),
@@ -169,7 +204,7 @@ class LineUps:
         )
 
     def over_draws(
-        self, seat: int, entrants: Mapping[str, Seller], line_up: Rules, found: Comparison, tick: Tick = unseen
+        self, seat: int, entrants: Mapping[str, Seller], line_up: LineUp, found: Comparison, tick: Tick = unseen
     ) -> Comparison:
         """A comparison in the market as it is estimated, with its entrants beside the best competitor in every draw."""
         if found.best is None or not self.spec.draws:

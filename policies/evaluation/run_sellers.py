@@ -31,6 +31,7 @@ from policies.sellers.mixture import MixtureSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
+from policies.sellers.seated import Seated
 from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
 from policies.storage.work_folder import differences, named
 
@@ -272,6 +273,30 @@ def _fixed(run: RunSellers, seat: int) -> RunSeller:
         raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
     seller = run.line_ups.fixed(rules, seat)
     return RunSeller(seat, name, rules.label, seller, rules=seller.rules)
+
+
+def seated(folder: Path, label: str, line_ups: LineUps, checkpoint: str = "best") -> Seated:
+    """The sellers of a run as rivals in the market of ``line_ups``, which may be another than they learned in.
+
+    A seller takes the seat of its name, or, where the market has other names, of its number. Those that learned are
+    adapted to the market where it is another one (:meth:`SavedSeller.sit`), rules are found anew in it.
+
+    Raises :class:`UserError` where there are not as many sellers, or one of them cannot play here.
+    """
+    config, spec = open_run(folder), line_ups.spec
+    here, there = spec.names, config.market.names
+    if len(here) != len(there):
+        raise UserError(f"{folder}: its {len(there)} sellers cannot take the {len(here)} seats of {spec.name}")
+    saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
+    named = []
+    for seat, name in enumerate(here):
+        own = there.index(name) if set(here) == set(there) else seat
+        if own in saved:
+            named.append((saved[own].title, saved[own].sit(spec, seat, adapt=spec != config.market)))
+            continue
+        rules = parse_rules(config.player(own), f"{folder / 'config.yaml'}: seats.{there[own]}", spec)
+        named.append((f"{there[own]} ({rules.label})", line_ups.fixed(rules, seat)))
+    return Seated(label, named)
 
 
 @dataclass(frozen=True)

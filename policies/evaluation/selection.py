@@ -4,8 +4,8 @@ A learner is rewarded for its own profit, or for one that minds its rivals'. Rew
 divided by the seat's reward scale; evaluation and reports show plain profit whatever the reward.
 
 In self-play the rivals change, so profit among learners says little. Each learner is evaluated against fixed rivals, on
-customers that neither training nor the final table uses: the first line-up that the configuration evaluates against,
-or several where a mode trains against several.
+customers that neither training nor the final table uses: those that the configuration seats where a single seller
+learns, else the first line-up that it evaluates against, or several where a mode trains against several.
 
 Dimensions: L line-ups, N sellers, E episodes, T periods.
 """

@@ -62,8 +62,9 @@ def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluat
     }
     columns += [Column(MEASURES[key][0].format(level=level), forms[key]) for key in measures]
     rows = [Row(_cells(comparison, one, measures), "judged" if one.entrant else "") for one in ranked]
-    precisely = len(ranked[0].profit) == 1 or precise(comparison.results, settings.precision)
-    about = {"comparison": comparison, "spec": spec, "settings": settings, "precise": precisely}
+    asked = comparison.precision or settings.precision
+    precisely = len(ranked[0].profit) == 1 or precise(comparison.results, asked)
+    about = {"comparison": comparison, "spec": spec, "settings": settings, "precise": precisely, "asked": asked}
     verdicts = map(Note, told("evaluation.txt", "verdicts", comparison=comparison))
     seen = off_file((seller, one.summary().get("price")) for one in ranked)
     notes = [*verdicts, *([Note(seen, "note")] if seen else []), footnote("evaluation.txt", "one_line_up", **about)]
@@ -72,9 +73,14 @@ def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluat
 
 def _title(comparison: Comparison) -> str:
     """Who is evaluated, against whom, and whether in a market that it did not learn in."""
-    against = f" against {comparison.line_up}" if comparison.sellers > 1 else ""
+    against = f" against {named(comparison)}" if comparison.sellers > 1 else ""
     changed = ", in a market that differs from training" if comparison.changed else ""
     return f"{comparison.seat}{against}{changed}"
+
+
+def named(comparison: Comparison) -> str:
+    """The rivals: the rules that all of them follow, or who they are and why they are rivals."""
+    return f"{comparison.rivals}, {comparison.line_up}" if comparison.rivals else comparison.line_up
 
 
 def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> list[Cells]:

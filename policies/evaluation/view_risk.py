@@ -13,6 +13,7 @@ from market.spec.models import MarketSpec
 from policies.config.run import Evaluation, RunConfig
 from policies.evaluation.compare import Comparison, Result, best_fixed
 from policies.evaluation.scenarios import UNCHANGED
+from policies.evaluation.view import named
 from policies.views.format import amount, percent
 from policies.views.page import footnote, told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table, heading
@@ -59,7 +60,7 @@ def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, w
     shown = in_order(comparison)
     columns = [Column(""), Column("unit", align="left", kind="note")]
     columns += [Column(heading(r.policy), key=r.policy, kind="judged" if r.entrant else "") for r in shown]
-    against = "" if len(spec.sellers) == 1 else f" against {comparison.line_up}"
+    against = "" if len(spec.sellers) == 1 else f" against {named(comparison)}"
     title = f"{comparison.seat}{against}: risk and service"
     rows = list(_measures(shown, len(shown), spec, settings))
     how = footnote("evaluation.txt", "risk", episodes=len(shown[0].profit), spec=spec, settings=settings)

@@ -16,7 +16,7 @@ from market.simulation.render import INK
 from market.spec.models import MarketSpec
 from market.state import Floats, Record
 from policies.evaluation.run_sellers import RunSeller
-from policies.report.data import ReportedRun, Spread, best_fixed_row, curve
+from policies.report.data import ReportedRun, Spread, best_competitor, best_fixed_row, chosen_by_rows, curve
 from policies.storage.run_folder import WHOLE_MARKET
 from policies.views.charts import GREY, PALE_GREY, WIDE, Place, broken, colour, dress, faint, grid, line_style, panels
 from policies.views.format import column_form, number
@@ -116,7 +116,7 @@ def _profit_curves(spec: MarketSpec) -> list[_Curve]:
     if len(spec.sellers) == 1:
         return [_Curve("Profit", money, "evaluation", "profit_against_fixed")]
     return [
-        _Curve("Profit against the first line-up of fixed competitors", money, "evaluation", "profit_against_fixed"),
+        _Curve("Profit against fixed competitors", money, "evaluation", "profit_against_fixed"),
         _Curve("Worst against the league's fixed competitors", "share of the best of them", "evaluation", CHOSEN_BY[0]),
         _Curve("Profit among the run's own sellers", money, "evaluation", "profit"),
         _Curve("Profit gain of the market (0 Nash, 1 joint profit)", "profit gain", "evaluation", "profit_gain"),
@@ -134,7 +134,7 @@ def _draw_lines(figure: Any, spec: MarketSpec, lines: Lines, at: Place) -> None:
 
 def _best_fixed_lines(figure: Any, run: ReportedRun, at: Place) -> None:
     for player in run.learners:
-        best = best_fixed_row(run, player)
+        best = best_competitor(chosen_by_rows(run, player.name))
         if best is not None:
             figure.add_hline(y=best["profit"], line={"color": colour(player.seat), "dash": "dot", "width": 1.2}, **at)
 

@@ -22,7 +22,9 @@ from policies.evaluation.compare import share_base
 from policies.evaluation.run_sellers import RunSeller, RunSellers, run_sellers
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import episode_profits, play
-from policies.sellers.rules.compose import Rules, parse_rules
+from policies.sellers.rules.compose import parse_rules
+from policies.sellers.seated import AS_SEATED, LineUp, Seated
+from policies.storage.run_folder import chosen_among_rivals
 
 Say = Callable[[str], None]
 EvaluationRow = Mapping[str, Any]  # of evaluation.json
@@ -105,6 +107,14 @@ def main_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
     return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
 
 
+def chosen_by_rows(run: ReportedRun, name: str) -> list[dict[str, Any]]:
+    """The same against the rivals that its best policy was chosen by."""
+    mine = [row for row in run.rows if row["seat"] == name and row.get("line_up") != AS_SEATED]
+    if not mine or chosen_among_rivals(run.config):
+        return main_rows(run, name)
+    return [row for row in mine if row.get("line_up") == mine[0].get("line_up")]
+
+
 def evaluated_row(run: ReportedRun, player: RunSeller) -> dict[str, Any] | None:
     """The row of the player itself in its seat against its first line-up."""
     return next((row for row in main_rows(run, player.name) if row.get("judged")), None)
@@ -129,32 +139,34 @@ def row_base(row: EvaluationRow) -> float | None:
 
 def replay(run: ReportedRun, episodes: int, seed: int, say: Say) -> list[Spread]:
     """The evaluation's episodes once more: each learner and the best fixed competitor in its seat, same customers."""
-    line_up, counted = _line_up(run), (run.config.evaluation.warm_up, run.config.evaluation.salvage)
+    counted = run.config.evaluation.warm_up, run.config.evaluation.salvage
     spreads = []
     for player in run.learners:
         say(f"playing {player.name}")
-        spread = Spread(player)
+        spread, line_up = Spread(player), _line_up(run, player)
         best = best_fixed_row(run, player)
         candidates: dict[str, Seller] = {player.label: player.seller}
         if best is not None:
             rules = parse_rules(best["policy"], f"{run.folder / 'evaluation.json'}: policy", run.spec)
             candidates[rules.label] = run.line_ups.against(rules, player.seat, line_up)
-        rivals = [None if k == player.seat else run.line_ups.fixed(line_up, k) for k in range(len(run.spec.sellers))]
         for label, seller in candidates.items():
-            sellers = [rival or seller for rival in rivals]
+            sellers = run.line_ups.rivals(player.seat, line_up, seller)
             profit = episode_profits(run.spec, sellers, *counted, seed=row_seed(seed, "evaluate"), markets=episodes)
             spread.profits[label] = profit[:, player.seat]
         spreads.append(spread)
     return spreads
 
 
-def _line_up(run: ReportedRun) -> Rules:
-    """What rivals play in the first table of evaluation.json, or by the configuration."""
+def _line_up(run: ReportedRun, player: RunSeller) -> LineUp:
+    """What the rivals of a seat play in its first table of evaluation.json, or by the configuration."""
     usual = run.line_ups.chosen(None)[0]
-    if len(run.spec.sellers) == 1 or not run.rows:
+    rows = main_rows(run, player.name)
+    if len(run.spec.sellers) == 1 or not rows:
         return usual
+    if rows[0].get("line_up") == AS_SEATED:
+        return Seated(AS_SEATED, [(one.label, one.seller) for one in run.players])
     try:
-        return parse_rules(run.rows[0].get("line_up"), "line_up", run.spec)
+        return parse_rules(rows[0].get("line_up"), "line_up", run.spec)
     except UserError:
         return usual
 

@@ -95,7 +95,8 @@ class Headline:
             size = number(difference) if scale is None else number(difference / scale, "{:.2%}")
         form = column_form([self.row["profit"]]) if self.row else ""
         half = half_width(self.row, "profit") if self.row else None
-        return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half)
+        rivals = rivals_of(self.row) if self.row else ""
+        return sentences("headline.html", one=self, spec=self.spec, size=size, form=form, half=half, rivals=rivals)
 
 
 def headlines(run: ReportedRun, spreads: Sequence[Spread]) -> list[Headline]:
@@ -148,7 +149,7 @@ def comparisons(run: ReportedRun) -> list[Table]:
 def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     shown = {key: about for key, about in MEASURED.items() if any(row.get(key) is not None for row in rows)}
     best = best_competitor(rows)
-    against = "" if len(spec.sellers) == 1 else f", against {rows[0].get('line_up')}"
+    against = "" if len(spec.sellers) == 1 else f", against {rivals_of(rows[0])}"
     columns = [Column(""), _amounts(f"profit a {spec.period}", rows, "profit"), Column("to best fixed")]
     seller = spec.sellers[spec.names.index(str(rows[0]["seat"]))]
     for key, (head, form) in shown.items():
@@ -163,6 +164,11 @@ def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
     seen = off_file((seller, row.get("price")) for row in rows)
     notes = [Note(seen, "note")] if seen else []
     return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)), notes)
+
+
+def rivals_of(row: EvaluationRow) -> str:
+    """Whom a row was played against: rules, or who they are and why they are rivals."""
+    return f"{row['rivals']}, {row['line_up']}" if row.get("rivals") else str(row.get("line_up"))
 
 
 def _named(row: EvaluationRow) -> str:

@@ -128,6 +128,14 @@ def learning_seats(config: RunConfig) -> dict[int, str]:
     return {seat: name for seat, name in named.items() if name and str(name).isidentifier() and name not in PRICING}
 
 
+def chosen_among_rivals(config: RunConfig) -> bool:
+    """Whether best policies are chosen among the rivals that ``seats`` names: where all but one seat are fixed."""
+    learning = learning_seats(config)
+    return len(learning) == 1 and all(
+        k in learning or name in config.seats for k, name in enumerate(config.market.names)
+    )
+
+
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
     """The run's learners by name, at their best or latest evaluation.
 

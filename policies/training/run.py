@@ -35,6 +35,7 @@ from policies.sellers.checkpoint import finite, save_seller
 from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import play
+from policies.storage.run_folder import chosen_among_rivals
 from policies.training.view import SelfPlaySummary
 
 # The modes of self-play: a new one is a class of options (policies.config.selfplay), a Mode, and an entry here.
@@ -101,7 +102,7 @@ class TrainingRun:
     def scores(self) -> dict[int, float]:
         """How good each learner is by now, as :meth:`policies.evaluation.selection.ModelSelection.evaluate` says.
 
-        Profits against the first line-up of fixed competitors are in ``earned``.
+        Profits against the rivals that they are evaluated against meanwhile are in ``earned``.
         """
         scores = {}
         for seat in self.learner_names:
@@ -115,7 +116,12 @@ class TrainingRun:
         return ModelSelection(self.config, self.seed, self._first_line_up(), self.play.shortfalls)
 
     def _first_line_up(self) -> list[Seller]:
-        """The first line-up in every seat; a seat that is never anybody's rival is not searched for."""
+        """The rivals that ``seats`` names where they are all fixed, else the first line-up, in every seat.
+
+        A seat that is never anybody's rival is not searched for.
+        """
+        if chosen_among_rivals(self.config):
+            return self.sellers()
         line_up, only = self.line_ups.chosen(None)[0], len(self.learner_names) == 1
         seats = range(len(self.spec.sellers))
         return [self.greedy(k) if only and k in self.learner_names else self.line_ups.fixed(line_up, k) for k in seats]

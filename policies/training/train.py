@@ -24,9 +24,10 @@ from policies.config.orders import TrainOrder
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Comparison
 from policies.evaluation.evaluate import Evaluator
-from policies.evaluation.run_sellers import Run
+from policies.evaluation.run_sellers import Run, seated
 from policies.learners.build import what_is_learned
 from policies.sellers.rules.compose import parse_rules
+from policies.sellers.seated import AS_SEATED, told_rivals
 from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
@@ -123,6 +124,8 @@ def carry_on(
     """Train and evaluate from the start, or from a ``state`` of the whole run, to the end."""
     players, device = describe_seats(training), device_name(training.seats.device)
     console.print(f"[bold]{training.spec.name}[/]: {players}; networks on {device}", highlight=False)
+    for line in told_rivals(training.spec.names, training.seats.fixed):
+        console.print(line, highlight=False)
     mark = state["tracker"] if state else None
     with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
         checkpointer = Checkpointer(training, tracker, folder, checkpoints, console)
@@ -209,7 +212,8 @@ def final_evaluation(training: TrainingRun, folder: Path, console: Console) -> l
         for name, saved in saved_sellers(folder).items()
     }
     sellers = {policy: policy for named in entrants.values() for policy in named}
-    comparisons = Evaluator(training.line_ups.certain, entrants, console).compare(sellers)
+    rivals = seated(folder, AS_SEATED, training.line_ups) if len(training.spec.sellers) > 1 else None
+    comparisons = Evaluator(training.line_ups.certain, entrants, console, seated=rivals).compare(sellers)
     write_json(folder / "evaluation.json", [row for one in comparisons for row in one.rows()])
     return comparisons
 
@@ -219,7 +223,10 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
     figures: dict[str, dict[str, float]] = {}
     if training.self_play is not None:
         figures["profit_gain"] = {WHOLE_MARKET: training.self_play.gain}
-    for one in comparisons[: len(training.learner_names)]:
+    first: dict[str, Comparison] = {}
+    for one in sorted(comparisons, key=lambda one: bool(one.rivals)):  # those that other runs have too come first
+        first.setdefault(one.seat, one)
+    for one in first.values():
         for row in (row for row in one.rows() if row["judged"]):
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,12 @@ def test_means_over_line_ups_by_hand() -> None:
     assert (run.worst, run.behind) == ("y", pytest.approx(-11 / 32))
     assert (by_name["dear"].worst, by_name["dear"].behind) == ("x", pytest.approx(-5 / 6))
     assert by_name["dear"].gap is not None and by_name["dear"].gap.half == 0
+
+
+def test_what_knows_the_market_is_left_out_where_it_is_not_always_played() -> None:
+    known = replace(TWO[0], results=[*TWO[0].results, Result("optimal", False, np.array([9.0, 9.0]), reference=True)])
+    found = AcrossLineUps([known, TWO[1]])
+    assert found.best == "dear" and [one.policy for one in found.standings] == ["dear", "run", "cheap"]
 
 
 def test_intervals_over_line_ups_pair_the_same_episodes() -> None:

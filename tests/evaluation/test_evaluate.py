@@ -33,6 +33,11 @@ def evaluated(tmp_path: Path, *arguments: Any, name: str = "table.json") -> list
     return rows
 
 
+def by_line_ups(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the rows among the run's own sellers."""
+    return [row for row in rows if not row.get("rivals")]
+
+
 def test_same_seed_same_table_and_another_seed_another(
     a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,7 +46,8 @@ def test_same_seed_same_table_and_another_seed_another(
     again = evaluated(tmp_path, a_run, "--episodes", 32)
     assert one == again and capsys.readouterr().out == shown
     assert evaluated(tmp_path, a_run, "--episodes", 32, "--seed", 1) != one
-    assert [row["seat"] for row in one] == ["left"] * 3 + ["right"] * 3
+    assert [row["seat"] for row in one] == (["left"] * 3 + ["right"] * 3) * 2
+    assert [row["line_up"] for row in one] == ["as seated"] * 6 + ["nash+base_stock"] * 6
     assert {row["policy"] for row in one if row["judged"]} == {"left (dqn)", "right (ddpg)"}
 
 
@@ -53,14 +59,17 @@ def test_csv_holds_the_rows_of_the_json(a_run: Path, tmp_path: Path) -> None:
     rows = evaluated(tmp_path, a_run, "--seller", "left", "--episodes", 8, "--csv", tmp_path / "table.csv")
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
-    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows] == read
-    assert len(read) == 3 and {"profit", "profit_half_width", "difference_half_width", "fill_rate"} <= set(read[0])
+    columns = dict.fromkeys(key for row in rows for key in row)
+    assert [{k: "" if row.get(k) is None else str(row[k]) for k in columns} for row in rows] == read
+    assert len(read) == 6 and {"profit", "profit_half_width", "difference_half_width", "fill_rate"} <= set(read[0])
 
 
 def test_one_seller_in_the_other_seat(a_run: Path, tmp_path: Path) -> None:
     rows = evaluated(tmp_path, a_run, "--seller", "left", "--seat", "right", "--episodes", 8)
     assert {row["seat"] for row in rows} == {"right"}
-    assert [row["policy"] for row in rows if row["judged"]] == ["left (dqn)"]
+    assert [row["policy"] for row in by_line_ups(rows) if row["judged"]] == ["left (dqn)"]
+    (own,) = (row for row in rows if row.get("rivals") and row["judged"])
+    assert own["rivals"] == "left (dqn)"
 
 
 def test_rules_and_panel_as_rivals(a_run: Path, tmp_path: Path) -> None:
@@ -119,7 +128,7 @@ def test_evaluate_speaks_at_once_and_never_imports_tianshou(a_run: Path) -> None
     printed = done.stdout.splitlines()
     assert printed[-1] == "status 0 False"
     assert printed[0] == "first 0"  # before anything is played
-    assert printed[1].startswith("evaluating left (dqn) in the seat of left against nash+base_stock ...")
+    assert printed[1].startswith("evaluating left (dqn) in the seat of left against right (ddpg), as seated ...")
 
 
 def test_a_table_is_not_written_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +244,7 @@ def test_runs_that_are_no_independent_repetitions_say_so(
     assert find_entrants(EvaluateOrder((a_run, twin))).remarks == (
         "run and twin differ in more than the seed: training.budget: 12000 and 13000.",
         "run, twin have the same training seed, 0: they are not independent.",
+        "Several runs: each has rivals of its own as seated, so that these are seen by evaluating one run.",
     )
 
 
@@ -249,7 +259,7 @@ def test_a_run_in_a_changed_market(a_run: Path, tmp_path: Path, capsys: pytest.C
     assert "left against nash+base_stock, in a market that differs from training" in said
     assert "Changed since training: market.customers.rate=40." in said
     assert {row["changed"] for row in busy} == {"market.customers.rate=40"}
-    (slow,), (fast,) = ([row for row in rows if row["judged"]] for rows in (as_trained, busy))
+    (slow,), (fast,) = ([row for row in by_line_ups(rows) if row["judged"]] for rows in (as_trained, busy))
     assert fast["sold"] + fast["lost"] > 1.5 * (slow["sold"] + slow["lost"])
 
 
@@ -267,9 +277,9 @@ def test_risk_and_stress(a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "left against nash+base_stock: risk and service" in said and "CVaR 25%" in said
     assert "left under stress" in said and "Rivals under stress: nash+base_stock" in said
     stressed = [row for row in rows if row["table"] == "stress"]
-    best = next(row["best_fixed"] for row in rows if row["table"] == "comparison")
+    best = next(row["best_fixed"] for row in by_line_ups(rows) if row["table"] == "comparison")
     assert {row["policy"] for row in stressed} == {"left (dqn)", best} and len(stressed) > 10
-    (judged,) = (row for row in rows if row["table"] == "comparison" and row["judged"])
+    (judged,) = (row for row in by_line_ups(rows) if row["table"] == "comparison" and row["judged"])
     first = next(row for row in stressed if row["policy"] == "left (dqn)")
     assert first["profit"] == pytest.approx(judged["profit"])
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:

@@ -71,7 +71,7 @@ def rows(run: Path, checkpoint: str, **order: Any) -> list[dict[str, Any]]:
     """The table of an evaluation of the left seller, with one name for it."""
     path = run / f"{checkpoint}.json"
     path.unlink(missing_ok=True)
-    evaluate(run, seller="left", episodes=8, checkpoint=checkpoint, json=path, **order)
+    evaluate(run, seller="left", episodes=8, checkpoint=checkpoint, json=path, against="nash+base_stock", **order)
     names = {"left (dqn mixture)": "left (dqn)"}
     return [row | {"policy": names.get(row["policy"], row["policy"])} for row in json.loads(path.read_text())]
 

@@ -60,7 +60,9 @@ def assert_alike(found: Any, recorded: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Plain data, without the rows among a run's own sellers, which evaluations had not yet."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return [row for row in data if "rivals" not in row] if isinstance(data, list) else data
 
 
 @pytest.fixture(name="expected", scope="module")

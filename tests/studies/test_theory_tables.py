@@ -151,6 +151,12 @@ def test_prices_without_ranges_are_named_where_a_range_binds() -> None:
     assert report["nash"]["without_ranges"] == report["nash"]["price"] and "without ranges" not in text
 
 
+def test_theory_is_of_the_market_as_estimated() -> None:
+    draws = [{"price_sensitivity": a, "quality": [0.1, 0.2]} for a in (1.5, 3.0)]
+    one = duopoly({"order_cost": 0.0}, draws=draws, uncertainty="on")
+    assert shown(run_of(one), prices=5) == shown(run_of(duopoly({"order_cost": 0.0})), prices=5)
+
+
 def test_a_price_outside_the_file_is_marked() -> None:
     text, _ = shown(run_of(duopoly({"prices_on_file": [1.0, 1.5]})), prices=5)
     assert (

@@ -45,6 +45,7 @@ STOCKED_PANEL = (
 )
 COSTLY_COMPETITORS = (
     "nash+min_max",
+    "nash+min_max(s=best,S=best)",
     "nash+base_stock(level=best)",
     "nash+capped_base_stock(level=best)",
     "best_response+min_max",
@@ -151,7 +152,7 @@ def together(spec: MarketSpec, sellers: Sequence[Seller]) -> tuple[float, Floats
 
     A seller sells if that is at least :data:`SELLS` of what would first choose it at Nash prices.
     """
-    short = spec.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
+    short = spec.certain.model_copy(update={"horizon": min(spec.horizon, LONGEST)})
     ledger = play(short, sellers, markets=EPISODES, seed=row_seed(0, "search"), fields=(*COUNTED, "sold"))
     warm_up = settling(short)
     profit = profit_a_period(ledger, short, warm_up).mean(axis=0)

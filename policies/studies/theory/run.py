@@ -88,7 +88,11 @@ def theory(order: TheoryOrder) -> TheoryResult:
 def theory_report(
     config: RunConfig, seats: Sequence[int], gamma: float | None, prices: int | None, say: Say
 ) -> dict[str, Any]:
-    """Return every figure; the exact part for ``seats``. ``say`` is told what is being worked out."""
+    """Return every figure, of the market as it is estimated; the exact part for ``seats``.
+
+    ``say`` is told what is being worked out.
+    """
+    config = config.model_copy(update={"market": config.market.certain})
     spec = config.market
     say("equilibrium prices")
     logit = Logit.of(spec)
