@@ -62,6 +62,13 @@ def zipkin_market(penalty: int, lead_time: int) -> dict[str, Any]:
     return {"horizon": 100, "price_sensitivity": 1.0, "outside": "none", "customers": {"rate": 5}, "sellers": [shop]}
 
 
+def dear_orders_market() -> dict[str, Any]:
+    """Three customers a period who all buy at 4; an order costs 12, so that one comes every sixth period or so."""
+    shop = {"name": "shop", "quality": 0, "unit_cost": 1, "prices": [4, 4], "holding_cost": 0.2, "order_cost": 12}
+    shop |= {"order_up_to": [0, 60], "reward_scale": 3.0}
+    return {"horizon": 100, "price_sensitivity": 1.0, "outside": "none", "customers": {"rate": 3}, "sellers": [shop]}
+
+
 def run_of(market: dict[str, Any], learner: str, budget: int, **options: Any) -> RunConfig:
     """A run of one learner in such a market."""
     seat = {"learner": learner} | options

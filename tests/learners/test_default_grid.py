@@ -1,4 +1,4 @@
-"""Grids placed by theory: by hand, inside the ranges, and worth nearly what all decisions are worth."""
+"""How learners decide: grids placed by theory, by hand and nearly as good as all decisions; a gate where orders cost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from market.spec.models import Grid, MarketSpec
 from market.theory.optimum import solve
 from policies.config.run import parse_run
+from policies.learners.build import encoding_of, make_learner
 from policies.learners.default_grid import grid_of, with_grid, with_grids
 from tests.helpers.known_optima import FINE_PRICES, MARKETS
 from tests.helpers.markets import a_market
@@ -95,6 +96,18 @@ def test_it_keeps_to_the_ranges(low: float, width: float, floor: float, above: f
     for values in (grid.prices, grid.levels):
         assert isinstance(values, tuple) and values and list(values) == sorted(set(values))
     assert (0 in grid.levels) or not cost  # type: ignore[operator]
+
+
+def test_a_box_has_a_gate_where_an_order_costs_and_only_there() -> None:
+    dear, seats = {"order_cost": 2.0}, {"a": "ddpg", "b": "a2c", "c": "a2c", "d": "dqn"}
+    market = a_market({}, dear, dear | {"actions": "grid"}, dear, horizon=20)
+    config = parse_run({"market": market, "seats": seats}, "here")
+    found = [encoding_of(config, seat, name) for seat, name in enumerate(seats.values())]
+    assert found == ["box", "gated", "grid", "grid"]
+    learner, decisions = make_learner(config, 1, "a2c", "cpu", 0)
+    assert decisions.space.shape == (3,) and learner.network.architecture.actions == 3
+    made = parse_run({"market": a_market({"order_up_to": [0, 0]}, inventory="make_to_order", horizon=20)}, "here")
+    assert encoding_of(made, 0, "ddpg") == "box"
 
 
 def test_learners_that_need_one_get_one_and_others_do_not() -> None:

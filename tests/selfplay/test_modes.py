@@ -81,6 +81,13 @@ def test_a_mode_that_the_seats_do_not_allow_is_refused(players: Any, selfplay: A
         TrainingRun(config(*players, selfplay=selfplay), 0, "cpu")
 
 
+def test_seats_that_share_have_the_gate_where_an_order_costs_in_one_of_them() -> None:
+    data = config("ddpg", "ddpg", selfplay="shared").dump()
+    data["market"]["sellers"][1]["order_cost"] = 2.0
+    shared = TrainingRun(parse_run(data, "here"), 0, "cpu").play
+    assert [shared.decisions(seat).encoding for seat in range(2)] == ["gated", "gated"]
+
+
 def test_seats_that_share_need_grids_of_one_size() -> None:
     one = config("dqn", "dqn", selfplay="shared").dump()
     one["market"]["sellers"][1]["grid"]["prices"] = 5
