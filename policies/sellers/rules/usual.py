@@ -73,10 +73,10 @@ def usual_competitors(spec: MarketSpec) -> tuple[str, ...]:
     """What is tried in an evaluated seat."""
     if not spec.stocked:
         return _replayed(spec, REPLAYED) + MADE_COMPETITORS
-    listed = COSTLY_COMPETITORS if orders_cost(spec) else STOCKED_COMPETITORS
+    listed: Sequence[str] = COSTLY_COMPETITORS if orders_cost(spec) else STOCKED_COMPETITORS
     if knows_ahead(spec):  # a forecast from what was sold is late where one can know
         listed = (*SEASONAL, *(rules for rules in listed if rules != "nash+forecast"))
-    return _replayed(spec, f"{REPLAYED}+base_stock(level=best)") + listed
+    return (*_replayed(spec, f"{REPLAYED}+base_stock(level=best)"), *listed)
 
 
 def usual_panel(spec: MarketSpec) -> tuple[str, ...]:
