@@ -19,6 +19,7 @@ from market.state import Floats, Ints
 from market.theory.newsvendor import newsvendor_level, service_level, window_means
 
 NODES = 128  # of the average over xi: shares are off by 1e-5
+MOST_BITS = 40  # events that are 0 or 1, beside the date in a number of 63
 UNKNOWN = 64  # B
 
 
@@ -56,6 +57,7 @@ class SeasonalLevels:
     usual: Logit
     decay: float
     unknown: Floats
+    _window: dict[tuple[int, bytes | None], float] = field(default_factory=dict)
     _share: dict[tuple[int, bytes | None], float] = field(default_factory=dict)
     _level: dict[float, float] = field(default_factory=dict)
 
@@ -86,13 +88,18 @@ class SeasonalLevels:
             mean = np.array([self._mean(int(t), None) for t in seen])
         else:
             known = np.asarray(event, np.int8)[:, : self.spec.sellers[self.seat].lead_time + 1]
-            keys = np.column_stack([period, known.reshape(len(period), -1)])
-            rows, first, row = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-            mean = np.array([self._mean(int(one[0]), known[at]) for one, at in zip(rows, first, strict=True)])
+            _, first, row = np.unique(_numbered(period, known), axis=0, return_index=True, return_inverse=True)
+            mean = np.array([self._mean(int(period[at]), known[at]) for at in first])
         return self._quantiles(mean)[row.reshape(-1)]
 
     def _mean(self, start: int, event: NDArray[np.int8] | None) -> float:
-        """Mean baskets of the window that begins at ``start``."""
+        """Mean baskets of the window that begins at ``start``, worked out once."""
+        key = (start, None if event is None else event.tobytes())
+        if key not in self._window:
+            self._window[key] = self._summed(start, event)
+        return self._window[key]
+
+    def _summed(self, start: int, event: NDArray[np.int8] | None) -> float:
         when = start + np.arange(self.spec.sellers[self.seat].lead_time + 1)
         return self.crowd * float(
             sum(
@@ -140,6 +147,14 @@ class SeasonalLevels:
                 zip(fresh.tolist(), _poisson_quantiles(fresh, self.unknown, self.ratio).tolist(), strict=True)
             )
         return np.array([self._level[one] for one in mean.tolist()]) * basket
+
+
+def _numbered(period: Ints, known: NDArray[np.int8]) -> Ints:
+    """A key for each date with the events known then: one number (M,) where it holds all, which is sorted far faster."""
+    events = known.reshape(len(period), -1)
+    if events.shape[1] > MOST_BITS:
+        return np.column_stack([period, events]).astype(np.int64)
+    return np.asarray((period << events.shape[1]) + events @ (1 << np.arange(events.shape[1])), np.int64)
 
 
 def _poisson_quantiles(mean: Floats, unknown: Floats, q: float) -> Floats:

@@ -142,7 +142,8 @@ def test_nash_and_joint_prices_are_those_of_a_brute_force_search(changes: dict[s
 
 
 def test_reward_scales_are_the_mean_nash_profits() -> None:
-    spec = market({"reward_scale": None}, {"reward_scale": None}, locations=PLACES)
+    free = {"reward_scale": None, "prices": [1, 9]}
+    spec = market(free, free, locations=PLACES)
     np.testing.assert_allclose(reward_scales(spec), nash_profits(spec))
 
 

@@ -110,8 +110,9 @@ def test_a_price_outside_the_file_is_marked() -> None:
 
 
 def test_a_base_stock_rule_is_one_sentence() -> None:
-    seller = fixed(MarketSpec.parse(LARGE), "constant(price=2)+base_stock(level=31)", "nash")[0]
-    told = grow_tree(seller, rollout_with(seller), 0)
+    wide = LARGE | {"sellers": [one | {"order_up_to": [0, 40]} for one in LARGE["sellers"]]}
+    seller = fixed(MarketSpec.parse(wide), "constant(price=2)+base_stock(level=31)", "nash")[0]
+    told = grow_tree(seller, rollout_with(seller, wide), 0)
     assert [whole(one) for one in told.sentences] == ["Always: post 2.000, order up to 31 (100 % of periods)"]
     assert (told.fidelity.price_r2, told.fidelity.both, told.fidelity.single) == (None, 1, 1)
 

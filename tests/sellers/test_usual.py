@@ -67,6 +67,16 @@ def test_where_orders_cost_nothing_nothing_is_simulated(monkeypatch: pytest.Monk
     assert not made.stocked and best_line_up(made) == "nash"
 
 
+def test_where_a_season_is_known_rivals_follow_it() -> None:
+    weekly = {"order_cost": 0.0, "order_up_to": [0, 120], "lead_time": 2}
+    sellers = [COSTLY | weekly, COSTLY | weekly]
+    customers = {"weekly": [0.2, 0.2, 0.2, 2.2, 2.2]}
+    spec = MarketSpec.parse(a_market(*sellers, horizon=60, price_sensitivity=2.0, customers=customers))
+    assert best_line_up(spec) == "nash+seasonal_base_stock"
+    assert earned(spec, "nash+seasonal_base_stock") > earned(spec, "nash+base_stock(level=best)")
+    assert {"nash+seasonal_base_stock", "nash+base_stock(level=best)"} <= set(usual.usual_competitors(spec))
+
+
 def test_who_is_left_out_of_the_seats_suits_the_market(costly: MarketSpec) -> None:
     assert RunConfig(market=costly).player(1) == "nash+min_max"
     assert RunConfig(market=market(order_cost=0.0)).player(1) == "nash+base_stock"

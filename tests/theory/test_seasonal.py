@@ -11,6 +11,7 @@ from scipy.stats import poisson
 from market.demand.equilibrium import prices_in_range
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
+from market.theory import seasonal
 from market.theory.newsvendor import newsvendor_level, service_level
 from market.theory.seasonal import SeasonalLevels, knows_ahead, seasonal_levels
 from policies.sellers.rollout import episode_profits, play
@@ -75,6 +76,17 @@ def test_levels_follow_announced_events_of_oneself_and_of_rivals(announced: int)
         # Beyond what is announced demand is a mixture, of which the level knows the mean and the usual spread.
         assert_quantile((demand[20] + demand[21])[rows], level, ratio_of(spec), 0.02 if announced else 0.05)
     assert found[1, 0] > found[0, 0] > found[0, 1]
+
+
+def test_dates_and_events_in_one_number_are_those_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = {"effect": 1.5, "mean_length": 3, "announced": 2}
+    spec = duopoly(SHOP | {"event_frequency": 0.3, "lead_time": 2}, events=events, customers=WEEK, horizon=40)
+    known = np.random.default_rng(0).integers(0, 2, (200, 3, 2)).astype(float)
+    period, found = np.arange(200) % 9, []
+    for most in (seasonal.MOST_BITS, 0):
+        monkeypatch.setattr(seasonal, "MOST_BITS", most)
+        found.append(SeasonalLevels.of(spec, 0, prices_in_range(spec)).levels(period, known))
+    assert np.array_equal(*found) and len(set(found[0].tolist())) > 10
 
 
 def test_poisson_by_hand() -> None:

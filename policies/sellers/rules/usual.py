@@ -1,7 +1,8 @@
 """Which fixed competitors can do well in a market: what is tried and what rivals play where a configuration says nothing.
 
 Names are those of rules, read by :func:`policies.sellers.rules.compose.parse_rules`. What an order costs decides most:
-where it costs nothing one orders every period (base stock), else seldom and much (``min_max``). Dimension: N sellers.
+where it costs nothing one orders every period (base stock, whose level follows what is known ahead), else seldom and much
+(``min_max``). Dimension: N sellers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from market.theory.mdp import StockStates
 from market.theory.optimum import why_not
+from market.theory.seasonal import knows_ahead
 from policies.common.seeding import row_seed
 from policies.sellers.protocol import Seller
 from policies.sellers.rollout import COUNTED, play
@@ -43,6 +45,7 @@ STOCKED_PANEL = (
     "cost_plus+min_max",
     "collusive+base_stock",
 )
+SEASONAL = ("nash+seasonal_base_stock", "collusive+seasonal_base_stock")  # where something is known ahead
 COSTLY_COMPETITORS = (
     "nash+min_max",
     "nash+min_max(s=best,S=best)",
@@ -70,8 +73,10 @@ def usual_competitors(spec: MarketSpec) -> tuple[str, ...]:
     """What is tried in an evaluated seat."""
     if not spec.stocked:
         return _replayed(spec, REPLAYED) + MADE_COMPETITORS
-    listed = COSTLY_COMPETITORS if orders_cost(spec) else STOCKED_COMPETITORS
-    return _replayed(spec, f"{REPLAYED}+base_stock(level=best)") + listed
+    listed: Sequence[str] = COSTLY_COMPETITORS if orders_cost(spec) else STOCKED_COMPETITORS
+    if knows_ahead(spec):  # a forecast from what was sold is late where one can know
+        listed = (*SEASONAL, *(rules for rules in listed if rules != "nash+forecast"))
+    return (*_replayed(spec, f"{REPLAYED}+base_stock(level=best)"), *listed)
 
 
 def usual_panel(spec: MarketSpec) -> tuple[str, ...]:
@@ -116,14 +121,16 @@ def line_ups_tried(spec: MarketSpec) -> tuple[str, ...]:
     """Nash prices, with each way to replenish that can do well in the market."""
     if not spec.stocked:
         return ("nash",)
-    return ("nash+base_stock(level=best)",) + (("nash+min_max",) if orders_cost(spec) else ())
+    seasonal = ("nash+seasonal_base_stock",) if knows_ahead(spec) else ()
+    return ("nash+base_stock(level=best)", *seasonal, *(("nash+min_max",) if orders_cost(spec) else ()))
 
 
 @lru_cache(maxsize=64)
 def best_line_up(spec: MarketSpec) -> str:
     """Of :func:`line_ups_tried` the one with which all sellers together earn most when all of them play it.
 
-    Where there is but one nothing is simulated. All meet the same customers, whatever the seed of a run, so that all
+    Where there is but one nothing is simulated, and unless orders cost base stock is tried at theory's level, as the others
+    are. All meet the same customers, whatever the seed of a run, so that all
     runs of a market are measured by the same rivals. One with which a seller leaves the market is not taken, unless all
     are such.
     """
@@ -139,6 +146,7 @@ def best_line_up(spec: MarketSpec) -> str:
 
 def _try(spec: MarketSpec, rules: str) -> tuple[float, bool] | None:
     """What all sellers earn a period with these rules, and whether all of them sell; None where they cannot play."""
+    rules = rules if orders_cost(spec) else rules.replace("(level=best)", "")
     try:
         sellers = [build(rules, spec, seat) for seat in range(len(spec.sellers))]
     except UserError:
