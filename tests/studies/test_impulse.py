@@ -58,12 +58,12 @@ def test_what_is_played_off_the_policy_is_remembered_by_those_who_watch_and_not_
 
 def test_orders_change_only_where_they_are_asked_for() -> None:
     sellers = [build("nash+base_stock", DUOPOLY, 0), build("nash+base_stock", DUOPOLY, 1)]
-    other = build("nash+constant_order(quantity=40)", DUOPOLY, 0)
+    other = build("nash+constant_order(quantity=20)", DUOPOLY, 0)
     settings = {"at": 7, "periods": 3, "markets": 4, "seed": 0}
     without = impulse(DUOPOLY, sellers, 0, ForcedDecision(other), **settings)
     ordered = impulse(DUOPOLY, sellers, 0, ForcedDecision(other, orders=True), **settings)
     assert (without.change("ordered") == 0).all() and (without.change("price") == 0).all()
-    assert (ordered.deviated["ordered"][0, :, 0] == 40).all()
+    assert (ordered.deviated["ordered"][0, :, 0] == 20).all()
 
 
 def test_the_market_with_the_deviation_is_one_where_the_seller_simply_did_so() -> None:

@@ -79,7 +79,7 @@ def test_a_learner_trains_and_is_evaluated_among_the_sellers_of_the_past(
     assert said.count("No profit gain: market.tape replays a history") == 3  # two line-ups, and one against another
     run = runs / "run"
     assert "evaluation,a,price," in (metrics := (run / "metrics.csv").read_text()) and "profit_gain" not in metrics
-    assert json.loads((run / "evaluation.json").read_text())[0]["line_up"] == "history+base_stock"
+    assert json.loads((run / "evaluation.json").read_text())[0]["line_up"] == "history+base_stock(level=ample)"
     tape = yaml.safe_load((run / "config.yaml").read_text())["market"]["tape"]
     assert tape["file"] == str(file) and tape["periods"] == ["2", None]
     assert tape["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
