@@ -56,7 +56,7 @@ class LearnerOptions(_Options):
     max_grad_norm: float | None = Field(
         None, gt=0, description="L2 norm that an optimiser's gradients are clipped to; null: never"
     )
-    gamma: float = Field(0.98, ge=0, lt=1, description="discount factor per period")
+    gamma: float = Field(0.95, ge=0, lt=1, description="discount factor per period")
     stock_at_cost: bool = Field(
         True,
         description="learn from rewards in which stock is an asset at cost until it is sold; changes no best policy",
@@ -203,9 +203,9 @@ class DDPGOptions(ReplayOptions):
     n_step: PositiveInt = Field(
         1, description="as DQN's; each further period brings the noise's own losses into returns"
     )
-    lr: float = Field(8e-4, gt=0, description="Adam's step size at the start, of the actor")
+    lr: float = Field(1.5e-3, gt=0, description="Adam's step size at the start, of the actor")
     lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
-    critic_lr: float = Field(1e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
+    critic_lr: float = Field(2e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
     tau: float = Field(0.04, gt=0, le=1, description="fraction of the way that target networks move per update")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")
     noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")

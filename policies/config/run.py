@@ -23,10 +23,15 @@ from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_
 Number = Annotated[float, BeforeValidator(number)]
 
 
+A_SELLER = 1_000_000  # seller-periods for each seller of the market
+
+
 class Training(Model):
     """How long and on how many parallel rows."""
 
-    budget: Count = Field(3_000_000, description="seller-periods: one seller, one period, one market")
+    budget: Count = Field(
+        A_SELLER, description="seller-periods: one seller, one period, one market; left out: 1,000,000 a seller"
+    )
     markets: Rows = Field(256, description="markets side by side")
     evaluations: Count = Field(
         20, description="evaluations against fixed competitors, evenly over the run; the best is kept"
@@ -78,6 +83,17 @@ class RunConfig(Model):
     tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(
         default_factory=dict, description="what `bazaar tune` searches: by option's path its values"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budget_for_all(cls, given: Any) -> Any:
+        """What is left out depends on how many sellers there are: each learns from its own periods only."""
+        market, training = (
+            (given.get(key) for key in ("market", "training")) if isinstance(given, dict) else (None, None)
+        )
+        if not isinstance(market, MarketSpec) or not (training is None or isinstance(training, dict)):
+            return given
+        return {**given, "training": {"budget": A_SELLER * len(market.sellers), **(training or {})}}
 
     @field_validator("seats")
     @classmethod

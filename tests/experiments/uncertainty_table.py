@@ -95,7 +95,7 @@ def section(name: str, runs: list[dict[str, Any]]) -> Iterator[str]:
     """A market's table: shares of the best rule's profit in the market as estimated, mean over seeds and by seed."""
     yield f"\n## {name}\n"
     best = sorted({run["best"] for run in runs})
-    yield f"Best fixed competitor: {', '.join(best)}; {np.mean([run['profit'] for run in runs]):.4g} a period.\n"
+    yield f"Best fixed competitor: {', '.join(best)}; {np.mean([run['profit'] for run in runs]):.4g} a period. Seeds: {len(runs)}.\n"
     yield "| trained | as estimated | mean over draws | worst draw | draws in which it beats the rule | seconds |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for kind in TRAINED:
