@@ -163,7 +163,7 @@ def test_a_price_needs_no_stock_level(a_run: Path) -> None:
 
 def test_the_discount_factor_is_the_sellers_own(a_run: Path) -> None:
     run = run_sellers(a_run)
-    assert discount(run, 0) == 0.98
+    assert discount(run, 0) == 0.95
     own = run.config.model_copy(update={"seats": run.config.seats | {"left": {"learner": "dqn", "gamma": 0.9}}})
     assert discount(RunSellers(**vars(run) | {"config": own}), 0) == 0.9
     named = run.config.model_copy(update={"learners": run.config.learners | {"dqn": {"gamma": 0.8}}})
