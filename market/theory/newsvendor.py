@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +45,6 @@ def mean_demand(spec: MarketSpec, seat: int, price: ArrayLike, periods: int = 1)
     return float(window_means(spec, seat, posted, periods).mean()) * spec.customers.basket
 
 
-@np.errstate(under="ignore")
 def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int, q: float) -> float:
     """Return the ``q`` quantile of units that first choose ``seat`` in ``periods`` periods at posted prices (N,).
 
@@ -57,7 +57,13 @@ def demand_quantile(spec: MarketSpec, seat: int, price: ArrayLike, periods: int,
     """
     if not 0 <= q < 1:
         raise UserError(f"the quantile of demand needs 0 <= q < 1, got {q}")
-    means = window_means(spec, seat, np.asarray(price, dtype=np.float64), periods)
+    posted = np.asarray(price, dtype=np.float64)
+    return _demand_quantile(spec, seat, tuple(posted.tolist()), periods, q)
+
+
+@lru_cache(maxsize=1024)  # rules are made, checked and searched many times over at the same prices
+def _demand_quantile(spec: MarketSpec, seat: int, price: tuple[float, ...], periods: int, q: float) -> float:
+    means = window_means(spec, seat, np.array(price), periods)
     return baskets_quantile(means, q, spec.customers.mode == "sampled") * spec.customers.basket
 
 
@@ -66,11 +72,12 @@ def baskets_quantile(means: Floats, q: float, sampled: bool) -> float:
     if not sampled:
         return float(np.quantile(means, q, method="inverted_cdf"))
     low, high = -1, 1
-    while pdtr(high, means).mean() < q:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if pdtr(middle, means).mean() < q else (low, middle)
+    with np.errstate(under="ignore"):
+        while pdtr(high, means).mean() < q:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if pdtr(middle, means).mean() < q else (low, middle)
     return float(high)
 
 

@@ -34,7 +34,7 @@ class Training(Model):
     )
     markets: Rows = Field(256, description="markets side by side")
     evaluations: Count = Field(
-        20, description="evaluations against fixed competitors, evenly over the run; the best is kept"
+        15, description="evaluations against fixed competitors, evenly over the run; the best is kept"
     )
     evaluation_episodes: Rows = Field(128, description="episodes of each")
 
@@ -126,10 +126,14 @@ class RunConfig(Model):
 
 
 def usual_player(market: MarketSpec, seat: int) -> str:
-    """Who sits in a seat where nothing is said of it: Nash prices, and orders that suit what an order costs."""
+    """Who sits in a seat where nothing is said of it: Nash prices, and orders that suit their costs and the calendar."""
     if not market.stocked:
         return "nash"
-    return "nash+min_max" if market.sellers[seat].order_cost > 0 else "nash+base_stock"
+    if market.sellers[seat].order_cost > 0:
+        return "nash+min_max"
+    from market.theory.seasonal import knows_ahead  # brings scipy, which only stocked markets need
+
+    return "nash+seasonal_base_stock" if knows_ahead(market) else "nash+base_stock"
 
 
 def parse_run(data: object, where: str) -> RunConfig:

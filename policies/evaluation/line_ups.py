@@ -11,7 +11,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
-from policies.config.run import Evaluation, RunConfig
+from policies.config.run import Evaluation, RunConfig, usual_player
 from policies.evaluation.compare import Comparison, compare
 from policies.evaluation.over_draws import episodes_of_a_draw, over_draws
 from policies.evaluation.profit_gain import ProfitGain
@@ -59,7 +59,14 @@ class LineUps:
         if not rules.searched or len(self.spec.sellers) == 1:
             return self.fixed(rules, seat, tick)
         rivals = self._followed(seat, line_up, tick)
-        return self.fixed(rules, seat, tick) if rivals is None else self._make(rules, seat, line_up.label, rivals, tick)
+        if rivals is None or self._as_usual(seat, rivals):
+            return self.fixed(rules, seat, tick)
+        return self._make(rules, seat, line_up.label, rivals, tick)
+
+    def _as_usual(self, seat: int, rivals: Sequence[Rules]) -> bool:
+        """Whether the rivals do what levels are searched against where nothing is said of them."""
+        others = (k for k in range(len(self.spec.sellers)) if k != seat)
+        return all(rivals[k] == parse_rules(usual_player(self.spec, k), "rivals", self.spec) for k in others)
 
     def _followed(self, seat: int, line_up: LineUp, tick: Tick) -> list[Rules] | None:
         """The rules of the rivals of a seat, levels found, for every seat; None where some follow none."""

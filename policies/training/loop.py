@@ -64,7 +64,7 @@ def show(training: TrainingRun, folder: Path, tracker: Tracker) -> None:
 
 
 # Of a run, beside the one before anything is learned: drawing takes longer than an evaluation.
-PICTURES = 5
+PICTURES = 3
 
 
 def learn(checkpointer: Checkpointer, console: Console) -> None:

@@ -71,7 +71,7 @@ MOMENTS: dict[str, tuple[Any, str, int, bool, int | None]] = {
     "after the first evaluation, before its checkpoint": (Checkpointer, "save", 1, False, None),
     "in a period": (loop, "play_period", 33, False, 3072),
     "after a period": (loop, "play_period", 25, True, 2304),
-    "after an evaluation, before its checkpoint": (loop, "show", 3, True, 2304),
+    "after an evaluation, before its checkpoint": (loop, "show", 2, True, 2304),
     "while policies are saved": (loop.TrainingRun, "_save", 22, False, None),
     "before the final table": (training, "final_evaluation", 1, False, 4800),
     "after the final table": (training, "record_results", 1, True, 4800),

@@ -94,9 +94,9 @@ def best_level(
     level is that of the market as it is estimated.
 
     Args:
-        rivals: rules for every seat (one's own is not looked at); default ``nash+base_stock``, or ``nash+min_max``
-            where an order costs, and where there is no Nash price or newsvendor level, the middle of the price range
-            with twice the mean demand of lead time + 1.
+        rivals: rules for every seat (one's own is not looked at); default who sits in a seat of which nothing is said
+            (``policies.config.run.usual_player``), and where there is no Nash price or newsvendor level, the middle of
+            the price range with twice the mean demand of lead time + 1.
         seed: of the simulated customers, whose stream no training or evaluation uses.
         where: the key path that messages begin with; default ``seats.NAME``.
     """
