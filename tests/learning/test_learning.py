@@ -100,7 +100,7 @@ def test_dear_orders_are_placed_when_they_are_worth_it(learner: str, budget: int
 
 @pytest.mark.slow(seconds=60)
 def test_orange_juice_learners_earn_more_than_the_best_fixed_competitor() -> None:
-    """With a third of the configuration's budget: 5.2, 2.5 and 7.9 % more, +- 0.2; with all of it 5.3, 6.2 and 8.3 %."""
-    config = read_config(CONFIGS / "orange_juice.yaml", ["training.budget=3_000_000"])
+    """Than rules that know of feature weeks, too: .4 to 1.4 % more in two seeds, +- 0.2."""
+    config = read_config(CONFIGS / "orange_juice.yaml")
     gaps = gaps_to_best_fixed(config, train_best(config, seed=0), seed=0)
     assert all(mean > half for mean, half in gaps.values()), gaps
