@@ -71,10 +71,8 @@ def seated(name: str, learners: list[str], rotation: int, alone: int | None = No
 def configured(name: str, seats: dict[int, str], per_seller: int = PER_SELLER, changes: str = "") -> RunConfig:
     """The run of a market: ``changes`` are lines ``key.path=value``."""
     sellers = market(name)["sellers"]
-    levels = "1" if market(name).get("inventory") == "make_to_order" else "13"
     given = [f"training.budget={per_seller * len(sellers)}"]
     given += [f"seats.{sellers[k]['name']}={learner}" for k, learner in seats.items()]
-    given += [f"market.sellers.{k}.grid={{prices: 13, levels: {levels}}}" for k in seats if "grid" not in sellers[k]]
     return read_config(FOLDER / f"{name}.yaml", [*given, *changes.splitlines()])
 
 
