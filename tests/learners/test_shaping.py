@@ -23,16 +23,15 @@ MADE_TO_ORDER = MarketSpec.parse(
 
 
 def remembered(spec: Any, name: str, periods: int = 9, **options: Any) -> tuple[Any, Any, list[dict[str, Any]]]:
-    """A learner beside a rule: what its memory holds, the loop, and the ledgers and positions of its periods."""
+    """A learner beside a rule: what its memory holds, the loop, and the ledgers of its periods."""
     rival = rule(spec, 1, "undercut+forecast" if spec.stocked else "undercut")
     one = loop(spec, [learner(spec, 0, name, gamma=GAMMA, **options), rival])
     played: list[dict[str, Any]] = []
-    step, batch = one.batch.step, one.batch
+    step = one.batch.step
 
     def watched(*decisions: Any) -> Any:
         ledger = step(*decisions)
-        end = (batch.state.on_hand + batch.on_order)[:, 0]
-        played.append({name: ledger[name][:, 0].copy() for name in ledger.dtype.names or ()} | {"end": end})
+        played.append({name: ledger[name][:, 0].copy() for name in ledger.dtype.names or ()})
         return ledger
 
     one.batch.step = watched  # type: ignore[method-assign, assignment]
