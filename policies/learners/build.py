@@ -78,6 +78,7 @@ def make_learner(
             device=device,
             seed=seed,
             grid=decisions.axes,
+            gate=decisions.encoding == "gated",
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise UserError(f"{where}: {error}") from None

@@ -63,7 +63,7 @@ def _build_ddpg(setup: LearnerSetup) -> Learner:
     network = _actor("deterministic", setup)
     sizes = setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
     algorithm = LeanDDPG(
-        policy=NoisyPolicy(rng=setup.rng, actor=network, action_space=setup.action_space),
+        policy=NoisyPolicy(rng=setup.rng, gate=setup.gate, actor=network, action_space=setup.action_space),
         policy_optim=_adam(o.lr),
         critic=ActionValueCritic(*sizes).to(setup.device),
         critic_optim=_adam(o.critic_lr),
@@ -71,6 +71,7 @@ def _build_ddpg(setup: LearnerSetup) -> Learner:
         gamma=o.gamma,
         n_step_return_horizon=o.n_step,
         saturation=o.saturation,
+        gate=setup.gate,
         baseline=_baseline(setup, o.risk),
     )
     return DDPGLearner(setup, algorithm, network, _replay_length(setup))
@@ -82,7 +83,8 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
         "batch_size" not in o.model_fields_set or (o.batch_size or 0) <= o.segment * setup.rows,
         f"a2c's batch_size {o.batch_size} must not exceed a segment: {o.segment} periods x {setup.rows} rows",
     )
-    network = _actor("gaussian" if isinstance(setup.action_space, Box) else "categorical", setup)
+    gaussian = "gated_gaussian" if setup.gate else "gaussian"
+    network = _actor(gaussian if isinstance(setup.action_space, Box) else "categorical", setup)
     if isinstance(network, GaussianActor):
         nn.init.constant_(network.log_sd, math.log(o.initial_sd))
     shared: dict[str, Any] = {
@@ -165,6 +167,7 @@ def build_learner(
     device: str = "cpu",
     seed: int = 0,
     grid: tuple[int, int] | None = None,
+    gate: bool = False,
 ) -> Learner:
     """Make a learner for one seat; ValueError where options and action space do not suit it.
 
@@ -177,6 +180,7 @@ def build_learner(
         device: where networks live and updates run.
         seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
         grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
+        gate: whether the last component of a box action says whether to order.
     """
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = LearnerSetup(
@@ -188,6 +192,7 @@ def build_learner(
         rng=np.random.Generator(np.random.PCG64(explore)),
         memory_seed=memory,
         grid=grid,
+        gate=gate,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init >> 1)

@@ -208,7 +208,9 @@ class GaussianActor(Actor):
 
     def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-density (B,) of unclipped actions (B, A), entropy (), in nats, and the means' squared way out of range ()."""
-        mean = self.body(obs)
+        return self._gaussian(self.body(obs), action)
+
+    def _gaussian(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = (action - mean) * (-self.log_sd).exp()
         constant = (self.log_sd + LOG_SQRT_2PI).sum()
         outside = torch.relu(mean.abs() - 1).square().mean()
@@ -221,6 +223,37 @@ class GaussianActor(Actor):
         mean, sd = both[:-1], both[-1]
         drawn: NDArray[np.float32] = np.add(mean, sd * rng.standard_normal(mean.shape, np.float32), dtype=np.float32)
         return drawn
+
+
+class GatedGaussianActor(GaussianActor):
+    """As its base, but for the last component, the gate: 1 (order) or -1 (do not), drawn with the logit that the body gives.
+
+    A state's gate can be certain while prices are still tried; a Gaussian's deviation is the same in every state.
+    """
+
+    def __init__(self, architecture: Architecture, initial_sd: float = 0.5) -> None:
+        super().__init__(architecture, initial_sd)
+        self.log_sd = nn.Parameter(self.log_sd.detach()[:-1].clone())
+
+    def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
+        raise NotImplementedError("a gated actor has no single distribution: use sample and evaluate")
+
+    def evaluate(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As the base's; the gate adds its own log-probability and entropy."""
+        output = self.body(obs)
+        log_p, entropy, outside = self._gaussian(output[:, :-1], action[:, :-1])
+        logit = output[:, -1]
+        log_gate = nn.functional.logsigmoid(torch.where(action[:, -1] > 0, logit, -logit))
+        gate_entropy = nn.functional.softplus(logit) - logit * logit.sigmoid()
+        return log_p + log_gate, entropy + gate_entropy.mean(), outside
+
+    @torch.no_grad()
+    def sample(self, obs: Tensor | NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Actions (M, A), the gate 1 or -1, the others unclipped."""
+        output, sd = self.body(self.body.tensor(obs)).cpu().numpy(), self.log_sd.exp().cpu().numpy()
+        drawn = output[:, :-1] + sd * rng.standard_normal((len(output), len(sd)), np.float32)
+        order = rng.random(len(output)) < 1 / (1 + np.exp(-output[:, -1]))
+        return np.column_stack((drawn, np.where(order, 1.0, -1.0))).astype(np.float32)
 
 
 class DeterministicActor(Actor):
@@ -271,5 +304,6 @@ ACTORS: dict[str, Callable[[Architecture], Actor]] = {
     "quantile": QuantileNetwork,
     "categorical": CategoricalActor,
     "gaussian": GaussianActor,
+    "gated_gaussian": GatedGaussianActor,
     "deterministic": DeterministicActor,
 }
