@@ -23,12 +23,11 @@ from market.spec.models import MarketSpec
 from market.state import Flags, Floats, Observation
 from policies.common.seeding import row_seed
 from policies.common.torch_tools import to_arrays, to_tensors
-from policies.config.selfplay import IndependentOptions
 from policies.evaluation.selection import objective
 from policies.learners.base import Learner
 from policies.learners.rewards import Tally
 from policies.selfplay.base import Mode
-from policies.selfplay.seating import SeatedLearner, Seats
+from policies.selfplay.seating import SeatedLearner
 from policies.sellers.protocol import Memory, Seller, look, reset_rows
 
 
@@ -174,17 +173,25 @@ class SelfPlay(Mode):
         markets: M.
         budget: seller-periods after which schedules (exploration, step size) have run their course.
         seed: of the run; training rows get a stream of their own, ``first_row`` is where in it they begin.
+        until: seller-periods after which all episodes are cut, since learners go on elsewhere; None: never.
     """
 
     def __init__(
-        self, spec: MarketSpec, players: Sequence[Sitting], markets: int, budget: int, seed: int, first_row: int = 0
+        self,
+        spec: MarketSpec,
+        players: Sequence[Sitting],
+        markets: int,
+        budget: int,
+        seed: int,
+        first_row: int = 0,
+        until: int | None = None,
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
         self.seats = [_seated(player, seat, markets) for seat, player in enumerate(players)]
         self._players = {self.seats.index(one): one for one in self.seats}  # by the first seat that each plays
         learning = [one for one in self._players.values() if isinstance(one, LearnerAtPlay)]
         self.at_play = sorted(learning, key=lambda one: len(one.seats))  # those with several seats learn last
-        self.budget, self.done = budget, 0
+        self.budget, self.done, self.until = budget, 0, until
         self.tally = Tally(len(self.seats))
         self.rewards: dict[int, Floats] = {}
         self._first_cut = np.arange(markets) * spec.horizon // markets
@@ -213,12 +220,19 @@ class SelfPlay(Mode):
         cut = self._cut_rows()
         self._watch(cut)
         reports = self._learn(observation, following, cut, (before, self._stock_value()))
-        self._observation = self._begin_episodes(cut) if cut.any() else following
         self.done += batch.reward.size
+        self._observation = self._begin_episodes(cut) if cut.any() else following
         return reports
 
+    @property
+    def over(self) -> bool:
+        """Whether learners go on elsewhere."""
+        return self.until is not None and self.done >= self.until
+
     def _cut_rows(self) -> Flags:
-        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode."""
+        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode, or all is over."""
+        if self.until is not None and self.done + self.batch.reward.size >= self.until:
+            return np.ones(self.batch.markets, bool)
         first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
         return np.asarray(self.batch.truncated | first)
 
@@ -281,9 +295,3 @@ class SelfPlay(Mode):
             player.load_state_dict(state["seats"][seat])
         self.tally.load_state_dict(state["tally"])
         self.done = state["done"]
-
-
-def independent(options: IndependentOptions, seats: Seats) -> SelfPlay:
-    """Every learner for itself, all in one market."""
-    settings, players = seats.config.training, [seats.sitting(seat) for seat in range(len(seats.spec.sellers))]
-    return SelfPlay(seats.spec, players, settings.markets, settings.budget, seats.seed)

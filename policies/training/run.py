@@ -24,10 +24,10 @@ from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
-from policies.learners.default_grid import with_grids
+from policies.learners.default_decisions import with_decisions
 from policies.selfplay.base import Mode
+from policies.selfplay.independent import independent
 from policies.selfplay.league import League
-from policies.selfplay.loop import independent
 from policies.selfplay.psro import PSRO
 from policies.selfplay.seating import Seats
 from policies.selfplay.shared import SharedPlay
@@ -51,13 +51,13 @@ class TrainingRun:
     """One run: a market, its players, and what is kept of them.
 
     Args:
-        config: the configuration; a learner that needs a grid and has none gets one (``policies.learners.default_grid``).
+        config: the configuration; a learner that needs a grid and has none gets one (``policies.learners.default_decisions``).
         seed: of networks, exploration and customers.
         device: ``cpu`` or ``cuda``.
     """
 
     def __init__(self, config: RunConfig, seed: int, device: str) -> None:
-        self.config = config = with_grids(config)
+        self.config = config = with_decisions(config)
         self.spec, self.seed = config.market, seed
         self.line_ups = LineUps(config, seed)
         check_learners(config)
