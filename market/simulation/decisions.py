@@ -1,6 +1,7 @@
 """A seat's action space (grid or Box) <-> (price, order). Orders are given as order-up-to levels.
 
-A Box action lies in [-1, 1]: first the price, then the level, each linear over its range. Where it is gated a third
+A Box action lies in [-1, 1]: first the price, then the level, each linear over its range, or finer around the seat's
+``center`` where it has one (:class:`Scale`). Where it is gated a third
 number says whether to order at all: above 0 up to the level, else nothing, which is level 0. (A level alone orders in
 every period in which something was sold, and what explores around a level orders always: where each order costs, that
 is the difference between profit and loss.) A grid action is an index: price index x number of levels + level index;
@@ -57,6 +58,9 @@ class Decisions:
         elif self.encoding in BOXES:
             self.width = BOXES[self.encoding] if self.stocked else 1
             self.space = spaces.Box(-1.0, 1.0, (self.width,), np.float32)
+            center = self.seller.center
+            self.price = Scale(self.seller.prices, None if center is None else center.price)
+            self.level = Scale(self.seller.order_up_to, None if center is None else center.level)
         else:
             raise UserError(f"{place}: actions must be {', '.join(BOXES)} or grid, got {self.encoding!r}")
 
@@ -78,9 +82,9 @@ class Decisions:
         box = box.reshape(-1, width)
         if np.isnan(box).any():
             raise UserError(f"action of seller {self.seller.name}: NaN is not a decision")
-        unit = (np.clip(box, -1.0, 1.0) + 1.0) / 2.0
-        price = _between(self.seller.prices, unit[:, 0])
-        level = _between(self.seller.order_up_to, unit[:, 1]) if width > 1 else np.zeros(len(unit))
+        inside = np.clip(box, -1.0, 1.0)
+        price = self.price.value(inside[:, 0])
+        level = self.level.value(inside[:, 1]) if width > 1 else np.zeros(len(box))
         return price, np.where(box[:, 2] > 0, level, 0.0) if width > 2 else level
 
     def _decode_grid(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -99,21 +103,68 @@ class Decisions:
             nearest_price = np.abs(price[:, None] - self.prices).argmin(1)
             nearest_level = np.abs(level[:, None] - self.levels).argmin(1)
             return np.asarray(nearest_price * len(self.levels) + nearest_level, np.int64)
-        columns = [_unit(self.seller.prices, price)]
+        columns = [self.price.number(price)]
         if self.width > 1:
-            columns.append(_unit(self.seller.order_up_to, level))
+            columns.append(self.level.number(level))
         if self.width > 2:
             columns.append(np.where(level > 0, 1.0, -1.0))
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _between(bounds: tuple[float, float], unit: Floats) -> Floats:
-    return bounds[0] + (bounds[1] - bounds[0]) * unit
+LEAST_SLOPE = 0.05  # of the range, a unit of action at a center near an end
 
 
-def _unit(bounds: tuple[float, float], value: Floats) -> Floats:
-    width = bounds[1] - bounds[0]
-    return np.clip(2 * (value - bounds[0]) / width - 1, -1, 1) if width else np.zeros_like(value)
+class Scale:
+    """What a number in [-1, 1] means on a range [low, high]: linear, or fine around a center and coarse far from it.
+
+    Without a center linear over the range. Else at the share u of the way to an end at distance L, of which a L = s are
+    linear: c +- L (a u + (1 - a) u^3). The slope s is the same on both sides, the shorter of the two ways but 5 % of
+    the range at least, and a at most 1. All of the range is in reach, and what explores around the center stays near it.
+    Range [0, 200], center 20, s = 20: -1 is 0, -.5 is 10, .5 is 20 + 180 (.0556 + .1111) = 50, 1 is 200.
+    """
+
+    def __init__(self, bounds: tuple[float, float], center: float | None = None) -> None:
+        self.low, self.high = bounds
+        middle = (self.low + self.high) / 2 if center is None else center
+        self.down, self.up = middle - self.low, self.high - middle
+        slope = max(min(self.down, self.up), LEAST_SLOPE * (self.high - self.low))
+        self._linear = tuple(min(slope / way, 1.0) if way else 1.0 for way in (self.down, self.up))
+
+    def value(self, number: Floats) -> Floats:
+        """Values (M,) of numbers (M,) in [-1, 1]."""
+        down, up = self._left(-number, 0), self._left(number, 1)
+        return np.asarray(np.where(number < 0, self.low + self.down * down, self.high - self.up * up))
+
+    def one(self, number: float) -> float:
+        """:meth:`value` of one number, the same bits."""
+        if number < 0:
+            return float(self.low + self.down * self._left(-number, 0))
+        return float(self.high - self.up * self._left(number, 1))
+
+    def _left(self, share: Any, side: int) -> Any:
+        """What is left of the way to an end."""
+        linear = self._linear[side]
+        return 1.0 - share * (linear + (1.0 - linear) * share * share)
+
+    def number(self, value: Floats) -> Floats:
+        """The numbers (M,) of values (M,), which are clipped to the range; 0 where it is a single point."""
+        if self.low == self.high:
+            return np.zeros_like(value)
+        away = np.clip(value, self.low, self.high) - (self.low + self.down)
+        down, up = (
+            _cubic_root(np.abs(away) / (way or 1.0), a)
+            for way, a in zip((self.down, self.up), self._linear, strict=True)
+        )
+        return np.clip(np.where(away < 0, -down, up), -1.0, 1.0)
+
+
+def _cubic_root(share: Floats, linear: float) -> Floats:
+    """The u of a u + (1 - a) u^3 = ``share``, a = ``linear`` in (0, 1]: the equation's one real root."""
+    if linear == 1.0:
+        return share
+    p, q = linear / (1 - linear), share / (1 - linear)
+    half = np.sqrt(p / 3)
+    return np.asarray(2 * half * np.sinh(np.arcsinh(q / (2 * half**3)) / 3))
 
 
 def order_quantity(level: Floats, on_hand: Floats, on_order: Floats) -> Floats:

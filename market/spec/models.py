@@ -234,6 +234,13 @@ class Grid(Model):
     levels: Axis = Field(1, description="order-up-to levels, units: how many, evenly over the range, or which")
 
 
+class Center(Model):
+    """The decision that a Box action of zeros stands for; actions near zero are finer than those far from it."""
+
+    price: NonNegative = Field(description="price, money per unit")
+    level: NonNegative = Field(0.0, description="order-up-to level, units")
+
+
 class SellerSpec(Model):
     """One seller: what its good is worth, what it costs, and the ranges in which it decides."""
 
@@ -258,6 +265,11 @@ class SellerSpec(Model):
     actions: Literal["box", "grid"] = Field(
         "box", description="decisions of learners that can do both, and of environments"
     )
+    center: Center | None = Field(
+        None,
+        description="decision that a Box action of zeros stands for; null: the middle of the ranges, and a2c and ddpg get "
+        "one placed by theory",
+    )
     reward_scale: Positive | None = Field(
         None, description="money a period that is a reward of 1; null: the seat's Bertrand-Nash profit"
     )
@@ -273,6 +285,10 @@ class SellerSpec(Model):
         low, high = self.prices
         if self.start_price is not None and not low <= self.start_price <= high:
             raise ValueError(f"start_price {self.start_price} lies outside prices [{low}, {high}]")
+        if self.center is not None:
+            for key, (low, high) in (("price", self.prices), ("level", self.order_up_to)):
+                if not low <= (value := getattr(self.center, key)) <= high:
+                    raise ValueError(f"center.{key} {value} lies outside [{low}, {high}]")
         for axis, (low, high) in (("prices", self.prices), ("levels", self.order_up_to)):
             values = getattr(self.grid, axis, None)
             none = axis == "levels" and self.order_cost > 0  # level 0 is no order then

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
@@ -37,6 +37,11 @@ class Training(Model):
         15, description="evaluations against fixed competitors, evenly over the run; the best is kept"
     )
     evaluation_episodes: Rows = Field(128, description="episodes of each")
+    start: Literal["rules", "middle"] = Field(
+        "rules",
+        description="where a2c and ddpg begin in a box of decisions: at the Nash price and the level that theory gives the "
+        "seat, or in the middle of its ranges",
+    )
 
 
 class Evaluation(Model):

@@ -115,7 +115,7 @@ class SavedSeller:
         if extra := [name for name in theirs if name not in mine]:
             found.append(f"it never saw {', '.join(extra)}")
         trained, here = self.market.sellers[self.seat], spec.sellers[seat]
-        for key in ("prices", "order_up_to") + (("grid",) if self.encoding == "grid" else ()):
+        for key in ("prices", "order_up_to") + (("grid",) if self.encoding == "grid" else ("center",)):
             if getattr(trained, key) != getattr(here, key):
                 found.append(f"{key} was {_plain(getattr(trained, key))}, here it is {_plain(getattr(here, key))}")
         return found

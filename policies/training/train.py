@@ -83,7 +83,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     console.print(f"setting up {config.market.name} ...", highlight=False)
     training = TrainingRun(config, order.seed, device)
     training.bar = bar
-    say_grids(config.market, training.spec, console)
+    say_decisions(config.market, training.spec, console)
     with careful(), disk_errors(folder):
         make_folder(folder, "checkpoints")
         with locked(folder):
@@ -103,8 +103,8 @@ def _warn_of_numpy_memories(config: RunConfig, console: Console) -> None:
             say(console, said)
 
 
-def say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
-    """Which decisions were chosen for sellers whose market gives them no grid."""
+def say_decisions(given: MarketSpec, used: MarketSpec, console: Console) -> None:
+    """Which decisions were chosen for sellers whose market gives them no grid, or no center."""
     for before, after in zip(given.sellers, used.sellers, strict=True):
         if before.grid is None and after.grid is not None:
             axes = {"prices": after.grid.prices, "levels": after.grid.levels if used.stocked else ()}
@@ -112,6 +112,9 @@ def say_grids(given: MarketSpec, used: MarketSpec, console: Console) -> None:
                 f"{len(v)} {k} from {min(v):g} to {max(v):g}" for k, v in axes.items() if isinstance(v, tuple) and v
             ]
             say(console, f"grid of {after.name}, placed by theory since none is given: {' x '.join(said)}")
+        if before.center is None and after.center is not None:
+            level = f", level {after.center.level:.4g}" if used.stocked else ""
+            say(console, f"{after.name} begins where theory says: price {after.center.price:.4g}{level}")
 
 
 def carry_on(

@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 
 from market.errors import UserError
-from market.simulation.decisions import Decisions, order_quantity
+from market.simulation.decisions import Decisions, Scale, order_quantity
 from market.spec.models import MarketSpec
 from tests.helpers.markets import a_market
 
@@ -21,6 +21,35 @@ def seat(encoding: str | None = None, inventory: str = "stocked", **changes: Any
 def test_a_box_action_is_linear_over_the_ranges_and_clipped() -> None:
     price, level = seat(order_up_to=[4, 20]).decode(np.array([[0, -1], [-1, 0], [1, 1], [-7, 0.5], [np.inf, -np.inf]]))
     assert price.tolist() == [2, 1, 3, 1, 3] and level.tolist() == [4, 12, 20, 16, 4]
+
+
+def test_a_center_is_what_zeros_mean_and_around_it_actions_are_fine() -> None:
+    """Range [0, 200], center 20: s = 20; u = .5 upwards is 20 + 180 (.5 / 9 + 8 / 9 / 8) = 50. Price [1, 3], center 2.5:
+    s = .5; downwards 2.5 - 1.5 (.5 / 3 + 2 / 3 / 8) = 2.125."""
+    fine = seat(prices=[1, 3], order_up_to=[0, 200], center={"price": 2.5, "level": 20})
+    price, level = fine.decode(np.array([[0, 0], [-0.5, -0.5], [0.5, 0.5], [1, 1], [-1, -1]]))
+    np.testing.assert_allclose(price, [2.5, 2.125, 2.75, 3, 1], rtol=1e-14)
+    np.testing.assert_allclose(level, [20, 10, 50, 200, 0], rtol=1e-14)
+    assert price[-2:].tolist() == [3, 1] and level[-2:].tolist() == [200, 0]
+
+
+@pytest.mark.parametrize("center", [None, 0.0, 1e-3, 3.0, 77.7, 199.0, 200.0])
+def test_all_of_a_range_is_in_reach_whatever_its_center(center: float | None) -> None:
+    scale, numbers = Scale((0.0, 200.0), center), np.linspace(-1, 1, 2001)
+    values = scale.value(numbers)
+    assert values[0] == 0 and values[-1] == 200 and (np.diff(values) >= 0).all()
+    assert values[1000] == pytest.approx(100 if center is None else center, abs=1e-12)
+    slope = np.diff(values)[[999, 1000]] / 0.001
+    assert slope.max() <= max(min(values[1000], 200 - values[1000]), 10) * 1.001
+    np.testing.assert_allclose(scale.value(scale.number(values)), values, atol=1e-9)
+    assert [scale.one(float(number)) for number in numbers] == values.tolist()
+
+
+def test_a_center_outside_its_ranges_is_refused() -> None:
+    with pytest.raises(UserError, match=r"sellers\.1.*center.level 30.0 lies outside \[0.0, 20.0\]"):
+        seat(order_up_to=[0, 20], center={"price": 2, "level": 30})
+    with pytest.raises(UserError, match=r"center.price 9.0 lies outside \[1.0, 3.0\]"):
+        seat(center={"price": 9})
 
 
 def test_a_gate_says_whether_to_order_at_all() -> None:

@@ -16,7 +16,7 @@ from market.spec.models import MarketSpec
 from policies.config.run import read_config
 from policies.evaluation.line_ups import LineUps
 from policies.learners.build import learner_name
-from policies.learners.default_grid import with_grids
+from policies.learners.default_decisions import with_decisions
 from tests.helpers.qualities import solve_qualities
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_the_four_stories_are_there() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_file_builds(path: Path) -> None:
-    config = with_grids(read_config(path))
+    config = with_decisions(read_config(path))
     LineUps(config, 0).check()
     batch = MarketBatch(config.market, 2)
     batch.reset()

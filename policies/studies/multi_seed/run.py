@@ -35,7 +35,7 @@ from policies.studies.multi_seed.worker import Moved, SeedsSetup, Wanted, read_f
 from policies.training.checkpointing import CheckpointOptions
 from policies.training.resume import refuse_other_learning
 from policies.training.run import TrainingRun
-from policies.training.train import disk_errors, pick_device, say_grids
+from policies.training.train import disk_errors, pick_device, say_decisions
 
 RESULTS = EVALUATION, CROSS_PLAY = "evaluation.json", "cross_play.json"
 
@@ -211,7 +211,7 @@ def train_seeds(order: TrainSeedsOrder) -> SeedRuns:
     device = found if means.ray is None else order.device  # Ray's machines may have another than this one
     say(console, f"setting up {config.market.name} ...")
     training = TrainingRun(config, order.seed, "cpu")  # what cannot be trained is refused before anything is written
-    say_grids(config.market, training.spec, console)
+    say_decisions(config.market, training.spec, console)
     plan = SeedsPlan(training.config, str(order.config), numbers, device, order.command, checkpointing, means.processes)
     several = SeedsFolder(folder, plan)
     with _kept(several):

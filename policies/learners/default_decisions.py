@@ -1,6 +1,9 @@
-"""Prices and levels for a learner that needs a grid and whose seller has none: placed by theory, where they matter.
+"""What a learner's decisions mean whose seller says nothing of it: placed by theory, where they matter.
 
-A grid over the whole of a wide range has few values near the best ones; these lie around what theory says of the seat.
+Ranges are often wide (a price of one to three times the cost, levels up to a year's sales). A grid over all of one has
+few values near the best ones, and a learner in a box that begins in its middle orders five times too much, finds that
+stock only costs money, and stays without. Grids therefore lie around what theory says of the seat, and the middle of a
+box is there (``training.start: middle``: the middle of the ranges).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import numpy as np
 
 from market.demand.equilibrium import prices_in_range
 from market.errors import UserError
-from market.spec.models import Grid, MarketSpec
+from market.spec.models import Center, Grid, MarketSpec
 from market.state import Floats
 from market.theory.newsvendor import newsvendor_level
 from market.theory.reorder import economic_order
@@ -20,6 +23,7 @@ from policies.learners.build import encoding_of, learner_name
 from policies.sellers.rules.base import Seat
 
 PRICES, LEVELS = 13, 17
+PRICES_ALONE = 25  # where nothing else is decided
 DOWN, UP = 0.18, 0.3  # of the Nash price, but no more of its markup than
 OF_MARKUP = (0.5, 0.9)  # these: where margins are thin a few percent of the price are all of the profit
 LOWEST, HIGHEST = 0.3, 2.2  # levels, of the one in their middle
@@ -27,32 +31,40 @@ GROWTH = 1.5  # distances from the middle grow as this power of the number of st
 ORDER_SHARE = 0.6  # of the economic order on top of the newsvendor level
 
 
-def with_grids(config: RunConfig) -> RunConfig:
-    """The configuration with a grid for every learner that needs one and whose seller has none."""
+def with_decisions(config: RunConfig) -> RunConfig:
+    """The configuration with a grid, or the center of a box, for every learner whose seller has none."""
     market = config.market
     for seat in range(len(market.sellers)):
-        market = _with_grid(config, market, seat, config.player(seat))
+        market = _with_decision(config, market, seat, config.player(seat))
     return config if market is config.market else config.model_copy(update={"market": market})
 
 
-def with_grid(config: RunConfig, seat: int, player: object) -> RunConfig:
-    """The configuration with a grid for ``seat`` where the learner ``player`` needs one there and there is none."""
-    market = _with_grid(config, config.market, seat, player)
+def with_decision(config: RunConfig, seat: int, player: object) -> RunConfig:
+    """The configuration with what the learner ``player`` needs in ``seat`` and is not given there."""
+    market = _with_decision(config, config.market, seat, player)
     return config if market is config.market else config.model_copy(update={"market": market})
 
 
-def _with_grid(config: RunConfig, market: MarketSpec, seat: int, player: object) -> MarketSpec:
+def _with_decision(config: RunConfig, market: MarketSpec, seat: int, player: object) -> MarketSpec:
     name, seller = market.names[seat], market.sellers[seat]
     learner = learner_name(player, f"seats.{name}")
-    if learner is None or seller.grid is not None or encoding_of(config, seat, learner) != "grid":
+    if learner is None:
+        return market
+    found: Grid | Center | None = None
+    key = "grid" if encoding_of(config, seat, learner) == "grid" else "center"
+    if key == "grid" and seller.grid is None:
+        found = grid_of(config.market, seat)
+    elif key == "center" and seller.center is None and config.training.start == "rules":
+        found = center_of(config.market, seat)
+    if found is None:
         return market
     sellers = list(market.sellers)
-    sellers[seat] = seller.model_copy(update={"grid": grid_of(config.market, seat)})
+    sellers[seat] = seller.model_copy(update={key: found})
     return market.model_copy(update={"sellers": tuple(sellers)})
 
 
 def grid_of(spec: MarketSpec, seat: int) -> Grid:
-    """13 prices x 17 order-up-to levels around the seat's Bertrand-Nash price and newsvendor level.
+    """13 prices x 17 order-up-to levels, made to order 25 prices, around the seat's Bertrand-Nash price and newsvendor level.
 
     Prices evenly from .82 to 1.3 times the Nash price, no further down than half of its markup and no further up than
     .9 of it. Levels from .3 to 2.2 times the newsvendor level, their distance growing away from it as the power 1.5
@@ -71,17 +83,42 @@ def grid_of(spec: MarketSpec, seat: int) -> Grid:
     return Grid(prices=tuple(prices), levels=tuple(levels))
 
 
-def _prices(spec: MarketSpec, seat: int) -> Floats:
-    low, high = spec.sellers[seat].prices
+def center_of(spec: MarketSpec, seat: int) -> Center | None:
+    """The seat's Bertrand-Nash price and the level in the middle of :func:`grid_of`'s.
+
+    The middle of the levels' range where theory has no level; None where it has no price.
+    """
+    price = _nash_price(spec, seat)
+    if price is None:
+        return None
+    seller, level = spec.sellers[seat], _middle_level(spec, seat) if spec.stocked else 0.0
+    if level is None:
+        level = sum(seller.order_up_to) / 2
+    return Center(price=_readable(price, seller.prices), level=_readable(level, seller.order_up_to))
+
+
+def _readable(value: float, bounds: tuple[float, float]) -> float:
+    """Five digits, inside ``bounds``."""
+    return min(max(float(f"{value:.5g}"), bounds[0]), bounds[1])
+
+
+def _nash_price(spec: MarketSpec, seat: int) -> float | None:
     try:
-        nash = float(prices_in_range(spec)[seat])
+        return float(prices_in_range(spec)[seat])
     except UserError:
-        return np.linspace(low, high, PRICES)
+        return None
+
+
+def _prices(spec: MarketSpec, seat: int) -> Floats:
+    (low, high), nash = spec.sellers[seat].prices, _nash_price(spec, seat)
+    count = PRICES if spec.stocked else PRICES_ALONE
+    if nash is None:
+        return np.linspace(low, high, count)
     markup = nash - spec.sellers[seat].unit_cost
     down, up = DOWN * nash, UP * nash
     if markup > 0:
         down, up = min(down, OF_MARKUP[0] * markup), min(up, OF_MARKUP[1] * markup)
-    return np.linspace(max(low, nash - down), min(high, nash + up), PRICES)
+    return np.linspace(max(low, nash - down), min(high, nash + up), count)
 
 
 def _levels(spec: MarketSpec, seat: int) -> Floats:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.demand.equilibrium import prices_of
+from market.simulation.decisions import Decisions
 from market.spec.models import Grid, MarketSpec
 from market.theory.optimum import solve
 from policies.config.run import parse_run
 from policies.learners.build import encoding_of, make_learner
-from policies.learners.default_grid import grid_of, with_grid, with_grids
+from policies.learners.default_decisions import center_of, grid_of, with_decision, with_decisions
+from policies.sellers.rules.base import Seat
 from tests.helpers.known_optima import FINE_PRICES, MARKETS
 from tests.helpers.markets import a_market
 
@@ -78,7 +82,7 @@ def test_without_theory_it_is_even_over_the_range(market: dict[str, Any], grid: 
 def test_made_to_order_it_has_prices_only() -> None:
     made = {"order_up_to": [0, 0]}
     grid = grid_of(MarketSpec.parse(a_market(made, made, inventory="make_to_order")), 1)
-    assert isinstance(grid.prices, tuple) and len(grid.prices) == 13 and grid.levels == 1
+    assert isinstance(grid.prices, tuple) and len(grid.prices) == 25 and grid.levels == 1
 
 
 @settings(max_examples=30, deadline=None)
@@ -112,12 +116,62 @@ def test_a_box_has_a_gate_where_an_order_costs_and_only_there() -> None:
 
 def test_learners_that_need_one_get_one_and_others_do_not() -> None:
     config = parse_run({"market": a_market({}, {}, {}, horizon=20), "seats": {"a": "dqn", "b": "a2c"}}, "here")
-    found = with_grids(config)
+    found = with_decisions(config)
     assert [seller.grid is None for seller in found.market.sellers] == [False, True, True]
     assert found.market.sellers[0].grid == grid_of(config.market, 0)
-    assert parse_run(found.dump(), "again") == found and with_grids(found) is found
-    assert with_grid(config, 1, "dqn").market.sellers[1].grid == grid_of(config.market, 1)
+    assert parse_run(found.dump(), "again") == found and with_decisions(found) is found
+    assert with_decision(config, 1, "dqn").market.sellers[1].grid == grid_of(config.market, 1)
     asked = parse_run({"market": a_market({"actions": "grid"}, horizon=20), "seats": {"a": "a2c"}}, "here")
-    assert isinstance(with_grids(asked).market.sellers[0].grid, Grid)
+    assert isinstance(with_decisions(asked).market.sellers[0].grid, Grid)
     given_one = parse_run({"market": a_market({"grid": {"prices": 4}}, horizon=20), "seats": {"a": "dqn"}}, "here")
-    assert with_grids(given_one) is given_one
+    assert with_decisions(given_one) is given_one
+
+
+def test_a_box_begins_where_theory_says_and_a_market_that_says_where_keeps_it() -> None:
+    """The price of the Nash solver and the middle of the grid's levels, in the middle of the box."""
+    config = parse_run(
+        {"market": a_market({"holding_cost": 0.1}, {}, horizon=20), "seats": {"a": "ddpg", "b": "dqn"}}, "here"
+    )
+    found = with_decisions(config)
+    center, grid = found.market.sellers[0].center, grid_of(config.market, 0)
+    assert center is not None and found.market.sellers[1].center is None
+    assert center.price == pytest.approx(prices_of(config.market)[0], rel=1e-4)
+    assert isinstance(grid.levels, tuple) and round(center.level) in grid.levels
+    price, level = Decisions(found.market, 0).decode(np.zeros((1, 2)))
+    assert (price[0], level[0]) == pytest.approx((center.price, center.level), rel=1e-12)
+    assert parse_run(found.dump(), "again") == found and with_decisions(found) is found
+    own = parse_run(
+        {"market": a_market({"center": {"price": 2, "level": 3}}, horizon=20), "seats": {"a": "a2c"}}, "here"
+    )
+    assert with_decisions(own) is own
+    middle = parse_run(config.dump() | {"training": {"start": "middle"}}, "here")
+    assert with_decisions(middle).market.sellers[0].center is None
+
+
+def test_where_an_order_costs_the_center_holds_part_of_an_economic_order() -> None:
+    plain, dear = (
+        parse_run(
+            {"market": a_market({"order_cost": k, "holding_cost": 0.1, "order_up_to": [0, 500]}, horizon=20)}, "here"
+        ).market
+        for k in (0, 8)
+    )
+    first, second = (center_of(market, 0) for market in (plain, dear))
+    assert first is not None and second is not None and first.price == second.price
+    demand = Seat(dear, 0).mean_demand(second.price)
+    assert second.level - first.level == pytest.approx(0.6 * np.sqrt(2 * demand * 8 / 0.1), rel=1e-3)
+
+
+def test_made_to_order_the_center_is_a_price() -> None:
+    made = parse_run(
+        {"market": a_market({"order_up_to": [0, 0]}, inventory="make_to_order", horizon=20), "seats": {"a": "ddpg"}},
+        "here",
+    )
+    center = with_decisions(made).market.sellers[0].center
+    assert center is not None and center.level == 0
+
+
+def test_without_a_level_of_theory_the_center_is_in_the_middle_of_the_levels() -> None:
+    """Nothing to hold stock costs nothing: no newsvendor level."""
+    market = parse_run({"market": a_market({"order_up_to": [4, 20]}, horizon=20)}, "here").market
+    center = center_of(market, 0)
+    assert center is not None and center.level == 12
