@@ -5,8 +5,9 @@ python -m tests.experiments.held_out [MARKET ...] [--seeds N] [--learners NAMES]
     [--output FILE]
 
 The markets are the files of held_out/, unlike one another and the markets of configs/; some are what `bazaar calibrate`
-made of simulated sales (held_out_calibrated). In rotation r seat k has learner (k + r) modulo their number, so that all
-rotations put every learner into every seat; of more than four sellers three learn. ``--alone``: one learner at a time in one
+made of simulated sales (held_out_calibrated). In rotation r seat k has learner (k + r) modulo their number, so that three
+rotations put every learner into every seat; seed s has rotation s unless --rotations says which. Of more than four sellers
+three learn. ``--alone``: one learner at a time in one
 seat, rules in the others. FILE holds a line for each run that is done, so that the same command goes on where it was
 stopped; ``--processes 0`` only makes the table of what FILE holds. Sellers that FOLDER holds are judged and not trained, so that
 those of an earlier version can be judged by the rules of this one. Writes held_out.md (``--output``).
@@ -139,14 +140,13 @@ def _optimum(name: str) -> float:
 
 def cases(asked: argparse.Namespace) -> list[Case]:
     """All runs that are asked for, a seed of all markets after the other."""
-    chosen = range(len(asked.learners.split(","))) if asked.rotations is None else asked.rotations.split(",")
-    rotations = [int(rotation) for rotation in chosen]
+    count, chosen = len(asked.learners.split(",")), asked.rotations
     alone, changes = (asked.seat if asked.alone else None), "\n".join(asked.set)
     return [
         (name, asked.learners, rotation, seed, asked.per_seller, changes, alone)
         for seed in range(asked.seeds)
         for name in asked.markets or names()
-        for rotation in rotations
+        for rotation in ([seed % count] if chosen is None else map(int, chosen.split(",")))
     ]
 
 
@@ -173,7 +173,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("markets", nargs="*", choices=[[], *names()], default=[])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--learners", default=LEARNERS)
-    parser.add_argument("--rotations", help="which, such as 0,2 (default: as many as learners)")
+    parser.add_argument("--rotations", help="which of each seed, such as 0,1,2 (default: the seed modulo learners)")
     parser.add_argument("--per-seller", type=int, default=PER_SELLER, help="seller-periods of each seller")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--kept", type=Path)

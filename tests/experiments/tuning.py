@@ -1,9 +1,11 @@
-"""The recorded search for the learners' defaults: one set over markets with known optima. Writes tests/experiments/tuning.md.
+"""The recorded searches for the learners' defaults: one set over several markets at once. Writes tests/experiments/tuning.md.
 
-python -m tests.experiments.tuning FOLDER [--processes N]
+python -m tests.experiments.tuning FOLDER [SEARCH ...] [--processes N]
 
-Writes the configurations, with what is searched, into FOLDER, and runs `bazaar tune` on all of them for each learner
-in turn; the same command goes on where it stopped.
+Writes the configurations, with what is searched, into FOLDER/SEARCH, and runs `bazaar tune` on all of them for each
+learner in turn; the same command goes on where it stopped. The first two searches were made on markets with known optima;
+the third on the files of tuned_on/, unlike those on which learners are measured (held_out). Only the tables of the
+searches that are asked for are written anew.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import yaml
 from tests.helpers.known_optima import MARKETS, zipkin_market
 
 OUTPUT = Path(__file__).with_suffix(".md")
+TUNED_ON = Path(__file__).with_name("tuned_on")
 FREE = "constant(price=0)+base_stock(level=29)"  # where everyone buys at any price
 SEARCHED = ("lead_time_3", "seasonal", "zipkin_9_4")
 REPLAY = {"batch_size": {"choice": [256, 512, 1024]}, "replay_ratio": {"choice": [0.5, 1.0, 2.0]}}
@@ -31,11 +34,12 @@ Space = dict[str, dict[str, list[float]]]
 
 
 class Search(NamedTuple):
-    """Trials and seller-periods a trial of each learner, and what is searched."""
+    """What is searched for each learner, how many trials, and seller-periods a run (none: as the files have it)."""
 
     spaces: dict[str, Space]
     trials: dict[str, int]
     budgets: dict[str, int]
+    markets: tuple[str, ...] = SEARCHED
 
 
 FIRST = Search(
@@ -58,40 +62,58 @@ SECOND = Search(
     {"dqn": 10, "ddpg": 8},
     {"dqn": 1_500_000, "ddpg": 1_000_000},
 )
-SEARCHES = {"first": FIRST, "second": SECOND}
+# Over markets as users have them, after stock at cost, clipped passes and decisions around theory.
+THIRD = Search(
+    {
+        "dqn": {
+            "lr": {"log": [1e-3, 4e-3]},
+            "gamma": {"choice": [0.9, 0.95, 0.98]},
+            "n_step": {"choice": [1, 3, 5]},
+            "batch_size": {"choice": [256, 1024]},
+            "epsilon_fraction": {"choice": [0.3, 0.5, 0.7]},
+        },
+        "ddpg": {
+            "lr": {"log": [5e-4, 3e-3]},
+            "critic_lr": {"log": [1e-3, 4e-3]},
+            "gamma": {"choice": [0.9, 0.95]},
+            "tau": {"log": [0.01, 0.05]},
+            "noise": {"choice": [0.2, 0.4]},
+            "noise_final": {"choice": [0.02, 0.1]},
+        },
+        "a2c": {
+            "lr": {"log": [1e-3, 5e-3]},
+            "repeat": {"choice": [3, 5, 10]},
+            "entropy": {"choice": [0.001, 0.005, 0.02]},
+            "initial_sd": {"choice": [0.2, 0.5]},
+            "segment": {"choice": [10, 20]},
+        },
+    },
+    {"dqn": 12, "ddpg": 12, "a2c": 12},
+    {},
+    tuple(path.stem for path in sorted(TUNED_ON.glob("*.yaml"))),
+)
+SEARCHES = {"first": FIRST, "second": SECOND, "third": THIRD}
 
 
-HOW = """# The search for the defaults
-
-`python -m tests.experiments.tuning`, {today}, {versions}. Objective of a trial: profit over that of the first line-up's rules in the
-same seat (cost below theirs, in Zipkin's market), mean over the three markets, best of the run's evaluations, one seed.
-Trial 0 of a first search is what the defaults were before it. Pruned trials: as they stood when they were pruned.
-
-What was adopted, and why it is not always the best trial. DQN: trial 3 of the second search, rounded; trial 6 has 0.1
-points more for twice the updates, and every trial is one seed. DDPG: trial 3 of the first search, rounded;
-trial 7 of the second does the same with twice the updates. A2C: nothing changed; what is above its defaults by 0.7 points
-has neighbours that stop ordering for good at lead time 3 (-100 %; the penalty on means out of range came later). The other options were not searched.
-"""
+def config_of(name: str) -> dict[str, Any]:
+    """The configuration of a market: a file of ``tuned_on``, or one of ``known_optima``."""
+    if (path := TUNED_ON / f"{name}.yaml").exists():
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    market = zipkin_market(9, 4) if name == "zipkin_9_4" else MARKETS[name]
+    content: dict[str, Any] = {"market": market | {"name": name}, "seats": {"shop": "dqn"}}
+    if name.startswith("zipkin"):
+        content["evaluation"] = {"line_ups": [FREE], "competitors": [FREE]}
+    return content
 
 
-def market_of(name: str) -> dict[str, Any]:
-    """A market of ``known_optima`` by name."""
-    return zipkin_market(9, 4) if name == "zipkin_9_4" else MARKETS[name]
-
-
-def write_configs(folder: Path, search: Search) -> list[Path]:
+def write_configs(folder: Path, search: Search) -> None:
     """One YAML file a market, all learners' spaces in each."""
     folder.mkdir(parents=True, exist_ok=True)
     tune = {f"learners.{name}.{key}": values for name, space in search.spaces.items() for key, values in space.items()}
-    paths = []
-    for market in SEARCHED:
-        content = {"market": market_of(market) | {"name": market}, "seats": {"shop": "dqn"}, "tune": tune}
-        if market.startswith("zipkin"):
-            content["evaluation"] = {"line_ups": [FREE], "competitors": [FREE]}
-        paths.append(folder / f"{market}.yaml")
-        text = yaml.safe_dump(yaml.safe_load(yaml.safe_dump(_plain(content))), sort_keys=False)
-        paths[-1].write_text(text, encoding="utf-8")
-    return paths
+    for name in search.markets:
+        content = _plain(config_of(name) | {"tune": tune})
+        text = yaml.safe_dump(yaml.safe_load(yaml.safe_dump(content)), sort_keys=False)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def _plain(value: object) -> object:
@@ -102,9 +124,9 @@ def _plain(value: object) -> object:
 
 def command(learner: str, search: Search, processes: int) -> list[str]:
     """What is run for one learner, from within the folder."""
-    files = [f"{market}.yaml" for market in SEARCHED]
-    options = ["--learner", learner, "--trials", search.trials[learner], "--budget", search.budgets[learner]]
-    options += ["--processes", processes]
+    files = [f"{market}.yaml" for market in search.markets]
+    options: list[object] = ["--learner", learner, "--trials", search.trials[learner], "--processes", processes]
+    options += ["--budget", search.budgets[learner]] if learner in search.budgets else []
     return ["bazaar", "tune", *files, *map(str, options), "--name", f"defaults-{learner}"]
 
 
@@ -134,20 +156,30 @@ def _short(key: str) -> str:
 
 def main() -> None:
     """Search and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("searches", nargs="*", choices=[[], *SEARCHES], default=[])
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "tianshou", "optuna"))
-    lines = [HOW.format(today=date.today(), versions=versions)]
-    for name, search in SEARCHES.items():
-        folder = given.folder / name
+    for name in given.searches or SEARCHES:
+        search, folder, lines = SEARCHES[name], given.folder / name, [f"Searched {date.today()}, {versions}.\n"]
         write_configs(folder, search)
         for learner in search.spaces:
             typed = command(learner, search, given.processes)
             subprocess.run([sys.executable, "-m", "policies.cli", *typed[1:]], check=True, cwd=folder)
             lines += table(f"{learner}, {name} search", learner, folder, typed)
-    OUTPUT.write_text("\n".join(lines), encoding="utf-8")
+        _replace(name, lines)
+
+
+def _replace(name: str, lines: list[str]) -> None:
+    """Write the part of the record that is one search's; what stands above and below stays."""
+    text = OUTPUT.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} search -->\n", f"<!-- end of {name} search -->\n"
+    if begin not in text:
+        text += f"\n{begin}{end}"
+    before, after = text.split(begin)[0], text.split(end)[1]
+    OUTPUT.write_text(before + begin + "\n".join(lines) + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
