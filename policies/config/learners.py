@@ -203,13 +203,13 @@ class DDPGOptions(ReplayOptions):
     n_step: PositiveInt = Field(
         1, description="as DQN's; each further period brings the noise's own losses into returns"
     )
-    lr: float = Field(1.5e-3, gt=0, description="Adam's step size at the start, of the actor")
+    lr: float = Field(2.5e-3, gt=0, description="Adam's step size at the start, of the actor")
     lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
-    critic_lr: float = Field(2e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
-    tau: float = Field(0.04, gt=0, le=1, description="fraction of the way that target networks move per update")
+    critic_lr: float = Field(3.5e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
+    tau: float = Field(0.03, gt=0, le=1, description="fraction of the way that target networks move per update")
     saturation: float = Field(0.1, ge=0, description="weight of the penalty on outputs far out on the actor's tanh")
-    noise: float = Field(0.4, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
-    noise_final: float = Field(0.02, ge=0, description="the same at noise_fraction of the run and after")
+    noise: float = Field(0.2, ge=0, description="sd of the noise at the start; actions lie in [-1, 1]")
+    noise_final: float = Field(0.1, ge=0, description="the same at noise_fraction of the run and after")
     noise_fraction: float = Field(0.7, gt=0, le=1, description="fraction of the run over which the noise falls")
     noise_schedule: Literal["linear", "exponential"] = Field("linear", description="how the noise falls")
 

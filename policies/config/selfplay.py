@@ -24,13 +24,10 @@ class IndependentOptions(SelfPlayOptions):
     """All learn at once in one market, each from its own seat's rewards."""
 
     mode: Literal["independent"] = "independent"
-    apart: Share = Field(
-        default=0.2, description="share of the run, its last, in which every learner has a market of its own"
-    )
     line_ups: Share = Field(
         default=0.5,
-        description="share of rows there whose rivals follow the rules of the line-ups that sellers are evaluated against; "
-        "in the others they are the learners as they are",
+        description="share of a learner's rows in which its rivals follow the line-ups that sellers are evaluated against; "
+        "in the others the learners meet one another. 0: they meet nobody else",
     )
 
 

@@ -31,6 +31,7 @@ that falls on single days weighs in full; lumpy orders, paid when they are place
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,12 +52,18 @@ class Tally:
     def _begin(self, seats: int) -> None:
         self._profit, self._objective, self._periods = np.zeros(seats), np.zeros(seats), 0
 
-    def add(self, profit: Floats, objectives: dict[int, Floats]) -> None:
-        """Count one period of all rows: profit (M, N), and (M,) for each seat with an objective of its own."""
+    def add(self, profit: Floats, objectives: dict[int, Floats], rows: Mapping[int, Any]) -> None:
+        """Count one period: profit (M, N), and (M,) for each seat with an objective of its own.
+
+        ``rows``: by seat those that count; None, or a seat that is not there: all.
+        """
         means = profit.mean(axis=0)
+        some = {seat: which for seat, which in rows.items() if which is not None}
+        for seat, which in some.items():
+            means[seat] = profit[which, seat].mean()
         self._profit += means
         for seat, money in objectives.items():
-            means[seat] = money.mean()
+            means[seat] = money[some.get(seat, slice(None))].mean()
         self._objective += means
         self._periods += 1
 

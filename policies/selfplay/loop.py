@@ -30,9 +30,16 @@ from policies.selfplay.base import Mode
 from policies.selfplay.seating import SeatedLearner
 from policies.sellers.protocol import Memory, Seller, look, reset_rows
 
+Rows = NDArray[np.int64]  # numbers of some rows of a batch
+
 
 class SeatPlayer(ABC):
     """What sits in a seat, or in several: decides for all rows, and is told which rows begin an episode."""
+
+    @property
+    def learning(self) -> LearnerAtPlay | None:
+        """The learner, where one plays."""
+        return None
 
     @abstractmethod
     def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
@@ -59,19 +66,31 @@ class LearnerAtPlay(SeatPlayer):
     Args:
         decisions: by seat in order; each has its own ranges of prices and levels.
         indicator: append a one-hot number of the seat (S,) to what is seen.
+        rows: of the batch, in which it plays and of which it learns; None: all. M is their number.
     """
 
-    def __init__(self, learner: Learner, decisions: dict[int, Decisions], indicator: bool = False) -> None:
-        self.learner, self.decisions, self.indicator = learner, decisions, indicator
+    def __init__(
+        self, learner: Learner, decisions: dict[int, Decisions], indicator: bool = False, rows: Rows | None = None
+    ) -> None:
+        self.learner, self.decisions, self.indicator, self.rows = learner, decisions, indicator, rows
         self.seats = list(decisions)
         self.action: NDArray[Any] | None = None
 
+    @property
+    def learning(self) -> LearnerAtPlay:
+        """Itself."""
+        return self
+
+    def own(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Its rows of what is given for all rows."""
+        return array if self.rows is None else array[self.rows]
+
     def seen(self, observation: Observation) -> Observation:
         """What all seats see (M, N, F) as the learner's rows (S x M, F), with the indicator (S x M, F + S)."""
-        rows = _stacked([observation[:, seat] for seat in self.seats])
+        rows = self._rows({seat: observation[:, seat] for seat in self.seats})
         if not self.indicator:
             return rows
-        which = np.repeat(np.eye(len(self.seats), dtype=np.float32), len(observation), axis=0)
+        which = np.repeat(np.eye(len(self.seats), dtype=np.float32), len(rows) // len(self.seats), axis=0)
         return np.concatenate([rows, which], axis=1)
 
     def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
@@ -79,13 +98,14 @@ class LearnerAtPlay(SeatPlayer):
         if seat == self.seats[0]:
             self.action = self.learner.act(self.seen(observation), explore=True)
         assert self.action is not None
-        own = np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
-        price, level = self.decisions[seat].decode(own)
-        return price, order_quantity(level, batch.state.on_hand[:, seat], batch.state.pipeline[:, seat].sum(1))
+        its = np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
+        price, level = self.decisions[seat].decode(its)
+        on_hand, coming = self.own(batch.state.on_hand[:, seat]), self.own(batch.state.pipeline[:, seat])
+        return price, order_quantity(level, on_hand, coming.sum(1))
 
     def restart(self, rows: Flags) -> None:
         """What the learner remembers does not reach from one episode into the next."""
-        self.learner.restart(np.tile(rows, len(self.seats)))
+        self.learner.restart(np.tile(self.own(rows), len(self.seats)))
 
     def learn(
         self,
@@ -100,16 +120,16 @@ class LearnerAtPlay(SeatPlayer):
         ``stock_value``: all seats' (M, N), of ``observation`` and of ``following``.
         """
         assert self.action is not None
-        reward, cuts = self._rows(rewards), np.tile(cut, len(self.seats))
+        reward, cuts = self._rows(rewards), np.tile(self.own(cut), len(self.seats))
         before, after = (self._rows(value.T) for value in stock_value)
         self.learner.remember(
             self.seen(observation), self.action, reward, self.seen(following), cuts, stock_value=(before, after)
         )
         return self.learner.learn()
 
-    def _rows(self, by_seat: Any) -> Floats:
-        """What is given by seat, (M,) each, as the learner's rows."""
-        return _stacked([by_seat[seat] for seat in self.seats])
+    def _rows(self, by_seat: Any) -> NDArray[Any]:
+        """What is given by seat, for all rows each, as the learner's rows."""
+        return _stacked([self.own(by_seat[seat]) for seat in self.seats])
 
     def state_dict(self) -> dict[str, Any]:
         """The learner's state, and the action that it is about to remember."""
@@ -129,19 +149,21 @@ def _stacked(by_seat: list[NDArray[Any]]) -> NDArray[Any]:
 
 @dataclass(eq=False)
 class FixedSeat(SeatPlayer):
-    """A seat whose player follows rules."""
+    """A seat whose player follows rules. ``rows``: in which it plays, None in all."""
 
     seller: Seller
     memory: Memory
+    rows: Rows | None = None
 
     def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
-        """Decide for all rows."""
-        price, quantity, self.memory = self.seller.act(look(batch, seat, observation), self.memory)
+        """Decide for its rows."""
+        view = look(batch, seat, observation)
+        price, quantity, self.memory = self.seller.act(view if self.rows is None else view.take(self.rows), self.memory)
         return price, quantity
 
     def restart(self, rows: Flags) -> None:
         """Put the memory of rows that begin an episode back to the start."""
-        self.memory = reset_rows(self.seller, self.memory, rows)
+        self.memory = reset_rows(self.seller, self.memory, rows if self.rows is None else rows[self.rows])
 
     def state_dict(self) -> dict[str, Any]:
         """What the seller remembers of the running episodes."""
@@ -150,6 +172,44 @@ class FixedSeat(SeatPlayer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where :meth:`state_dict` was taken."""
         self.memory = to_arrays(state["memory"])
+
+
+class MixedSeat(SeatPlayer):
+    """A seat that a learner plays in some rows and rules in the others."""
+
+    def __init__(self, learner: LearnerAtPlay, rules: list[FixedSeat]) -> None:
+        self.learner, self.rules = learner, rules
+
+    @property
+    def learning(self) -> LearnerAtPlay:
+        """The learner."""
+        return self.learner
+
+    @property
+    def _parts(self) -> list[Any]:
+        return [self.learner, *self.rules]
+
+    def act(self, batch: MarketBatch, seat: int, observation: Observation) -> tuple[Floats, Floats]:
+        """Decide for all rows."""
+        price, quantity = np.empty(batch.markets), np.empty(batch.markets)
+        for part in self._parts:
+            price[part.rows], quantity[part.rows] = part.act(batch, seat, observation)
+        return price, quantity
+
+    def restart(self, rows: Flags) -> None:
+        """Rows whose episode begins anew."""
+        for part in self._parts:
+            part.restart(rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learner's state, and what rules remember of the running episodes."""
+        return self.learner.state_dict() | {"rules": [one.state_dict() for one in self.rules]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where :meth:`state_dict` was taken."""
+        self.learner.load_state_dict(state)
+        for one, its in zip(self.rules, state["rules"], strict=True):
+            one.load_state_dict(its)
 
 
 Sitting = SeatedLearner | SeatPlayer | Seller
@@ -173,7 +233,8 @@ class SelfPlay(Mode):
         markets: M.
         budget: seller-periods after which schedules (exploration, step size) have run their course.
         seed: of the run; training rows get a stream of their own, ``first_row`` is where in it they begin.
-        until: seller-periods after which all episodes are cut, since learners go on elsewhere; None: never.
+        phases: share of its first episode after which a row's is cut (M,); None: evenly from 0 on.
+        of_a_learner: rows of each learner, which are what ``budget`` counts, where they are not all M.
     """
 
     def __init__(
@@ -184,17 +245,20 @@ class SelfPlay(Mode):
         budget: int,
         seed: int,
         first_row: int = 0,
-        until: int | None = None,
+        phases: NDArray[np.float64] | None = None,
+        of_a_learner: int | None = None,
     ) -> None:
         self.batch = MarketBatch(spec, markets, row_seed(seed, "train") + first_row)
         self.seats = [_seated(player, seat, markets) for seat, player in enumerate(players)]
         self._players = {self.seats.index(one): one for one in self.seats}  # by the first seat that each plays
-        learning = [one for one in self._players.values() if isinstance(one, LearnerAtPlay)]
+        learning = [one.learning for one in self._players.values() if one.learning is not None]
         self.at_play = sorted(learning, key=lambda one: len(one.seats))  # those with several seats learn last
-        self.budget, self.done, self.until = budget, 0, until
+        self.budget, self.done = budget, 0
+        self._a_period = (of_a_learner or markets) * len(self.seats)
         self.tally = Tally(len(self.seats))
         self.rewards: dict[int, Floats] = {}
-        self._first_cut = np.arange(markets) * spec.horizon // markets
+        phases = np.arange(markets) / markets if phases is None else phases
+        self._first_cut = (phases * spec.horizon + 1e-9).astype(np.int64)
         cost = np.array([seller.unit_cost if spec.stocked else 0.0 for seller in spec.sellers])
         self._cost_of_stock = cost / self.batch.reward_scale
         self.batch.reset()
@@ -220,19 +284,12 @@ class SelfPlay(Mode):
         cut = self._cut_rows()
         self._watch(cut)
         reports = self._learn(observation, following, cut, (before, self._stock_value()))
-        self.done += batch.reward.size
+        self.done += self._a_period
         self._observation = self._begin_episodes(cut) if cut.any() else following
         return reports
 
-    @property
-    def over(self) -> bool:
-        """Whether learners go on elsewhere."""
-        return self.until is not None and self.done >= self.until
-
     def _cut_rows(self) -> Flags:
-        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode, or all is over."""
-        if self.until is not None and self.done + self.batch.reward.size >= self.until:
-            return np.ones(self.batch.markets, bool)
+        """Rows whose episode ends now: the horizon is reached, or the stagger of the first episode."""
         first = (self.batch.state.episode == 0) & (self.batch.state.period == self._first_cut)
         return np.asarray(self.batch.truncated | first)
 
@@ -244,7 +301,7 @@ class SelfPlay(Mode):
         """Work out what each learner is rewarded with (M,), of the period's profits (M, N)."""
         wanted = {seat: learner.options.reward for seat, learner in self.learners.items()}
         minded = {seat: objective(profit, seat, reward) for seat, reward in wanted.items() if reward != "own"}
-        self.tally.add(profit, minded)
+        self.tally.add(profit, minded, {seat: one.rows for one in self.at_play for seat in one.seats})
         own, scale = self.batch.reward, self.batch.reward_scale
         self.rewards = {seat: minded[seat] / scale[seat] if seat in minded else own[:, seat] for seat in wanted}
 

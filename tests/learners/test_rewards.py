@@ -147,9 +147,9 @@ def test_the_loop_hands_each_learner_its_own(reward: Any, wanted: Any) -> None:
 
 def test_a_tally_goes_on_where_it_was_saved() -> None:
     one, other = Tally(3), Tally(3)
-    one.add(PERIOD, {0: np.array([1.0, 3.0])})
+    one.add(PERIOD, {0: np.array([1.0, 3.0])}, {})
     other.load_state_dict(one.state_dict())
-    other.add(PERIOD + 1, {0: np.array([5.0, 7.0])})
+    other.add(PERIOD + 1, {0: np.array([5.0, 7.0])}, {})
     figures = other.take()
     assert figures[0] == {"profit": 2.0, "objective": 4.0} and figures[1]["profit"] == 2.0
 
