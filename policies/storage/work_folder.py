@@ -144,7 +144,7 @@ def wait_until_free(run: Path, patience: float) -> None:
 def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where plain data differ: key.path, this, that, None for what is not there. {a: 1} and {a: 3}: ("a", 1, 3)."""
     if isinstance(one, dict) and isinstance(other, dict):
-        pairs = [(str(key), one.get(key), other.get(key)) for key in dict.fromkeys([*one, *other])]
+        pairs = [(str(key), one.get(key), other.get(key)) for key in dict.fromkeys([*other, *one])]
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         pairs = [(str(k), *pair) for k, pair in enumerate(zip(one, other, strict=True))]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ def worked(
 ) -> Iterator[tuple[Case, Any]]:
     """Every case that the file lacks with its result, as plain data, as soon as it is kept.
 
-    Processes are spawned, since a forked child of a parallel kernel dies.
+    One process is this one, so that who ends it ends the work. Several are spawned, since a forked child of a parallel
+    kernel dies.
     """
     left = [case for case in cases if case not in done(kept)]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for case, result in zip(left, pool.map(work, left), strict=True):
+    with ExitStack() as held:
+        run: Any = map
+        if processes > 1:
+            run = held.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn"))).map
+        for case, result in zip(left, run(work, left), strict=True):
             if kept is not None:
                 with kept.open("a", encoding="utf-8") as file:
                     print(json.dumps([case, result]), file=file)

@@ -249,7 +249,8 @@ def test_goes_on_from_a_state_recorded_with_the_numpy_memory_of_0_1_0(name: str)
     """``recorded/numpy_memory.pt``: learners fed 12 periods, saved, fed 10 more; by the code that had that memory."""
     recorded = torch.load(Path(__file__).parent / "recorded/numpy_memory.pt", weights_only=True)[name]
     then: dict[str, Any] = {"gamma": 0.98}  # what was default
-    then |= {"a2c": {"lr": 1e-3, "clip": None, "repeat": 1}, "ddpg": {"lr": 8e-4, "critic_lr": 1e-3}}.get(name, {})
+    ddpg = {"lr": 8e-4, "critic_lr": 1e-3, "tau": 0.04, "noise": 0.4, "noise_final": 0.02}
+    then |= {"a2c": {"lr": 1e-3, "clip": None, "repeat": 1}, "ddpg": ddpg}.get(name, {})
     learner = make(name, seed=9, memory="numpy", **recorded["options"] | then)
     learner.load_state_dict(recorded["state"])
     feed(learner, 10, start=12)

@@ -12,6 +12,7 @@ from policies.cli.main import main
 from policies.config.orders import EvaluateOrder
 from policies.config.run import read_config
 from policies.evaluation.entrants import find_entrants
+from policies.learners.default_decisions import with_decisions
 from policies.storage.run_folder import (
     choose_folder,
     learning_seats,
@@ -54,7 +55,7 @@ def test_run_json_says_how_it_was_made(a_run: Path) -> None:
 
 def test_the_resolved_configuration_repeats_the_run(a_run: Path) -> None:
     config = open_run(a_run)
-    assert config.training.budget == 12_000 and config.market == read_config(DUOPOLY).market
+    assert config.training.budget == 12_000 and config.market == with_decisions(read_config(DUOPOLY)).market
 
 
 def test_saved_sellers_come_in_seat_order(a_run: Path) -> None:

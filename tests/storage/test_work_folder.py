@@ -78,5 +78,5 @@ def test_a_lock_names_its_holder_and_ends_with_its_process(tmp_path: Path) -> No
 
 def test_differences_by_hand() -> None:
     one, other = {"a": 1, "b": [1, {"c": 2}], "d": 4}, {"a": 1, "b": [1, {"c": 3}], "e": 5}
-    assert list(differences(one, other)) == [("b.1.c", 2, 3), ("d", 4, None), ("e", None, 5)]
+    assert list(differences(one, other)) == [("b.1.c", 2, 3), ("e", None, 5), ("d", 4, None)]
     assert list(differences([1], [1, 2], "x")) == [("x", [1], [1, 2])]

@@ -44,10 +44,15 @@ def _boards(a_run: Path) -> dict[str, Any]:
 def test_every_measure_of_every_seller_at_every_evaluation(seller: str, boards: dict[str, Any]) -> None:
     board = boards[seller]
     for measure in MEASURES:
-        expected = 4  # one before learning, three after
-        if measure in ("cycle_service_level", "inventory_turnover", "days_of_supply"):  # undefined without orders
-            expected = sum(one.value > 0 for one in board.Scalars("evaluation/ordered"))
-        assert (len(board.Scalars(f"evaluation/{measure}")) if expected else 0) == expected, measure
+        least = most = 4  # one before learning, three after
+        if measure in (
+            "cycle_service_level",
+            "inventory_turnover",
+            "days_of_supply",
+        ):  # may be undefined without orders
+            least = sum(one.value > 0 for one in board.Scalars("evaluation/ordered"))
+        there = f"evaluation/{measure}" in board.Tags()["scalars"]
+        assert least <= (len(board.Scalars(f"evaluation/{measure}")) if there else 0) <= most, measure
     assert LEARNING[seller] <= {tag.split("/")[1] for tag in board.Tags()["scalars"] if tag.startswith("training/")}
 
 

@@ -56,13 +56,13 @@ def what_is_searched(order: TuneOrder, configs: Mapping[str, RunConfig]) -> dict
     """Everything that decides what trials are and what they score, as plain data."""
     return {
         "format": FORMAT,
+        "learning": {name: what_is_learned(config) for name, config in configs.items()},
         "configs": {name: config.dump() for name, config in configs.items()},
         "learner": order.learner,
         "seeds": [order.seed + k for k in range(order.seeds)],
         "over_seeds": order.over_seeds,
         "score": order.score,
         "batch": order.batch,
-        "learning": {name: what_is_learned(config) for name, config in configs.items()},
         "rungs": min(config.training.evaluations for config in configs.values()),
     }
 
