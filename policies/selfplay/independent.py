@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.config.selfplay import IndependentOptions
-from policies.selfplay.loop import FixedSeat, LearnerAtPlay, MixedSeat, Rows, SeatPlayer, SelfPlay, Sitting
+from policies.selfplay.loop import SelfPlay
+from policies.selfplay.players import FixedSeat, LearnerAtPlay, MixedSeat, Rows, SeatPlayer, Sitting
 from policies.selfplay.seating import Seats
 
 

@@ -32,7 +32,8 @@ from policies.config.selfplay import LeagueOptions
 from policies.evaluation.selection import relative
 from policies.learners.base import Learner
 from policies.selfplay.base import Mode
-from policies.selfplay.loop import SeatPlayer, SelfPlay, Sitting
+from policies.selfplay.loop import SelfPlay
+from policies.selfplay.players import SeatPlayer, Sitting
 from policies.selfplay.population import MemberKind, Population
 from policies.selfplay.seating import SeatedLearner, Seats
 from policies.sellers.protocol import Memory, Seller, look, reset_rows

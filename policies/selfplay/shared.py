@@ -14,7 +14,8 @@ from policies.config.selfplay import SharedOptions
 from policies.learners.build import encoding_of
 from policies.networks.architecture import build
 from policies.networks.heads import Actor
-from policies.selfplay.loop import LearnerAtPlay, SelfPlay
+from policies.selfplay.loop import SelfPlay
+from policies.selfplay.players import LearnerAtPlay
 from policies.selfplay.seating import Seats
 
 

@@ -112,4 +112,4 @@ def test_every_command_takes_sellers_that_remember(tmp_path: Path) -> None:
     assert main(["deviate", str(run), "--seller", "right", "--to", "price=1.5", "--episodes", "16"]) == 0
     assert main(["report", str(run), "--episodes", "32"]) == 0
     page = next(run.rglob("*.html")).read_text()
-    assert "its memory is a typical one of those met" in page and "what it remembers" in page
+    assert "its memory is a typical one of those met" in page

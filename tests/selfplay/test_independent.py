@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.selfplay.loop import LearnerAtPlay, MixedSeat, SelfPlay
+from policies.selfplay.loop import SelfPlay
+from policies.selfplay.players import LearnerAtPlay, MixedSeat
 from policies.training.run import TrainingRun
 from tests.helpers.leagues import HORIZON, ROWS, config, play
 from tests.helpers.states import equal

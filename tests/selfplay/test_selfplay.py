@@ -17,7 +17,7 @@ from market.spec.models import MarketSpec
 from policies.common.seeding import row_seed
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS
-from policies.selfplay.loop import FixedSeat
+from policies.selfplay.players import FixedSeat
 from policies.sellers.protocol import look, reset_rows
 from tests.helpers.loops import (
     ENCODING,

@@ -11,7 +11,8 @@ import torch
 
 from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
-from policies.selfplay.loop import FixedSeat, LearnerAtPlay, SelfPlay
+from policies.selfplay.loop import SelfPlay
+from policies.selfplay.players import FixedSeat, LearnerAtPlay
 from tests.helpers.loops import HORIZON, Ages, learner, loop, market, mixed, play, rule, same, weights
 from tests.helpers.states import equal
 

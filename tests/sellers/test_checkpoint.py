@@ -52,6 +52,15 @@ def test_a_policy_can_sit_in_another_seat_of_the_same_kind(saved: SavedSeller) -
     assert saved.sit(saved.market, seat=1).decisions.seller.name == "right"
 
 
+@pytest.mark.parametrize("change", ["null", "{price: 2.5, level: 5}"])
+def test_a_sellers_center_is_its_own_whatever_the_market_says(change: str, a_run: Path) -> None:
+    saved = load_seller(a_run / "checkpoints" / "right.best.pt")
+    assert saved.market.sellers[1].center is not None
+    other = saved.sit(market(f"market.sellers.right.center={change}"))
+    action = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
+    np.testing.assert_array_equal(other.decisions.decode(action), saved.sit(saved.market).decisions.decode(action))
+
+
 DIFFERENT = {
     ("market.visibility={rivals_prices: hidden}",): "it sees rival_1_price, which this market does not show",
     ("market.visibility={rivals_stock: level}",): "it never saw rival_1_on_hand",

@@ -76,11 +76,10 @@ class CellSetup:
 def seat_of(saved: SavedSeller, spec: MarketSpec, seat: int) -> Seller:
     """A saved seller in a seat, deciding on its own grid; raises :class:`UserError` where it does not fit.
 
-    Grids and centers are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
+    Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
     """
-    trained = saved.market.sellers[saved.seat]
-    own = {"grid": trained.grid, "center": trained.center}
-    sellers = tuple(one.model_copy(update=own) if k == seat else one for k, one in enumerate(spec.sellers))
+    own = saved.market.sellers[saved.seat].grid
+    sellers = tuple(one.model_copy(update={"grid": own}) if k == seat else one for k, one in enumerate(spec.sellers))
     return saved.sit(spec.model_copy(update={"sellers": sellers}), seat)
 
 
