@@ -1,7 +1,7 @@
 """Every learner for itself: they meet one another, and in rows of their own the rules that they are judged among.
 
 Learners that only ever meet one another end where their rivals' habits are, and are judged among rivals that have others:
-in a market of three flower shops they lost up to half of their profits that way. So a learner has M rows of two kinds. In the
+in a market of three flower shops they lost up to half of their profits that way (one seed). So a learner has M rows of two kinds. In the
 first, common ones, all learners play, as they explore; in the others, its own, its rivals follow the line-ups that sellers
 are evaluated against. All rows are one batch of the market, in which a seat is played by its learner or by rules.
 Where one seat learns there is nothing to add: its rivals are what the configuration says.

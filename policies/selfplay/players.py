@@ -204,6 +204,7 @@ Sitting = SeatedLearner | SeatPlayer | Seller
 
 
 def seated(player: Sitting, seat: int, markets: int) -> SeatPlayer:
+    """Who plays the seat in all rows, M = ``markets``, of what was given for it."""
     if isinstance(player, SeatPlayer):
         return player
     if isinstance(player, tuple):

@@ -83,14 +83,9 @@ def test_the_budget_counts_a_learners_rows_and_so_do_the_figures_of_exploring() 
     one = mode(2)
     assert one.done == 2 * 3 * ROWS
     one.earned()
-    one.play_period()
-    profit = one.batch.ledger["profit"]
+    profit, earned = stepped(one)[0]["profit"], one.earned()
     for seat in (0, 1):
-        assert (
-            one.earned()[seat]["profit"] == pytest.approx(profit[rows_of(one, seat), seat].mean())
-            if seat == 0
-            else True
-        )
+        assert earned[seat]["profit"] == pytest.approx(profit[rows_of(one, seat), seat].mean())
 
 
 def test_rows_of_every_kind_are_in_all_phases_of_an_episode() -> None:
