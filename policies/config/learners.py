@@ -153,12 +153,14 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
     )
 
     lr: float = Field(2e-3, gt=0, description="Adam's step size at the start")
+    replay_ratio: float = Field(4.0, gt=0, description="transitions drawn per transition stored")
     double: bool = Field(
         True, description="choose the next action by the online network, value it by the target network"
     )
     axes: bool = Field(
         True,
-        description="values are a state's part + a price's + a level's + a joint part, unless quantiles are learned",
+        description="values are a state's part + a price's + a level's + a joint part + parts that decisions beside one "
+        "another share, unless quantiles are learned",
     )
     target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
     epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")

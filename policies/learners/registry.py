@@ -29,6 +29,8 @@ from policies.learners.rewards import CVaRReward, ReturnScale, RewardBaseline
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
 
+KNOTS = 5  # along prices and along levels, whose values share parts
+
 
 def _build_dqn(setup: LearnerSetup) -> Learner:
     o, quantiles = setup.options, setup.options.learned_quantiles
@@ -217,6 +219,7 @@ def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, 
         stack=o.stack,
         quantiles=quantiles,
         axes=axes,
+        knots=0 if axes is None else KNOTS,
         cell=getattr(o, "recurrent", "none"),
         cell_size=getattr(o, "recurrent_size", 64),
     )

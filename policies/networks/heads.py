@@ -62,9 +62,12 @@ class Perceptron(nn.Module):
 
         Of the hundreds of values of a grid, learning moves one a transition.
         """
+        return self._at(self._inner(x), index)
+
+    def _at(self, inner: Tensor, index: Tensor) -> Tensor:
         last, rows = self._run[-1], self._rows(index)
         weight = nn.functional.embedding(rows, last.weight).sum(dim=1)
-        return (self._inner(x) * weight).sum(dim=1) + last.bias[rows].sum(dim=1)
+        return (inner * weight).sum(dim=1) + last.bias[rows].sum(dim=1)
 
     def _rows(self, index: Tensor) -> Tensor:
         return index.unsqueeze(1)
@@ -75,26 +78,60 @@ class Perceptron(nn.Module):
 
 
 class GridPerceptron(Perceptron):
-    """Values (B, K) of a grid of P prices x J levels, K = P J, each a sum: state + price + level + joint part.
+    """Values (B, K) of a grid of P prices x J levels, K = P J, each a sum: state + price + level + joint + shared parts.
 
     What is learned of one action tells of all with its price, and of all with its level. State and advantage apart:
-    Wang et al. (2016), dueling networks; a part for each branch of a decision: Tavakoli et al. (2018).
+    Wang et al. (2016), dueling networks; a part for each branch of a decision: Tavakoli et al. (2018). With ``knots`` C,
+    decisions beside one another share parts too, which is how fine steps are told apart from few transitions: C hats
+    (linear splines) along prices, C along levels and C x C of both, at most as many as an axis has values; coarse coding
+    of actions (Sutton & Barto 2018, section 9.5.3).
 
-    Example: 2 x 2, state 1, price parts (0, 2), level parts (0, 3), joint parts 0: values 1, 4, 3, 6.
+    Example: 2 x 2, no knots, state 1, price parts (0, 2), level parts (0, 3), joint parts 0: values 1, 4, 3, 6.
     """
 
-    def __init__(self, inputs: int, axes: tuple[int, int], hidden: tuple[int, ...], normalize: bool = False) -> None:
+    shared: Tensor | None
+
+    def __init__(
+        self, inputs: int, axes: tuple[int, int], hidden: tuple[int, ...], normalize: bool = False, knots: int = 0
+    ) -> None:
         self._parts = (1, *axes, axes[0] * axes[1])
-        super().__init__(inputs, sum(self._parts), hidden, normalize=normalize)
+        shared = _shared(axes, knots) if knots else None
+        outputs = sum(self._parts) + (0 if shared is None else shared.shape[1])
+        super().__init__(inputs, outputs, hidden, normalize=normalize)
+        self.register_buffer("shared", shared, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        state, price, level, joint = torch.split(super().forward(x), list(self._parts), dim=1)
-        return joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
+        found = super().forward(x)
+        own = sum(self._parts)
+        state, price, level, joint = torch.split(found[:, :own], list(self._parts), dim=1)
+        values = joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
+        return values if self.shared is None else torch.addmm(values, found[:, own:], self.shared.T)
+
+    def _at(self, inner: Tensor, index: Tensor) -> Tensor:
+        values = super()._at(inner, index)
+        if self.shared is None:
+            return values
+        last, own = self._run[-1], sum(self._parts)
+        coarse = nn.functional.linear(inner, last.weight[own:], last.bias[own:])
+        return values + (coarse * self.shared[index]).sum(dim=1)
 
     def _rows(self, index: Tensor) -> Tensor:
         _, prices, levels, _ = self._parts
         price, level, joint = 1 + index // levels, 1 + prices + index % levels, 1 + prices + levels + index
         return torch.stack((torch.zeros_like(index), price, level, joint), dim=1)
+
+
+def _shared(axes: tuple[int, int], knots: int) -> Tensor:
+    """Weights (K, hats) of the shared parts of each of P x J values."""
+    price, level = (_hats(count, min(knots, count)) for count in axes)
+    both = torch.einsum("pi,jk->pjik", price, level).reshape(axes[0] * axes[1], -1)
+    return torch.cat((price.repeat_interleave(axes[1], 0), level.repeat(axes[0], 1), both), dim=1)
+
+
+def _hats(count: int, knots: int) -> Tensor:
+    """Linear splines (count, knots) at evenly spread values: 3 values, 2 knots: (1, 0), (.5, .5), (0, 1)."""
+    at = torch.linspace(0, knots - 1, count).unsqueeze(1)
+    return (1 - (at - torch.arange(knots)).abs()).clamp(min=0)
 
 
 class Actor(nn.Module, ABC):
@@ -132,7 +169,8 @@ class QNetwork(Actor):
         super().__init__(architecture)
         a = architecture
         if a.axes is not None:
-            self.body = GridPerceptron(self.recall.width, a.axes, a.hidden, a.normalize and a.cell == "none")
+            own_scale = a.normalize and a.cell == "none"
+            self.body = GridPerceptron(self.recall.width, a.axes, a.hidden, own_scale, a.knots)
 
     def greedy(self, obs: Tensor) -> Tensor:
         q: Tensor = self.body(obs)
