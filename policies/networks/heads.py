@@ -129,9 +129,12 @@ def _shared(axes: tuple[int, int], knots: int) -> Tensor:
 
 
 def _hats(count: int, knots: int) -> Tensor:
-    """Linear splines (count, knots) at evenly spread values: 3 values, 2 knots: (1, 0), (.5, .5), (0, 1)."""
-    at = torch.linspace(0, knots - 1, count).unsqueeze(1)
-    return (1 - (at - torch.arange(knots)).abs()).clamp(min=0)
+    """Linear splines (count, knots) at evenly spread values: 3 values, 2 knots: (1, 0), (.5, .5), (0, 1).
+
+    Saved networks are built without memory, on torch's ``meta`` device, but these are in no file: so never there.
+    """
+    at = torch.linspace(0, knots - 1, count, device="cpu").unsqueeze(1)
+    return (1 - (at - torch.arange(knots, device="cpu")).abs()).clamp(min=0)
 
 
 class Actor(nn.Module, ABC):

@@ -48,8 +48,9 @@ def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     assert learner.architecture.knots == 5
     plain, _ = make_learner(config, 0, {"learner": "dqn", "axes": False}, "cpu", 0)
     assert plain.architecture.axes is None
-    again = build(Architecture.model_validate(learner.architecture.model_dump(mode="json")))
-    again.load_state_dict(learner.network.state_dict())
+    with torch.device("meta"):  # as saved sellers are built
+        again = build(Architecture.model_validate(learner.architecture.model_dump(mode="json")))
+    again.load_state_dict(learner.network.state_dict(), assign=True)
     obs = np.zeros((2, learner.architecture.observation), np.float32)
     assert np.array_equal(again.greedy(torch.from_numpy(obs)).numpy(), learner.act(obs, explore=False))
 
