@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from market.simulation.decisions import axis_values
 from market.spec.models import MarketSpec
 from market.theory.bellman import MDP, improve
 from market.theory.mdp import build_mdp
 from market.theory.optimum import solve
 from policies.config.run import RunConfig, parse_run
+from policies.learners.default_decisions import with_decisions
 
 WEEK = (0.4, 0.6, 0.8, 1.0, 1.2, 1.8, 1.2)
 # Zipkin (2008), Operations Research 56(5), with one more digit by the exact solver: cost a period by penalty, lead time.
@@ -26,7 +28,7 @@ FINE_PRICES = 81
 def _shop(**changes: Any) -> dict[str, Any]:
     shop = {"name": "shop", "quality": 4.0, "unit_cost": 1.0, "holding_cost": 0.1, "stockout_cost": 0.5}
     shop |= {"lead_time": 1, "stock": 10, "prices": [1.0, 3.0], "order_up_to": [0, 35]}
-    return shop | {"grid": {"prices": 21, "levels": 18}} | changes
+    return shop | changes
 
 
 def _market(shop: dict[str, Any], customers: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -36,12 +38,10 @@ def _market(shop: dict[str, Any], customers: dict[str, Any], **changes: Any) -> 
 
 MARKETS: dict[str, dict[str, Any]] = {
     "monopoly": _market(_shop(), {}),
-    "lead_time_3": _market(
-        _shop(lead_time=3, stock=8, order_up_to=[0, 30], grid={"prices": 21, "levels": 16}), {"rate": 8}
-    ),
-    "seasonal": _market(_shop(order_up_to=[0, 45], grid={"prices": 21, "levels": 16}), {"weekly": WEEK}, horizon=98),
+    "lead_time_3": _market(_shop(lead_time=3, stock=8, order_up_to=[0, 30]), {"rate": 8}),
+    "seasonal": _market(_shop(order_up_to=[0, 45]), {"weekly": WEEK}, horizon=98),
     "log_overdispersed": _market(
-        _shop(quality=2.0, prices=[1.0, 4.0], order_up_to=[0, 40], grid={"prices": 21, "levels": 21}),
+        _shop(quality=2.0, prices=[1.0, 4.0], order_up_to=[0, 40]),
         {"dispersion": 0.4},
         price_form="log",
         price_sensitivity=3.0,
@@ -75,10 +75,15 @@ def run_of(market: dict[str, Any], learner: str, budget: int, **options: Any) ->
     return parse_run({"market": market, "seats": {"shop": seat}, "training": {"budget": budget}}, "test")
 
 
+def gridded(name: str) -> MarketSpec:
+    """The market with the grid that theory places for DQN."""
+    return with_decisions(run_of(MARKETS[name], "dqn", 1)).market
+
+
 @cache
 def optimal_averages(name: str) -> tuple[float, float]:
     """The optimal average profit a period: of the decisions on the seat's grid, and of all (81 prices, every level)."""
-    spec = MarketSpec.parse(MARKETS[name])
+    spec = gridded(name)
     if name == "seasonal":
         return seasonal_average(spec, grid=True), seasonal_average(spec, grid=False)
     return solve(spec, 0, prices="grid", levels="grid").average, solve(spec, 0, prices=FINE_PRICES).average
@@ -102,19 +107,15 @@ def seasonal_average(spec: MarketSpec, grid: bool, tolerance: float = 1e-7) -> f
 
 def _days(spec: MarketSpec, grid: bool) -> list[MDP]:
     seller, customers = spec.sellers[0], spec.customers
-    assert seller.grid is not None
-    prices = np.linspace(*seller.prices, int(seller.grid.prices) if grid else FINE_PRICES)  # type: ignore[arg-type]
     low, high = (int(end) for end in seller.order_up_to)
-    count = int(seller.grid.levels) if grid else high - low + 1  # type: ignore[arg-type]
-    levels = np.floor(np.linspace(low, high, count) + 0.5).astype(np.int64)
+    prices, levels = np.linspace(*seller.prices, FINE_PRICES), np.arange(low, high + 1)
+    if grid:
+        assert seller.grid is not None
+        prices = axis_values(seller.grid.prices, seller.prices)
+        levels = np.floor(axis_values(seller.grid.levels, seller.order_up_to) + 0.5).astype(np.int64)
     mdps = []
     for factor in customers.weekly:
         today = customers.model_copy(update={"rate": customers.rate * factor, "weekly": ()})
         day = spec.model_copy(update={"customers": today})
         mdps.append(build_mdp(day, 0, np.array([seller.first_price]), prices, levels)[0])
     return mdps
-
-
-def budget_of(learner: str) -> int:
-    """Seller-periods of a run: DQN values hundreds of decisions, and takes longer to tell them apart."""
-    return 5_000_000 if learner == "dqn" else 2_500_000
