@@ -22,12 +22,14 @@ from policies.config.run import RunConfig
 from policies.learners.build import encoding_of, learner_name
 from policies.sellers.rules.base import Seat
 
-PRICES, LEVELS = 13, 17
+PRICES, LEVELS = 17, 17
 PRICES_ALONE = 25  # where nothing else is decided
 DOWN, UP = 0.18, 0.3  # of the Nash price, but no more of its markup than
 OF_MARKUP = (0.5, 0.9)  # these: where margins are thin a few percent of the price are all of the profit
+BEYOND = 1.1  # of the way up to the joint-profit price, which rivals may post: a seller must be able to follow
+AT_MOST = 3  # times as far up as without: where all must buy, the joint-profit price is infinite
 LOWEST, HIGHEST = 0.3, 2.2  # levels, of the one in their middle
-GROWTH = 1.5  # distances from the middle grow as this power of the number of steps
+GROWTH = 1.5  # distances from the middle, of prices and levels, grow as this power of the number of steps
 ORDER_SHARE = 0.6  # of the economic order on top of the newsvendor level
 
 
@@ -64,14 +66,14 @@ def _with_decision(config: RunConfig, market: MarketSpec, seat: int, player: obj
 
 
 def grid_of(spec: MarketSpec, seat: int) -> Grid:
-    """13 prices x 17 order-up-to levels, made to order 25 prices, around the seat's Bertrand-Nash price and newsvendor level.
+    """17 prices x 17 order-up-to levels, made to order 25 prices, around the seat's Bertrand-Nash price and newsvendor level.
 
-    Prices evenly from .82 to 1.3 times the Nash price, no further down than half of its markup and no further up than
-    .9 of it. Levels from .3 to 2.2 times the newsvendor level, their distance growing away from it as the power 1.5
-    (steps of 1, 1.83, 2.37 ... near the middle); where an order costs, their middle is .6 of an economic order
-    ``sqrt(2 d K / h)`` above the newsvendor level, and 0 is one of them: no order. Whole units, at least one apart,
-    when customers are sampled. All inside the seat's ranges; where theory has no answer, evenly over them.
-    Cost 1, Nash price 2 and newsvendor level 27: prices 1.64, 1.72, ... 2.6, levels 8, 12, ... 26, 27, 28, ... 59.
+    Prices from .82 to 1.3 times the Nash price, no further down than half of its markup and no further up than .9 of it,
+    but up to 1.1 times the way to the joint-profit price (and no more than three times as far). Levels from .3 to 2.2
+    times the newsvendor level. The distance of both from their middle grows as the power 1.5 (steps of 1, 1.83, 2.37 ...
+    near it). Where an order costs, the levels' middle is .6 of an economic order ``sqrt(2 d K / h)`` above the newsvendor
+    level, and 0 is one of them: no order. Whole units, at least one apart, when customers are sampled. All inside the seat's ranges; where theory has no answer, evenly over them.
+    Cost 1, Nash price 2 and newsvendor level 27: prices 1.64, 1.71, ... 1.98, 2, 2.03, ... 2.6, levels 8, 12, ... 26, 27, 28, ... 59.
     """
     prices = _values(_prices(spec, seat), spec.sellers[seat].prices)
     if not spec.stocked:
@@ -109,6 +111,14 @@ def _nash_price(spec: MarketSpec, seat: int) -> float | None:
         return None
 
 
+def _joint_price(spec: MarketSpec, seat: int) -> float:
+    """Infinite where all must buy."""
+    try:
+        return float(prices_in_range(spec, joint=True)[seat])
+    except UserError:
+        return math.inf
+
+
 def _prices(spec: MarketSpec, seat: int) -> Floats:
     (low, high), nash = spec.sellers[seat].prices, _nash_price(spec, seat)
     count = PRICES if spec.stocked else PRICES_ALONE
@@ -118,7 +128,8 @@ def _prices(spec: MarketSpec, seat: int) -> Floats:
     down, up = DOWN * nash, UP * nash
     if markup > 0:
         down, up = min(down, OF_MARKUP[0] * markup), min(up, OF_MARKUP[1] * markup)
-    return np.linspace(max(low, nash - down), min(high, nash + up), count)
+    up = min(max(up, BEYOND * (_joint_price(spec, seat) - nash)), AT_MOST * up)
+    return _around(nash, (nash - down, nash + up), (low, high), count)
 
 
 def _levels(spec: MarketSpec, seat: int) -> Floats:
@@ -127,14 +138,19 @@ def _levels(spec: MarketSpec, seat: int) -> Floats:
     middle = _middle_level(spec, seat)
     if middle is None or not (LOWEST * middle < high and HIGHEST * middle > low):
         return np.linspace(low, high, count)
-    below, above = (1 - LOWEST) * middle, (HIGHEST - 1) * middle
+    return _around(middle, (LOWEST * middle, HIGHEST * middle), (low, high), count)
 
-    def steps(level: float) -> float:
+
+def _around(middle: float, ends: tuple[float, float], bounds: tuple[float, float], count: int) -> Floats:
+    """Values between ``ends``, or those of ``bounds`` that lie within; the nearer to the middle, the denser."""
+    below, above = middle - ends[0], ends[1] - middle
+
+    def steps(value: float) -> float:
         """Of the way from the middle to an end, in -1 to 1."""
-        share = (level - middle) / (above if level > middle else below)
+        share = 0.0 if value == middle else (value - middle) / (above if value > middle else below)
         return math.copysign(abs(share) ** (1 / GROWTH), share)
 
-    at = np.linspace(steps(max(low, LOWEST * middle)), steps(min(high, HIGHEST * middle)), count)
+    at = np.linspace(steps(max(bounds[0], ends[0])), steps(min(bounds[1], ends[1])), count)
     return np.asarray(middle + np.where(at > 0, above, -below) * np.abs(at) ** GROWTH)
 
 

@@ -30,7 +30,8 @@ def spec_of(name: str, wide: bool = False, **seller: Any) -> MarketSpec:
 def test_a_grid_lies_around_nash_price_and_newsvendor_level() -> None:
     """The monopoly of ``market/theory``: cost 1, Nash price 2, newsvendor level 27; .82 to 1.3 x, .3 to 2.2 x."""
     grid = grid_of(spec_of("monopoly", wide=True), 0)
-    assert grid.prices == tuple(pytest.approx(1.64 + 0.08 * k) for k in range(13))
+    down, up = (2 - 0.36 * (k / 8) ** 1.5 for k in range(8, 0, -1)), (2 + 0.6 * (k / 8) ** 1.5 for k in range(9))
+    assert grid.prices == pytest.approx((*down, *up), abs=6e-4)
     assert grid.levels == (8, 12, 15, 18, 20, 23, 25, 26, 27, 28, 31, 34, 38, 43, 48, 54, 59)
 
 
@@ -75,8 +76,18 @@ def test_without_theory_it_is_even_over_the_range(market: dict[str, Any], grid: 
     low, high = market["order_up_to"]
     values = getattr(grid_of(MarketSpec.parse(a_market(market, market)), 0), grid)
     assert values == tuple(low + (high - low) * k / 16 for k in range(17))
-    captive = MarketSpec.parse(a_market({"prices": [1, 4]}, outside="none"))
-    assert grid_of(captive, 0).prices == tuple(1 + 0.25 * k for k in range(13))
+    captive = MarketSpec.parse(a_market({"prices": [1, 4.2]}, outside="none"))
+    assert grid_of(captive, 0).prices == pytest.approx([1 + 0.2 * k for k in range(17)])
+
+
+@pytest.mark.parametrize(("outside", "way"), [(-2.0, "joint"), ("none", "capped")])
+def test_prices_reach_what_rivals_may_post(outside: float | str, way: str) -> None:
+    """1.1 times the way from the Nash to the joint-profit price; where that is infinite, .3 of the Nash price three times."""
+    seat = Seat(MarketSpec.parse(a_market({"prices": [1, 9]}, {"prices": [1, 9]}, outside=outside)), 0)
+    nash = float(seat.nash[0])
+    top = nash + 1.1 * float(seat.joint[0] - nash) if way == "joint" else 1.9 * nash
+    assert top > 1.3 * nash
+    assert np.max(grid_of(seat.spec, 0).prices) == pytest.approx(top, rel=1e-3)
 
 
 def test_made_to_order_it_has_prices_only() -> None:
