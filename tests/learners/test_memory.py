@@ -250,7 +250,8 @@ def test_goes_on_from_a_state_recorded_with_the_numpy_memory_of_0_1_0(name: str)
     recorded = torch.load(Path(__file__).parent / "recorded/numpy_memory.pt", weights_only=True)[name]
     then: dict[str, Any] = {"gamma": 0.98}  # what was default
     ddpg = {"lr": 8e-4, "critic_lr": 1e-3, "tau": 0.04, "noise": 0.4, "noise_final": 0.02}
-    then |= {"a2c": {"lr": 1e-3, "clip": None, "repeat": 1}, "ddpg": ddpg}.get(name, {})
+    a2c = {"lr": 1e-3, "clip": None, "repeat": 1}
+    then |= {"dqn": {"replay_ratio": 2.0}, "a2c": a2c, "ddpg": ddpg}[name]
     learner = make(name, seed=9, memory="numpy", **recorded["options"] | then)
     learner.load_state_dict(recorded["state"])
     feed(learner, 10, start=12)
