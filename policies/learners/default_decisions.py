@@ -90,7 +90,7 @@ def center_of(spec: MarketSpec, seat: int) -> Center | None:
 
     The middle of the levels' range where theory has no level; None where it has no price.
     """
-    price = _nash_price(spec, seat)
+    price = _price(spec, seat)
     if price is None:
         return None
     seller, level = spec.sellers[seat], _middle_level(spec, seat) if spec.stocked else 0.0
@@ -104,23 +104,16 @@ def _readable(value: float, bounds: tuple[float, float]) -> float:
     return min(max(float(f"{value:.5g}"), bounds[0]), bounds[1])
 
 
-def _nash_price(spec: MarketSpec, seat: int) -> float | None:
+def _price(spec: MarketSpec, seat: int, joint: bool = False) -> float | None:
+    """The Bertrand-Nash or joint-profit price; None where there is none that is finite."""
     try:
-        return float(prices_in_range(spec)[seat])
+        return float(prices_in_range(spec, joint)[seat])
     except UserError:
         return None
 
 
-def _joint_price(spec: MarketSpec, seat: int) -> float:
-    """Infinite where all must buy."""
-    try:
-        return float(prices_in_range(spec, joint=True)[seat])
-    except UserError:
-        return math.inf
-
-
 def _prices(spec: MarketSpec, seat: int) -> Floats:
-    (low, high), nash = spec.sellers[seat].prices, _nash_price(spec, seat)
+    (low, high), nash = spec.sellers[seat].prices, _price(spec, seat)
     count = PRICES if spec.stocked else PRICES_ALONE
     if nash is None:
         return np.linspace(low, high, count)
@@ -128,7 +121,8 @@ def _prices(spec: MarketSpec, seat: int) -> Floats:
     down, up = DOWN * nash, UP * nash
     if markup > 0:
         down, up = min(down, OF_MARKUP[0] * markup), min(up, OF_MARKUP[1] * markup)
-    up = min(max(up, BEYOND * (_joint_price(spec, seat) - nash)), AT_MOST * up)
+    joint = _price(spec, seat, joint=True)
+    up = min(max(up, BEYOND * ((math.inf if joint is None else joint) - nash)), AT_MOST * up)
     return _around(nash, (nash - down, nash + up), (low, high), count)
 
 
