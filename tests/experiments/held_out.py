@@ -34,6 +34,7 @@ from market.theory.optimum import solve, why_not
 from policies.config.run import RunConfig, read_config
 from policies.evaluation.compare import Result, best_fixed
 from policies.evaluation.statistics import half_width
+from policies.learners.default_decisions import with_decisions
 from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
 from policies.sellers.network_seller import NetworkSeller
 from tests.experiments.held_out_view import Run, tables
@@ -81,7 +82,7 @@ def measure(case: Case, folder: Path | None = None) -> dict[str, Any]:
     """Train and judge one (market, learners, rotation, seed, seller-periods a seller, changes, seat alone)."""
     name, learners, rotation, seed, per_seller, changes, alone = case
     seats = seated(name, learners.split(","), rotation, alone)
-    config = configured(name, seats, per_seller, changes)
+    config = with_decisions(configured(name, seats, per_seller, changes))
     kept = None if folder is None else folder / re.sub(r"[^\w,.=-]+", "_", "-".join(map(str, case)))
     sellers, seconds = _sellers(config, seats, seed, kept)
     found = judged(config, sellers, seed)

@@ -28,6 +28,7 @@ from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, 
 
 OUTPUT = Path(__file__).with_suffix(".md")
 LEARNERS = ("dqn", "ddpg", "a2c")
+PUBLISHED = {"a2c as published": {"clip": None, "repeat": 1, "lr": 0.001}}  # Mnih et al. (2016): no clipped passes
 BUDGET = 1_000_000  # the default for one seller
 
 
@@ -43,7 +44,7 @@ def measure(case: Case) -> Result:
     """Train and judge one (market, learner, seed)."""
     name, learner, seed = case
     market = MARKETS[name] if name in MARKETS else zipkin_market(*map(int, name.split()))
-    config = run_of(market, learner, BUDGET)
+    config = run_of(market, learner.split()[0], BUDGET, **PUBLISHED.get(learner, {}))
     begun = time.perf_counter()
     (seller,) = train_best(config, seed).values()
     seconds = time.perf_counter() - begun
@@ -69,8 +70,9 @@ def measured(cases: list[Case], given: Given) -> dict[Case, Result]:
 
 def optima(given: Given) -> Iterator[str]:
     """Share of the exact optimal average profit, by market and learner."""
+    learners = (*LEARNERS, *PUBLISHED)
     cases: list[Case] = [
-        (market, learner, seed) for market in MARKETS for learner in LEARNERS for seed in range(given.seeds)
+        (market, learner, seed) for market in MARKETS for learner in learners for seed in range(given.seeds)
     ]
     found = measured(cases, given)
     yield (
@@ -82,7 +84,7 @@ def optima(given: Given) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for market in MARKETS:
         grid, fine = optimal_averages(market)
-        for learner in LEARNERS:
+        for learner in learners:
             results = [found[market, learner, seed] for seed in range(given.seeds)]
             shares = [result.mean / fine for result in results]
             label = f"{market} ({fine:.4f}; {grid / fine:.2%})"
