@@ -98,7 +98,7 @@ def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[F
     """Units sold (R, T, N) of R rows, and the place (R,) that each row plays."""
     places, horizon, count = price.shape
     rows = int(np.clip(ROWS // places, 50, MOST_DRAWS)) * places
-    batch = MarketBatch(spec, rows, seed, script=script)
+    batch = MarketBatch(spec, rows, seed, [script])
     batch.reset()
     sold, nothing = np.empty((rows, horizon, count), np.float32), np.zeros((rows, count))
     for t in range(horizon):

@@ -5,7 +5,7 @@ Row m of a batch is bit for bit the single market with row m's seed; threads and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numba
@@ -88,7 +88,8 @@ class MarketBatch:
         spec: the market.
         markets: M, how many rows.
         seed: row m gets seed + m; or an array of M row seeds.
-        script: what is settled of every place and period, in place of what ``spec`` says of it.
+        scripts: what is settled of every place and period, in place of what ``spec`` says of it: of K scripts the first
+            is that of the first M / K rows, and so on.
 
     Attributes:
         ledger: (M, N) records of the last period, fields and units in ``market.state.LEDGER_UNITS``.
@@ -102,13 +103,13 @@ class MarketBatch:
         ledger = batch.step(price, quantity)   # both (M, N)
     """
 
-    def __init__(self, spec: MarketSpec, markets: int = 1, seed: ArrayLike = 0, script: Script | None = None) -> None:
+    def __init__(self, spec: MarketSpec, markets: int = 1, seed: ArrayLike = 0, scripts: Sequence[Script] = ()) -> None:
         if markets < 1:
             raise UserError(f"markets: must be at least 1, got {markets}")
         self.spec, self.markets = spec, markets
         self.features = feature_list(spec)
         self._market, self._sellers = compile_market(spec), compile_sellers(spec)
-        self._script = compile_script(spec) if script is None else script
+        self._scripts = tuple(scripts) or (compile_script(spec),)
         self._seen_calendar = calendar_features(spec)
         self._recorded = recorded_prices(spec)
         self._compiled_features = compile_features(spec)
@@ -179,7 +180,14 @@ class MarketBatch:
         if seed is not None:
             self._seed_rows(which, seed)
         begin: Any = loops.begin_serial if self.serial else loops.begin_parallel
-        begin(self._market, self._sellers, self._script, self.tape, self.state, self._scratch, which)
+        for script, rows_of_it in self._scripted(which):
+            begin(self._market, self._sellers, script, self.tape, self.state, self._scratch, rows_of_it)
+
+    def _scripted(self, rows: Ints) -> Iterator[tuple[Script, Ints]]:
+        """Every script with those of ``rows`` that it is of."""
+        each = self.markets // len(self._scripts)
+        for k, script in enumerate(self._scripts):
+            yield script, rows if len(self._scripts) == 1 else rows[rows // each == k]
 
     def _rows(self, rows: NDArray[Any]) -> Ints:
         if rows.dtype.kind == "b" and rows.shape == (self.markets,):
@@ -240,18 +248,20 @@ class MarketBatch:
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`save` returned; raise :class:`UserError` when it is another market's."""
-        if "place" not in saved and len(self._script.factor) == 1:  # saved before there were places
+        places = min(len(script.factor) for script in self._scripts)
+        if "place" not in saved and places == 1:  # saved before there were places
             saved = {**saved, "place": np.zeros(self.markets, np.int64)}
         for name, array in self._arrays().items():
             if name not in saved or saved[name].shape != array.shape:
                 raise UserError(f"saved market: {name} does not fit {self.markets} markets of {self.spec.name}")
-        for name, most in (("place", len(self._script.factor) - 1), ("period", self.spec.horizon)):
+        for name, most in (("place", places - 1), ("period", self.spec.horizon)):
             if saved[name].min() < 0 or saved[name].max() > most:
                 raise UserError(f"saved market: {name} must lie between 0 and {most}")
         for name, array in self._arrays().items():
             array[...] = saved[name]
-        for name, values in zip(OF_PLACE, self._script.taste.T, strict=False):
-            getattr(self.tape, name)[...] = values[self.tape.place]
+        for script, rows in self._scripted(np.arange(self.markets)):
+            for name, values in zip(OF_PLACE, script.taste.T, strict=False):
+                getattr(self.tape, name)[rows] = values[self.tape.place[rows]]
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """What is saved, by name; arrays that this market has no use for are left out."""

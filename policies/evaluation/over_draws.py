@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from market.simulation.batch import MarketBatch, compile_script
-from market.spec.models import MarketSpec
-from market.state import Floats
+from market.spec.models import Draw, MarketSpec
+from market.state import Floats, Script
 from policies.common.progress import Tick, unseen
 from policies.common.seeding import row_seed
 from policies.config.run import Evaluation
@@ -74,12 +74,21 @@ def over_draws(
         tick: told what is played, for a progress bar.
     """
     mean: dict[str, list[float]] = {name: [] for name in ("", *sellers)}
-    for draw in spec.draws:
-        script = compile_script(spec.model_copy(update={"draws": (draw,), "uncertainty": "on"}))
+    side_by_side = max(1, rows_at_once(spec, episodes * len(spec.draws)) // episodes)
+    customers = np.uint64(row_seed(seed, "evaluate")) + np.arange(episodes, dtype=np.uint64)
+    for first in range(0, len(spec.draws), side_by_side):
+        scripts = [_script(spec, draw) for draw in spec.draws[first : first + side_by_side]]
+        rows = np.tile(customers, len(scripts))
         for name, seller in {"": best, **sellers}.items():
             tick(name or "the best fixed competitor", 0)
             seats = [seller if k == seat else rival for k, rival in enumerate(rivals)]
-            batch = MarketBatch(spec, episodes, row_seed(seed, "evaluate"), script=script)
-            mean[name].append(float(episode_profits(batch, seats, settings.warm_up, settings.salvage)[:, seat].mean()))
-            tick(name or "the best fixed competitor", episodes)
+            batch = MarketBatch(spec, len(rows), rows, scripts)
+            profit = episode_profits(batch, seats, settings.warm_up, settings.salvage)[:, seat]
+            mean[name] += profit.reshape(len(scripts), episodes).mean(axis=1).tolist()
+            tick(name or "the best fixed competitor", len(rows))
     return {name: OverDraws(np.array(mean[name]) - np.array(mean[""]), episodes) for name in sellers}
+
+
+def _script(spec: MarketSpec, draw: Draw) -> Script:
+    """What is settled of every episode where the market is as drawn."""
+    return compile_script(spec.model_copy(update={"draws": (draw,), "uncertainty": "on"}))

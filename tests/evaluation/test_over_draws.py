@@ -61,6 +61,18 @@ def test_every_draw_is_played_as_the_market_that_it_is() -> None:
     assert episodes_of_a_draw(spec, 4096) == 1366 and episodes_of_a_draw(spec, 8) == 16
 
 
+def test_it_is_the_same_whether_draws_are_played_side_by_side_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = MarketSpec.parse(market(draws=DRAWS))
+    best, rival = build_rule("nash+base_stock", spec, 0), build_rule("nash+base_stock", spec, 1)
+    mine = build_rule("cost_plus+base_stock", spec, 0)
+    gaps = []
+    for ledger in (2**20, 2 * 24 * spec.horizon * 2, 1):  # all draws at once, two of them, one by one
+        monkeypatch.setattr("policies.sellers.rollout.LARGEST_LEDGER", ledger)
+        found = over_draws(spec, 0, {"mine": mine}, best, [mine, rival], SETTINGS, seed=3, episodes=24)
+        gaps.append(found["mine"].gap.tolist())
+    assert gaps[0] == gaps[1] == gaps[2] and len(gaps[0]) == 3
+
+
 def evaluated(folder: Path, name: str, **changes: Any) -> list[dict[str, Any]]:
     config, found = folder / f"{name}.yaml", folder / f"{name}.json"
     config.write_text(yaml.safe_dump({"market": market(**changes)}))
