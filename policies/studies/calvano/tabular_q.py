@@ -125,15 +125,8 @@ class TabularSellers:
         """Let every unfinished session learn for at most ``periods``; sessions run side by side on all threads."""
         batch, rows = self._batch, np.flatnonzero(~self.finished)
         learn: Any = qlearning.learn_serial if self.serial else qlearning.learn_parallel
-        market = (
-            batch._market,
-            batch._sellers,
-            batch._scripts[0],
-            batch.tape,
-            batch.state,
-            batch._scratch,
-            batch.ledger,
-        )
+        (script,) = batch._scripts
+        market = (batch._market, batch._sellers, script, batch.tape, batch.state, batch._scratch, batch.ledger)
         learn(*market, self._price, self._quantity, self.tables, self._rule, rows, periods)
 
 
