@@ -23,14 +23,15 @@ from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_
 Number = Annotated[float, BeforeValidator(number)]
 
 
-A_SELLER = 1_000_000  # seller-periods for each seller of the market
+LEAST_BUDGET, A_SELLER = 3_000_000, 1_000_000  # seller-periods in all, and for each seller of the market
 
 
 class Training(Model):
     """How long and on how many parallel rows."""
 
     budget: Count = Field(
-        A_SELLER, description="seller-periods: one seller, one period, one market; left out: 1,000,000 a seller"
+        LEAST_BUDGET,
+        description="seller-periods: one seller, one period, one market; left out: 1,000,000 a seller, 3,000,000 at least",
     )
     markets: Rows = Field(256, description="markets side by side")
     evaluations: Count = Field(
@@ -98,7 +99,7 @@ class RunConfig(Model):
         )
         if not isinstance(market, MarketSpec) or not (training is None or isinstance(training, dict)):
             return given
-        return {**given, "training": {"budget": A_SELLER * len(market.sellers), **(training or {})}}
+        return {**given, "training": {"budget": max(LEAST_BUDGET, A_SELLER * len(market.sellers)), **(training or {})}}
 
     @field_validator("seats")
     @classmethod

@@ -18,7 +18,7 @@ from policies.learners.registry import BUILDERS, build_learner
 from policies.sellers.rules.pricing import PRICING
 
 # Raised where the same options come to learn otherwise: runs begun before are not gone on with.
-RECIPE = 3
+RECIPE = 4
 MOST_ACTIONS = 10_000
 MOST_WEIGHTS = 100_000_000
 

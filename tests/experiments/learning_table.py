@@ -29,7 +29,7 @@ from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, 
 OUTPUT = Path(__file__).with_suffix(".md")
 LEARNERS = ("dqn", "ddpg", "a2c")
 PUBLISHED = {"a2c as published": {"clip": None, "repeat": 1, "lr": 0.001}}  # Mnih et al. (2016): no clipped passes
-BUDGET = 1_000_000  # the default for one seller
+BUDGET = 3_000_000  # the default for one seller
 
 
 class Result(NamedTuple):
@@ -78,7 +78,7 @@ def optima(given: Given) -> Iterator[str]:
     yield (
         "Share of the optimal average profit of all decisions (81 prices, every level), median and worst of the "
         "seeds; DQN plays on the grid that theory places, whose own optimum is its ceiling. Defaults of the options, "
-        "1,000,000 seller-periods; the best of 20 evaluations, judged on 512 fresh episodes of 1,008 periods.\n"
+        "3,000,000 seller-periods; the best of 20 evaluations, judged on 512 fresh episodes of 1,008 periods.\n"
     )
     yield "| market (optimum; grid's share of it) | learner | median | worst | by seed | seconds a run |"
     yield "| --- | --- | --- | --- | --- | --- |"
