@@ -60,7 +60,7 @@ class Decisions:
             self.space = spaces.Box(-1.0, 1.0, (self.width,), np.float32)
             center = self.seller.center
             self.price = Scale(self.seller.prices, None if center is None else center.price)
-            self.level = Scale(self.seller.order_up_to, None if center is None else center.level)
+            self.level = Scale(self.seller.order_up_to, None if center is None else center.level, OF_LEVEL)
         else:
             raise UserError(f"{place}: actions must be {', '.join(BOXES)} or grid, got {self.encoding!r}")
 
@@ -112,24 +112,26 @@ class Decisions:
 
 
 LEAST_SLOPE = 0.05  # of the range, a unit of action at a center near an end
-OF_WAY_DOWN = 0.6  # the same, of the way to the low end: the scale of a markup and of a stock
+OF_LEVEL = (
+    0.6  # the same, of a level's way to the low end: finer, learners end on parts of whole units, which tell nothing
+)
 
 
 class Scale:
     """What a number in [-1, 1] means on a range [low, high]: linear, or fine around a center and coarse far from it.
 
     Without a center linear over the range. Else at the share u of the way to an end at distance L, of which a L = s are
-    linear: c +- L (a u + (1 - a) u^3). The slope s is the shorter of the two ways, but .6 of the way down and 5 % of the
-    range at least, and a is at most 1: beside a near end the whole way is linear, and its slope that way. All of the range
-    is in reach, and what explores around the center stays near it.
+    linear: c +- L (a u + (1 - a) u^3). The slope s is the shorter of the two ways, but 5 % of the range and the share
+    ``least`` of the way down at least, and a is at most 1: a way shorter than s is linear. All of the range is in reach,
+    and what explores around the center stays near it.
     Range [0, 200], center 20, s = 20: -1 is 0, -.5 is 10, .5 is 20 + 180 (.0556 + .1111) = 50, 1 is 200.
     """
 
-    def __init__(self, bounds: tuple[float, float], center: float | None = None) -> None:
+    def __init__(self, bounds: tuple[float, float], center: float | None = None, least: float = 0.0) -> None:
         self.low, self.high = bounds
         middle = (self.low + self.high) / 2 if center is None else center
         self.down, self.up = middle - self.low, self.high - middle
-        slope = max(min(self.down, self.up), OF_WAY_DOWN * self.down, LEAST_SLOPE * (self.high - self.low))
+        slope = max(min(self.down, self.up), least * self.down, LEAST_SLOPE * (self.high - self.low))
         self._linear = tuple(min(slope / way, 1.0) if way else 1.0 for way in (self.down, self.up))
 
     def value(self, number: Floats) -> Floats:

@@ -25,22 +25,29 @@ def test_a_box_action_is_linear_over_the_ranges_and_clipped() -> None:
 
 def test_a_center_is_what_zeros_mean_and_around_it_actions_are_fine() -> None:
     """Range [0, 200], center 20: s = 20; u = .5 upwards is 20 + 180 (.5 / 9 + 8 / 9 / 8) = 50. Price [1, 3], center 2.5:
-    s = .6 x 1.5; downwards 2.5 - 1.5 (.3 + .4 / 8) = 1.975, upwards linear."""
+    s = .5; downwards 2.5 - 1.5 (.5 / 3 + 2 / 3 / 8) = 2.125."""
     fine = seat(prices=[1, 3], order_up_to=[0, 200], center={"price": 2.5, "level": 20})
     price, level = fine.decode(np.array([[0, 0], [-0.5, -0.5], [0.5, 0.5], [1, 1], [-1, -1]]))
-    np.testing.assert_allclose(price, [2.5, 1.975, 2.75, 3, 1], rtol=1e-14)
+    np.testing.assert_allclose(price, [2.5, 2.125, 2.75, 3, 1], rtol=1e-14)
     np.testing.assert_allclose(level, [20, 10, 50, 200, 0], rtol=1e-14)
     assert price[-2:].tolist() == [3, 1] and level[-2:].tolist() == [200, 0]
 
 
+def test_a_level_near_the_top_is_decided_on_the_scale_of_stock() -> None:
+    """Range [0, 200], center 180: s = .6 x 180; u = .5 downwards is 180 - 180 (.6 / 2 + .4 / 8) = 117, upwards 190."""
+    level = seat(order_up_to=[0, 200], center={"price": 2, "level": 180}).decode(np.array([[0, -0.5], [0, 0.5]]))[1]
+    np.testing.assert_allclose(level, [117, 190], rtol=1e-14)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.6])
 @pytest.mark.parametrize("center", [None, 0.0, 1e-3, 3.0, 77.7, 199.0, 200.0])
-def test_all_of_a_range_is_in_reach_whatever_its_center(center: float | None) -> None:
-    scale, numbers = Scale((0.0, 200.0), center), np.linspace(-1, 1, 2001)
+def test_all_of_a_range_is_in_reach_whatever_its_center(center: float | None, least: float) -> None:
+    scale, numbers = Scale((0.0, 200.0), center, least), np.linspace(-1, 1, 2001)
     values = scale.value(numbers)
     assert values[0] == 0 and values[-1] == 200 and (np.diff(values) >= 0).all()
     assert values[1000] == pytest.approx(100 if center is None else center, abs=1e-12)
     slope = np.diff(values)[[999, 1000]] / 0.001
-    assert slope.max() <= max(min(values[1000], 200 - values[1000]), 0.6 * values[1000], 10) * 1.001
+    assert slope.max() <= max(min(values[1000], 200 - values[1000]), least * values[1000], 10) * 1.001
     np.testing.assert_allclose(scale.value(scale.number(values)), values, atol=1e-9)
     assert [scale.one(float(number)) for number in numbers] == values.tolist()
 
