@@ -158,7 +158,7 @@ def nash_equilibria(payoffs: Floats) -> NashSet:
 
 
 def _best_alone(payoffs: Floats) -> NashSet:
-    best = np.flatnonzero(payoffs[0] >= payoffs[0].max() - TOLERANCE * np.ptp(payoffs[0]))
+    best = np.flatnonzero(payoffs[0] >= payoffs[0].max() - TOLERANCE * _spread(payoffs[0]))
     pure = np.eye(payoffs.shape[1])[best]
     return NashSet([_equilibrium(payoffs, (one,)) for one in pure], True, len(best) > 1)
 
@@ -181,7 +181,7 @@ def undominated(payoffs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         for seat in (0, 1):
             own = payoffs[seat][np.ix_(*kept)]
             own = own if seat == 0 else own.T
-            beaten = (own[None] > own[:, None]).all(-1).any(1)
+            beaten = (own[None] > own[:, None] + TOLERANCE * _spread(payoffs[seat])).all(-1).any(1)
             kept[seat] = kept[seat][~beaten]
         if [len(one) for one in kept] == before:
             return kept[0], kept[1]
@@ -189,9 +189,13 @@ def undominated(payoffs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _scaled(payoffs: Floats) -> Floats:
     """Every seat's payoffs moved onto 0 .. 1, which changes no equilibrium: so that one tolerance fits all money."""
-    low = payoffs.min(axis=(1, 2), keepdims=True)
-    spread = payoffs.max(axis=(1, 2), keepdims=True) - low
-    return np.asarray((payoffs - low) / np.where(spread > 0, spread, 1.0), np.float64)
+    spread = np.array([_spread(own) for own in payoffs])[:, None, None]
+    return np.asarray((payoffs - payoffs.min(axis=(1, 2), keepdims=True)) / spread, np.float64)
+
+
+def _spread(own: Floats) -> float:
+    """A seat's range of payoffs, 1e-3 of the largest at least: where all play the same, all that is left is rounding."""
+    return max(float(np.ptp(own)), 1e-3 * float(np.abs(own).max())) or 1.0
 
 
 def _largest_support(rows: int, columns: int) -> int:

@@ -7,10 +7,11 @@ all), B bootstrap resamples of the episodes.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
+from numpy.typing import NDArray
 
 from market.state import Floats
 
+TIE = 1e-9  # of the largest profit: two that play the same differ by what sums of the same terms round to
 MIDDLE, POINTS = 1500.0, 400.0
 ITERATIONS = 100
 
@@ -26,7 +27,15 @@ def mean_ranks(means: Floats) -> Floats:
     Example: profits 3, 5 against the first line-up and 4, 4 against the second: ranks 2, 1 and 1.5, 1.5, so 1.75 and
     1.25.
     """
-    return np.asarray(rankdata(-means, axis=-2).mean(axis=-1), np.float64)
+    better, level = _compared(means[..., :, None, :], means[..., None, :, :])
+    return np.asarray((better + (level - 1) / 2 + 1).mean(axis=-1), np.float64)
+
+
+def _compared(mine: Floats, others: Floats, axis: int = -2) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How many of ``others`` along an axis are above and level with ``mine``, which broadcast against each other."""
+    margin = TIE * max(float(np.abs(others).max(initial=0.0)), 1e-300)
+    ahead = others - mine
+    return (ahead > margin).sum(axis), (np.abs(ahead) <= margin).sum(axis)
 
 
 def wins(profit: Floats) -> Floats:
@@ -37,7 +46,8 @@ def wins(profit: Floats) -> Floats:
     count, _, episodes = profit.shape
     won = np.zeros((count, count, episodes))
     for i in range(count):
-        won[i] = (profit[i] > profit).sum(1) + 0.5 * (profit[i] == profit).sum(1)
+        ahead, level = _compared(profit, profit[i], axis=1)
+        won[i] = ahead + 0.5 * level
         won[i, i] = 0.0
     return won
 

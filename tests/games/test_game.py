@@ -255,6 +255,19 @@ def test_duels_won_are_counted_by_episode_and_rivals() -> None:
     np.testing.assert_allclose(won[0, 1] + won[1, 0], [2, 2])
 
 
+def test_what_plays_the_same_ties_although_sums_of_money_differ_in_a_last_bit() -> None:
+    """Two of three candidates earn .1 + .2 and .3: ranks 1.5 each, ratings equal; of a game both are in equilibria."""
+    first, last_bit = 0.3, 0.1 + 0.2
+    assert first != last_bit
+    profit = payoffs([[[first] * 50], [[last_bit] * 50], [[0.2] * 50]])
+    np.testing.assert_allclose(mean_ranks(profit.mean(axis=-1)), [1.5, 1.5, 3])
+    rated = ratings(wins(profit).sum(axis=-1))
+    assert rated[0] == pytest.approx(rated[1], abs=1e-9) and rated[2] < rated[0]
+    game = payoffs([[[first, first], [last_bit, last_bit]], [[first, last_bit], [first, last_bit]]])
+    found = nash_equilibria(game)
+    assert len(found.equilibria) == 4 and found.complete
+
+
 def test_two_ratings_are_a_logarithm_of_the_odds() -> None:
     half = 200 * np.log10(75.5 / 25.5)  # 94.28 points
     np.testing.assert_allclose(ratings(payoffs([[0, 75], [25, 0]])), [1500 + half, 1500 - half])
