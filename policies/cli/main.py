@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -32,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _mistake(words, f"not enough memory ({error}): lower training.markets, the grid or the horizon")
     except BrokenPipeError:
-        # Whoever read the output has gone (as with `| head`): what Python would still flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return MISTAKE
+        # Whoever read the output has seen enough (as with `| head`), which is no mistake.
+        from policies.common.console import nobody_reads
+
+        nobody_reads()
     except OSError as error:
         return _mistake(words, f"{error.filename or 'file'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:

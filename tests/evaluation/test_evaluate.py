@@ -309,6 +309,16 @@ def test_files_are_whole_when_the_reader_of_the_output_has_gone(tmp_path: Path) 
     assert {row["seat"] for row in rows} == {"left", "right"}
 
 
+def test_a_reader_who_has_seen_enough_is_no_mistake() -> None:
+    command = [sys.executable, "-m", "policies.cli", "theory", str(DUOPOLY)]
+    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert writer.stderr.read() == "" and writer.wait() == 0
+    writer.stderr.close()
+
+
 def test_finished_tables_are_in_the_file_when_it_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, compared = LineUps.compare, []
 
