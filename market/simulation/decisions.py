@@ -112,9 +112,7 @@ class Decisions:
 
 
 LEAST_SLOPE = 0.05  # of the range, a unit of action at a center near an end
-OF_LEVEL = (
-    0.6  # the same, of a level's way to the low end: finer, A2C earned less (tests/experiments/learning_table.md)
-)
+OF_LEVEL = 0.6  # the same, of a level's way down: without it A2C earned less (tests/experiments/learning_table.md)
 
 
 class Scale:

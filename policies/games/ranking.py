@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from market.state import Floats
 
-TIE = 1e-9  # of the largest profit: two that play the same differ by what sums of the same terms round to
+TIE = 1e-9  # of the larger profit: two that play the same differ by what sums of the same terms round to
 MIDDLE, POINTS = 1500.0, 400.0
 ITERATIONS = 100
 
@@ -27,14 +27,16 @@ def mean_ranks(means: Floats) -> Floats:
     Example: profits 3, 5 against the first line-up and 4, 4 against the second: ranks 2, 1 and 1.5, 1.5, so 1.75 and
     1.25.
     """
-    better, level = _compared(means[..., :, None, :], means[..., None, :, :])
-    return np.asarray((better + (level - 1) / 2 + 1).mean(axis=-1), np.float64)
+    ranks = np.empty(means.shape[:-1])
+    for i in range(means.shape[-2]):  # not all pairs at once: with thousands of resamples that is gigabytes
+        better, level = _compared(means[..., i : i + 1, :], means, axis=-2)
+        ranks[..., i] = (better + (level - 1) / 2 + 1).mean(axis=-1)
+    return ranks
 
 
-def _compared(mine: Floats, others: Floats, axis: int = -2) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _compared(mine: Floats, others: Floats, axis: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """How many of ``others`` along an axis are above and level with ``mine``, which broadcast against each other."""
-    margin = TIE * max(float(np.abs(others).max(initial=0.0)), 1e-300)
-    ahead = others - mine
+    ahead, margin = others - mine, TIE * np.maximum(np.abs(mine), np.abs(others))
     return (ahead > margin).sum(axis), (np.abs(ahead) <= margin).sum(axis)
 
 

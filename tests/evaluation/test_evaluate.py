@@ -289,28 +289,18 @@ def test_risk_and_stress(a_run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_files_are_whole_when_the_reader_of_the_output_has_gone(tmp_path: Path) -> None:
     few = ["--seller", "nash", "--episodes", "4", "--set", FEW, "--against", "nash+base_stock"]
-    command = [
-        sys.executable,
-        "-m",
-        "policies.cli",
-        "evaluate",
-        str(DUOPOLY),
-        *few,
-        "--json",
-        str(tmp_path / "t.json"),
-    ]
-    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert writer.stdout is not None and writer.stderr is not None
-    writer.stdout.readline()
-    writer.stdout.close()
-    assert writer.stderr.read() == "" and writer.wait() == 0
-    writer.stderr.close()
+    _one_line_is_enough("evaluate", str(DUOPOLY), *few, "--json", str(tmp_path / "t.json"))
     rows = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert {row["seat"] for row in rows} == {"left", "right"}
 
 
 def test_a_reader_who_has_seen_enough_is_no_mistake() -> None:
-    command = [sys.executable, "-m", "policies.cli", "theory", str(DUOPOLY)]
+    _one_line_is_enough("theory", str(DUOPOLY))
+
+
+def _one_line_is_enough(*words: str) -> None:
+    """The command whose reader goes after a line ends well and says nothing of it."""
+    command = [sys.executable, "-m", "policies.cli", *words]
     writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert writer.stdout is not None and writer.stderr is not None
     writer.stdout.readline()

@@ -261,6 +261,7 @@ def test_what_plays_the_same_ties_although_sums_of_money_differ_in_a_last_bit() 
     assert first != last_bit
     profit = payoffs([[[first] * 50], [[last_bit] * 50], [[0.2] * 50]])
     np.testing.assert_allclose(mean_ranks(profit.mean(axis=-1)), [1.5, 1.5, 3])
+    np.testing.assert_allclose(mean_ranks(payoffs([[[1e-6], [2e-6], [-1e9]]])), [[2, 1, 3]])  # each pair's own scale
     rated = ratings(wins(profit).sum(axis=-1))
     assert rated[0] == pytest.approx(rated[1], abs=1e-9) and rated[2] < rated[0]
     game = payoffs([[[first, first], [last_bit, last_bit]], [[first, last_bit], [first, last_bit]]])
