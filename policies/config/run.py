@@ -17,6 +17,7 @@ from market.spec.builtin import find
 from market.spec.loading import find_tape, parse_model, read_yaml
 from market.spec.models import MarketSpec, Model
 from policies.config.fields import Count, Periods, Rows, number
+from policies.config.rivals import TrainedRival, pinned_rival, trained_rival
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode
 
@@ -75,8 +76,8 @@ class RunConfig(Model):
     market: MarketSpec = Field(description="the market")
     seats: dict[str, Any] = Field(
         default_factory=dict,
-        description="by seller: a learner, alone or with options as {learner: dqn, gamma: 0.99}, or a fixed competitor's "
-        "rules; who is left out plays Nash prices",
+        description="by seller: a learner, alone or with options as {learner: dqn, gamma: 0.99}, a fixed competitor's "
+        "rules, or another run's seller as {run: runs/first, seller: left}; who is left out plays Nash prices",
     )
     learners: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="options by learner, for all its seats"
@@ -106,7 +107,7 @@ class RunConfig(Model):
     def _not_empty(cls, seats: dict[str, Any]) -> dict[str, Any]:
         for name, player in seats.items():
             if not isinstance(player, (str, dict)) or not player:
-                raise ValueError(f"{name} must be a learner's name, or pricing + replenishment rules")
+                raise ValueError(f"{name} must be a learner's name, pricing + replenishment rules, or {{run: FOLDER}}")
         return seats
 
     @model_validator(mode="after")
@@ -124,6 +125,10 @@ class RunConfig(Model):
     def player(self, seat: int) -> Any:
         """The entry of a seat, or what sits in one that ``seats`` does not name."""
         return self.seats.get(self.market.names[seat], usual_player(self.market, seat))
+
+    def rival(self, seat: int) -> TrainedRival | None:
+        """The seller of another run that takes a seat, None where nobody of another run does."""
+        return trained_rival(self.player(seat), self.market.names[seat])
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""
@@ -163,7 +168,9 @@ def read_config(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
     find_tape(data.get("market"), path)
     for change in changes:
         set_value(data, change)
-    return _with_history(parse_run(data, str(path)), str(path))
+    config = _with_history(parse_run(data, str(path)), str(path))
+    seats = {name: pinned_rival(entry, name, path) for name, entry in config.seats.items()}
+    return config if seats == config.seats else config.model_copy(update={"seats": seats})
 
 
 def _with_history(config: RunConfig, where: str) -> RunConfig:

@@ -32,7 +32,7 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, compose, parse_rules
 from policies.sellers.seated import Seated
-from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_sellers
+from policies.storage.run_folder import ANALYSIS, POOL, open_run, read_about, saved_rival, saved_sellers
 from policies.storage.work_folder import differences, named
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ FILE = "psro.json"
 HOME = "home.pt"
 MIXTURE = "mixture"
 MOST_NAMED = 5
+# They change how a seat decides or what its reward is divided by, not the market that the others meet.
+OWN_MATTERS = ("reward_scale", "actions", "grid", "center")
 Find = Callable[[str], Rules]
 
 
@@ -194,11 +196,12 @@ def seats_called(name: str | None, spec: MarketSpec, option: str = "--seat") -> 
 
 @dataclass(frozen=True)
 class RunSeller:
-    """Who sits in a seat of a run: a learned seller, or a fixed competitor.
+    """Who sits in a seat of a run: a learned seller, a fixed competitor, or another run's seller.
 
     Args:
-        kind: the learner, or the rules as the configuration has them.
-        learner: the algorithm of a learned seller, and ``rules`` of a fixed one with the levels found; else None.
+        kind: the learner, the rules as the configuration has them, or whose seller it is.
+        learner: the algorithm of one that learned in this run, and ``rules`` of a fixed one with the levels found; else
+            None.
         trained: seller-periods behind the checkpoint, and ``score`` what it earned then; None where none learned.
     """
 
@@ -263,8 +266,10 @@ def _learned(one: SavedSeller, spec: MarketSpec) -> RunSeller:
 
 
 def _fixed(run: RunSellers, seat: int) -> RunSeller:
-    """Who follows rules in a seat without a checkpoint; a learner's seat should have one."""
+    """Who sits in a seat without a checkpoint, another run's seller or rules; a learner's seat should have one."""
     entry, name = run.config.player(seat), run.spec.names[seat]
+    if found := _rival(run.folder, run.config, seat, run.spec, seat):
+        return RunSeller(seat, name, *found)
     try:
         rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
     except UserError:
@@ -273,6 +278,12 @@ def _fixed(run: RunSellers, seat: int) -> RunSeller:
         raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
     seller = run.line_ups.fixed(rules, seat)
     return RunSeller(seat, name, rules.label, seller, rules=seller.rules)
+
+
+def _rival(folder: Path, config: RunConfig, own: int, spec: MarketSpec, seat: int) -> tuple[str, Seller] | None:
+    """Another run's seller that has the seat ``own`` of the run in ``folder``, in ``seat`` of ``spec``: "left of first"."""
+    rival, saved = config.rival(own), saved_rival(config, own, folder)
+    return None if rival is None or saved is None else (rival.label, saved.sit(spec, seat, adapt=True))
 
 
 def seated(folder: Path, label: str, line_ups: LineUps, checkpoint: str = "best") -> Seated:
@@ -293,6 +304,9 @@ def seated(folder: Path, label: str, line_ups: LineUps, checkpoint: str = "best"
         own = there.index(name) if set(here) == set(there) else seat
         if own in saved:
             named.append((saved[own].title, saved[own].sit(spec, seat, adapt=spec != config.market)))
+            continue
+        if found := _rival(folder, config, own, spec, seat):
+            named.append((f"{there[own]} ({found[0]})", found[1]))
             continue
         rules = parse_rules(config.player(own), f"{folder / 'config.yaml'}: seats.{there[own]}", spec)
         named.append((f"{there[own]} ({rules.label})", line_ups.fixed(rules, seat)))
@@ -368,6 +382,13 @@ def run_seed(folder: Path) -> int:
     return told_seed(folder) or 0
 
 
+def market_matters(market: MarketSpec) -> dict[str, Any]:
+    """A market's settings as plain data without those that concern only how a seat decides."""
+    data = market.dump()
+    sellers = [{key: value for key, value in one.items() if key not in OWN_MATTERS} for one in data["sellers"]]
+    return data | {"sellers": sellers}
+
+
 def refuse_unlike(folders: Sequence[Path], markets: Sequence[MarketSpec]) -> None:
     """Raise :class:`UserError` for a run that is given twice, and for two of different markets with what differs.
 
@@ -377,7 +398,7 @@ def refuse_unlike(folders: Sequence[Path], markets: Sequence[MarketSpec]) -> Non
     for k, folder in enumerate(folders):
         if places[k] in places[:k]:
             raise UserError(f"{folder}: is given twice; every training run counts once")
-        if found := list(differences(markets[0].dump(), markets[k].dump(), "market")):
+        if found := list(differences(market_matters(markets[0]), market_matters(markets[k]), "market")):
             text = named(found, " and ", MOST_NAMED)
             raise UserError(f"{folders[0]} and {folder}: are runs of different markets: {text}")
 

@@ -24,16 +24,16 @@ MOST_WEIGHTS = 100_000_000
 
 
 def learner_name(player: Any, where: str) -> str | None:
-    """The learner that a seat's entry asks for, or None where it gives rules of a fixed competitor."""
+    """The learner that a seat's entry asks for, None where it gives rules of a fixed competitor or another run's seller."""
     known = ", ".join(BUILDERS)
     if isinstance(player, dict) and "learner" in player:
         name = player["learner"]
         if not isinstance(name, str) or name not in BUILDERS:
             raise UserError(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
         return name
-    if isinstance(player, dict) and "pricing" not in player:
+    if isinstance(player, dict) and not {"pricing", "run"} & player.keys():
         keys = ", ".join(map(str, player))
-        raise UserError(f"{where}: needs the key learner ({known}) or the key pricing; it has {keys or 'none'}")
+        raise UserError(f"{where}: needs the key learner ({known}), pricing or run; it has {keys or 'none'}")
     if not isinstance(player, str):
         return None
     if player in BUILDERS:

@@ -14,7 +14,10 @@ from policies.learners.base import Learner
 from policies.learners.build import learner_name, make_learner
 from policies.networks.heads import Actor
 from policies.sellers.checkpoint import SavedSeller
-from policies.sellers.rules.compose import FixedSeller, parse_rules
+from policies.sellers.protocol import Seller
+from policies.sellers.rules.base import place
+from policies.sellers.rules.compose import parse_rules
+from policies.storage.run_folder import saved_rival
 
 SeatedLearner = tuple[Learner, Decisions]  # with how its actions become prices and orders
 
@@ -26,12 +29,14 @@ class Seats:
     Args:
         seed: of the run; learners get seeds of their own from it.
         device: ``cpu`` or ``cuda``.
+        folder: where copies of other runs' sellers may lie.
     """
 
     config: RunConfig
     line_ups: LineUps
     seed: int
     device: str
+    folder: Path | None = None
 
     @property
     def spec(self) -> MarketSpec:
@@ -50,16 +55,25 @@ class Seats:
         return make_learner(self.config, seat, self.config.player(seat), self.device, seed, seats, extra)
 
     @cached_property
-    def fixed(self) -> dict[int, FixedSeller]:
-        """The fixed competitors that the configuration seats."""
-        return {
-            seat: self.line_ups.fixed(parse_rules(self.config.player(seat), f"seats.{name}", self.spec), seat)
-            for seat, name in enumerate(self.spec.names)
-            if seat not in self.learning
-        }
+    def rivals(self) -> dict[int, SavedSeller]:
+        """The sellers of other runs that the configuration seats."""
+        found = {seat: saved_rival(self.config, seat, self.folder) for seat in range(len(self.spec.sellers))}
+        return {seat: saved for seat, saved in found.items() if saved is not None}
 
-    def sitting(self, seat: int) -> SeatedLearner | FixedSeller:
-        """A learner made for the seat, or its fixed competitor."""
+    @cached_property
+    def fixed(self) -> dict[int, Seller]:
+        """Who does not learn: the fixed competitors that the configuration seats, and sellers of other runs."""
+        return {seat: self._fixed(seat) for seat in range(len(self.spec.sellers)) if seat not in self.learning}
+
+    def _fixed(self, seat: int) -> Seller:
+        where = f"seats.{self.spec.names[seat]}"
+        if seat in self.rivals:
+            with place(where):
+                return self.rivals[seat].sit(self.spec, seat, adapt=True)
+        return self.line_ups.fixed(parse_rules(self.config.player(seat), where, self.spec), seat)
+
+    def sitting(self, seat: int) -> SeatedLearner | Seller:
+        """A learner made for the seat, or who does not learn there."""
         return self.learner(seat) if seat in self.learning else self.fixed[seat]
 
     def saved(

@@ -86,13 +86,14 @@ class SavedSeller:
                 f"{self.path}: the policy of {self.seller} does not fit this market: {'; '.join(differences)}"
             )
         if not adapt:
-            return NetworkSeller(self._network(), Decisions(self._centered(spec, place), place, self.encoding))
+            return NetworkSeller(self._network(), Decisions(self._decided(spec, place), place, self.encoding))
         adapter = ObservationAdapter.between(self.market, self.seat, spec, place)
         return NetworkSeller(self._network(), Decisions(self.market, self.seat, self.encoding), (adapter,))
 
-    def _centered(self, spec: MarketSpec, seat: int) -> MarketSpec:
-        """``spec`` in which the seat's actions are centered as in training: a seller's own matter, whatever the market says."""
-        own = {"center": self.market.sellers[self.seat].center}
+    def _decided(self, spec: MarketSpec, seat: int) -> MarketSpec:
+        """``spec`` in which the seat decides as in training: a seller's own matter, whatever the market says."""
+        trained = self.market.sellers[self.seat]
+        own = {"center": trained.center, "grid": trained.grid}
         sellers = tuple(one.model_copy(update=own) if k == seat else one for k, one in enumerate(spec.sellers))
         return spec.model_copy(update={"sellers": sellers})
 
@@ -121,7 +122,7 @@ class SavedSeller:
         if extra := [name for name in theirs if name not in mine]:
             found.append(f"it never saw {', '.join(extra)}")
         trained, here = self.market.sellers[self.seat], spec.sellers[seat]
-        for key in ("prices", "order_up_to") + (("grid",) if self.encoding == "grid" else ()):
+        for key in ("prices", "order_up_to"):
             if getattr(trained, key) != getattr(here, key):
                 found.append(f"{key} was {_plain(getattr(trained, key))}, here it is {_plain(getattr(here, key))}")
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
@@ -71,6 +72,36 @@ def describe(folder: Path, config: RunConfig, command: str, facts: dict[str, Any
         **facts,
     }
     write_json(folder / ABOUT, about)
+
+
+def keep_rivals(folder: Path, config: RunConfig, rivals: Mapping[int, SavedSeller]) -> None:
+    """Copy the sellers of other runs that play here, by seat: those runs may go on, move or be deleted."""
+    for seat, saved in rivals.items():
+        write_file(_rival_path(folder, config, seat), saved.path.read_bytes())
+
+
+def _rival_path(folder: Path, config: RunConfig, seat: int) -> Path:
+    return folder / "checkpoints" / f"{config.market.names[seat]}.rival.pt"
+
+
+def saved_rival(config: RunConfig, seat: int, folder: Path | None = None) -> SavedSeller | None:
+    """The other run's seller that a seat is given to: a run's copy in ``folder``, else where it was trained; else None.
+
+    Raises :class:`UserError` where neither is the seller that the configuration means.
+    """
+    rival = config.rival(seat)
+    if rival is None:
+        return None
+    copies = [] if folder is None else [_rival_path(folder, config, seat)]
+    for path in (*copies, rival.file):
+        if rival.is_file(path):
+            return load_seller(path)
+    why = "was changed since, or trained on" if rival.file.is_file() else "is not there any more"
+    raise UserError(
+        f"seats.{config.market.names[seat]}: {rival.file}: {why}"
+        + "".join(f", and {path} is not the copy of it" for path in copies if path.is_file())
+        + "; put it back, or leave sha256 out to take it as it is now"
+    )
 
 
 def write_config(path: Path, config: RunConfig) -> None:

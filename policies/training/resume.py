@@ -63,7 +63,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
         anew = "has no checkpoint of the whole run yet; it begins again"
         say(console, f"{folder}: " + (f"goes on from step {state['step']}" if state else anew))
         _warn_of_versions(about, console)
-        training = TrainingRun(config, about["seed"], pick_device(_device(about)))
+        training = TrainingRun(config, about["seed"], pick_device(_device(about)), folder)
         training.bar = bar
         at = timestamp()
         past = [*about.get("resumed", []), {"at": at, "step": state["step"] if state else 0}]

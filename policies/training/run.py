@@ -54,14 +54,15 @@ class TrainingRun:
         config: the configuration; a learner that needs a grid and has none gets one (``policies.learners.default_decisions``).
         seed: of networks, exploration and customers.
         device: ``cpu`` or ``cuda``.
+        folder: where copies of other runs' sellers may lie, who are rivals here.
     """
 
-    def __init__(self, config: RunConfig, seed: int, device: str) -> None:
+    def __init__(self, config: RunConfig, seed: int, device: str, folder: Path | None = None) -> None:
         self.config = config = with_decisions(config)
         self.spec, self.seed = config.market, seed
         self.line_ups = LineUps(config, seed)
         check_learners(config)
-        self.seats = Seats(config, self.line_ups, seed, device)
+        self.seats = Seats(config, self.line_ups, seed, device, folder)
         if not self.seats.learning:  # asked before anything is searched, since that takes a while
             raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
         self.line_ups.check()

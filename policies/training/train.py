@@ -28,7 +28,15 @@ from policies.evaluation.run_sellers import Run, seated
 from policies.learners.build import what_is_learned
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.seated import AS_SEATED, told_rivals
-from policies.storage.run_folder import WHOLE_MARKET, add_about, choose_folder, describe, make_folder, saved_sellers
+from policies.storage.run_folder import (
+    WHOLE_MARKET,
+    add_about,
+    choose_folder,
+    describe,
+    keep_rivals,
+    make_folder,
+    saved_sellers,
+)
 from policies.storage.training_state import RunState
 from policies.storage.work_folder import locked
 from policies.training.checkpointing import Checkpointer, CheckpointOptions
@@ -81,7 +89,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     device = pick_device(order.device)
     _warn_of_numpy_memories(config, console)
     console.print(f"setting up {config.market.name} ...", highlight=False)
-    training = TrainingRun(config, order.seed, device)
+    training = TrainingRun(config, order.seed, device, order.config.parent)
     training.bar = bar
     say_decisions(config.market, training.spec, console)
     with careful(), disk_errors(folder):
@@ -91,6 +99,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
             facts |= {"reward_scale": reward_scales(config.market).tolist(), "on_nan": order.on_nan}
             facts |= {"learning": what_is_learned(config)}
             describe(folder, training.config, order.command, facts)
+            keep_rivals(folder, training.config, training.seats.rivals)
             carry_on(training, folder, CheckpointOptions(order.checkpoint_every, order.on_nan), console)
     return folder
 
@@ -129,6 +138,9 @@ def carry_on(
     console.print(f"[bold]{training.spec.name}[/]: {players}; networks on {device}", highlight=False)
     for line in told_rivals(training.spec.names, training.seats.fixed):
         console.print(line, highlight=False)
+    for seat, saved in training.seats.rivals.items():
+        whose = f"{saved.title} of {training.config.player(seat)['run']}, after {saved.trained:,} seller-periods"
+        console.print(f"{training.spec.names[seat]}: {whose}; it learns no more", highlight=False)
     mark = state["tracker"] if state else None
     with muted_writer_threads(), Tracker(folder, training.spec.names, mark) as tracker:
         checkpointer = Checkpointer(training, tracker, folder, checkpoints, console)
@@ -203,8 +215,9 @@ def describe_seats(training: TrainingRun) -> str:
     """Who plays, in one line."""
     spec, players = training.spec, []
     for seat, name in enumerate(spec.names):
-        rules = training.config.player(seat)
-        players.append(training.learner_names.get(seat) or parse_rules(rules, f"seats.{name}", spec).label)
+        rival, rules = training.config.rival(seat), training.config.player(seat)
+        fixed = rival.label if rival else ""
+        players.append(training.learner_names.get(seat) or fixed or parse_rules(rules, f"seats.{name}", spec).label)
     return ", ".join(f"{name} = {player}" for name, player in zip(spec.names, players, strict=True))
 
 

@@ -245,9 +245,9 @@ def test_board_reports_a_tensorboard_that_fails(
     assert "TensorBoard ended with status 1 (is port 6006 taken?" in message_of(capsys, "board", a_run.parent)
 
 
-def test_a_seat_with_neither_learner_nor_pricing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_seat_with_neither_learner_nor_pricing_nor_run(capsys: pytest.CaptureFixture[str]) -> None:
     message = message_of(capsys, "train", DUOPOLY, "--set", "seats.left={learning: dqn}")
-    assert "seats.left: needs the key learner (dqn, a2c, ddpg) or the key pricing; it has learning" in message
+    assert "seats.left: needs the key learner (dqn, a2c, ddpg), pricing or run; it has learning" in message
 
 
 LOOP = "policies.training.loop"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import torch
@@ -16,3 +17,11 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return one.dtype == other.dtype and one.numpy().tobytes() == other.numpy().tobytes()
     return type(one) is type(other) and bool(one == other)
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    """What is read back of a state that was written, without pickle."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return dict(torch.load(file, weights_only=True))

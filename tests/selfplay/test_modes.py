@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from policies.sellers.network_seller import NetworkSeller
 from policies.sellers.rollout import play as simulate
 from policies.training.run import TrainingRun
 from tests.helpers.leagues import HORIZON, ROWS, config, league, play
-from tests.helpers.states import equal
+from tests.helpers.states import equal, through_a_file
 
 
 def network_weights(mode: Any) -> list[NDArray[Any]]:
@@ -368,13 +367,6 @@ def test_what_a_league_leaves_in_a_runs_folder(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- state
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return dict(torch.load(file, weights_only=True))
 
 
 STATES: dict[str, Any] = {

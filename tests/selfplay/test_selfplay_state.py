@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
-import torch
 
 from market.errors import UserError
 from policies.common.torch_tools import to_arrays, to_tensors
 from policies.selfplay.loop import SelfPlay
 from policies.selfplay.players import FixedSeat, LearnerAtPlay
 from tests.helpers.loops import HORIZON, Ages, learner, loop, market, mixed, play, rule, same, weights
-from tests.helpers.states import equal
+from tests.helpers.states import equal, through_a_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return dict(torch.load(file, weights_only=True))
 
 
 @pytest.mark.parametrize("periods", [0, 1, 17, 40])

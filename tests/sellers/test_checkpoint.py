@@ -61,12 +61,17 @@ def test_a_sellers_center_is_its_own_whatever_the_market_says(change: str, a_run
     np.testing.assert_array_equal(other.decisions.decode(action), saved.sit(saved.market).decisions.decode(action))
 
 
+def test_a_sellers_grid_is_its_own_whatever_the_market_says(saved: SavedSeller) -> None:
+    other = saved.sit(market("market.sellers.left.grid={prices: 3, levels: 3}"))
+    actions = np.arange(saved.architecture.actions)
+    np.testing.assert_array_equal(other.decisions.decode(actions), saved.sit(saved.market).decisions.decode(actions))
+
+
 DIFFERENT = {
     ("market.visibility={rivals_prices: hidden}",): "it sees rival_1_price, which this market does not show",
     ("market.visibility={rivals_stock: level}",): "it never saw rival_1_on_hand",
     ("market.sellers.left.prices=[1, 4]",): r"prices was \(1.0, 3.0\), here it is \(1.0, 4.0\)",
     ("market.sellers.left.order_up_to=[0, 50]",): r"order_up_to was \(0.0, 40.0\), here it is \(0.0, 50.0\)",
-    ("market.sellers.left.grid={prices: 3, levels: 3}",): "grid was",
     ("market.sellers.left.lead_time=3",): "it never saw own_arriving_in_1, own_arriving_in_2",
 }
 

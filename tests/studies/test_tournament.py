@@ -26,14 +26,15 @@ from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from policies.common.parallel import local as engine_local
 from policies.common.seeding import row_seed
-from policies.config.orders import TournamentOrder
+from policies.config.orders import EvaluateOrder, TournamentOrder
+from policies.evaluation.entrants import find_entrants
 from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.level_search import build
 from policies.storage.run_folder import saved_sellers
 from policies.studies.tournament import play as play_module
 from policies.studies.tournament.entries import gather
-from policies.studies.tournament.play import cell_path, read_cell, seat_of
+from policies.studies.tournament.play import cell_path, read_cell
 from policies.studies.tournament.run import tournament, tournament_summary
 from policies.studies.tournament.schedule import plan
 from policies.studies.tournament.view import equilibrium_notes, how, tables
@@ -232,10 +233,18 @@ def test_grids_are_the_sellers_own_matter(tmp_path: Path) -> None:
     coarse = untrained_run(tmp_path / "coarse", "market.sellers.left.grid={prices: 3, levels: 3}")
     config, policies = gather([str(fine), str(coarse)], None, "best")
     saved = saved_sellers(coarse)["left"]
-    seller = seat_of(saved, config.market, 1)
+    seller = saved.sit(config.market, 1)
     ledger = play(config.market, [build("nash+base_stock", config.market, 0), seller], markets=16)
     assert set(np.unique(ledger["price"][..., 1])) <= {1.0, 2.0, 3.0}
     assert len(policies) == 4
+
+
+def test_where_box_learners_begin_is_their_own_matter(tmp_path: Path) -> None:
+    """Training writes a center for those that learn in a box: such runs meet others, and rules of the configuration."""
+    center = "market.sellers.right.center={price: 1.8, level: 30}"
+    one, other = untrained_run(tmp_path / "one"), untrained_run(tmp_path / "other", center)
+    assert len(gather([str(one), str(other)], DUOPOLY, "best")[1]) == 4
+    assert len(find_entrants(EvaluateOrder((one, other))).seats[1]) == 2
 
 
 def test_runs_with_one_name_are_told_apart(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def _setup(runs: Sequence[RunSellers]) -> CellSetup:
     policies: list[dict[int, str] | Learned] = []
     for run in runs:
         for one in run.players:
-            path = run.folder / "checkpoints" / f"{one.name}.latest.pt"
-            policies.append(Learned.read(path) if one.rules is None else {one.seat: one.rules.label})
+            path = run.folder / "checkpoints" / f"{one.name}.{'latest' if one.learner else 'rival'}.pt"
+            policies.append({one.seat: one.rules.label} if one.rules else Learned.read(path, adapt=not one.learner))
     episodes = min(settings.episodes, EPISODES)
     return CellSetup(first.spec, tuple(policies), episodes, CUSTOMERS, settings.warm_up, settings.salvage)
 

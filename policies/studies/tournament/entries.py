@@ -12,15 +12,11 @@ from typing import Any
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import SavedMixture, pack, saved_policies
+from policies.evaluation.run_sellers import SavedMixture, market_matters, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import open_run
+from policies.storage.run_folder import open_run, saved_rival
 from policies.storage.work_folder import differences, named
-from policies.studies.tournament.play import seat_of
-
-# They change how a seat decides or what its reward is divided by, not the market that the others meet.
-OWN_MATTERS = ("reward_scale", "actions", "grid")
 
 
 @dataclass(frozen=True)
@@ -106,13 +102,6 @@ def refuse_other_market(path: Path, market: MarketSpec, other_path: Path, other:
         )
 
 
-def market_matters(market: MarketSpec) -> dict[str, Any]:
-    """A market's settings as plain data without those that concern only how a seat decides."""
-    data = market.dump()
-    sellers = [{key: value for key, value in one.items() if key not in OWN_MATTERS} for one in data["sellers"]]
-    return data | {"sellers": sellers}
-
-
 # ------------------------------------------------------------------------------------------------ policies
 
 
@@ -136,13 +125,19 @@ def _of_run(folder: Path, config: RunConfig, market: MarketSpec, checkpoint: str
     seated = {one.seat: f"{run}/{one.title}" for one in saved.values()}
     for seat, name in enumerate(market.names):
         if seat not in seated:
-            # A run's config names every seat but those that nobody chose.
-            seated[seat] = _label(config.player(seat), f"{folder}: seats.{name}", market)
+            where = f"{folder}: seats.{name}"
+            seated[seat] = _whose(config, seat, folder) or _label(config.player(seat), where, market)
     found = []
     for one in saved.values():
         partners = {seat: label for seat, label in seated.items() if seat != one.seat}
         found.append(Policy(seated[one.seat], _fitting(one, market), saved=one, run=str(folder), partners=partners))
     return found
+
+
+def _whose(config: RunConfig, seat: int, folder: Path) -> str:
+    """The label, in a tournament, of another run's seller that sat in a seat; empty where none did."""
+    rival, saved = config.rival(seat), saved_rival(config, seat, folder)
+    return "" if rival is None or saved is None else f"{Path(rival.run).name}/{saved.title}"
 
 
 def _label(player: Any, where: str, market: MarketSpec) -> str:
@@ -158,7 +153,7 @@ def _fitting(saved: SavedSeller, market: MarketSpec) -> tuple[int, ...]:
     fitting = []
     for seat in range(len(market.sellers)):
         try:
-            seat_of(saved, market, seat)
+            saved.sit(market, seat)
         except UserError:
             if seat == saved.seat:
                 raise

@@ -36,15 +36,19 @@ MOST_ROWS = 1000  # fewer than those from which a batch would use several thread
 
 @dataclass(frozen=True)
 class Learned:
-    """The file of a saved seller (.pt) or of a mixture (.zip): its name in messages, and its content."""
+    """The file of a saved seller (.pt) or of a mixture (.zip): its name in messages, and its content.
+
+    ``adapt``: it may have learned in another market.
+    """
 
     name: str
     content: bytes
+    adapt: bool = False
 
     @staticmethod
-    def read(path: Path) -> Learned:
+    def read(path: Path, adapt: bool = False) -> Learned:
         """The file at ``path``."""
-        return Learned(path.name, path.read_bytes())
+        return Learned(path.name, path.read_bytes(), adapt)
 
     def load(self) -> SavedSeller:
         """What was saved; raises :class:`UserError` for foreign bytes."""
@@ -73,16 +77,6 @@ class CellSetup:
     salvage: float
 
 
-def seat_of(saved: SavedSeller, spec: MarketSpec, seat: int) -> Seller:
-    """A saved seller in a seat, deciding on its own grid; raises :class:`UserError` where it does not fit.
-
-    Grids are the sellers' own matter: two runs of one market may have decided on finer and coarser ones.
-    """
-    own = saved.market.sellers[saved.seat].grid
-    sellers = tuple(one.model_copy(update={"grid": own}) if k == seat else one for k, one in enumerate(spec.sellers))
-    return saved.sit(spec.model_copy(update={"sellers": sellers}), seat)
-
-
 class CellPlayer:
     """Plays cells; sellers and markets are made once and used again."""
 
@@ -107,7 +101,7 @@ class CellPlayer:
         entry, spec = self.setup.policies[policy], self.setup.spec
         if isinstance(entry, dict):
             return compose(parse_rules(entry[seat]), spec, seat)
-        return seat_of(self._saved(entry), spec, seat)
+        return self._saved(entry).sit(spec, seat, entry.adapt)
 
 
 class _Known:
