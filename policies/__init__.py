@@ -3,7 +3,7 @@
 Every command is a function here, of the same name and with the same options, which returns what it found and prints
 only where it is given a ``console`` (of rich): ``evaluate("runs/first", seller="left").to_frame()``. Options that can
 be given several times, such as ``--set`` (``changes``), take one value or several; a path may be text. `bazaar report`
-is :func:`write_report`, `bazaar train` also :func:`train_seeds`, :func:`resume` and :func:`resume_seeds`. Beside them
+is :func:`write_report`, `bazaar sales` :func:`tidy_sales`, `bazaar train` also :func:`train_seeds`, :func:`resume` and :func:`resume_seeds`. Beside them
 stand what builds and plays sellers, and what adds rules and learners of one's own. A name is imported when it is used.
 """
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from policies.sales.calibrate import calibrate as calibrate
     from policies.sales.forecast import forecast as forecast
     from policies.sales.record import record as record
+    from policies.sales.tidy import tidy_sales as tidy_sales
     from policies.sellers.rollout import play
     from policies.sellers.rules.compose import register_rule as register_rule
     from policies.sellers.rules.level_search import build
@@ -51,6 +52,7 @@ _PLACES = {
     "theory": "policies.studies.theory.run:theory",
     "tune": "policies.studies.tuning.run:tune",
     "record": "policies.sales.record:record",
+    "tidy_sales": "policies.sales.tidy:tidy_sales",
     "calibrate": "policies.sales.calibrate:calibrate",
     "forecast": "policies.sales.forecast:forecast",
     "reproduce": "policies.studies.calvano.run:reproduce",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import UserError
+from market.salesfile.options import ReadingOptions
 from market.salesfile.table import PROMOTED, read_sales
 from market.spec.models import MOST_CUSTOMERS, MarketSpec, TapeOptions
 from market.state import NOT_OFFERED, Floats, Ints
@@ -146,8 +147,9 @@ def _table(stamp: Stamp) -> SalesArrays:
     import pandas as pd  # only a market with a history needs it
 
     tape = stamp[0]
+    options = ReadingOptions(tape.columns, tape.where, tape.periods or (None, None), prefix="")
     try:
-        sales = read_sales(Path(tape.file), tape.columns, tape.where, tape.periods or (None, None), option="")
+        sales = read_sales(Path(tape.file), options)
     except UserError as problem:
         raise UserError(f"market.tape: {problem}") from None
     markets, sellers, periods = sales.markets, sales.sellers, range(len(sales.labels))

@@ -5,21 +5,24 @@ every column of numbers may hold, with what to do about texts that are none.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from market.salesfile import dates
 from market.salesfile.files import PROMOTION
 from market.salesfile.findings import Findings, named
+from market.salesfile.numbers import decimals, read_numbers_of
+from market.salesfile.options import DateOrder, ReadingOptions
+from market.salesfile.shapes import DISCOUNT
 
-SLASHED = r"\d{1,2}([/.\-])\d{1,2}\1\d{4}"
-ORDERS = ("%d/%m/%Y", "%m/%d/%Y")
 WHOLE = {4: "Y", 7: "M"}  # letters of a year and of a month: as bounds they mean all their days
 SPARSE = 20  # times as many periods as occur, from the first to the last: the numbers are no count of periods
 MOST = 1e12  # whole numbers up to here are exact, and no sales are larger
 NOTHING = ("", "na", "n/a", "nan", "null", "none", "-", "--", ".", "missing", "#n/a")
-TRUTHS = {"true": "1", "false": "0"}
+FEW_OFF = 0.05  # share of dates beside the grid of the others up to which they are taken for slips
 
 
 class Calendar(NamedTuple):
@@ -30,35 +33,31 @@ class Calendar(NamedTuple):
     step: str
 
 
-def read_periods(raw: pd.Series[str], lines: pd.Series[int], kind: str, found: Findings) -> pd.Series[Any] | None:
-    """Integers (as floats) or dates without time of day, whichever most rows have; None where others have not."""
-    numbers = pd.to_numeric(raw, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
-    numbers = numbers.where(numbers % 1 == 0)
-    dates = pd.to_datetime(raw.str.replace(r"[T ]\d.*$", "", regex=True), format="ISO8601", errors="coerce")
-    dates = dates.mask(numbers.notna())
-    values: pd.Series[Any] = numbers if numbers.notna().sum() >= dates.notna().sum() else dates
-    bad = raw.index[values.isna()]
-    if len(bad):
-        got = f"got {raw[bad[0]]!r}" if raw[bad[0]] else "got missing"
-        hint = "rows of totals must go" if "total" in raw[bad[0]].lower() else _rewritten(raw[bad])
+def read_periods(
+    column: pd.Series[str], lines: pd.Series[int], kind: str, order: DateOrder | None, found: Findings
+) -> pd.Series[Any] | None:
+    """Integers (as floats) or dates without time of day, by row; None where rows have neither."""
+    read = dates.read_periods([str(text) for text in column.cat.categories], order)
+    values = pd.Series(read.values.to_numpy()[column.cat.codes], index=column.index)
+    if read.doubt:
         found.error(
-            f"{named(kind, lines[bad])}: period must be an integer or an ISO date such as 2024-03-31, the same in every "
-            f"row ({got}{f': {hint}' if hint else ''})"
+            f"periods can be read in two ways: {read.doubt}; {found.option}dates dmy or mdy (year and month in one number: "
+            "month or week) says which"
+        )
+    for words in read.said:
+        found.did(f"periods: {words}")
+    totals = column.map(lambda text: dates.TOTALS.fullmatch(str(text)) is not None).astype(bool) & values.isna()
+    if totals.any() and not totals.all():
+        found.did("rows of totals left out", int(totals.sum()))
+    bad = column.index[values.isna() & ~totals]
+    if len(bad):
+        got = f"got {column[bad].iloc[0]!r}" if column[bad].iloc[0] else "got missing"
+        found.error(
+            f"{named(kind, lines[bad])}: period must be a date such as 2024-03-31, a week such as 2024-W13, a month such as "
+            f"2024-03, or a whole number, the same in every row ({got})"
         )
         return None
     return values
-
-
-def _rewritten(raw: pd.Series[str]) -> str:
-    """The first text as ISO dates where it is a date of another order; both of them where the others do not tell which."""
-    split = raw.str.fullmatch(SLASHED)
-    dates = []
-    for order in ORDERS:
-        text = raw[split].str.replace(r"\D", "/", regex=True)
-        read = pd.to_datetime(text, format=order, errors="coerce")
-        if len(read) and read.notna().all() and raw.index[0] == read.index[0]:
-            dates.append(read.iloc[0].date().isoformat())
-    return f"write {' or '.join(dict.fromkeys(dates))}" if dates else ""
 
 
 def within(values: pd.Series[Any], periods: tuple[str | None, str | None], found: Findings) -> pd.Series[bool]:
@@ -109,16 +108,9 @@ def index_periods(
 
 
 def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str, found: Findings) -> None:
-    """Whole numbers that are no count of periods: 20240131 is a date, and from 202412 to 202501 lie no 89 periods."""
+    """Whole numbers that are no count of periods."""
     low, high, count = int(values.min()), int(values.max()), values.nunique()
-    shown = f"{named(kind, lines)}: periods such as {low}"
-    if low > 1900_00_00 and high < 2100_00_00:
-        days = pd.to_datetime(values.astype("int64").astype(str), format="%Y%m%d", errors="coerce")
-        if days.notna().all():
-            found.refuse(f"{shown} look like dates: write {days.min().date()}")
-    elif low > 1900_00 and high < 2100_00 and low // 100 < high // 100 and (values % 100).between(1, 53).all():
-        found.refuse(f"{shown} look like a year with its month or week: write dates, or number periods through")
-    elif high - low >= SPARSE * count:
+    if high - low >= SPARSE * count:
         found.refuse(
             f"{named(kind, lines)}: periods run from {low} to {high}, but only {count} of them occur: number them "
             "through, 1, 2, 3, or write dates"
@@ -126,37 +118,63 @@ def _refuse_no_count(values: pd.Series[float], lines: pd.Series[int], kind: str,
 
 
 def _index_dates(
-    dates: pd.Series[pd.Timestamp], lines: pd.Series[int], kind: str, found: Findings
+    days: pd.Series[pd.Timestamp], lines: pd.Series[int], kind: str, found: Findings
 ) -> tuple[pd.Series[int], Calendar]:
-    known = pd.DatetimeIndex(sorted(dates.unique()))
-    if len(known) > 1 and _are_months(known):
-        months = (dates.dt.year * 12 + dates.dt.month).astype("int64")
-        index = months - int(months.min())
-        every = month_days(known, int(index.max()) + 1)
-        return index, Calendar([day.date().isoformat() for day in every], every, "month")
+    known = pd.DatetimeIndex(sorted(days.unique()))
+    if every := _months_apart(known):
+        months = (days.dt.year * 12 + days.dt.month).astype("int64")
+        index = (months - int(months.min())) // every
+        calendar = month_days(known, int(index.max()) + 1, every)
+        name = {1: "month", 3: "quarter", 12: "year"}.get(every, f"{every} months")
+        return index, Calendar([day.date().isoformat() for day in calendar], calendar, name)
     step = int(pd.Series((known[1:] - known[:-1]).days).mode().iloc[0]) if len(known) > 1 else 1
-    days = (dates - known[0]).dt.days
-    if (days % step != 0).any():
-        found.refuse(
-            f"{named(kind, lines[days % step != 0])}: dates must lie a whole number of steps apart; the commonest step "
-            f"here is {step} days from {known[0].date()} on"
-        )
-    index = (days // step).astype("int64")
-    every = pd.date_range(known[0], periods=int(index.max()) + 1, freq=f"{step}D")
+    days = _on_the_grid(days, known, step, lines, kind, found)
+    first = days.min()
+    index = ((days - first).dt.days // step).astype("int64")
+    calendar = pd.date_range(first, periods=int(index.max()) + 1, freq=f"{step}D")
     name = {1: "day", 7: "week"}.get(step, f"{step} days")
-    return index, Calendar([day.date().isoformat() for day in every], every, name)
+    return index, Calendar([day.date().isoformat() for day in calendar], calendar, name)
 
 
-def _are_months(known: pd.DatetimeIndex) -> bool:
-    """The same day of every month, or the last one."""
+def _on_the_grid(
+    days: pd.Series[pd.Timestamp], known: pd.DatetimeIndex, step: int, lines: pd.Series[int], kind: str, found: Findings
+) -> pd.Series[pd.Timestamp]:
+    """Dates a whole number of steps apart: the few that lie beside most others are moved to the nearest such date.
+
+    Refused where they are many, or another date lies there already.
+    """
+    phase = pd.Series((known - known[0]).days % step, index=known)
+    usual = int(phase.mode().iloc[0])
+    off = phase.index[phase != usual]
+    if not len(off):
+        return days
+    shift = ((usual - phase[off] + step // 2) % step) - step // 2
+    moved = pd.Series(off + pd.to_timedelta(shift.to_numpy(), unit="D"), index=off)
+    rows = days.isin(off)
+    if len(off) > FEW_OFF * len(known) or moved.isin(known).any() or moved.duplicated().any():
+        fitting = next(day for day in known if phase[day] == usual)
+        found.refuse(
+            f"{named(kind, lines[rows])}: dates must lie a whole number of steps apart; the commonest step here is {step} "
+            f"days, on which {fitting.date()} lies and {off[0].date()} does not"
+        )
+    shown = ", ".join(f"{day.date()} is {moved[day].date()}" for day in off[:3])
+    found.did(f"dates beside the others' steps of {step} days moved to the nearest: {shown}", int(rows.sum()))
+    return days.where(~rows, days.map(moved))
+
+
+def _months_apart(known: pd.DatetimeIndex) -> int:
+    """How many months, at least, lie between dates that are the same day of a month, or the last one; else 0."""
     same = known.day.nunique() == 1 or bool(known.is_month_end.all())
-    return same and 28 <= (known[1:] - known[:-1]).days.min() <= 31
+    if len(known) < 2 or not same or (known[1:] - known[:-1]).days.min() < 28:
+        return 0
+    months = known.year * 12 + known.month
+    return int(np.gcd.reduce((months - months[0]).to_numpy()))
 
 
-def month_days(known: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
-    """``count`` months from ``known[0]`` on: the last days where ``known`` are such, else the same day of each."""
-    every = pd.DatetimeIndex([known[0] + pd.DateOffset(months=t) for t in range(count)])
-    return every + pd.offsets.MonthEnd(0) if known.is_month_end.all() else every
+def month_days(known: pd.DatetimeIndex, count: int, every: int = 1) -> pd.DatetimeIndex:
+    """``count`` dates from ``known[0]`` on, ``every`` so many months: last days where ``known`` are such, else the same day."""
+    calendar = pd.DatetimeIndex([known[0] + pd.DateOffset(months=every * t) for t in range(count)])
+    return calendar + pd.offsets.MonthEnd(0) if known.is_month_end.all() else calendar
 
 
 class Limits(NamedTuple):
@@ -173,42 +191,64 @@ class Limits(NamedTuple):
 
 
 RULES = {
-    "price": Limits("a number > 0", 0, closed=False),
-    "units": Limits("a number >= 0", 0, closed=True),
+    "price": Limits("a number > 0", 0, closed=True),
+    "units": Limits("a number", -MOST, closed=True),
+    "revenue": Limits("a number", -MOST, closed=True),
     "cost": Limits("a number >= 0", 0, closed=True),
     "market_size": Limits("a number > 0", 0, closed=False),
 }
 SHARE = Limits("a number from 0 to 1", 0, closed=True, most=1)
-HINTS = (
-    (r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", "write it without thousands separators"),
-    (r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+", "write decimals with a point, and no thousands separators"),
-    (r".*[$€£¥].*|.*\d\s*[A-Za-z]{1,3}", "write the number alone, without a currency or a unit"),
-    (r".*%", "write 0.25 for 25%"),
-)
 
 
-SHARE_HINTS = (
-    (r"(?i)yes|no|y|n|on|off|t|f|x", "write 1 or 0"),
-    (r"\+?0*([2-9]|[1-9]\d|100)(\.\d*)?|\+?0*1\.\d+", "where this is a percentage, divide by 100"),
-)
-UNIT_HINTS = ((r"-\d+(\.\d*)?", "net returns out or drop them"),)
+def is_number(name: str) -> bool:
+    """Whether a column of Bazaar's holds numbers."""
+    return name in RULES or name.startswith(PROMOTION)
 
 
-def read_numbers(rows: pd.DataFrame, kind: str, found: Findings) -> None:
-    """Turn columns of texts that must be numbers into numbers, and find those out of range; in place."""
-    for name in rows.columns:
-        rule = SHARE if name.startswith(PROMOTION) else RULES.get(name)
-        if rule is None:
-            continue
-        text = rows[name].map(lambda one: TRUTHS.get(one.lower(), one)) if rule is SHARE else rows[name]
-        values = pd.to_numeric(text, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
-        good = rule.holds(values)
+def read_numbers(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
+    """Columns of texts that must be numbers as numbers, and what is out of range.
+
+    A price that is missing where nothing was sold stays NaN, for a price is carried there.
+    """
+    names = [name for name in rows.columns if is_number(name)]
+    mark = _decimal_mark(rows, names, options, found)
+    columns, rewritten = {}, 0
+    for name in names:
+        read = read_numbers_of(rows[name], mark)
+        columns[name], rewritten = pd.Series(read.values, index=rows.index), max(rewritten, read.rewritten)
+        if name.startswith(PROMOTION) and DISCOUNT.search(name) and columns[name].max() > 1:
+            columns[name] = columns[name] / 100
+            found.did(f"{name}: percent as shares", len(rows))
+    if rewritten:
+        found.did(f"numbers with {'commas' if mark == ',' else 'points'} before decimals, or currencies", rewritten)
+    idle = columns["units"] == 0 if "units" in columns else pd.Series(False, index=rows.index)
+    for name, values in columns.items():
+        rule = SHARE if name.startswith(PROMOTION) else RULES[name]
+        good = rule.holds(values) | (values.isna() & idle & (name == "price"))
         if not good.all():
             bad = rows.index[~good]
-            found.error(
-                f"{named(kind, rows.loc[bad, 'line'])}: {name} must be {rule.words} ({_got(text[bad[0]], name)})"
-            )
-        rows[name] = values
+            text = str(rows.loc[bad, name].iloc[0])
+            found.error(f"{named(kind, rows.loc[bad, 'line'])}: {name} must be {rule.words} ({_got(text, name)})")
+    return rows.assign(**columns)
+
+
+def _decimal_mark(rows: pd.DataFrame, names: Sequence[str], options: ReadingOptions, found: Findings) -> str:
+    if options.decimal is not None:
+        return options.decimal
+    told = decimals({name: map(str, rows[name].cat.categories) for name in names}, ("units",))
+    if told.against:
+        found.refuse(
+            f"numbers are written in two ways: {told.doubt!r} has a comma before decimals, {told.against!r} a point; "
+            f"write one way, or {found.option}decimal says which"
+        )
+    if told.doubt:
+        found.refuse(
+            f"{told.doubt!r} can be read in two ways, and nothing in the file tells which: {found.option}decimal . or ,"
+        )
+    return told.mark
+
+
+SHARE_HINTS = ((r"\+?0*([2-9]|[1-9]\d|100)(\.\d*)?|\+?0*1\.\d+", "where this is a percentage, divide by 100"),)
 
 
 def _got(text: str, name: str) -> str:
@@ -217,8 +257,7 @@ def _got(text: str, name: str) -> str:
         if name in ("price", "units"):
             return f"{got}: leave out the rows of a seller that was not there"
         return f"{got}: give it in every row, or leave the column out"
-    own = SHARE_HINTS if name.startswith(PROMOTION) else UNIT_HINTS if name == "units" else ()
-    for pattern, hint in (*HINTS, *own):
+    for pattern, hint in SHARE_HINTS if name.startswith(PROMOTION) else ():
         if re.fullmatch(pattern, text):
             return f"{got}: {hint}"
     try:

@@ -1,15 +1,16 @@
-"""A sales file as a table of texts under the file's own names, indexed by line (CSV) or row (Parquet) of the file."""
+"""Where sales come from: files of text, workbooks, Parquet files and folders, and what a database answers."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
 
 from market.errors import UserError
-from market.salesfile.findings import Findings, named
+from market.salesfile.findings import Findings
+from market.salesfile.text_files import PART, ZIP, read_text_file
+from market.salesfile.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,105 +18,124 @@ if TYPE_CHECKING:
 PARQUET = (".parquet", ".pq")
 ENDINGS = (".csv", *PARQUET)  # of sales files
 PROMOTION = "promo_"  # what columns of promotions begin with
-WORKBOOKS = (".xlsx", ".xlsm", ".xls")
-ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how the newer and the older of them begin, whatever they are called
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-
-
-FIRST = "the first line must be the column names"
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
+EXTRA = "pip install 'bazaar-market[calibrate]'"
 
 
 def place(path: Path) -> str:
-    """What a message calls the place of a row: rows of Parquet have no lines."""
-    return "row" if path.suffix.lower() in PARQUET else "line"
+    """What a message calls the place of a row: rows of Parquet and of answers have no lines."""
+    return "row" if path.suffix.lower() in (*PARQUET, *WORKBOOKS) or path.is_dir() else "line"
 
 
-def read_texts(path: Path) -> pd.DataFrame:
-    """Every cell as stripped text, empty where there is none. Blank lines are skipped, and lines keep their numbers.
+def read_texts(path: Path, wanted: Sequence[str], found: Findings) -> pd.DataFrame:
+    """Every cell as stripped text, empty where there is none, indexed by line or row of the file.
+
+    Args:
+        wanted: columns that are kept however many different texts they have.
+        found: told how the file was read.
 
     Raises:
-        UserError: no such file, a workbook, or not one that can be read; two columns of one name; lines of too many or few fields.
+        UserError: no such file, or one that cannot be read; two columns of one name; lines of too many or few fields.
     """
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, not a file")
-    if not path.is_file():
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        raise UserError(f"{path}: is a folder without Parquet files, not a file")
+    if not path.exists():
         raise UserError(f"{path}: no such file")
     if _is_workbook(path):
-        raise UserError(f"{path}: is an Excel workbook: save it as CSV UTF-8")
-    return _parquet(path) if place(path) == "row" else _csv(path)
+        texts = _workbook(path, wanted, found)
+    elif place(path) == "row":
+        texts = _parquet(path, wanted)
+    else:
+        texts = read_text_file(path, wanted, found)
+    if not len(texts):
+        found.refuse("has no rows")
+    return texts.frame()
 
 
 def _is_workbook(path: Path) -> bool:
+    if path.is_dir():
+        return False
     with path.open("rb") as file:
-        return path.suffix.lower() in WORKBOOKS or file.read(4).startswith(ARCHIVES)
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
+        begins = file.read(4)
+    if path.suffix.lower() in WORKBOOKS or begins == OLD_WORKBOOK:
+        return True
     try:
-        table = pd.read_parquet(path)
+        return begins == ZIP and "[Content_Types].xml" in ZipFile(path).namelist()
+    except BadZipFile:
+        return False
+
+
+def _workbook(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
+    """The first sheet that has a table."""
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
-        raise UserError(f"{path}: Parquet needs pyarrow: pip install 'bazaar-market[calibrate]'") from None
-    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: workbooks need python-calamine: {EXTRA}") from None
+    try:
+        book = CalamineWorkbook.from_path(path)
+        sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
+    except (CalamineError, OSError, ValueError) as error:
+        raise UserError(f"{path}: is not a workbook that can be read ({error})") from None
+    full = [name for name, rows in sheets.items() if len(rows) > 1]
+    if not full:
+        found.refuse("is empty")
+    others = f", of {len(full)} that have rows" if len(full) > 1 else ""
+    found.did(f"sheet {full[0]}{others}")
+    rows = [[_shown(cell) for cell in row] for row in sheets[full[0]]]
+    begin = next(k for k, row in enumerate(rows) if len(list(filter(None, row))) > 1)
+    texts = Texts([name.strip() for name in rows[begin]], wanted)
+    kept = [(k + 1, row) for k, row in enumerate(rows) if k > begin and any(row)]
+    texts.add([k for k, _ in kept], [row for _, row in kept])
+    return texts
+
+
+def _shown(cell: Any) -> str:
+    """A cell of a workbook as text: whole numbers without decimals, dates as ISO has them."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
+
+
+def _parquet(path: Path, wanted: Sequence[str]) -> Texts:
+    try:
+        from pyarrow import ArrowInvalid
+        from pyarrow.dataset import dataset
+    except ImportError:
+        raise UserError(f"{path}: Parquet needs pyarrow: {EXTRA}") from None
+    try:
+        table = dataset(path, format="parquet", partitioning="hive")
+        names = [name for name in table.schema.names if not name.startswith("__index_level")]
+        texts, row = Texts(names, wanted), 1
+        for batch in table.to_batches(columns=names, batch_size=PART):
+            add_rows(texts, batch.to_pandas(ignore_metadata=True), row)
+            row += len(batch)
+    except (ArrowInvalid, OSError, ValueError) as error:
         raise UserError(f"{path}: is not a Parquet file that can be read ({error})") from None
-    if any(name is not None for name in table.index.names):
-        table = table.reset_index()
-    table = table.astype("string").fillna("").astype(object)
-    table.index = pd.RangeIndex(1, len(table) + 1)
-    return pd.DataFrame({name: table[name].str.strip() for name in table.columns})
+    return texts
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def add_rows(texts: Texts, part: pd.DataFrame, row: int) -> None:
+    """Add rows of typed columns as texts; ``row`` is the number of the first."""
+    cells = part.astype("string").fillna("").astype(object)
+    texts.add(range(row, row + len(part)), list(cells.itertuples(index=False, name=None)))
+
+
+def read_query(url: str, query: str, wanted: Sequence[str], found: Findings) -> pd.DataFrame:
+    """What a database answers; raise :class:`UserError` where it cannot be reached or does not understand."""
     import pandas as pd
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        lines = list(_lines(path.read_text(encoding="utf-8-sig")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path}: is not a CSV file in UTF-8 that can be read ({error}); a spreadsheet saves one as 'CSV UTF-8'"
-        ) from None
-    if not lines:
-        raise UserError(f"{path}: is empty")
-    (_, heads), *rows = lines
-    _refuse_shape(path, heads, rows)
-    table = pd.DataFrame([row for _, row in rows], index=[line for line, _ in rows], columns=heads, dtype=object)
-    return table[[name for name in heads if name]]
-
-
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of the line on which each row begins, and its cells; a quoted cell may span lines."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    begins = 1
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield begins, cells
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        raise csv.Error(f"line {begins}: {error}") from None
-
-
-def _refuse_shape(path: Path, heads: list[str], rows: Sequence[tuple[int, list[str]]]) -> None:
-    found = Findings(str(path))
-    for mark, words in OTHER_SEPARATORS.items():
-        if len(heads) == 1 and mark in heads[0]:
-            found.refuse(f"its columns are separated by {words}: save it with commas, and with points in numbers")
-    if _is_title(heads, rows):
-        found.refuse(f"line 1 is {' '.join(heads).strip()!r}: {FIRST}")
-    again = sorted({name for name in heads if name and heads.count(name) > 1})
-    if again:
-        found.error(f"line 1: column {', '.join(again)} is there twice: rename one")
-    odd = [(line, len(cells)) for line, cells in rows if len(cells) != len(heads)]
-    if odd:
-        why = "a comma inside a number or a name needs quotes around it"
-        why += f", and {FIRST}" if len(odd) == len(rows) > 1 else ""
-        lines = named("line", [line for line, _ in odd])
-        found.error(f"{lines}: {odd[0][1]} cells under {len(heads)} columns; {why}")
-    found.settle()
-
-
-def _is_title(heads: list[str], rows: Sequence[tuple[int, list[str]]]) -> bool:
-    """A single cell above rows of more: what a spreadsheet has written above its table."""
-    return len([name for name in heads if name]) == 1 and any(len(list(filter(None, cells))) > 2 for _, cells in rows)
+        with create_engine(url).connect().execution_options(stream_results=True) as database:
+            texts, row = None, 1
+            for part in pd.read_sql(text(query), database, chunksize=PART):
+                texts = texts or Texts([str(name) for name in part.columns], wanted)
+                add_rows(texts, part, row)
+                row += len(part)
+    except (SQLAlchemyError, ImportError) as error:
+        raise UserError(f"--query: {str(error).splitlines()[0]}") from None
+    if texts is None or not len(texts):
+        found.refuse("has no rows")
+    return texts.frame()

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from market.errors import UserError
 
 SHOWN = 5  # places that a message names
+
+
+class Step(NamedTuple):
+    """What was done in reading, and how many rows it touched; None: it is about the whole file."""
+
+    what: str
+    rows: int | None = None
 
 
 @dataclass
@@ -24,6 +31,11 @@ class Findings:
     errors: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def did(self, what: str, rows: int | None = None) -> None:
+        """What was made of the file on the way, and of how many rows; None: of the whole."""
+        self.steps.append(Step(what, rows))
 
     def error(self, message: str) -> None:
         """Nothing can be done with such data."""

@@ -1,27 +1,34 @@
-"""Reading a sales file: one row per period and seller (and market), as CSV or Parquet.
+"""Reading sales as people have them: one row per period and seller (and market) in the end, whatever came in.
 
-``period`` (integer or ISO date), ``seller``, ``price`` > 0 and ``units`` are required; ``market``, any number of
-``promo_*`` in [0, 1], ``cost``, ``market_size`` and ``season`` may be there. What cannot be read at all is refused
-here, with its lines; what can be read but may mislead is looked for in :mod:`market.calibration.checks`.
+``period``, ``seller``, ``price`` and ``units`` (or revenue in place of one of the two) are needed; ``market``, any number
+of ``promo_*`` in [0, 1], ``cost``, ``market_size`` and ``season`` may be there. What was done on the way stands in
+``Sales.steps``. What cannot be read, or could be read in two ways, is refused here, with its lines; what can be read but
+may mislead is looked for in :mod:`market.calibration.checks`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from market.salesfile.files import FIRST, PROMOTION, place, read_texts
-from market.salesfile.findings import Findings, named
+from market.salesfile.files import PROMOTION, place, read_query, read_texts
+from market.salesfile.findings import Findings, Step, named
+from market.salesfile.options import ReadingOptions
+from market.salesfile.text_files import FIRST, LONGEST
+from market.salesfile.texts import SAME
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market.salesfile.columns import Calendar
+
 REQUIRED = ("period", "seller", "price", "units")
-OPTIONAL = ("market", "cost", "market_size", "season")
+OPTIONAL = ("market", "cost", "market_size", "season", "revenue")
 PROMOTED = 0.5  # from so much of a promotion on, a period counts as one
 ONLY = "all"  # the market's name where the file has no such column
 
@@ -33,6 +40,7 @@ class Sales:
     ``rows``: columns market, period (index from 0), seller, price (money), units, promo_* in [0, 1], those of cost,
     market_size and season that the file has, and ``line`` of the file; sorted by market, period and seller.
     ``labels`` (T,) name the periods; ``unused``: columns of the file that mean nothing here. ``dates`` are theirs, where the file has dates; ``step`` is what a period is.
+    ``steps``: what was made of the file on the way.
     """
 
     rows: pd.DataFrame
@@ -42,6 +50,7 @@ class Sales:
     path: Path
     sha256: str
     unused: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def sellers(self) -> list[str]:
@@ -81,95 +90,209 @@ def no_column(name: str) -> str | None:
 
 
 def read_sales(
-    path: Path,
-    columns: Mapping[str, str] | None = None,
-    where: Mapping[str, str] | None = None,
-    periods: tuple[str | None, str | None] = (None, None),
-    option: str = "--",
+    path: Path | Sequence[Path], options: ReadingOptions | None = None, query: tuple[str, str] | None = None
 ) -> Sales:
-    """Read a sales file.
+    """Read sales from a file, or from several below one another.
 
     Args:
-        path: ``.csv`` (or any text with commas), ``.parquet`` or ``.pq``.
-        columns: Bazaar's column names to those of the file.
-        where: keep only rows with these values in these columns of the file.
-        periods: keep only periods from the first to the second, both included; None is open.
-        option: what stands before ``columns``, ``where`` and ``periods`` in messages.
+        path: text of any separator and encoding, packed or not; a workbook; Parquet, a file or a folder.
+        options: what the user decides; None: nothing.
+        query: in place of files the address of a database, as SQLAlchemy has it, and what to ask it.
 
     Raises:
-        UserError: no such file, a column is missing, or values that cannot be read, each with its lines.
+        UserError: no such file, a column is missing, values that cannot be read, each with its lines, or what could be
+            read in two ways, with the option that says how.
     """
     import pandas as pd
 
-    from market.salesfile.columns import index_periods, read_numbers, read_periods, within
+    options = options or ReadingOptions()
+    with pd.option_context("mode.copy_on_write", True):  # millions of rows, whose columns change one by one
+        return _read(path, options, query)
 
-    raw, kind, found = read_texts(path), place(path), Findings(str(path), option=option)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    rows = _renamed(_filtered(raw, where or {}, found), columns or {}, found)
-    rows["line"] = rows.index
-    values = read_periods(rows["period"], rows["line"], kind, found)
-    if values is not None:
-        rows = rows[within(values, periods, found)].copy()
-    read_numbers(rows, kind, found)
-    _texts(rows, kind, found)
-    found.settle()
-    assert values is not None
-    _plain_names(rows, found)
-    rows["period"], calendar = index_periods(values[rows.index], rows["line"], kind, found)
-    _duplicates(rows, calendar.labels, kind, found)
-    found.settle()
-    rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
-    used = {*(columns or {}).values(), *(where or {}), *(set(rows.columns) - set(columns or {}))}
-    unused = tuple(str(name) for name in raw.columns if name not in used)
-    return Sales(pd.DataFrame(rows), calendar.labels, calendar.dates, calendar.step, path, digest, unused)
+
+def _read(path: Path | Sequence[Path], options: ReadingOptions, query: tuple[str, str] | None) -> Sales:
+    paths = [path] if isinstance(path, Path) else list(path)
+    found = Findings(", ".join(map(str, paths)), option=options.prefix)
+    raw, kind = _gathered(paths, query, options, found)
+    rows, unused = _columns_of(raw, paths[0], options, found)
+    others = raw[list(unused)]
+    del raw
+    table, calendar = _tidied(rows, others, kind, options, found)
+    digest = hashlib.sha256()
+    for one in (one for one in paths if one.is_file()):
+        with one.open("rb") as file:
+            for part in iter(partial(file.read, 1 << 20), b""):
+                digest.update(part)
+    return Sales(
+        table,
+        calendar.labels,
+        calendar.dates,
+        calendar.step,
+        paths[0],
+        digest.hexdigest(),
+        tuple(unused),
+        tuple(found.steps),
+    )
+
+
+def _gathered(
+    paths: Sequence[Path], query: tuple[str, str] | None, options: ReadingOptions, found: Findings
+) -> tuple[pd.DataFrame, str]:
+    """The texts of all files, and what messages call the place of a row."""
+    import pandas as pd
+
+    from market.salesfile.shapes import NAMES, one_row_a_seller, stacked
+
+    known = {
+        *REQUIRED,
+        *OPTIONAL,
+        *options.columns.values(),
+        *options.where,
+        *(w for words in NAMES.values() for w in words.split()),
+    }
+    wanted = tuple(known | {name.title() for name in known} | {name.upper() for name in known})
+    if query is not None:
+        parts = [read_query(*query, wanted, found)]
+    else:
+        parts = [read_texts(path, wanted, found) for path in paths]
+    parts = [one_row_a_seller(_filtered(part, options.where, found), found) for part in parts]
+    if len(parts) > 1:
+        for path, part in zip(paths, parts, strict=True):
+            part.index = pd.Index([f"{path.name}:{line}" for line in part.index])
+        found.did(f"{len(parts)} files below one another", sum(map(len, parts)))
+    return parts[0] if len(parts) == 1 else stacked(parts), place(paths[0]) if query is None else "row"
 
 
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
     for column, value in where.items():
         if column not in raw.columns:
-            found.refuse(f"{found.option}where {column}: no such column; {_columns(raw)}")
+            found.refuse(f"{found.option}where {column}: no such column; {_heads(raw)}")
         kept = raw[raw[column] == value]
         if kept.empty:
-            some = ", ".join(sorted(raw[column].unique())[:8])
+            some = ", ".join(sorted(map(str, raw[column].unique()))[:8])
             found.refuse(f"{found.option}where {column}={value}: no row has it; there are {some}")
         raw = kept
-    if raw.empty:
-        found.refuse("has no rows")
-    return raw
+    return _used(raw)
 
 
-def _columns(raw: pd.DataFrame) -> str:
-    return f"the file has {', '.join(map(str, raw.columns))}"
+def _used(rows: pd.DataFrame) -> pd.DataFrame:
+    """Texts of rows that are left: those of others would still be read."""
+    texts = {name: own.cat.remove_unused_categories() for name, own in rows.items() if hasattr(own, "cat")}
+    return rows.assign(**{str(name): own for name, own in texts.items()})
 
 
-def _renamed(raw: pd.DataFrame, columns: Mapping[str, str], found: Findings) -> pd.DataFrame:
-    """The columns that mean something, under Bazaar's names."""
+def _heads(raw: pd.DataFrame) -> str:
+    return f"the file has {', '.join(str(name) for name in raw.columns if name != SAME)}"
+
+
+def _columns_of(
+    raw: pd.DataFrame, path: Path, options: ReadingOptions, found: Findings
+) -> tuple[pd.DataFrame, list[str]]:
+    """The columns that mean something, under Bazaar's names, still as texts; and the others of the file."""
     import pandas as pd
 
-    taken = dict(columns)
-    for name in (*REQUIRED, *OPTIONAL, *(str(c) for c in raw.columns if str(c).startswith(PROMOTION))):
-        if name in raw.columns:
-            taken.setdefault(name, name)
-    for ours, theirs in columns.items():
+    from market.salesfile.shapes import period_of_two, promotion_texts, recognised
+
+    for ours, theirs in options.columns.items():
         if theirs not in raw.columns:
-            found.error(f"{found.option}columns {ours}={theirs}: no such column; {_columns(raw)}")
-    missing = [name for name in REQUIRED if name not in taken]
-    if missing:
-        first = f" ({FIRST})" if len(missing) == len(REQUIRED) else ""
-        found.error(
-            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_columns(raw)}: name yours with {found.option}columns {missing[0]}=COLUMN{first}"
-        )
+            found.error(f"{found.option}columns {ours}={theirs}: no such column; {_heads(raw)}")
     found.settle()
-    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()})
-    if "market" not in rows.columns:
-        rows["market"] = ONLY
-    return rows
+    taken = recognised(raw, (*REQUIRED, *OPTIONAL), options.columns, found)
+    _refuse_missing(taken, raw, found)
+    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()}).assign(
+        line=raw.index, **{SAME: raw[SAME]}
+    )
+    for name, usual in {"market": ONLY, "seller": path.stem.split(".")[0]}.items():
+        if name not in rows:
+            rows[name] = pd.Categorical([usual] * len(rows))
+    rows["period"] = period_of_two(rows, raw, taken["period"], found)
+    for name in (name for name in rows.columns if name.startswith(PROMOTION)):
+        rows[name] = promotion_texts(rows[name], found)
+    return rows, [str(name) for name in raw.columns if name not in {*taken.values(), SAME}]
+
+
+def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings) -> None:
+    """Raise where a column that is needed is not there; two of price, units and revenue give the third."""
+    missing = [name for name in ("period", "price", "units") if name not in taken]
+    if "revenue" in taken and len({"price", "units"} & set(missing)) == 1:
+        missing = [name for name in missing if name == "period"]
+    if missing:
+        first = f" ({FIRST})" if len(missing) == 3 else ""
+        found.refuse(
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_heads(raw)}: name yours with "
+            f"{found.option}columns {missing[0]}=COLUMN{first}"
+        )
+
+
+def _tidied(
+    rows: pd.DataFrame, others: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings
+) -> tuple[pd.DataFrame, Calendar]:
+    """One row a market, period and seller, sorted, and the calendar of its periods."""
+    from market.salesfile import rows as steps
+    from market.salesfile.columns import index_periods, read_numbers, read_periods, within
+
+    values = read_periods(rows["period"], rows["line"], kind, options.dates, found)
+    timed = any("time of day" in step.what for step in found.steps) or options.period is not None
+    if values is not None:
+        rows = _used(rows.assign(value=values)[within(values, options.periods, found)])
+    rows = read_numbers(rows, kind, options, found)
+    _texts(rows, kind, found)
+    found.settle()
+    if options.period is not None:
+        rows = rows.assign(value=steps.as_spans(rows["value"], options.period, found))
+    rows = _priced(steps.without_repeats(rows, found), kind, found)
+    rows = steps.returns_netted(steps.samples_apart(rows, found), options, found)
+    receipts = len(rows)
+    rows = steps.added_up(rows, others, options, timed, found)
+    rows = steps.prices_carried(steps.without_totals(rows, found), found)
+    _refuse_free(rows, kind, found)
+    index, calendar = index_periods(rows["value"], rows["line"], kind, found)
+    rows = steps.fill_missing(rows, index, options, receipts > len(rows), found)
+    rows["seller"], rows["market"] = rows["seller"].astype(str), rows["market"].astype(str)
+    _plain_names(rows, found)
+    order = ["market", "period", "seller"]
+    kept = [
+        *order,
+        "price",
+        "units",
+        *(name for name in (*OPTIONAL, *rows.columns) if name in rows and name not in order),
+    ]
+    names = [name for name in dict.fromkeys(kept) if name not in ("value", "revenue", SAME)]
+    return rows[names].sort_values(order, kind="stable").reset_index(drop=True), calendar
+
+
+def _priced(rows: pd.DataFrame, kind: str, found: Findings) -> pd.DataFrame:
+    """With price and units both: revenue gives the one that is not there."""
+    if "revenue" not in rows or {"price", "units"} <= set(rows.columns):
+        return rows
+    if "price" not in rows:
+        found.did("price = revenue / units", len(rows))
+        return rows.assign(price=(rows["revenue"] / rows["units"]).where(rows["units"] != 0).abs())
+    units = (rows["revenue"] / rows["price"]).where(rows["price"] > 0, 0.0)
+    whole = units.round()
+    close = bool(((units - whole).abs() <= 0.02 * units.abs().clip(lower=1)).all())
+    found.did("units = revenue / price" + (", to whole units" if close else ""), len(rows))
+    return rows.assign(units=whole if close else units)
+
+
+def _refuse_free(rows: pd.DataFrame, kind: str, found: Findings) -> None:
+    bad = ~(rows["price"] > 0)
+    if bad.any():
+        found.error(f"{named(kind, rows.loc[bad, 'line'])}: price is missing, or 0, and the seller has no other price")
+    if rows.empty:
+        found.error("no row is left")
+    found.settle()
 
 
 def _texts(rows: pd.DataFrame, kind: str, found: Findings) -> None:
     for name in ("seller", "market", "season"):
-        if name in rows.columns and (rows[name] == "").any():
+        if name not in rows.columns:
+            continue
+        if (rows[name] == "").any():
             found.error(f"{named(kind, rows.loc[rows[name] == '', 'line'])}: {name} is missing")
+        if long := [text for text in rows[name].cat.categories if len(str(text)) > LONGEST or "\x00" in str(text)]:
+            where = rows.loc[rows[name] == long[0], "line"]
+            found.error(f"{named(kind, where)}: {name} must be at most {LONGEST} characters, none of them NUL")
 
 
 def _plain_names(rows: pd.DataFrame, found: Findings) -> None:
@@ -192,16 +315,3 @@ def _cased(names: list[str]) -> tuple[str, str] | None:
         if (before := seen.setdefault(name.casefold(), name)) != name:
             return before, name
     return None
-
-
-def _duplicates(rows: pd.DataFrame, labels: list[str], kind: str, found: Findings) -> None:
-    again = rows.duplicated(["market", "period", "seller"], keep=False)
-    if again.any():
-        first = rows[again].iloc[0]
-        place = "" if first["market"] == ONLY else f" in market {first['market']}"
-        found.error(
-            f"{named(kind, rows.loc[again, 'line'])}: duplicates: a period has one row for a seller and market (seller "
-            f"{first['seller']} has several in period {labels[int(first['period'])]}{place}); "
-            f"where the file has several products or places, {found.option}where COLUMN=VALUE picks one and "
-            f"{found.option}columns market=COLUMN names them"
-        )

@@ -45,6 +45,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "exploit": (Form(orders.ExploitOrder, "exploit"),),
     "deviate": (Form(orders.DeviateOrder, "deviate"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
+    "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),
     "record": (Form(orders.RecordOrder, "record"),),
     "forecast": (Form(orders.ForecastOrder, "forecast"),),

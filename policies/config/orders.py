@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from market.calibration.options import INSTRUMENTS
 from market.errors import UserError
+from market.salesfile.options import DateOrder, Missing, Returns, Span
 from policies.config.command import (
     AboveOne,
     Argument,
@@ -291,13 +292,16 @@ def instruments(given: Words) -> Words:
 
 
 @frozen(kw_only=True)
-class SalesOrder(Order):
-    """How a sales file is read."""
+class ReadingOrder(Order):
+    """How sales are read: :class:`market.salesfile.options.ReadingOptions` says more of what is decided."""
 
-    sales: Annotated[Path, Argument("CSV or Parquet: a row per period and seller", "SALES")] = field(
-        converter=path, kw_only=False
-    )
-    columns: Annotated[str | None, Reading("the file's names, as period=week,seller=brand", "NAME=COLUMN,...")] = None
+    columns: Annotated[
+        str | None,
+        Reading(
+            "the file's names, as period=week,seller=brand (quotes around one with a comma), or a YAML file",
+            "NAME=COLUMN,...",
+        ),
+    ] = None
     where: Annotated[Words, Reading("only rows with this value", "COLUMN=VALUE")] = field(default=(), converter=words)
     periods: Annotated[
         str | None,
@@ -306,6 +310,41 @@ class SalesOrder(Order):
             "FIRST:LAST",
         ),
     ] = None
+    period: Annotated[Span | None, Reading("add up shorter periods to these")] = None
+    missing: Annotated[
+        Missing,
+        Reading("a seller without a row in a period was absent, or there and sold zero (auto: as the file looks)"),
+    ] = "auto"
+    returns: Annotated[Returns, Reading("negative units are taken off the period's sales, or dropped")] = "net"
+    decimal: Annotated[Literal[".", ","] | None, Reading("the mark before decimals (default: told by the file)")] = None
+    dates: Annotated[
+        DateOrder | None, Reading("how dates are meant that can be read in two ways (default: told by the file)")
+    ] = None
+    add_up: Annotated[bool, Reading("several rows of a seller in a period are parts of its sales")] = False
+
+
+@frozen(kw_only=True)
+class TidySalesOrder(ReadingOrder):
+    """Make a sales file of what you have: receipts, exports, workbooks, a database.
+
+    With ``query`` the one of ``raw`` is a database's address as SQLAlchemy has it.
+    """
+
+    raw: Annotated[
+        Words, Argument("CSV, workbook or Parquet (several: below one another), or a database's URL", "RAW")
+    ] = field(converter=words, kw_only=False)
+    output: Annotated[Path, Option("sales file to write", "SALES.csv", short="-o")] = field(converter=path)
+    query: Annotated[str | None, Reading("what to ask the database", "SQL")] = None
+    force: Force = False
+
+
+@frozen(kw_only=True)
+class SalesOrder(ReadingOrder):
+    """A sales file, and how it is read."""
+
+    sales: Annotated[Path, Argument("CSV, workbook or Parquet: what bazaar sales takes", "SALES")] = field(
+        converter=path, kw_only=False
+    )
 
 
 @frozen(kw_only=True)

@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
+from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, no_column, read_sales
+from market.spec.loading import read_yaml
 from policies.common.files import refuse_unwritable
-from policies.config.orders import CalibrateOrder, ForecastOrder, SalesOrder
+from policies.config.orders import CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
+from policies.views.table import Column, Table
 
 
 def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
-    """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given."""
+    """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given.
+
+    What was made of the file on the way is printed.
+    """
+    options = reading_options(order)
+    sales = read_sales(order.sales, options)
+    if sales.steps:
+        steps_table(sales).print(order.console)
+    reading = {"columns": options.columns, "where": options.where}
+    return sales, reading | {"periods": list(options.periods) if order.periods else None}
+
+
+def reading_options(order: ReadingOrder) -> ReadingOptions:
+    """What an order says of the reading."""
     columns = columns_option(order.columns) if order.columns else {}
-    where, periods = where_option(order.where), periods_option(order.periods)
-    reading = {"columns": columns, "where": where, "periods": list(periods) if order.periods else None}
-    return read_sales(order.sales, columns, where, periods), reading
+    as_typed = {name: getattr(order, name) for name in ("period", "missing", "returns", "decimal", "dates", "add_up")}
+    return ReadingOptions(columns, where_option(order.where), periods_option(order.periods), **as_typed)
+
+
+def steps_table(sales: Sales) -> Table:
+    """What was made of a file, and how many rows each step touched."""
+    rows = [[step.what, None if step.rows is None else f"{step.rows:,}"] for step in sales.steps]
+    return Table(f"{sales.path.name} was read so", [Column(""), Column("rows")], rows, narrow="wrap")
 
 
 def columns_option(text: str) -> dict[str, str]:
-    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's."""
+    """``period=week,seller=brand`` as a mapping of Bazaar's names to the file's; or a YAML file that has it.
+
+    A name with a comma in it stands in double quotes, as in CSV: ``"units=sold, in pieces",price=price``.
+    """
+    if "=" not in text and Path(text).suffix in (".yaml", ".yml"):
+        items = [f"{ours}={theirs}" for ours, theirs in read_yaml(Path(text)).items()]
+    else:
+        items = next(csv.reader([text], skipinitialspace=True))
     found: dict[str, str] = {}
-    for item in text.split(","):
-        ours, equals, theirs = (part.strip() for part in item.partition("="))
-        if not (ours and equals and theirs):
+    for item in items:
+        ours, _, theirs = (part.strip() for part in item.partition("="))
+        if not (ours and theirs):
             raise UserError(f"--columns: {item.strip()!r} must be NAME=COLUMN, such as period=week")
         if (problem := no_column(ours)) is not None:
             raise UserError(f"--columns: {problem}")

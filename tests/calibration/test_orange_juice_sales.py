@@ -11,6 +11,7 @@ import pytest
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
 from market.calibration.validation import Validation, validate
+from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
 from policies.sales.reading import columns_option
 from tests.helpers.controls import poisson_only, shocks_off, validate_with
@@ -29,7 +30,7 @@ needs_baskets = pytest.mark.skipif(not BASKETS.exists(), reason=f"{BASKETS.name}
 
 @pytest.fixture(scope="module")
 def stores() -> Sales:
-    return read_sales(STORES, columns_option(COLUMNS))
+    return read_sales(STORES, ReadingOptions(columns_option(COLUMNS)))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,9 @@ def test_markets_known_to_be_wrong_fail_on_the_stores(stores: Sales, found: Cali
 
 
 def of_category(category: str, options: CalibrationOptions) -> Calibration:
-    return calibrate(read_sales(BASKETS, {"period": "week"}, {"category": category}, ("2", "52")), options)
+    return calibrate(
+        read_sales(BASKETS, ReadingOptions({"period": "week"}, {"category": category}, ("2", "52"))), options
+    )
 
 
 @needs_baskets
@@ -152,7 +155,7 @@ def test_where_units_fall_when_rivals_become_dearer_no_logit_holds_and_the_table
 def test_categories_with_inelastic_demand_are_refused_with_what_would_help(category: str) -> None:
     from market.errors import UserError
 
-    sales = read_sales(BASKETS, {"period": "week"}, {"category": category}, ("2", "52"))
+    sales = read_sales(BASKETS, ReadingOptions({"period": "week"}, {"category": category}, ("2", "52")))
     with pytest.raises(UserError, match="that a Bertrand equilibrium implies is .*below 0.*--cost-share"):
         calibrate(sales, CalibrationOptions())
     assert calibrate(sales, CalibrationOptions(cost_share=0.7, nest=False)).cost_source.startswith("ASSUMPTION")

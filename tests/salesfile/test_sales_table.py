@@ -14,6 +14,7 @@ import pytest
 
 from market.errors import UserError
 from market.forecast.series import periods_ahead
+from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
 from policies.sales.reading import columns_option
 from tests.helpers.sales_files import changed, csv_text, dated, month_end, monthly, sound, weekly, write_sales
@@ -33,14 +34,14 @@ x,1,ann,2.4,21,0
 
 
 def read(folder: Path, text: str, **options: Any) -> Sales:
-    return read_sales(write_sales(folder, text), **options)
+    return read_sales(write_sales(folder, text), ReadingOptions(**options))
 
 
 def refused(folder: Path, text: str, **options: Any) -> list[str]:
     """The lines of the message, without the file's path."""
     path = write_sales(folder, text)
     with pytest.raises(UserError) as problem:
-        read_sales(path, **options)
+        read_sales(path, ReadingOptions(**options))
     lines = str(problem.value).splitlines()
     assert all(line.startswith(f"{path}: ") for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
@@ -365,7 +366,7 @@ def test_duplicates_are_refused_with_all_their_lines(tmp_path: Path) -> None:
     ]
     text = WITH_MARKETS + "x,1,bob,3,4,0\n"
     assert "(seller bob has several in period 1 in market x); where the file has" in refused(tmp_path, text)[0]
-    assert "where COLUMN=VALUE picks one and columns market=COLUMN" in refused(tmp_path, text, option="")[0]
+    assert "where COLUMN=VALUE picks one and columns market=COLUMN" in refused(tmp_path, text, prefix="")[0]
     assert len(read(tmp_path, text.replace("x,1,bob,3", "y,1,bob,3")).rows) == 5
 
 

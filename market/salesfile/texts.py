@@ -1,0 +1,92 @@
+"""Texts of a table gathered in parts: a dictionary of texts and codes a column, so that millions of rows stay small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANY = 5_000  # different texts, from which on a column that nobody asked for is not kept
+SAME = "same line"  # a column of the gathered table: equal in rows whose cells are all equal
+
+
+TIME = re.compile(r"(.*\d)(?:T|\s+)\d{1,2}:\d{2}.*")
+
+
+def _day(text: str) -> str:
+    """A text whose time of day, if any, is noon: of very many times nobody needs to know which."""
+    match = TIME.fullmatch(text)
+    return f"{match.group(1)} 12:00" if match else text
+
+
+class Texts:
+    """Columns of a table as they come, part by part.
+
+    Args:
+        names: of the columns; those without a name are left out.
+        wanted: columns that are kept however many texts they have.
+    """
+
+    def __init__(self, names: Sequence[str], wanted: Collection[str]) -> None:
+        self.names, self.wanted = list(names), set(wanted)
+        self._codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in names if name}
+        self._texts: dict[str, dict[str, int]] = {name: {} for name in self._codes}
+        self._lines: list[NDArray[np.int32]] = []
+        self._rows: list[NDArray[np.int64]] = []
+        self._timed: set[str] = set()
+
+    def add(self, lines: Iterable[int], rows: Sequence[Sequence[str]]) -> None:
+        """Add rows of as many cells as there are columns; ``lines`` says where they stand."""
+        if not rows:
+            return
+        self._lines.append(np.fromiter(lines, np.int32, len(rows)))
+        self._rows.append(np.fromiter(map(hash, map(tuple, rows)), np.int64, len(rows)))
+        for name, cells in zip(self.names, zip(*rows, strict=True), strict=True):
+            if name in self._codes:
+                self._add_column(name, cells)
+
+    def _add_column(self, name: str, cells: Sequence[str]) -> None:
+        import pandas as pd
+
+        codes, found = pd.factorize(np.array(cells, dtype=object))
+        known, texts = self._texts[name], [text.strip() for text in found]
+        if name in self._timed:
+            texts = [_day(text) for text in texts]
+        into = np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
+        self._codes[name].append(into[codes])
+        if len(known) > MANY and name not in self._timed:
+            self._too_many(name)
+
+    def _too_many(self, name: str) -> None:
+        """What becomes of a column of very many texts: times of day are cut, others kept only if somebody asked for them."""
+        if name not in self.wanted:
+            del self._codes[name], self._texts[name]
+            return
+        old = list(self._texts[name])
+        days = [_day(text) for text in old]
+        if len(set(days)) < len(old) / 2:
+            known = {text: code for code, text in enumerate(dict.fromkeys(days))}
+            into = np.array([known[day] for day in days], np.int32)
+            self._texts[name], self._codes[name] = known, [into[codes] for codes in self._codes[name]]
+            self._timed.add(name)
+
+    def frame(self) -> pd.DataFrame:
+        """The table, indexed by line: a categorical column a name, and :data:`SAME`."""
+        import pandas as pd
+
+        columns = {
+            name: pd.Categorical.from_codes(
+                np.concatenate(parts), categories=pd.Index(list(self._texts[name]), dtype=object)
+            )
+            for name, parts in self._codes.items()
+        }
+        return pd.DataFrame(columns | {SAME: np.concatenate(self._rows)}, index=np.concatenate(self._lines))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines))
