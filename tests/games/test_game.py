@@ -277,8 +277,8 @@ def test_two_ratings_are_a_logarithm_of_the_odds() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(-800, 800), min_size=2, max_size=6))
-def test_ratings_recover_the_strengths_that_made_the_results(strengths: list[float]) -> None:
+@given(st.lists(st.integers(-800, 800), min_size=2, max_size=6))
+def test_ratings_recover_the_strengths_that_made_the_results(strengths: list[int]) -> None:
     """Expected results of 10^9 duels a pair, beside which the drawn one hardly counts."""
     true = np.array(strengths) - np.mean(strengths)
     won = 1e9 / (1 + 10 ** ((true - true[:, None]) / 400))
