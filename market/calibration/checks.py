@@ -110,18 +110,6 @@ def _in_market(name: object, market: object) -> str:
     return f"{name}" if market == ONLY else f"{name} in market {market}"
 
 
-def _totals(sales: Sales, found: Findings) -> None:
-    """A seller who sells what all the others sell together, in every period, is none."""
-    rows = sales.rows
-    everybody = rows.groupby(["market", "period"])["units"].transform("sum")
-    half = (2 * rows["units"] == everybody).groupby(rows["seller"]).all()
-    for name in half.index[half] if len(half) > 2 else []:
-        found.doubt(
-            f"{named(sales.place, rows.loc[rows['seller'] == name, 'line'])}: seller {name} sells in every period exactly "
-            "what all others sell together: looks like rows of totals; leave them out"
-        )
-
-
 def _costs(sales: Sales, found: Findings) -> None:
     if not sales.has("cost"):
         return
@@ -170,4 +158,4 @@ def _other_promotions(sales: Sales, found: Findings) -> None:
             found.warning(f"{name} is {sales.rows[name].iloc[0]:g} in every row: it is left out")
 
 
-CHECKS = (_counts, _totals, _zeros, _gaps, _far_prices, _steady_prices, _costs, _other_promotions)
+CHECKS = (_counts, _zeros, _gaps, _far_prices, _steady_prices, _costs, _other_promotions)

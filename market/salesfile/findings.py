@@ -72,7 +72,7 @@ def named(kind: str, places: Iterable[object]) -> str:
 
 
 def listed(places: Iterable[object]) -> str:
-    """``3, 5, 6, 7, 8 and 12 more``."""
-    all_ = list(places)
+    """``3, 5, 6, 7, 8 and 12 more``; 0 is the place of what stands on no line."""
+    all_ = [place for place in places if place != 0]
     more = f" and {len(all_) - SHOWN} more" if len(all_) > SHOWN else ""
     return ", ".join(map(str, all_[:SHOWN])) + more

@@ -248,7 +248,7 @@ def _tidied(
     _refuse_free(rows, kind, found)
     index, calendar = index_periods(rows["value"], rows["line"], kind, found)
     rows = steps.fill_missing(rows, index, options, receipts > len(rows), found)
-    rows["seller"], rows["market"] = rows["seller"].astype(str), rows["market"].astype(str)
+    rows = rows.assign(**{name: rows[name].astype(str) for name in ("seller", "market", "season") if name in rows})
     _plain_names(rows, found)
     order = ["market", "period", "seller"]
     kept = [

@@ -22,6 +22,21 @@ GZIP, ZIP, MARK_16 = b"\x1f\x8b", b"PK\x03\x04", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 65_536  # bytes, or characters, from which encoding and separator are told
 PART = 100_000  # rows read at once
 MOST_COLUMNS, LONGEST = 1_000, 200  # columns of a file, and characters of a cell that is kept
+# What spreadsheets and tills write, beside UTF-8; DOS code pages, which fit nearly every text, are no candidates.
+ENCODINGS = (
+    "utf_16_le",
+    "utf_16_be",
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1253",
+    "cp1254",
+    "cp932",
+    "gb18030",
+    "cp949",
+    "big5",
+)
+TIDY = 0.1  # the library's measure of mess, up to which a text may well be Western European
 USUAL = "cp1252"  # Western European Windows: of encodings that read a file alike the one that is meant
 
 
@@ -30,14 +45,15 @@ def read_text_file(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
 
     Raises :class:`UserError` for what cannot be decoded or is no table, with its lines.
     """
-    encoding = _encoding(path, found)
+    try:
+        encoding = _encoding(path, found)
+    except (gzip.BadGzipFile, BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: is damaged ({error})") from None
     try:
         with _opened(path, found) as raw, io.TextIOWrapper(raw, encoding, newline="") as text:
             return _table(path, text, wanted, found)
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not text in {encoding}; a spreadsheet saves one as 'CSV UTF-8'") from None
-    except (gzip.BadGzipFile, BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: is damaged ({error})") from None
 
 
 @contextmanager
@@ -93,7 +109,8 @@ def _guessed(path: Path, wide: bool, raw: BinaryIO, found: Findings) -> str:
     begins = raw.read(SAMPLE)
     if not wide:  # letters that are in ASCII say nothing, and there may be few others
         begins += b"".join(islice((line for line in raw if not line.isascii()), 1_000))
-    best = from_bytes(begins).best()
+    read = from_bytes(begins, cp_isolation=list(ENCODINGS))
+    best = next((one for one in read if USUAL in one.could_be_from_charset and one.chaos <= TIDY), read.best())
     if best is None or (wide and not best.encoding.startswith("utf_16")):
         raise UserError(f"{path}: is no text that can be read; a spreadsheet saves one as 'CSV UTF-8'")
     encoding = USUAL if USUAL in best.could_be_from_charset else best.encoding

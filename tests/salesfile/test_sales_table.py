@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,9 +180,7 @@ def test_a_message_about_parquet_names_rows(tmp_path: Path) -> None:
     frame = pd.DataFrame(changed(sound(periods=2), {3: {"units": -1}}))
     frame.loc[4, "price"] = np.nan
     frame.to_parquet(tmp_path / "sales.parquet")
-    with pytest.raises(
-        UserError, match=r"row 5: price must be a number > 0 \(got missing.*\n.*: row 4: units must be a"
-    ):
+    with pytest.raises(UserError, match=r"row 5: price must be a number > 0 \(got missing"):
         read_sales(tmp_path / "sales.parquet")
     (tmp_path / "other.parquet").write_text(SMALL)
     with pytest.raises(UserError, match=r"other.parquet: is not a Parquet file that can be read"):
@@ -238,27 +235,22 @@ def test_periods_ahead_of_month_ends_are_month_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
+        (["2024-01-01", "03/04/2024"], r"line 3: period must be a date .*\(got '03/04/2024'\)"),
+        (["30/02/2024", "18/03/2024"], r"line 2: period must be .*\(got '30/02/2024'\)"),
         (
-            ["2024-01-01", "03/04/2024"],
-            r"line 3: period must be an integer or an ISO date .*\(got '03/04/2024': write 2024-04-03 or 2024-03-04\)",
+            ["03/04/2024", "04/05/2024", "07/05/2024"],
+            r"periods can be read in two ways: 03/04/2024 is 2024-04-03 or 2024-03-04; --dates dmy or mdy",
         ),
-        (["14/06/1990", "21/06/1990"], r"lines 2, 3: period must be .*\(got '14/06/1990': write 1990-06-14\)"),
-        (["03/04/2024", "03/18/2024"], r"lines 2, 3: period must be .*\(got '03/04/2024': write 2024-03-04\)"),
-        (["3.4.2024", "18.4.2024"], r"lines 2, 3: period must be .*\(got '3.4.2024': write 2024-04-03\)"),
-        (["30/02/2024", "18/03/2024"], r"lines 2, 3: period must be .*\(got '30/02/2024'\)"),
         ([1, 2, "three", ""], r"lines 4, 5: period must be .*\(got 'three'\)"),
         ([1, "", 3], r"line 3: period must be .*\(got missing\)"),
-        ([1, 2, 3, "Total"], r"line 5: period must be .*\(got 'Total': rows of totals must go\)"),
         ([1, 2, 2.5], r"line 4: period must be .*\(got '2.5'\)"),
         ([1, 2, "inf"], r"line 4: period must be .*\(got 'inf'\)"),
         (["2024-01-01", "2024-01-08", 5], r"line 4: period must be .*\(got '5'\)"),
-        (["2024-02-30", "2024-W05"], r"lines 2, 3: period must be .*\(got '2024-02-30'\)"),
+        (["2024-02-30", "2024-W05"], r"line 2: period must be .*\(got '2024-02-30'\)"),
         (
             ["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-23"],
-            r"line 5: dates must lie a whole number of steps apart; the commonest step here is 7 days from 2024-01-01 on",
+            r"line 5: dates must lie a whole number of steps apart; the commonest step here is 7 days, on which .*-23 does not",
         ),
-        ([20240103, 20240110], r"lines 2, 3: periods such as 20240103 look like dates: write 2024-01-03"),
-        ([202411, 202412, 202501], r"lines 2, 3, 4: periods such as 202411 look like a year with its month or week"),
         ([1577836800, 1578441600], r"lines 2, 3: periods run from 1577836800 to 1578441600, but only 2 of them occur"),
     ],
 )
@@ -279,25 +271,15 @@ def test_years_without_months_are_periods(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("2.1", "abc", "price must be a number > 0 (got 'abc')"),
-        ("2.1", "0", "price must be a number > 0 (got '0')"),
         ("2.1", "-2", "price must be a number > 0 (got '-2')"),
         ("2.1", "", "price must be a number > 0 (got missing: leave out the rows of a seller that was not there)"),
         ("2.1", "NA", "price must be a number > 0 (got 'NA': leave out the rows of a seller that was not there)"),
-        ("2.1", '"2,10"', "price must be a number > 0 (got '2,10': write decimals with a point, and no thousands "),
-        (
-            "2.1",
-            "$2.10",
-            "price must be a number > 0 (got '$2.10': write the number alone, without a currency or a unit)",
-        ),
-        ("2.1", "2.10 EUR", "price must be a number > 0 (got '2.10 EUR': write the number alone"),
+        ("2.1", "2.10 oz", "price must be a number > 0 (got '2.10 oz')"),
         ("2.1", "inf", "price must be a number > 0 (got 'inf': at most 1e+12)"),
         ("2.1", "True", "price must be a number > 0 (got 'True')"),
-        (",11", ",-11", "units must be a number >= 0 (got '-11': net returns out or drop them)"),
-        (",11", ",nan", "units must be a number >= 0 (got 'nan': leave out the rows of a seller that was not there)"),
-        (",11", ',"1,234"', "units must be a number >= 0 (got '1,234': write it without thousands separators)"),
-        (",11", ',"1.234,5"', "units must be a number >= 0 (got '1.234,5': write decimals with a point"),
-        (",11", ",1e300", "units must be a number >= 0 (got '1e300': at most 1e+12)"),
-        (",11", ",12 oz", "units must be a number >= 0 (got '12 oz': write the number alone"),
+        (",11", ",nan", "units must be a number (got 'nan': leave out the rows of a seller that was not there)"),
+        (",11", ",1e300", "units must be a number (got '1e300': at most 1e+12)"),
+        (",11", ",12 oz", "units must be a number (got '12 oz')"),
         ("2,ann", "2,", "seller is missing"),
     ],
 )
@@ -321,9 +303,7 @@ def test_a_bad_cell_is_named_with_its_line(tmp_path: Path, old: str, new: str, s
         ),
         ("promo_flyer", "101", "promo_flyer must be a number from 0 to 1 (got '101')"),
         ("promo_flyer", "-0.1", "promo_flyer must be a number from 0 to 1 (got '-0.1')"),
-        ("promo_flyer", "25%", "promo_flyer must be a number from 0 to 1 (got '25%': write 0.25 for 25%)"),
-        ("promo_flyer", "yes", "promo_flyer must be a number from 0 to 1 (got 'yes': write 1 or 0)"),
-        ("promo_flyer", "N", "promo_flyer must be a number from 0 to 1 (got 'N': write 1 or 0)"),
+        ("promo_flyer", "perhaps", "promo_flyer must be a number from 0 to 1 (got 'perhaps')"),
         ("cost", "-1", "cost must be a number >= 0 (got '-1')"),
         ("cost", "", "cost must be a number >= 0 (got missing: give it in every row, or leave the column out)"),
         ("market_size", "0", "market_size must be a number > 0 (got '0')"),
@@ -339,10 +319,10 @@ def test_a_bad_cell_of_an_optional_column_is_named(tmp_path: Path, column: str, 
 
 
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    assert refused(tmp_path, SMALL + "Total,,,62\n") == [
+    assert refused(tmp_path, SMALL + "summer,,,62\n") == [
         (
-            "line 6: period must be an integer or an ISO date such as 2024-03-31, the same in every row (got 'Total': "
-            "rows of totals must go)"
+            "line 6: period must be a date such as 2024-03-31, a week such as 2024-W13, a month such as 2024-03, or a "
+            "whole number, the same in every row (got 'summer')"
         ),
         "line 6: price must be a number > 0 (got missing: leave out the rows of a seller that was not there)",
         "line 6: seller is missing",
@@ -350,24 +330,10 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_lines_are_those_of_the_file_whatever_is_skipped_filtered_and_sorted(tmp_path: Path) -> None:
-    text = '\n"period",seller,price,units,note\n9,bob,2,1,"two\nlines"\n\n8,ann,2,1,\n7,bob,abc,1,\n6,ann,2,1,\n'
+    text = '\n"period",seller,price,units,note\n9,bob,2,9,"two\nlines"\n\n8,ann,2,9,\n7,bob,abc,9,\n6,ann,2,9,\n'
     assert refused(tmp_path, text) == ["line 7: price must be a number > 0 (got 'abc')"]
     assert refused(tmp_path, text, where={"seller": "bob"}) == ["line 7: price must be a number > 0 (got 'abc')"]
     assert read(tmp_path, text.replace("abc", "3")).rows["line"].tolist() == [8, 7, 6, 3]
-
-
-def test_duplicates_are_refused_with_all_their_lines(tmp_path: Path) -> None:
-    assert refused(tmp_path, SMALL + "1,ann,3,4\n2,bob,2.4,21\n") == [
-        (
-            "lines 2, 5, 6, 7: duplicates: a period has one row for a seller and market (seller ann has several in period "
-            "1); where the file has several products or places, --where COLUMN=VALUE picks one and --columns market=COLUMN "
-            "names them"
-        )
-    ]
-    text = WITH_MARKETS + "x,1,bob,3,4,0\n"
-    assert "(seller bob has several in period 1 in market x); where the file has" in refused(tmp_path, text)[0]
-    assert "where COLUMN=VALUE picks one and columns market=COLUMN" in refused(tmp_path, text, prefix="")[0]
-    assert len(read(tmp_path, text.replace("x,1,bob,3", "y,1,bob,3")).rows) == 5
 
 
 def test_names_that_would_become_one_are_refused(tmp_path: Path) -> None:
@@ -391,12 +357,8 @@ def test_names_that_differ_only_in_upper_and_lower_case_are_refused(tmp_path: Pa
         ("period,seller,price\n1,a,2\n", "column units missing; the file has period, seller, price: name yours with "),
         (
             "week,brand\n1,a\n",
-            "columns period, seller, price, units missing; the file has week, brand: name yours with ",
+            "columns price, units missing; the file has week, brand: name yours with ",
         ),
-        (SMALL.replace(",", ";"), "its columns are separated by semicolons: save it with commas, and with points in "),
-        (SMALL.replace(",", ";").replace(".", ","), "its columns are separated by semicolons: save it with commas"),
-        ("Sales of 1991\n" + SMALL, "line 1 is 'Sales of 1991': the first line must be the column names"),
-        ("Sales of 1991,,,\n,,,\n" + SMALL, "line 1 is 'Sales of 1991': the first line must be the column names"),
         (
             "Sales,1991\n" + SMALL,
             (
@@ -407,18 +369,17 @@ def test_names_that_differ_only_in_upper_and_lower_case_are_refused(tmp_path: Pa
         (
             "Sales,1991,,\n" + SMALL,
             (
-                "columns period, seller, price, units missing; the file has Sales, 1991: name yours with --columns "
+                "columns period, price, units missing; the file has Sales, 1991: name yours with --columns "
                 "period=COLUMN (the first line must be the column names)"
             ),
         ),
-        (SMALL.replace(",", "\t"), "its columns are separated by tabs: save it with commas"),
         (
             SMALL + "3,ann\n",
             "line 6: 2 cells under 4 columns; a comma inside a number or a name needs quotes around it",
         ),
         (SMALL.replace("2.5,20", "2,5,20"), "line 3: 5 cells under 4 columns; a comma inside a number"),
         (SMALL.replace("units", "price", 1), "line 1: column price is there twice: rename one"),
-        (SMALL + '3,"ann,2,1\n', "is not a CSV file in UTF-8 that can be read (line 6: unexpected end of data)"),
+        (SMALL + '3,"ann,2,1\n', "line 6: is no line of a table (unexpected end of data)"),
     ],
 )
 def test_files_that_are_no_tables_of_sales_are_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -430,25 +391,11 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     with pytest.raises(UserError, match=r"sales.csv: no such file$"):
         read_sales(path)
-    with pytest.raises(UserError, match=r"is a folder, not a file$"):
+    with pytest.raises(UserError, match=r"is a folder without Parquet files, not a file$"):
         read_sales(tmp_path)
-    for content in (SMALL.replace("ann", "Zoë").encode("latin-1"), SMALL.encode("utf-16")):
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=r"sales.csv: is not a CSV file in UTF-8 that can be read \('utf-8' codec"):
-            read_sales(path)
-
-
-@pytest.mark.parametrize("name", ["sales.xlsx", "SALES.XLS", "sales.csv"])
-def test_a_workbook_is_refused_by_its_name_or_its_content(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    with zipfile.ZipFile(path, "w") as book:
-        book.writestr("[Content_Types].xml", "<Types/>")
-    with pytest.raises(UserError, match=rf"{name}: is an Excel workbook: save it as CSV UTF-8$"):
+    path.write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(UserError, match=r"sales.csv: is no text that can be read"):
         read_sales(path)
-    path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1"))
-    with pytest.raises(UserError, match=r": is an Excel workbook: save it as CSV UTF-8$"):
-        read_sales(path)
-    assert read(tmp_path, SMALL.replace("period", "PK", 1), columns={"period": "PK"}).labels == ["1", "2"]
 
 
 @pytest.mark.parametrize(
