@@ -47,6 +47,8 @@ def without_repeats(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
 
     Among receipts two customers may well have bought the same: there all lines count.
     """
+    if SAME not in rows:
+        return rows
     again = rows.duplicated([SAME, *KEY])
     if not again.any() or rows[~again].duplicated(KEY).any():
         return rows
@@ -93,15 +95,15 @@ def added_up(
 
     Cost is the mean by units sold; what else there is, and the line, are those of the first row.
     """
-    several = rows.duplicated(KEY, keep=False)
-    back = rows["units"] < 0
-    if not several.any() and not back.any():
+    units = rows["units"].to_numpy()
+    group, first = _groups(rows)
+    count = len(first)
+    several = np.bincount(group)[group] > 1
+    if count == len(rows) and not (units < 0).any():
         return rows
     if several.any() and not options.add_up and not timed:
-        _refuse_told_apart(rows, others, found)
+        _refuse_told_apart(rows, others, several, found)
         _refuse_few(rows, found)
-    group, first = _groups(rows)
-    count, units = len(first), rows["units"].to_numpy()
     sold = np.maximum(units, 0.0)
 
     def total(values: Any) -> NDArray[np.float64]:
@@ -131,21 +133,24 @@ def _groups(rows: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     key = np.zeros(len(rows), np.int64)
     for name in KEY:
         codes, texts = pd.factorize(rows[name])
-        key = key * len(texts) + codes
+        key *= len(texts)
+        key += codes
+        del codes
     group, _ = pd.factorize(key)
-    return group, np.unique(group, return_index=True)[1]
+    first = np.full(int(group.max(initial=-1)) + 1, len(group))
+    np.minimum.at(first, group, np.arange(len(group)))
+    return group, first
 
 
-def _refuse_told_apart(rows: pd.DataFrame, others: pd.DataFrame, found: Findings) -> None:
+def _refuse_told_apart(rows: pd.DataFrame, others: pd.DataFrame, several: NDArray[np.bool_], found: Findings) -> None:
     """Raise where a column of the file tells the rows of a period and seller apart: a place or a product."""
     keys = [rows[key] for key in KEY]
     for name in others.columns:
         texts = others.loc[rows.index, name]
         if not 1 < texts.nunique() <= MANY // 10 or pd.concat([*keys, texts], axis=1).duplicated().any():
             continue
-        again = rows.duplicated(KEY, keep=False)
         found.refuse(
-            f"{named('line', rows.loc[again, 'line'])}: several rows of a seller in a period, told apart by column {name}: "
+            f"{named('line', rows.loc[several, 'line'])}: several rows of a seller in a period, told apart by column {name}: "
             f"{found.option}columns market={name} makes markets of it, {found.option}columns seller={name} sellers, "
             f"{found.option}where {name}=VALUE picks one, {found.option}add-up adds them up"
         )

@@ -9,7 +9,6 @@ may mislead is looked for in :mod:`market.calibration.checks`.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from market.salesfile.files import PROMOTION, place, read_query, read_texts
 from market.salesfile.findings import Findings, Step, named
+from market.salesfile.names import LONGEST, as_name
 from market.salesfile.options import ReadingOptions
-from market.salesfile.text_files import FIRST, LONGEST
+from market.salesfile.text_files import FIRST
 from market.salesfile.texts import SAME
 
 if TYPE_CHECKING:
@@ -117,22 +117,20 @@ def _read(path: Path | Sequence[Path], options: ReadingOptions, query: tuple[str
     rows, unused = _columns_of(raw, paths[0], options, found)
     others = raw[list(unused)]
     del raw
+    rows = _typed(rows, kind, options, found)
     table, calendar = _tidied(rows, others, kind, options, found)
-    digest = hashlib.sha256()
-    for one in (one for one in paths if one.is_file()):
-        with one.open("rb") as file:
+    about = paths[0], _digest(paths), tuple(unused), tuple(found.steps)
+    return Sales(table, calendar.labels, calendar.dates, calendar.step, *about)
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """The SHA-256 of files one after another."""
+    found = hashlib.sha256()
+    for path in (path for path in paths if path.is_file()):
+        with path.open("rb") as file:
             for part in iter(partial(file.read, 1 << 20), b""):
-                digest.update(part)
-    return Sales(
-        table,
-        calendar.labels,
-        calendar.dates,
-        calendar.step,
-        paths[0],
-        digest.hexdigest(),
-        tuple(unused),
-        tuple(found.steps),
-    )
+                found.update(part)
+    return found.hexdigest()
 
 
 def _gathered(
@@ -199,9 +197,9 @@ def _columns_of(
     found.settle()
     taken = recognised(raw, (*REQUIRED, *OPTIONAL), options.columns, found)
     _refuse_missing(taken, raw, found)
-    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()}).assign(
-        line=raw.index, **{SAME: raw[SAME]}
-    )
+    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()}).assign(line=raw.index)
+    if SAME in raw:
+        rows = rows.assign(**{SAME: raw[SAME]})
     for name, usual in {"market": ONLY, "seller": path.stem.split(".")[0]}.items():
         if name not in rows:
             rows[name] = pd.Categorical([usual] * len(rows))
@@ -224,22 +222,30 @@ def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings
         )
 
 
+def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
+    """Texts as what they mean: periods in the column ``value``, numbers, and rows outside of the chosen periods gone."""
+    from market.salesfile.columns import read_numbers, read_periods, within
+    from market.salesfile.rows import as_spans
+
+    values = read_periods(rows["period"], rows["line"], kind, options.dates, found)
+    if values is not None:
+        chosen = within(values, options.periods, found)
+        rows = rows.drop(columns="period").assign(value=values)
+        rows = rows if chosen.all() else _used(rows[chosen])
+    rows = read_numbers(rows, kind, options, found)
+    _texts(rows, kind, found)
+    found.settle()
+    return rows if options.period is None else rows.assign(value=as_spans(rows["value"], options.period, found))
+
+
 def _tidied(
     rows: pd.DataFrame, others: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings
 ) -> tuple[pd.DataFrame, Calendar]:
     """One row a market, period and seller, sorted, and the calendar of its periods."""
     from market.salesfile import rows as steps
-    from market.salesfile.columns import index_periods, read_numbers, read_periods, within
+    from market.salesfile.columns import index_periods
 
-    values = read_periods(rows["period"], rows["line"], kind, options.dates, found)
     timed = any("time of day" in step.what for step in found.steps) or options.period is not None
-    if values is not None:
-        rows = _used(rows.assign(value=values)[within(values, options.periods, found)])
-    rows = read_numbers(rows, kind, options, found)
-    _texts(rows, kind, found)
-    found.settle()
-    if options.period is not None:
-        rows = rows.assign(value=steps.as_spans(rows["value"], options.period, found))
     rows = _priced(steps.without_repeats(rows, found), kind, found)
     rows = steps.returns_netted(steps.samples_apart(rows, found), options, found)
     receipts = len(rows)
@@ -249,16 +255,10 @@ def _tidied(
     index, calendar = index_periods(rows["value"], rows["line"], kind, found)
     rows = steps.fill_missing(rows, index, options, receipts > len(rows), found)
     rows = rows.assign(**{name: rows[name].astype(str) for name in ("seller", "market", "season") if name in rows})
-    _plain_names(rows, found)
+    rows = _named(rows, found)
     order = ["market", "period", "seller"]
-    kept = [
-        *order,
-        "price",
-        "units",
-        *(name for name in (*OPTIONAL, *rows.columns) if name in rows and name not in order),
-    ]
-    names = [name for name in dict.fromkeys(kept) if name not in ("value", "revenue", SAME)]
-    return rows[names].sort_values(order, kind="stable").reset_index(drop=True), calendar
+    left = [name for name in rows.columns if name not in (*order, "value", "revenue", SAME)]
+    return rows[[*order, *left]].sort_values(order, kind="stable").reset_index(drop=True), calendar
 
 
 def _priced(rows: pd.DataFrame, kind: str, found: Findings) -> pd.DataFrame:
@@ -290,22 +290,25 @@ def _texts(rows: pd.DataFrame, kind: str, found: Findings) -> None:
             continue
         if (rows[name] == "").any():
             found.error(f"{named(kind, rows.loc[rows[name] == '', 'line'])}: {name} is missing")
-        if long := [text for text in rows[name].cat.categories if len(str(text)) > LONGEST or "\x00" in str(text)]:
+        if long := [text for text in rows[name].cat.categories if len(str(text).encode()) > LONGEST]:
             where = rows.loc[rows[name] == long[0], "line"]
-            found.error(f"{named(kind, where)}: {name} must be at most {LONGEST} characters, none of them NUL")
+            found.error(f"{named(kind, where)}: {name} must be at most {LONGEST} bytes long")
 
 
-def _plain_names(rows: pd.DataFrame, found: Findings) -> None:
-    """Names as a configuration may have them: ``COLD CEREAL`` becomes ``COLD_CEREAL``."""
+def _named(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
+    """Names as a configuration may have them (:func:`market.salesfile.names.as_name`)."""
     for name in ("seller", "market"):
-        plain = {old: re.sub(r"[^A-Za-z0-9_.\-]+", "_", old) for old in rows[name].unique()}
-        same = [old for old, new in plain.items() if list(plain.values()).count(new) > 1]
+        own = {old: as_name(old) for old in rows[name].unique()}
+        same = [old for old, new in own.items() if list(own.values()).count(new) > 1]
         if same:
-            found.error(f"{name}s {', '.join(same[:2])} would have one name ({plain[same[0]]}): rename one")
-        elif (cased := _cased(list(plain))) is not None:
+            found.error(f"{name}s {', '.join(same[:2])} would have one name ({own[same[0]]}): rename one")
+        elif (cased := _cased(list(own.values()))) is not None:
             found.error(f"{name}s {', '.join(cased)} differ only in upper and lower case: write both the same way")
-        rows[name] = rows[name].map(plain)
+        if other := [f"{old} is {new}" for old, new in own.items() if old != new]:
+            found.did(f"{name}s: {', '.join(other[:3])}{' ...' if len(other) > 3 else ''}")
+        rows = rows.assign(**{name: rows[name].map(own)})
     found.settle()
+    return rows
 
 
 def _cased(names: list[str]) -> tuple[str, str] | None:

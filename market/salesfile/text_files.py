@@ -21,7 +21,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bar
 GZIP, ZIP, MARK_16 = b"\x1f\x8b", b"PK\x03\x04", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 65_536  # bytes, or characters, from which encoding and separator are told
 PART = 100_000  # rows read at once
-MOST_COLUMNS, LONGEST = 1_000, 200  # columns of a file, and characters of a cell that is kept
+MOST_COLUMNS = 1_000
 # What spreadsheets and tills write, beside UTF-8; DOS code pages, which fit nearly every text, are no candidates.
 ENCODINGS = (
     "utf_16_le",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 5_000  # different texts, from which on a column that nobody asked for is not kept
-SAME = "same line"  # a column of the gathered table: equal in rows whose cells are all equal
+COMPARED = 1_000_000  # rows up to which lines are compared with one another: more are receipts
+SAME = "same line"  # a column of the gathered table: equal in rows whose cells are all equal; not there beyond COMPARED
 
 
 TIME = re.compile(r"(.*\d)(?:T|\s+)\d{1,2}:\d{2}.*")
@@ -46,7 +47,8 @@ class Texts:
         if not rows:
             return
         self._lines.append(np.fromiter(lines, np.int32, len(rows)))
-        self._rows.append(np.fromiter(map(hash, map(tuple, rows)), np.int64, len(rows)))
+        if len(self) <= COMPARED:
+            self._rows.append(np.fromiter(map(hash, map(tuple, rows)), np.int64, len(rows)))
         for name, cells in zip(self.names, zip(*rows, strict=True), strict=True):
             if name in self._codes:
                 self._add_column(name, cells)
@@ -77,16 +79,16 @@ class Texts:
             self._timed.add(name)
 
     def frame(self) -> pd.DataFrame:
-        """The table, indexed by line: a categorical column a name, and :data:`SAME`."""
+        """The table, indexed by line: a categorical column a name, and :data:`SAME`. Nothing is left here then."""
         import pandas as pd
 
-        columns = {
-            name: pd.Categorical.from_codes(
-                np.concatenate(parts), categories=pd.Index(list(self._texts[name]), dtype=object)
-            )
-            for name, parts in self._codes.items()
-        }
-        return pd.DataFrame(columns | {SAME: np.concatenate(self._rows)}, index=np.concatenate(self._lines))
+        columns: dict[str, Any] = {}
+        for name in list(self._codes):  # one by one, so that only one is there twice
+            texts = pd.Index(list(self._texts.pop(name)), dtype=object)
+            columns[name] = pd.Categorical.from_codes(np.concatenate(self._codes.pop(name)), categories=texts)
+        if len(self) <= COMPARED:
+            columns[SAME] = np.concatenate(self._rows)
+        return pd.DataFrame(columns, index=np.concatenate(self._lines))
 
     def __len__(self) -> int:
         return sum(map(len, self._lines))

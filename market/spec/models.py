@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from market.salesfile.names import RULE, is_name
 from market.salesfile.table import no_column
 from market.spec.builtin import find
 from market.spec.loading import find_tape, parse_model, read_yaml, refuse_booleans
@@ -142,6 +143,12 @@ def _label(value: object) -> object:
 Label = Annotated[str, BeforeValidator(_label)]
 
 
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"must be {RULE}")
+    return text
+
+
 def _known_columns(columns: dict[str, str]) -> dict[str, str]:
     problems = [problem for name in columns if (problem := no_column(name)) is not None]
     if problems:
@@ -244,7 +251,7 @@ class Center(Model):
 class SellerSpec(Model):
     """One seller: what its good is worth, what it costs, and the ranges in which it decides."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$", description="name, each once")
+    name: Annotated[str, AfterValidator(_name)] = Field(description="name, each once")
     quality: Utility = Field(description="utility of the good without what its price takes away")
     unit_cost: NonNegative = Field(description="money per unit ordered; made to order: per unit sold")
     prices: LowHigh = Field(description="money per unit: lowest and highest price that it may post")

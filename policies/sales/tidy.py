@@ -38,7 +38,7 @@ def tidy_sales(order: TidySalesOrder) -> TidySales:
 
         text = "Datum;Artikel;Menge;Preis\\n02.01.2023;Tee;1.200;2,49 €\\n03.01.2023;Tee;1.100;2,59 €\\n"
         Path("export.csv").write_text(text, encoding="utf-8")
-        print(tidy_sales("export.csv", output="sales.csv").to_frame())
+        print(tidy_sales("export.csv", output="tidy.csv").to_frame())
     """
     refuse_unwritable(order.output, order.force)
     if order.output.suffix.lower() != ".csv":

@@ -424,7 +424,7 @@ def test_columns_with_commas_and_a_file_of_columns(tmp_path: Path) -> None:
 def test_what_nobody_would_write_is_refused(tmp_path: Path) -> None:
     wide = ",".join(f"c{k}" for k in range(100_000))
     assert "line 1: has 100,000 columns: at most 1,000" in refused(tmp_path, wide + "\n")
-    assert "line 2: seller must be at most 200 characters" in refused(tmp_path, HEAD + f"1,{'a' * 10_000},2,9\n")
+    assert "line 2: seller must be at most 200 bytes" in refused(tmp_path, HEAD + f"1,{'a' * 10_000},2,9\n")
     assert "is no text that can be read" in refused(tmp_path, HEAD + "1,a\x00b,2,9\n1,c,2,9\n")
     assert "is no line of a table" in refused(tmp_path, HEAD + f'1,"{"a" * 200_000}",2,9\n')
 
