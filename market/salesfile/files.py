@@ -45,7 +45,7 @@ def read_texts(path: Path, wanted: Sequence[str], found: Findings) -> pd.DataFra
     if _is_workbook(path):
         texts = _workbook(path, wanted, found)
     elif place(path) == "row":
-        texts = _parquet(path, wanted)
+        texts = _parquet(path, wanted, found)
     else:
         texts = read_text_file(path, wanted, found)
     if not len(texts):
@@ -97,7 +97,7 @@ def _shown(cell: Any) -> str:
     return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> Texts:
+def _parquet(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
     try:
         from pyarrow import ArrowInvalid
         from pyarrow.dataset import dataset
@@ -110,6 +110,7 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Texts:
         for batch in table.to_batches(columns=names, batch_size=PART):
             add_rows(texts, batch.to_pandas(ignore_metadata=True), row)
             row += len(batch)
+            found.has_read(row - 1)
     except (ArrowInvalid, OSError, ValueError) as error:
         raise UserError(f"{path}: is not a Parquet file that can be read ({error})") from None
     return texts
@@ -134,6 +135,7 @@ def read_query(url: str, query: str, wanted: Sequence[str], found: Findings) -> 
                 texts = texts or Texts([str(name) for name in part.columns], wanted)
                 add_rows(texts, part, row)
                 row += len(part)
+                found.has_read(row - 1)
     except (SQLAlchemyError, ImportError) as error:
         raise UserError(f"--query: {str(error).splitlines()[0]}") from None
     if texts is None or not len(texts):

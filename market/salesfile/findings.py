@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
@@ -32,6 +32,14 @@ class Findings:
     doubts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda text: None  # told how far a long reading is
+    millions: int = 0  # of rows that were told
+
+    def has_read(self, rows: int) -> None:
+        """So many rows have been read: told by the million."""
+        if rows // 1_000_000 > self.millions:
+            self.millions = rows // 1_000_000
+            self.tell(f"{rows:,} rows")
 
     def did(self, what: str, rows: int | None = None) -> None:
         """What was made of the file on the way, and of how many rows; None: of the whole."""

@@ -43,14 +43,14 @@ def as_spans(values: pd.Series[pd.Timestamp], span: Span, found: Findings) -> pd
 
 
 def without_repeats(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
-    """Without lines that are there twice in every cell, where that leaves one row a period and seller.
+    """Without lines that are there twice in every cell, where that leaves one row a period and seller, returns apart.
 
     Among receipts two customers may well have bought the same: there all lines count.
     """
     if SAME not in rows:
         return rows
     again = rows.duplicated([SAME, *KEY])
-    if not again.any() or rows[~again].duplicated(KEY).any():
+    if not again.any() or rows[~again & (rows["units"] >= 0)].duplicated(KEY).any():
         return rows
     found.did(
         f"{named('line', rows.loc[again, 'line'])} repeated: identical to another in every cell, dropped",

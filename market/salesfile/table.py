@@ -9,7 +9,7 @@ may mislead is looked for in :mod:`market.calibration.checks`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,13 +90,17 @@ def no_column(name: str) -> str | None:
 
 
 def read_sales(
-    path: Path | Sequence[Path], options: ReadingOptions | None = None, query: tuple[str, str] | None = None
+    path: Path | Sequence[Path],
+    options: ReadingOptions | None = None,
+    query: tuple[str, str] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Sales:
     """Read sales from a file, or from several below one another.
 
     Args:
         path: text of any separator and encoding, packed or not; a workbook; Parquet, a file or a folder.
         options: what the user decides; None: nothing.
+        tell: told how far a long reading is.
         query: in place of files the address of a database, as SQLAlchemy has it, and what to ask it.
 
     Raises:
@@ -107,16 +111,19 @@ def read_sales(
 
     options = options or ReadingOptions()
     with pd.option_context("mode.copy_on_write", True):  # millions of rows, whose columns change one by one
-        return _read(path, options, query)
+        return _read(path, options, query, tell)
 
 
-def _read(path: Path | Sequence[Path], options: ReadingOptions, query: tuple[str, str] | None) -> Sales:
+def _read(
+    path: Path | Sequence[Path], options: ReadingOptions, query: tuple[str, str] | None, tell: Callable[[str], None]
+) -> Sales:
     paths = [path] if isinstance(path, Path) else list(path)
-    found = Findings(", ".join(map(str, paths)), option=options.prefix)
+    found = Findings(", ".join(map(str, paths)), option=options.prefix, tell=tell)
     raw, kind = _gathered(paths, query, options, found)
     rows, unused = _columns_of(raw, paths[0], options, found)
     others = raw[list(unused)]
     del raw
+    found.tell(f"{len(rows):,} rows: numbers, dates and sums")
     rows = _typed(rows, kind, options, found)
     table, calendar = _tidied(rows, others, kind, options, found)
     about = paths[0], _digest(paths), tuple(unused), tuple(found.steps)
@@ -189,7 +196,7 @@ def _columns_of(
     """The columns that mean something, under Bazaar's names, still as texts; and the others of the file."""
     import pandas as pd
 
-    from market.salesfile.shapes import period_of_two, promotion_texts, recognised
+    from market.salesfile.shapes import period_of_two, promotion_texts, recognised, rivals_prices
 
     for ours, theirs in options.columns.items():
         if theirs not in raw.columns:
@@ -203,6 +210,8 @@ def _columns_of(
     for name, usual in {"market": ONLY, "seller": path.stem.split(".")[0]}.items():
         if name not in rows:
             rows[name] = pd.Categorical([usual] * len(rows))
+    if rivals := [name for name in rivals_prices(raw) if name not in taken.values()]:
+        found.did(f"{', '.join(rivals)}: rivals' prices, it seems; what they sell is not on file, so they are not used")
     rows["period"] = period_of_two(rows, raw, taken["period"], found)
     for name in (name for name in rows.columns if name.startswith(PROMOTION)):
         rows[name] = promotion_texts(rows[name], found)
@@ -257,8 +266,10 @@ def _tidied(
     rows = rows.assign(**{name: rows[name].astype(str) for name in ("seller", "market", "season") if name in rows})
     rows = _named(rows, found)
     order = ["market", "period", "seller"]
-    left = [name for name in rows.columns if name not in (*order, "value", "revenue", SAME)]
-    return rows[[*order, *left]].sort_values(order, kind="stable").reset_index(drop=True), calendar
+    names = dict.fromkeys((*order, "price", "units", *rows.columns))
+    return rows[[name for name in names if name not in ("value", "revenue", SAME)]].sort_values(
+        order, kind="stable"
+    ).reset_index(drop=True), calendar
 
 
 def _priced(rows: pd.DataFrame, kind: str, found: Findings) -> pd.DataFrame:

@@ -183,6 +183,7 @@ def _cells(reader: Iterator[list[str]], wanted: Sequence[str], found: Findings) 
         rows_of_file += len(part)
         if texts is not None:
             texts.add(lines, part)
+            found.has_read(len(texts))
     if texts is None:
         found.refuse("is empty")
     _refuse_odd(odd, rows_of_file + len(odd), len(heads), found)

@@ -48,11 +48,9 @@ def tidy_sales(order: TidySalesOrder) -> TidySales:
     paths = [Path(one) for one in order.raw]
     if any(path.resolve() == order.output.resolve() for path in paths):
         raise UserError(f"{order.output}: is what would be read; choose another name")
-    with phases(order.console, "reading") as say:
-        say(", ".join(order.raw))
-        sales = read_sales(
-            paths, reading_options(order), (order.raw[0], order.query) if order.query is not None else None
-        )
+    query = (order.raw[0], order.query) if order.query is not None else None
+    with phases(order.console, f"reading {', '.join(order.raw)}") as say:
+        sales = read_sales(paths, reading_options(order), query, say)
     write_csv(order.output, _rows(sales), "\n")
     if sales.steps:
         steps_table(sales).print(order.console)
@@ -106,7 +104,11 @@ def _about(sales: Sales) -> Table:
                 float((units == 0).mean()),
             ]
         )
-    more = [Note(f"And {len(rows) - MOST} more sellers.")] if len(rows) > MOST else []
+    notes = [Note(f"And {len(rows) - MOST} more sellers.")] if len(rows) > MOST else []
     markets = "" if sales.markets == [ONLY] else f", {len(sales.markets)} markets"
     first, last = sales.labels[0], sales.labels[-1]
-    return Table(f"{len(sales.labels)} {sales.step}s, {first} to {last}{markets}", columns, rows[:MOST], more)
+    if sales.unused:
+        notes.append(
+            Note(f"Not used: {', '.join(sales.unused)}. A promotion that is left out changes every elasticity.", "note")
+        )
+    return Table(f"{len(sales.labels)} {sales.step}s, {first} to {last}{markets}", columns, rows[:MOST], notes)

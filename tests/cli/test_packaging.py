@@ -104,6 +104,7 @@ def test_what_is_handed_on_says_who_made_it_and_what_it_runs_on(wheel: Path) -> 
 def test_every_package_that_is_imported_is_declared() -> None:
     """Under the names that are imported; what a declared one cannot be without is not declared again."""
     names = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    names |= {"python_calamine": "python-calamine", "charset_normalizer": "charset-normalizer"}
     brought = {"tensorboard": {"google"}, "tianshou": {"sensai"}, "matplotlib": {"mpl_toolkits"}}
     brought["jinja2"] = {"markupsafe"}
     wanted = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]

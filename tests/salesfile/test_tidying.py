@@ -324,6 +324,8 @@ def test_identical_lines_are_dropped_where_one_row_is_left(tmp_path: Path) -> No
     text = HEAD + "1,ann,2,9\n2,ann,2,8\n2,ann,2,8\n"
     sales = read(tmp_path, text)
     assert plain(sales)[1] == ("2", "ann", 2, 8) and said(sales, "line 4 repeated: identical") == 1
+    back = read(tmp_path, text + "1,ann,2,-4\n")
+    assert plain(back) == [("1", "ann", 2, 5), ("2", "ann", 2, 8)]
     receipts = HEAD + "1,ann,2,1\n1,ann,2,1\n1,ann,2,3\n"
     assert plain(read(tmp_path, receipts)) == [("1", "ann", 2, 5)]
 
