@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from market.errors import UserError
 from market.salesfile.files import read_texts
@@ -471,3 +475,55 @@ def test_inputs_that_failed_a_user(name: str) -> None:
         pytest.skip(f"needs {name}")
     sales = read_sales(INPUTS / name)
     assert (len(sales.rows), len(sales.labels)) == RIGHT[name]
+
+
+# ------------------------------------------------------------------------------------------------ any way of writing
+
+DAYS = {
+    "iso": "%Y-%m-%d",
+    "German": "%d.%m.%Y",
+    "British": "%d/%m/%Y",
+    "American": "%m/%d/%y",
+    "week": "%G-W%V",
+    "words": "%d %b %Y",
+    "time": "%Y-%m-%dT10:30:00+02:00",
+}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    prices=st.lists(st.integers(1, 9_999_999), min_size=16, max_size=16),
+    units=st.lists(st.integers(4, 9_999_999), min_size=16, max_size=16),
+    mark=st.sampled_from(";\t|,"),
+    style=st.sampled_from([(",", "."), (".", ","), (",", " "), (".", ""), (".", "'")]),
+    around=st.sampled_from(["{}", "{} €", "$ {}", "USD {}"]),
+    day=st.sampled_from(sorted(DAYS)),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+)
+def test_a_table_is_the_same_however_it_is_written(
+    tmp_path: Path,
+    prices: list[int],
+    units: list[int],
+    mark: str,
+    style: tuple[str, str],
+    around: str,
+    day: str,
+    encoding: str,
+) -> None:
+    decimal, thousands = style
+    weeks = pd.date_range("2023-01-02", periods=8, freq="7D")
+
+    def number(value: float, form: str) -> str:
+        return format(value, form).translate({ord(","): thousands, ord("."): decimal})
+
+    text, rows = io.StringIO(), []
+    writer = csv.writer(text, delimiter=mark)
+    writer.writerow(["Woche", "Artikel", "Preis", "Menge"])
+    for k, (price, count) in enumerate(zip(prices, units, strict=True)):
+        week, seller = weeks[k // 2], ("Müller", "Tee")[k % 2]
+        writer.writerow(
+            [week.strftime(DAYS[day]), seller, around.format(number(price / 100, ",.2f")), number(count, ",d")]
+        )
+        rows.append((str(week.date()), seller, price / 100, count))
+    named = {"period": "Woche"} if mark else {}
+    assert plain(read(tmp_path, text.getvalue().encode(encoding), columns=named)) == rows
