@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from market.errors import UserError
-from policies.common.files import read_json, timestamp, write_file, write_json
+from policies.common.files import inside, plain_name, read_json, timestamp, write_file, write_json
 from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
 from policies.sellers.rules.pricing import PRICING
@@ -31,7 +31,7 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
 
     Raises :class:`UserError` when it exists or cannot be.
     """
-    if name is not None and (name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()):
+    if name is not None and not plain_name(name):
         raise UserError(f"--name {name!r}: must be a plain folder name")
     if runs.exists() and not runs.is_dir():
         raise UserError(f"--runs {runs}: is not a folder")
@@ -81,7 +81,7 @@ def keep_rivals(folder: Path, config: RunConfig, rivals: Mapping[int, SavedSelle
 
 
 def _rival_path(folder: Path, config: RunConfig, seat: int) -> Path:
-    return folder / "checkpoints" / f"{config.market.names[seat]}.rival.pt"
+    return inside(folder / "checkpoints", f"{config.market.names[seat]}.rival.pt")
 
 
 def saved_rival(config: RunConfig, seat: int, folder: Path | None = None) -> SavedSeller | None:

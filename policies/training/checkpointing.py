@@ -17,7 +17,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.console import say
-from policies.common.files import write_file
+from policies.common.files import inside, write_file
 from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
@@ -89,6 +89,7 @@ class Checkpointer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; the tracker must be at its mark. Raises :class:`UserError` where it does not fit."""
+        sellers = {inside(self.folder / SELLERS, name): content for name, content in state["sellers"].items()}
         try:
             self.training.load_state_dict(state["training"])
             self.state = TrainerState(**state["course"])
@@ -98,8 +99,8 @@ class Checkpointer:
             raise UserError(
                 f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
             ) from None
-        for name, content in state["sellers"].items():
-            write_file(self.folder / SELLERS / name, content.numpy().tobytes())
+        for path, content in sellers.items():
+            write_file(path, content.numpy().tobytes())
         self.step = state["step"]
 
     def recover(self, problem: Diverged) -> None:

@@ -18,6 +18,7 @@ import torch
 from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.state import Floats, Record
+from policies.common.files import inside
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
@@ -144,7 +145,7 @@ class TrainingRun:
         self.play.write(folder)
 
     def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
-        path = folder / "checkpoints" / f"{self.spec.names[seat]}.{which}.pt"
+        path = inside(folder / "checkpoints", f"{self.spec.names[seat]}.{which}.pt")
         network, decisions = self.play.network(seat), self.play.decisions(seat)
         save_seller(self.seats.saved(seat, decisions, network, self.play.done, score, path))
 
