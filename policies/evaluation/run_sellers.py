@@ -182,7 +182,7 @@ def unpack(content: bytes, name: str) -> SavedMixture:
         try:
             with ZipFile(BytesIO(content)) as packed:
                 _write_members(packed, Path(at), len(content))
-        except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, UserError):
+        except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
             raise UserError(f"{name}: is damaged or no mixture packed by bazaar") from None
         home = load_seller(Path(at) / HOME)
         return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
