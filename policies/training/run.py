@@ -26,6 +26,7 @@ from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
 from policies.learners.default_decisions import with_decisions
+from policies.learners.room import refuse_large_buffers
 from policies.selfplay.base import Mode
 from policies.selfplay.independent import independent
 from policies.selfplay.league import League
@@ -66,6 +67,7 @@ class TrainingRun:
         self.seats = Seats(config, self.line_ups, seed, device, folder)
         if not self.seats.learning:  # asked before anything is searched, since that takes a while
             raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+        refuse_large_buffers(config, device)
         self.line_ups.check()
         self.play = SELF_PLAY[config.selfplay.mode](config.selfplay, self.seats)
         self.learner_names = self.seats.learning
