@@ -20,7 +20,7 @@ from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import Run
 from policies.learners.build import what_is_learned
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
-from policies.storage.training_state import RunState
+from policies.storage.training_state import RunState, tidy
 from policies.storage.work_folder import differences, locked, named
 from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
@@ -49,6 +49,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
     folder = order.run
     about = _about(folder)
     if "finished" in about:
+        tidy(folder)
         say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)

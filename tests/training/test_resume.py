@@ -227,6 +227,19 @@ def test_a_finished_run_says_so(whole: Path) -> None:
     assert metrics(whole).equals(before)
 
 
+@pytest.mark.parametrize(
+    "command", ["train --resume RUN", "evaluate RUN --seller a --episodes 4 --against nash+base_stock"]
+)
+def test_what_a_kill_at_the_very_end_leaves_of_the_state_is_tidied(command: str, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    for name in ("000008.state", "000009.state", "000009.state.part"):
+        (run / "state" / name).write_bytes(b"left")
+    assert main([word.replace("RUN", str(run)) for word in command.split()]) == 0
+    assert {path.name for path in (run / "state").iterdir()} <= {"lock"} and (
+        run / "checkpoints" / "a.best.pt"
+    ).exists()
+
+
 def remove_state(run: Path) -> None:
     shutil.rmtree(run / "state")
 
