@@ -281,12 +281,7 @@ def _fixed(run: RunSellers, seat: int) -> RunSeller:
     entry, name = run.config.player(seat), run.spec.names[seat]
     if found := _rival(run.folder, run.config, seat, run.spec, seat):
         return RunSeller(seat, name, *found)
-    try:
-        rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
-    except UserError:
-        if isinstance(entry, dict) and "pricing" in entry:
-            raise
-        raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
+    rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
     seller = run.line_ups.fixed(rules, seat)
     return RunSeller(seat, name, rules.label, seller, rules=seller.rules)
 

@@ -178,8 +178,11 @@ def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
     sellers = {saved.seller: saved for saved in sorted(map(load_seller, paths), key=lambda saved: saved.seat)}
     if (folder / "config.yaml").is_file():
         config = open_run(folder)
-        for seat in learning_seats(config):
+        learned = read_about(folder).get("learning", {}).get("seats")
+        for seat, player in learning_seats(config).items():
             if (name := config.market.names[seat]) not in sellers:
                 missing = folder / "checkpoints" / f"{name}.{which}.pt"
+                if learned is not None and name not in learned:
+                    raise UserError(f"{folder / 'config.yaml'}: seats.{name}: {player!r} is no rule that is known here")
                 raise UserError(f"{missing}: is missing: {name} learned in this run, and its saved seller is not there")
     return sellers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import yaml
 
 from market.errors import UserError
 from policies.common.files import inside
-from policies.evaluation.run_sellers import unpack
+from policies.evaluation.run_sellers import run_sellers, unpack
 from policies.sellers.checkpoint import load_seller, save_seller
 from policies.storage.training_state import RunState
 from policies.storage.training_state import pack as packed_state
@@ -167,3 +168,26 @@ def test_a_saved_seller_is_who_sits_in_its_seat(key: str, value: str, said: str,
     save_seller(replace(load_seller(a_run / "checkpoints" / "left.best.pt"), path=path, **{key: value}))
     with pytest.raises(UserError, match=said):
         load_seller(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("mine+base_stock", "seats.right.pricing: unknown rule 'mine'"),
+        ("mine", "seats.right: 'mine' is no rule that is known here"),
+    ],
+)
+def test_a_run_with_a_rule_that_is_not_known_here_says_so(entry: str, said: str, a_run: Path, tmp_path: Path) -> None:
+    """Rules may be registered by a program, whose runs others read without it."""
+    run = Path(shutil.copytree(a_run, tmp_path / "run"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["seats"]["right"] = entry
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    about = json.loads((run / "run.json").read_text())
+    del about["learning"]["seats"]["right"]
+    (run / "run.json").write_text(json.dumps(about))
+    for path in (run / "checkpoints").glob("right.*"):
+        path.unlink()
+    with pytest.raises(UserError) as refusal:
+        run_sellers(run)
+    assert f"config.yaml: {said}" in str(refusal.value) and "no saved seller" not in str(refusal.value)
