@@ -20,6 +20,11 @@ from market.spec.plain_yaml import MOST_BYTES, plain_data
 
 T = TypeVar("T", bound=BaseModel)
 
+SELLER, SHA256 = r"^[A-Za-z0-9_.\-]+$", r"^[0-9a-f]{64}$"
+PATTERNS = {
+    SELLER: "must be of letters (A-Z, a-z), digits, _, . and - only",
+    SHA256: "must be a SHA-256: 64 of the digits 0-9 and a-f",
+}
 MOST_MISTAKES, LONGEST = 20, 80  # lines of a message, and characters of a key or a value in it
 MAPPING = "must be a mapping of keys to values"
 SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": "must be a list"}
@@ -49,7 +54,7 @@ def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key{suggestion(str(problem['loc'][-1]), _keys(model, problem['loc']))}"
     said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    message = SHAPES.get(problem["type"], said)
+    message = SHAPES.get(problem["type"], PATTERNS.get(problem.get("ctx", {}).get("pattern"), said))
     if problem["type"] == "missing":
         message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
         return f"{path}: {message}"

@@ -25,7 +25,7 @@ from pydantic import (
 
 from market.salesfile.table import no_column
 from market.spec.builtin import find
-from market.spec.loading import find_tape, parse_model, read_yaml, refuse_booleans
+from market.spec.loading import SELLER, SHA256, find_tape, parse_model, read_yaml, refuse_booleans
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
 MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
@@ -162,9 +162,7 @@ class TapeOptions(Model):
     periods: tuple[Label | None, Label | None] | None = Field(
         None, description="only periods from the first to the last, both included; null: open"
     )
-    sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="the whole file's; null: pinned when it is read"
-    )
+    sha256: str | None = Field(None, pattern=SHA256, description="the whole file's; null: pinned when it is read")
 
     def __hash__(self) -> int:
         chosen = tuple(sorted(self.columns.items())), tuple(sorted(self.where.items()))
@@ -244,7 +242,7 @@ class Center(Model):
 class SellerSpec(Model):
     """One seller: what its good is worth, what it costs, and the ranges in which it decides."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.\-]+$", description="name, each once")
+    name: str = Field(min_length=1, pattern=SELLER, description="name, each once")
     quality: Utility = Field(description="utility of the good without what its price takes away")
     unit_cost: NonNegative = Field(description="money per unit ordered; made to order: per unit sold")
     prices: LowHigh = Field(description="money per unit: lowest and highest price that it may post")

@@ -50,6 +50,7 @@ SETTINGS = {
     "market.sellers.left.prices=[3, 1]": "market.sellers.0: prices must be [low, high]",
     "market.sellers.left.actions=disc": "market.sellers.0.actions: must be 'box' or 'grid'",
     "market.sellers.left.grid={prices: 1000, levels: 1000}": "1,000,000 actions; a learner takes up to 10,000",
+    "market.sellers.left.name=Kaffee Müller": "sellers.0.name: must be of letters (A-Z, a-z), digits, _, . and - only (got",
     "market.sellers.middle.stock=1": "--set market.sellers.middle: no item 'middle' among left, right",
     "market.sellers.2.stock=1": "--set market.sellers.2: no item '2' among left, right",
     "market.name.first=1": "--set market.name: is the value 'duopoly', it has no keys",

@@ -125,7 +125,7 @@ NUMBER_RULES = {
     "visibility.rivals_stock": [("seen", "'hidden', 'flag' or 'level'")],
     "sellers": [({}, "must be a list"), (None, "must be a list")],
     "sellers.1": [(None, "must be a mapping")],
-    "sellers.0.name": [("a b", "match pattern"), ("", "at least 1 character")],
+    "sellers.0.name": [("a b", "must be of letters"), ("", "at least 1 character")],
     "sellers.0.quality": [(-101, "greater than or equal to -100"), (math.nan, "must be")],
     "sellers.0.unit_cost": [(-1, "greater than or equal to 0"), (math.inf, "less than or equal")],
     "sellers.0.prices": [(3, "must be a list"), ([1, 2, 3], "at most 2 items")],
