@@ -213,23 +213,25 @@ def share_jacobian(logit: Logit, price: ArrayLike) -> Floats:
     return np.asarray(-utility_slope(logit, price)[..., None, :] * (own - cross) / (1.0 - logit.nest))
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", invalid="ignore", divide="ignore", over="ignore")
 def elasticities(logit: Logit, price: ArrayLike) -> Floats:
     """Return ``(ds_i / dp_j) (p_j / s_i)`` (..., N, N): per cent of demand ``i`` per per cent of price ``j``.
 
     Plain logit, linear price: own ``-a p (1 - s)``, cross ``a p_j s_j`` (Train, section 3.6);
-    ``a = 1, p = 2, s = 1/2`` gives -1 and, for a rival's price with the same figures, +1.
+    ``a = 1, p = 2, s = 1/2`` gives -1 and, for a rival's price with the same figures, +1. NaN where a share is below
+    what a number holds (price sensitivity 1e12).
     """
     price = np.asarray(price, dtype=np.float64)
     return np.asarray(share_jacobian(logit, price) * price[..., None, :] / shares(logit, price)[..., None])
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", invalid="ignore", divide="ignore", over="ignore")
 def diversion_ratios(logit: Logit, price: ArrayLike) -> Floats:
     """Return (..., N, N): of the customers that ``i`` loses by a small price rise, the part that goes to ``j``.
 
     ``-(ds_j / dp_i) / (ds_i / dp_i)``; the diagonal holds what leaves for the outside option, so rows sum to one
-    (Conlon and Mortimer 2021, RAND 52(4)). Plain logit: ``s_j / (1 - s_i)``, a half where all shares are a third.
+    (Conlon and Mortimer 2021, RAND 52(4)). Plain logit: ``s_j / (1 - s_i)``, a half where all shares are a third. NaN where
+    nobody is left to lose.
     """
     slopes = np.swapaxes(share_jacobian(logit, price), -1, -2)
     own = np.diagonal(slopes, axis1=-2, axis2=-1)[..., None]

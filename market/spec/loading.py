@@ -11,15 +11,18 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from market.errors import UserError
 from market.salesfile.files import ENDINGS
 from market.spec.builtin import hint
+from market.spec.plain_yaml import MOST_BYTES, plain_data
 
 T = TypeVar("T", bound=BaseModel)
 
+SHA256 = r"^[0-9a-f]{64}$"
+PATTERNS = {SHA256: "must be a SHA-256: 64 of the digits 0-9 and a-f"}
+MOST_MISTAKES, LONGEST = 20, 80  # lines of a message, and characters of a key or a value in it
 MAPPING = "must be a mapping of keys to values"
 SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": "must be a list"}
 
@@ -37,20 +40,27 @@ def parse_model(model: type[T], data: object, where: str) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(model, where, dict(problem)) for problem in error.errors()]
+        lines = [_explain(model, where, dict(problem)) for problem in error.errors()[:MOST_MISTAKES]]
+        more = error.error_count() - MOST_MISTAKES
+        lines += [f"{where}: {more:,} more mistakes"] if more > 0 else []
         raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 
 def _explain(model: type[BaseModel], where: str, problem: dict[str, Any]) -> str:
-    path, shown = ".".join([where, *map(str, problem["loc"])]), problem["input"]
+    path, shown = ".".join([where, *(short(str(key)) for key in problem["loc"])]), problem["input"]
     if problem["type"] == "extra_forbidden":
         return f"{path}: unknown key{suggestion(str(problem['loc'][-1]), _keys(model, problem['loc']))}"
     said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    message = SHAPES.get(problem["type"], said)
+    message = SHAPES.get(problem["type"], PATTERNS.get(problem.get("ctx", {}).get("pattern"), said))
     if problem["type"] == "missing":
         message = "this key is required" if isinstance(problem["loc"][-1], str) else "the list is too short"
         return f"{path}: {message}"
-    return f"{path}: {message}{f' (got {shown!r})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
+    return f"{path}: {message}{f' (got {short(repr(shown))})' if isinstance(shown, (str, int, float)) or shown is None else ''}"
+
+
+def short(text: str) -> str:
+    """The beginning of what is too long for a message."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
@@ -81,33 +91,17 @@ def refuse_booleans(data: object, path: str) -> None:
         refuse_booleans(value, f"{path}.{key}")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader that also refuses a key written twice (YAML keeps the last in silence)."""
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        node = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} is written twice")
-            seen.add(str(key.value))
-        return node
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping; raise :class:`UserError` that names the file when it is missing or not one."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}){hint(path)}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read (is not UTF-8 text){_aside(path)}") from None
     try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not valid YAML ({' '.join(str(error).split())}){_aside(path)}") from None
+        data = plain_data(content)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}{_aside(path)}") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
     return data

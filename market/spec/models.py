@@ -26,7 +26,7 @@ from pydantic import (
 from market.salesfile.names import RULE, is_name
 from market.salesfile.table import no_column
 from market.spec.builtin import find
-from market.spec.loading import find_tape, parse_model, read_yaml, refuse_booleans
+from market.spec.loading import SHA256, find_tape, parse_model, read_yaml, refuse_booleans
 
 HUGE = 1e12  # no amount is larger, so that no sum of amounts overflows
 MOST_CUSTOMERS = 1e9  # a period; counts beyond are not exact
@@ -169,9 +169,7 @@ class TapeOptions(Model):
     periods: tuple[Label | None, Label | None] | None = Field(
         None, description="only periods from the first to the last, both included; null: open"
     )
-    sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="the whole file's; null: pinned when it is read"
-    )
+    sha256: str | None = Field(None, pattern=SHA256, description="the whole file's; null: pinned when it is read")
 
     def __hash__(self) -> int:
         chosen = tuple(sorted(self.columns.items())), tuple(sorted(self.where.items()))

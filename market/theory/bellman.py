@@ -13,6 +13,7 @@ hand. T tails, S states, P prices, J levels, X = top + 1 where no inventory posi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ TOLERANCE = 1e-9
 EVALUATIONS = 20  # sweeps that follow the present decisions, which cost far less than looking for better ones
 PATIENT = 100  # improvements after which every sweep improves, as plain value iteration, which always settles
 ROUNDS = 20_000
+PACED, SLACK = 500, 4.0  # sweeps between two looks at the pace, and how many times too slow it may be
 
 
 class MDP(NamedTuple):
@@ -144,18 +146,23 @@ class Solution:
 def best_decisions(mdp: MDP, gamma: float | None) -> Solution:
     """Solve an :class:`MDP` for average (None) or discounted profit, to 1e-9 of its largest reward.
 
-    Raises :class:`UserError` where 20,000 sweeps do not bring the bounds that close.
+    Raises :class:`UserError` where 20,000 sweeps do not bring the bounds that close, or by their pace never will: where
+    stock hardly ever moves, values spread from state to state as rarely.
     """
     states = int(mdp.first[-1] + mdp.room[-1]) + 1
     value, out = np.zeros(states), np.zeros(states)
     price, order = np.zeros(states, np.int64), np.zeros(states, np.int64)
-    discount = 1.0 if gamma is None else gamma
+    discount, width = 1.0 if gamma is None else gamma, math.inf
     tolerance = TOLERANCE * max(float(np.abs(mdp.reward).max()), 1e-9)
     for sweep in range(ROUNDS):
         improve(mdp, discount, value, out, price, order)
         low, high = float((out - value).min()), float((out - value).max())
         if high - low <= tolerance:
             return Solution(price, order, _settled(out, value, low, high, gamma), (low, high))
+        if sweep % PACED == 0:
+            if sweep and _still_to_go(width, high - low, tolerance) > SLACK * ROUNDS:
+                break
+            width = high - low
         value += DAMPING * (out - value)
         for _ in range(EVALUATIONS if sweep < PATIENT else 0):
             evaluate(mdp, discount, value, out, price, order)
@@ -163,6 +170,11 @@ def best_decisions(mdp: MDP, gamma: float | None) -> Solution:
         # A constant does not change what is best, and taking it off keeps the digits for what does.
         value -= value[0]
     raise UserError(f"the exact optimum did not settle: its average lies between {low:.6g} and {high:.6g}")
+
+
+def _still_to_go(before: float, now: float, tolerance: float) -> float:
+    """Sweeps until bounds that were ``before`` apart, and ``now``, :data:`PACED` sweeps later, are, are close: a geometric pace."""
+    return PACED * math.log(tolerance / now) / math.log(now / before) if now < before else math.inf
 
 
 def _settled(out: Floats, value: Floats, low: float, high: float, gamma: float | None) -> Floats:

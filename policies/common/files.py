@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -28,6 +28,28 @@ T = TypeVar("T")
 def timestamp() -> str:
     """The time as files tell it, to the second, with its zone."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def plain_name(name: str) -> bool:
+    """Whether a name is that of a file or folder wherever it stands: no way out of a folder, or into another, on any system."""
+    return (
+        name not in ("", ".", "..")
+        and name.isprintable()
+        and not PureWindowsPath(name).anchor
+        and not set(name) & {*"/\\"}
+    )
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of ``name``, plain names joined by /, in a folder: for names that were read, which anybody may have written.
+
+    Raises :class:`UserError` for a name that leads anywhere else. ``pool/left.8.pt`` is fine, ``../left.8.pt`` is not.
+    """
+    if not all(map(plain_name, name.split("/"))):
+        raise UserError(
+            f"{name!r}: is not the name of a file in {folder}, so what says so is damaged or not bazaar's; nothing was written"
+        )
+    return folder / PurePosixPath(name)
 
 
 @contextmanager

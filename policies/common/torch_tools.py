@@ -9,6 +9,8 @@ How many threads torch uses on a CPU: one, for good.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,3 +71,27 @@ def one_torch_thread() -> None:
 
     numba.get_num_threads()
     torch.set_num_threads(1)
+
+
+def free_bytes(device: str) -> int | None:
+    """Memory that is free on a device, ``cpu`` or ``cuda``; None where the system does not say (other than Linux).
+
+    Of a process whose group has a limit (a container), what is left of that.
+    """
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    found = [1024 * value for value in [_figures("/proc/meminfo").get("MemAvailable")] if value is not None]
+    with suppress(OSError, ValueError):  # no limit is "max", no group no file
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append(limit - used + _figures(str(group / "memory.stat")).get("inactive_file", 0))
+    return min(found, default=None)
+
+
+def _figures(path: str) -> dict[str, int]:
+    """Lines such as ``MemAvailable:  100 kB`` by their first words; none where there is no such file."""
+    try:
+        lines = [line.split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return {}
+    return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) > 1 and words[1].isdecimal()}

@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from market.errors import UserError
 from market.spec.loading import parse_model
 from market.spec.models import Model
+from policies.common.files import plain_name
 
 
 class TrainedRival(Model):
@@ -22,6 +23,13 @@ class TrainedRival(Model):
     sha256: str | None = Field(
         default=None, description="of the saved seller, which a run writes so that nobody else is taken for it"
     )
+
+    @field_validator("seller")
+    @classmethod
+    def _plain(cls, seller: str | None) -> str | None:
+        if seller is not None and not plain_name(seller):
+            raise ValueError("must be a seller's name")
+        return seller
 
     @property
     def file(self) -> Path:

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from market.errors import UserError
 from market.spec.builtin import find
-from market.spec.loading import find_tape, parse_model, read_yaml
+from market.spec.loading import find_tape, parse_model, read_yaml, short
 from market.spec.models import MarketSpec, Model
+from market.spec.plain_yaml import plain_data
 from policies.config.fields import Count, Periods, Rows, number
 from policies.config.rivals import TrainedRival, pinned_rival, trained_rival
 from policies.config.search_space import Dimension, flatten
@@ -162,15 +162,42 @@ def parse_run(data: object, where: str) -> RunConfig:
 
 
 def read_config(path: str | Path, changes: Iterable[str] = ()) -> RunConfig:
-    """Read a YAML file, or a built-in one by name, and apply ``key.path=value`` changes before anything is checked."""
+    """Read a YAML file, or a built-in one by name, and apply ``key.path=value`` changes before anything is checked.
+
+    Raises :class:`UserError`, whose lines name the file, or ``--set CHANGE`` for what is right without it.
+    """
     path = find(path)
     data = read_yaml(path)
     find_tape(data.get("market"), path)
-    for change in changes:
-        set_value(data, change)
-    config = _with_history(parse_run(data, str(path)), str(path))
-    seats = {name: pinned_rival(entry, name, path) for name, entry in config.seats.items()}
+    places = {change: set_value(data, change) for change in changes}
+    try:
+        config = _with_history(parse_run(data, str(path)), str(path))
+        seats = {name: pinned_rival(entry, name, path) for name, entry in config.seats.items()}
+    except UserError as problem:
+        raise (_attributed(problem, path, places) if places else problem) from None
     return config if seats == config.seats else config.model_copy(update={"seats": seats})
+
+
+def _attributed(problem: UserError, path: Path, places: dict[str, str]) -> UserError:
+    """A mistake with every line that the file alone has not, under the changes that it comes from.
+
+    ``places``: the changed keys by change.
+    """
+    own = set[str]()
+    try:
+        read_config(path)
+    except UserError as alone:
+        own = set(str(alone).split("\n"))
+    lines = str(problem).split("\n")
+    return UserError("\n".join(line if line in own else _under_change(line, f"{path}: ", places) for line in lines))
+
+
+def _under_change(line: str, file: str, places: dict[str, str]) -> str:
+    said = line.removeprefix(file)
+    key = f"{said.partition(': ')[0]}."
+    inside = [change for change, place in places.items() if key.startswith(f"{place}.")]
+    around = [change for change, place in places.items() if f"{place}.".startswith(key)]
+    return f"{', '.join(f'--set {short(change)}' for change in inside or around or places)}: {said}"
 
 
 def _with_history(config: RunConfig, where: str) -> RunConfig:
@@ -185,32 +212,47 @@ def _with_history(config: RunConfig, where: str) -> RunConfig:
         raise UserError(f"{where}: {problem}") from None
 
 
-def set_value(data: dict[str, Any], change: str) -> None:
-    """Apply one ``key.path=value``; the value is YAML. Sellers may be named by number or by name.
+def set_value(data: dict[str, Any], change: str) -> str:
+    """Apply one ``key.path=value``; the value is YAML. Returns the key's path with numbers for items of lists.
 
-    A name or key that is there and has dots itself counts as one, the longest first; in ``seats`` also the name of a
+    Sellers may be named by number or by name. A name or key that is there and has dots itself counts as one, the longest first; in ``seats`` also the name of a
     seller of the market that has no entry yet.
     Example: ``market.sellers.left.unit_cost=1.2``, ``seats.minute.maid=history``.
     """
     path, equals, text = change.partition("=")
     if not equals or not path:
-        raise UserError(f"--set {change}: must be key.path=value")
+        raise UserError(f"--set {short(change)}: must be key.path=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {change}: the value is not valid YAML") from None
+        value = plain_data(text)
+        _refuse_joined(value)
+    except UserError as problem:
+        spaced = "; a colon needs a space after it: {lr: 0.001}" if "unexpected ':'" in str(problem) else ""
+        raise UserError(f"--set {short(change)}: the value {problem}{spaced}") from None
     node: Any = data
+    place = list[Any]()
     known, rest = _names(data), path
     while True:
         part = _first(rest, known)
         if not part or rest == f"{part}.":
-            raise UserError(f"--set {change}: must be key.path=value, no key empty")
+            raise UserError(f"--set {short(change)}: must be key.path=value, no key empty")
         if part == rest:
             break
         rest = rest[len(part) + 1 :]
+        place.append(_key(node, part, f"--set {path[: -len(rest) - 1]}"))
         node = _descend(node, part, f"--set {path[: -len(rest) - 1]}")
         known = _names(node) + (_sellers(data) if node is data.get("seats") else [])
-    node[_index(node, part, f"--set {path}") if isinstance(node, list) else part] = value
+    at = _key(node, part, f"--set {path}")
+    node[at] = value
+    return ".".join(map(str, [*place, at]))
+
+
+def _refuse_joined(value: Any) -> None:
+    """Raise :class:`UserError` for ``{a:1}``, which YAML reads as a key ``a:1`` without a value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else []):
+        if isinstance(key, str) and inner is None and ":" in key:
+            name, _, rest = key.partition(":")
+            raise UserError(f"needs a space after the colon ({name}: {rest}); YAML reads {key} as one word")
+        _refuse_joined(inner)
 
 
 def _first(path: str, known: list[str]) -> str:
@@ -234,12 +276,17 @@ def _sellers(data: dict[str, Any]) -> list[str]:
 
 def _descend(node: Any, part: str, where: str) -> Any:
     """The mapping or list under ``part``; a key that is missing or empty becomes a mapping."""
-    at = _index(node, part, where) if isinstance(node, list) else part
+    at = _key(node, part, where)
     if isinstance(node, dict) and node.get(part) is None:
         node[part] = {}
     if not isinstance(node[at], (dict, list)):
         raise UserError(f"{where}: is the value {node[at]!r}, it has no keys")
     return node[at]
+
+
+def _key(node: Any, part: str, where: str) -> Any:
+    """What a part of a path is called in a mapping, or its number in a list."""
+    return _index(node, part, where) if isinstance(node, list) else part
 
 
 def _index(items: list[Any], part: str, where: str) -> int:

@@ -28,6 +28,7 @@ from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.sellers.seated import AS_SEATED, Seated
 from policies.storage.run_folder import learning_seats, missing_seeds, open_run, read_about, seed_folders
+from policies.storage.training_state import tidy
 from policies.storage.work_folder import differences, named
 
 
@@ -125,6 +126,8 @@ def _of_runs(order: EvaluateOrder) -> Entrants:
     folders = order.subjects
     trained = [open_run(folder) for folder in folders]
     refuse_unlike(folders, [one.market for one in trained])
+    for folder in folders:
+        tidy(folder)
     config = read_config(folders[0] / "config.yaml", order.changes) if order.changes else trained[0]
     moved = config.market != trained[0].market
     changed = tuple(change for change in order.changes if change.startswith("market.")) if moved else ()

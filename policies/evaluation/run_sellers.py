@@ -16,13 +16,14 @@ from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from market.errors import UserError
 from market.spec.loading import parse_model
 from market.spec.models import MarketSpec, Model
+from policies.common.files import inside
 from policies.common.results import Records
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
@@ -50,7 +51,7 @@ Find = Callable[[str], Rules]
 class _Entry(Model):
     """A member as ``psro.json`` has it: a file of the run's folder, or rules."""
 
-    file: Annotated[str, Field(pattern=r"^pool/[^/\\]+\.pt$")] | None = None
+    file: str | None = None
     rules: str | None = None
     weight: Annotated[NonNegativeFloat, Field(allow_inf_nan=False)]
 
@@ -147,7 +148,7 @@ def _entries(path: Path, seller: str) -> list[_Entry]:
 def _policy(folder: Path, entry: _Entry, home: SavedSeller, find: Find) -> SavedSeller | Rules:
     if entry.file is None:
         return find(str(entry.rules))
-    member = load_seller(folder / entry.file)
+    member = load_seller(inside(folder, entry.file))
     if (member.seller, member.seat) != (home.seller, home.seat):
         raise UserError(f"{entry.file} is a policy of {member.seller}")
     return member
@@ -180,11 +181,21 @@ def unpack(content: bytes, name: str) -> SavedMixture:
     with tempfile.TemporaryDirectory() as at:
         try:
             with ZipFile(BytesIO(content)) as packed:
-                packed.extractall(at)
+                _write_members(packed, Path(at), len(content))
         except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
             raise UserError(f"{name}: is damaged or no mixture packed by bazaar") from None
         home = load_seller(Path(at) / HOME)
         return load_mixture(Path(at), home, lambda text: parse_rules(text, name, home.market))
+
+
+def _write_members(packed: ZipFile, at: Path, most: int) -> None:
+    """Write the files of a zip that :func:`pack` packed as they are, so that they hold no more bytes than the zip."""
+    (at / POOL).mkdir()
+    files = packed.infolist()
+    if any(one.compress_type != ZIP_STORED for one in files) or sum(one.file_size for one in files) > most:
+        raise BadZipFile
+    for one in files:
+        inside(at, one.filename).write_bytes(packed.read(one))
 
 
 def seats_called(name: str | None, spec: MarketSpec, option: str = "--seat") -> list[int]:
@@ -270,12 +281,7 @@ def _fixed(run: RunSellers, seat: int) -> RunSeller:
     entry, name = run.config.player(seat), run.spec.names[seat]
     if found := _rival(run.folder, run.config, seat, run.spec, seat):
         return RunSeller(seat, name, *found)
-    try:
-        rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
-    except UserError:
-        if isinstance(entry, dict) and "pricing" in entry:
-            raise
-        raise UserError(f"{run.folder / 'checkpoints'}: holds no saved seller for the seat of {name}") from None
+    rules = parse_rules(entry, f"{run.folder / 'config.yaml'}: seats.{name}", run.spec)
     seller = run.line_ups.fixed(rules, seat)
     return RunSeller(seat, name, rules.label, seller, rules=seller.rules)
 
@@ -412,4 +418,4 @@ def analysis_path(folder: Path, stem: str) -> Path:
     place.mkdir(exist_ok=True)
     taken = {path.name.rsplit(".", 1)[0] for path in place.iterdir()}
     names = (stem if k == 1 else f"{stem}-{k}" for k in count(1))
-    return place / next(name for name in names if name not in taken)
+    return inside(place, next(name for name in names if name not in taken))

@@ -61,7 +61,7 @@ def make_learner(
     """
     name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None
-    options, own, where = _options_of(config, seat, name, player)
+    options, own, where = seat_options(config, seat, name, player)
     if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
         place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
         raise UserError(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
@@ -85,7 +85,7 @@ def make_learner(
     return learner, decisions
 
 
-def _options_of(config: RunConfig, seat: int, name: str, player: Any) -> tuple[LearnerOptions, dict[str, Any], str]:
+def seat_options(config: RunConfig, seat: int, name: str, player: Any) -> tuple[LearnerOptions, dict[str, Any], str]:
     """The options of a seat's learner, those that the seat gives of its own, and where they stand."""
     own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
     where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
@@ -102,7 +102,7 @@ def what_is_learned(config: RunConfig) -> dict[str, Any]:
     for seat, name in enumerate(config.market.names):
         player = config.player(seat)
         if learner := learner_name(player, f"seats.{name}"):
-            options = _options_of(config, seat, learner, player)[0].model_dump(mode="json")
+            options = seat_options(config, seat, learner, player)[0].model_dump(mode="json")
             seats[name] = {"learner": learner, "decides": encoding_of(config, seat, learner), **options}
     return {"recipe": RECIPE, "selfplay": config.selfplay.model_dump(mode="json"), "seats": seats}
 

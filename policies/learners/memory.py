@@ -43,7 +43,17 @@ class Field(NamedTuple):
         return items if self.shape else items.squeeze(1)
 
 
-def record_layout(fields: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> tuple[dict[str, Field], int]:
+Fields = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+
+
+def record_fields(observation: int, action_shape: tuple[int, ...], action_type: type[np.generic]) -> Fields:
+    """What a transition holds: kind and shape by field."""
+    act, sight = torch.int64 if action_type is np.int64 else torch.float32, (torch.float32, (observation,))
+    fields: Fields = {"rew": (torch.float64, ()), "shaping": (torch.float64, ()), "act": (act, action_shape)}
+    return fields | {"obs": sight, "obs_next": sight, "truncated": (torch.bool, ())}
+
+
+def record_layout(fields: Fields) -> tuple[dict[str, Field], int]:
     """Places of fields of at most one dimension, those of wide items first; and W."""
     places, byte = {}, 0
     for name, (kind, shape) in sorted(fields.items(), key=lambda field: -field[1][0].itemsize):
@@ -83,13 +93,7 @@ class TensorMemory:
             raise ValueError(f"a memory needs at least 1 slot and 1 row, not {length} and {rows}")
         self.length, self.rows, self.device = length, rows, torch.device(device)
         self.rng = np.random.Generator(np.random.PCG64(seed))
-        act = torch.int64 if action_type is np.int64 else torch.float32
-        sight = torch.float32, (observation,)
-        self.places, self.width = record_layout(
-            {"rew": (torch.float64, ()), "shaping": (torch.float64, ()), "act": (act, action_shape)}
-            | {"obs": sight, "obs_next": sight}
-            | {"truncated": (torch.bool, ())}
-        )
+        self.places, self.width = record_layout(record_fields(observation, action_shape, action_type))
         self._records = torch.zeros((length * rows, self.width), dtype=torch.int64, device=self.device)
         self._staged = self.device.type != "cpu" if staged is None else staged
         self._host = self._staging() if self._staged else self._records

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from market.calibration.calibrate import Calibration
 from market.calibration.calibrate import calibrate as fit_market
 from market.calibration.market_file import configuration
@@ -16,6 +14,7 @@ from market.calibration.summary import summary
 from market.calibration.uncertainty import Drawn, draw_markets
 from market.calibration.validation import Validation, validate
 from market.errors import UserError
+from market.spec.plain_yaml import plain_data
 from policies.common.files import jsonable, write_file, write_json
 from policies.common.progress import phases
 from policies.common.results import Records
@@ -70,7 +69,7 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
         say("drawing what the estimate leaves open")
         drawn = draw_markets(found)
         text = configuration(found, reading, drawn)
-        parse_run(yaml.safe_load(text), str(order.output))
+        parse_run(plain_data(text), str(order.output))
         checked = validate(found, say) if order.validate else None
         say("writing")
         _write(order, text, reading, found, checked, drawn)

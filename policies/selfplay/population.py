@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from market.spec.models import MarketSpec
-from policies.networks.architecture import Architecture
-from policies.sellers.checkpoint import SavedSeller, save_seller
+from policies.common.files import inside
+from policies.sellers.checkpoint import SavedSeller, checked, save_seller
 from policies.sellers.protocol import Seller
 from policies.storage.run_folder import POOL
 
@@ -66,7 +66,7 @@ class Population:
         place.mkdir(exist_ok=True)
         for member in self.members.values():
             if member.saved is not None and member.number not in self._written:
-                save_seller(replace(member.saved, path=place / f"{member.label}.pt"))
+                save_seller(replace(member.saved, path=inside(place, f"{member.label}.pt")))
                 self._written.add(member.number)
 
     def state_dict(self) -> dict[str, Any]:
@@ -86,5 +86,5 @@ class Population:
 
 
 def _saved(plain: dict[str, Any], spec: MarketSpec) -> SavedSeller:
-    own = plain | {"architecture": Architecture.model_validate(plain["architecture"])}
-    return SavedSeller(path=Path(f"pool of {plain['seller']}"), market=spec, **own)
+    header = {key: value for key, value in plain.items() if key != "weights"}
+    return checked(Path(f"pool of {plain['seller']}"), header, spec, plain["weights"], "the state does not fit")

@@ -57,7 +57,7 @@ class SavedSeller:
     @property
     def header(self) -> dict[str, Any]:
         """The plain values, those of the market apart."""
-        plain = {name: getattr(self, name) for name in _Header.model_fields if name != "format"}
+        plain = {name: getattr(self, name) for name in _Header.model_fields}
         return plain | {"architecture": self.architecture.model_dump(mode="json")}
 
     @property
@@ -170,7 +170,6 @@ def load_seller(path: str | Path) -> SavedSeller:
 class _Header(Model):
     """The plain values of a file."""
 
-    format: int
     seller: str
     seat: Annotated[int, Field(ge=0)]
     encoding: Literal["box", "gated", "grid"]
@@ -181,24 +180,38 @@ class _Header(Model):
 
 
 def _read(path: Path, content: dict[str, Any]) -> SavedSeller:
-    plain = {key: value for key, value in content.items() if key not in ("weights", "market", "digest")}
+    plain = {key: value for key, value in content.items() if key not in ("format", "weights", "market", "digest")}
     try:
-        header = parse_model(_Header, plain, f"{path}: {FOREIGN}: header")
         spec = MarketSpec.parse(content.get("market"), f"{path}: {FOREIGN}: market")
+        found = checked(path, plain, spec, content.get("weights"))
     except RecursionError:
         raise UserError(f"{path}: {FOREIGN}") from None
-    if problem := _misfit(header, spec, content.get("weights")):
-        raise UserError(f"{path}: {FOREIGN}: {problem}")
     if content.get("digest") != _digest(content):
         raise UserError(f"{path}: is damaged: its contents are not those that were saved")
-    values = {key: getattr(header, key) for key in _Header.model_fields if key != "format"}
-    return SavedSeller(path=path, weights=content["weights"], market=spec, **values)
+    return found
+
+
+def checked(path: Path, plain: dict[str, Any], spec: MarketSpec, weights: Any, fault: str = FOREIGN) -> SavedSeller:
+    """A seller of ``spec`` from its plain values and weights, as they were read from a file that anybody may have written.
+
+    Raises :class:`UserError` with the ``fault`` where one of them contradicts the rest.
+    """
+    header = parse_model(_Header, plain, f"{path}: {fault}: header")
+    if problem := _misfit(header, spec, weights):
+        raise UserError(f"{path}: {fault}: {problem}")
+    return SavedSeller(
+        path=path, weights=weights, market=spec, **{key: getattr(header, key) for key in _Header.model_fields}
+    )
 
 
 def _misfit(header: _Header, spec: MarketSpec, weights: object) -> str | None:
     """What in a file contradicts the rest of it."""
     if header.seat >= len(spec.sellers):
         return f"seat {header.seat} of {len(spec.sellers)}"
+    if header.seller != spec.names[header.seat]:
+        return f"it is called {header.seller!r}, and the seat is that of {spec.names[header.seat]}"
+    if not header.learner.isidentifier():
+        return f"its learner is called {header.learner!r}"
     if header.architecture.observation != len(feature_list(spec)):
         return f"the network sees {header.architecture.observation} numbers, the market shows {len(feature_list(spec))}"
     space = Decisions(spec, header.seat, header.encoding).space

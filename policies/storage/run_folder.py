@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from market.errors import UserError
-from policies.common.files import read_json, timestamp, write_file, write_json
+from policies.common.files import inside, plain_name, read_json, timestamp, write_file, write_json
 from policies.config.run import RunConfig, read_config
 from policies.sellers.checkpoint import SavedSeller, load_seller
 from policies.sellers.rules.pricing import PRICING
@@ -31,7 +31,7 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
 
     Raises :class:`UserError` when it exists or cannot be.
     """
-    if name is not None and (name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable()):
+    if name is not None and not plain_name(name):
         raise UserError(f"--name {name!r}: must be a plain folder name")
     if runs.exists() and not runs.is_dir():
         raise UserError(f"--runs {runs}: is not a folder")
@@ -81,7 +81,7 @@ def keep_rivals(folder: Path, config: RunConfig, rivals: Mapping[int, SavedSelle
 
 
 def _rival_path(folder: Path, config: RunConfig, seat: int) -> Path:
-    return folder / "checkpoints" / f"{config.market.names[seat]}.rival.pt"
+    return inside(folder / "checkpoints", f"{config.market.names[seat]}.rival.pt")
 
 
 def saved_rival(config: RunConfig, seat: int, folder: Path | None = None) -> SavedSeller | None:
@@ -178,8 +178,11 @@ def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
     sellers = {saved.seller: saved for saved in sorted(map(load_seller, paths), key=lambda saved: saved.seat)}
     if (folder / "config.yaml").is_file():
         config = open_run(folder)
-        for seat in learning_seats(config):
+        learned = read_about(folder).get("learning", {}).get("seats")
+        for seat, player in learning_seats(config).items():
             if (name := config.market.names[seat]) not in sellers:
                 missing = folder / "checkpoints" / f"{name}.{which}.pt"
+                if learned is not None and name not in learned:
+                    raise UserError(f"{folder / 'config.yaml'}: seats.{name}: {player!r} is no rule that is known here")
                 raise UserError(f"{missing}: is missing: {name} learned in this run, and its saved seller is not there")
     return sellers

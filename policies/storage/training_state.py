@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.console import say
-from policies.common.files import write_file
-from policies.storage.run_folder import STATE
+from policies.common.files import ASIDE, write_file
+from policies.storage.run_folder import STATE, read_about
 
 FORMAT = b"bazaar run state 1\n"
 GENERATIONS = 2
@@ -75,9 +76,16 @@ class RunState:
         return None
 
     def forget(self) -> None:
-        """Remove all generations: of a run that is finished."""
-        for path in self.files():
+        """Remove all generations, and what was being written of one: of a run that is finished."""
+        for path in [*self.files(), *self.folder.glob(f"*.state{ASIDE}")]:
             path.unlink()
+
+
+def tidy(run: Path) -> None:
+    """Remove what is left of a finished run's generations by a kill at its very end, where that can be removed."""
+    if "finished" in read_about(run):
+        with suppress(OSError):
+            RunState(run).forget()
 
 
 def read(path: Path) -> bytes:

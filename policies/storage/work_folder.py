@@ -90,8 +90,12 @@ class WorkFolder:
             write_json(aside / self.about, {"inputs": self.asked} | facts)
             aside.chmod(0o755)
             aside.rename(self.path)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
+            if isinstance(error, OSError) and self.path.exists():
+                raise UserError(
+                    f"{self.path}: another process has begun this {self.what} meanwhile; wait or end it"
+                ) from None
             raise
 
     @contextmanager

@@ -17,11 +17,11 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.console import say
-from policies.common.files import write_file
+from policies.common.files import inside, write_file
 from policies.config.orders import OnNan
 from policies.storage.run_folder import add_about
 from policies.storage.training_state import RunState
-from policies.training.divergence import Diverged, check_learners
+from policies.training.divergence import Diverged, advice, check_learners
 from policies.training.run import TrainerState, TrainingRun
 from policies.training.tracking import Tracker
 
@@ -80,6 +80,7 @@ class Checkpointer:
         return {
             "step": self.training.play.done,
             "config": config_digest(self.folder),
+            "seed": self.training.seed,
             "tracker": self.tracker.state_dict(),
             "training": self.training.state_dict(),
             "course": asdict(self.state),
@@ -89,6 +90,7 @@ class Checkpointer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; the tracker must be at its mark. Raises :class:`UserError` where it does not fit."""
+        sellers = {inside(self.folder / SELLERS, name): content for name, content in state["sellers"].items()}
         try:
             self.training.load_state_dict(state["training"])
             self.state = TrainerState(**state["course"])
@@ -98,8 +100,8 @@ class Checkpointer:
             raise UserError(
                 f"{self.folder}: its state was written by another version of bazaar and does not fit ({problem})"
             ) from None
-        for name, content in state["sellers"].items():
-            write_file(self.folder / SELLERS / name, content.numpy().tobytes())
+        for path, content in sellers.items():
+            write_file(path, content.numpy().tobytes())
         self.step = state["step"]
 
     def recover(self, problem: Diverged) -> None:
@@ -109,11 +111,12 @@ class Checkpointer:
         where = last if good is not None else "there is no good checkpoint yet"
         if self.options.on_nan == "stop" or good is None:
             again = "" if good is None else f"; bazaar train --resume {self.folder} --on-nan rollback goes on from it"
-            raise UserError(f"{problem}; {where}{again}; else lower its lr")
+            raise UserError(f"{problem}; {where}{again}; else {advice(self.training, problem.seat)}")
         if problem.seat is None or len(self.state.rollbacks) >= ROLLBACKS:
             times = len(self.state.rollbacks)
+            wayout = advice(self.training, problem.seat)
             tried = f"after {times} rollbacks" if times else "whose learner is unknown"
-            raise UserError(f"{problem}, {tried}; {where}; lower its lr, or clip its gradients (max_grad_norm)")
+            raise UserError(f"{problem}, {tried}; {where}; {wayout}, or clip its gradients (max_grad_norm)")
         self._roll_back(good, problem.seat, str(problem))
 
     def _roll_back(self, good: dict[str, Any], seat: int, problem: str) -> None:

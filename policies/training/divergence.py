@@ -12,12 +12,14 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from market.demand.equilibrium import reward_scales
 from market.errors import UserError
 from policies.learners.base import Learner
 from policies.training.run import TrainingRun
 
 MOST_WEIGHT = 1e8  # float32 resolves units there: a step of any usual size changes nothing
 MOST_REPORTED = 1e15
+LARGE = 1e3  # rewards
 
 
 class Diverged(Exception):
@@ -72,6 +74,17 @@ def _at_most(tensors: Iterable[Tensor], most: float) -> bool:
     sizes = [t.detach().abs().max().double() for t in tensors if t.is_floating_point() and t.numel()]
     largest = float(torch.stack(sizes).max()) if sizes else 0.0
     return largest <= most and largest != float("inf")
+
+
+def advice(training: TrainingRun, seat: int | None) -> str:
+    """What to change: the scale of rewards that are far above order one, which learners are made for; else the step size."""
+    earned = 0.0 if seat is None else abs(training.earned.get(seat, 0.0))
+    if seat is None or earned <= LARGE * (scale := reward_scales(training.spec)[seat]):
+        return "lower its lr"
+    key = f"{training.spec.seat_place(seat)}.reward_scale"
+    return (
+        f"its rewards are about {earned / scale:.0e}, profit over the scale {scale:g}: set {key} to about {earned:.2g}"
+    )
 
 
 def _diverged(training: TrainingRun, seat: int, problem: str) -> Diverged:

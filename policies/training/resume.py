@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from market.errors import UserError
@@ -19,11 +20,11 @@ from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import Run
 from policies.learners.build import what_is_learned
 from policies.storage.run_folder import ABOUT, STATE, add_about, open_run, read_about, versions
-from policies.storage.training_state import RunState
+from policies.storage.training_state import RunState, tidy
 from policies.storage.work_folder import differences, locked, named
 from policies.training.checkpointing import CheckpointOptions, config_digest
 from policies.training.run import TrainingRun
-from policies.training.train import carry_on, disk_errors, pick_device
+from policies.training.train import carry_on, device_name, disk_errors, pick_device
 
 
 @ordered_by(ResumeOrder)
@@ -48,6 +49,7 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
     folder = order.run
     about = _about(folder)
     if "finished" in about:
+        tidy(folder)
         say(console, f"{folder}: was finished on {about['finished']}; there is nothing left to train")
         return folder
     config = open_run(folder)
@@ -59,14 +61,17 @@ def resume_run(order: ResumeOrder, console: Console, bar: MakeBar = TrainingBar)
             raise UserError(
                 f"{folder / 'config.yaml'}: was changed since the run began; put it back, or begin a new run"
             )
+        _refuse_other_seed(folder, about["seed"], state)
         refuse_other_learning(folder, config)
         anew = "has no checkpoint of the whole run yet; it begins again"
         say(console, f"{folder}: " + (f"goes on from step {state['step']}" if state else anew))
         _warn_of_versions(about, console)
-        training = TrainingRun(config, about["seed"], pick_device(_device(about)), folder)
+        device = pick_device(_device(about, console))
+        training = TrainingRun(config, about["seed"], device, folder)
         training.bar = bar
         at = timestamp()
-        past = [*about.get("resumed", []), {"at": at, "step": state["step"] if state else 0}]
+        now = {"at": at, "step": state["step"] if state else 0, "device": device_name(device)}
+        past = [*about.get("resumed", []), now]
         add_about(folder, resumed=past, learning=what_is_learned(config))
         carry_on(training, folder, checkpoints, console, state)
     return folder
@@ -104,9 +109,22 @@ def refuse_other_learning(folder: Path, config: RunConfig) -> None:
     )
 
 
-def _device(about: dict[str, Any]) -> str:
-    """The run's own: another device computes other bits."""
-    return "cuda" if str(about.get("device", "")).startswith("cuda") else "cpu"
+def _device(about: dict[str, Any], console: Console) -> str:
+    """The run's own, since another device computes other bits; where it is not here the CPU, which is said."""
+    begun_on = str(about.get("device", ""))
+    if begun_on.startswith("cuda") and not torch.cuda.is_available():
+        here = "torch finds no CUDA device here: it goes on on the CPU, whose bits differ from those of a GPU"
+        say(console, f"warning: the run was begun on {begun_on}, and {here}")
+        return "cpu"
+    return "cuda" if begun_on.startswith("cuda") else "cpu"
+
+
+def _refuse_other_seed(folder: Path, said: int, state: dict[str, Any] | None) -> None:
+    begun = said if state is None else state.get("seed", said)  # states of earlier versions do not say
+    if begun != said:
+        raise UserError(
+            f"{folder / ABOUT}: says seed {said}, and the run was begun with seed {begun}; put it back, or begin a new run"
+        )
 
 
 def _warn_of_versions(about: dict[str, Any], console: Console) -> None:

@@ -18,6 +18,7 @@ import torch
 from market.errors import UserError
 from market.metrics.summary import episode_profit
 from market.state import Floats, Record
+from policies.common.files import inside
 from policies.common.progress import MakeBar, TrainingBar
 from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
@@ -25,6 +26,7 @@ from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
 from policies.learners.build import check_learners
 from policies.learners.default_decisions import with_decisions
+from policies.learners.room import refuse_large_buffers
 from policies.selfplay.base import Mode
 from policies.selfplay.independent import independent
 from policies.selfplay.league import League
@@ -65,6 +67,7 @@ class TrainingRun:
         self.seats = Seats(config, self.line_ups, seed, device, folder)
         if not self.seats.learning:  # asked before anything is searched, since that takes a while
             raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+        refuse_large_buffers(config, device)
         self.line_ups.check()
         self.play = SELF_PLAY[config.selfplay.mode](config.selfplay, self.seats)
         self.learner_names = self.seats.learning
@@ -144,7 +147,7 @@ class TrainingRun:
         self.play.write(folder)
 
     def _save(self, folder: Path, seat: int, score: float, which: str) -> None:
-        path = folder / "checkpoints" / f"{self.spec.names[seat]}.{which}.pt"
+        path = inside(folder / "checkpoints", f"{self.spec.names[seat]}.{which}.pt")
         network, decisions = self.play.network(seat), self.play.decisions(seat)
         save_seller(self.seats.saved(seat, decisions, network, self.play.done, score, path))
 

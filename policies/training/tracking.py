@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from market.errors import UserError
-from policies.common.files import sync, writing
+from policies.common.files import inside, sync, writing
 
 EVENTS = "events.out.tfevents"
 METRICS = "metrics.csv"
@@ -131,7 +131,7 @@ class Tracker:
         self._arranged = bool(mark and mark["arranged"])
         with writing(self._folder / EVENTS):
             self._market = SummaryWriter(str(self._folder))
-            self._sellers = {name: SummaryWriter(str(self._folder / f"seller_{name}")) for name in self._names}
+            self._sellers = {name: SummaryWriter(str(inside(self._folder, f"seller_{name}"))) for name in self._names}
         with writing(self._folder / METRICS):
             self._file = open(self._folder / METRICS, "a", newline="", encoding="utf-8")  # noqa: SIM115
         self._rows = csv.writer(self._file)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Literal
 
 import torch
@@ -92,7 +93,7 @@ def train_run(order: TrainOrder, console: Console, bar: MakeBar = TrainingBar, c
     training = TrainingRun(config, order.seed, device, order.config.parent)
     training.bar = bar
     say_decisions(config.market, training.spec, console)
-    with careful(), disk_errors(folder):
+    with careful(), disk_errors(folder, nothing_yet=lambda: not training.play.done):
         make_folder(folder, "checkpoints")
         with locked(folder):
             facts = {"seed": order.seed, "device": device_name(device), "config": str(order.config)}
@@ -193,10 +194,11 @@ def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:
 
 
 @contextmanager
-def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
+def disk_errors(folder: Path, several: bool = False, nothing_yet: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Turn what the disk refuses into a :class:`UserError` that names the file and what to do.
 
-    ``several``: the folder holds several runs, each with checkpoints of its own.
+    ``several``: the folder holds several runs, each with checkpoints of its own. ``nothing_yet``: whether nothing has been
+    learned, and the folder is new, so that it goes and its name is free again.
     """
     try:
         yield
@@ -204,6 +206,12 @@ def disk_errors(folder: Path, several: bool = False) -> Iterator[None]:
         raise
     except OSError as error:
         what = f"{error.filename or folder}: cannot be written or read ({error.strerror or error})"
+        if nothing_yet():
+            rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            raise UserError(
+                f"{what}; nothing was learned yet, so there is no {folder}: make room, and try again"
+            ) from None
         onward = "its last good checkpoint" if several or RunState(folder).files() else "the beginning"
         raise UserError(
             f"{what}; make room, or allow it to be written, then bazaar train --resume {shlex.quote(str(folder))} goes "

@@ -16,9 +16,12 @@ from policies.common.parallel.tasks import RETRIES
 from tests.helpers.tasks import (
     Kept,
     Lenient,
+    Unreadable,
     always_dies,
     broken,
+    cannot_be_sent,
     dies_at_first,
+    leaves,
     own_process,
     picky,
     square,
@@ -51,6 +54,17 @@ def test_a_refusal_stops_all_or_is_that_tasks_own_matter(engine: Engine) -> None
 def test_a_failure_is_told_with_its_place() -> None:
     with open_engine(2, 4) as engine, pytest.raises(RuntimeError, match=r"(?s)task 1 failed.*1 // \(task - 1\)"):
         engine.run(broken, None, [0, 1], Kept())
+
+
+def test_what_raises_between_tasks_is_told_once_and_is_no_loss_of_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    with open_engine(2, 4) as engine:
+        with pytest.raises(RuntimeError, match=r"(?s)failed in its process.*_cannot_be_read.*this module raises where"):
+            engine.run(square, Unreadable(), [0, 1], Kept())
+        with pytest.raises(RuntimeError, match=r"(?s)failed in its process.*[Pp]ickle"):
+            engine.run(cannot_be_sent, None, [0, 1], Kept())
+        with pytest.raises(UserError, match="a worker process ended by itself with status 3, as it says above"):
+            engine.run(leaves, None, [0, 1], Kept())
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_processes_serve_one_round_after_another_and_end_with_the_engine() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from market.errors import UserError
-from policies.common.parallel import Engine, Listener, Say, open_engine
+from policies.common.parallel import Engine, Listener, Say, open_engine, ray
+from policies.common.parallel.ray import _short_folder
 from tests.helpers.extras import needs
 from tests.helpers.small_run import ROOT
 from tests.helpers.tasks import Kept, Lenient, always_dies, broken, picky, square
@@ -50,6 +52,24 @@ class BothAtOnce(Kept):
     def said(self, task: int, what: Any) -> bool:
         self.heard.append((task, what))
         return len({number for number, _ in self.heard}) < 2
+
+
+def test_sockets_lie_where_their_paths_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket's path has at most 107 bytes; Ray's part of it is sockets/plasma_store in a session's folder."""
+    deep = tmp_path / ("a" * 60)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    folder = _short_folder()
+    ours = f"{folder}/ray-12345678/session_2026-12-31_23-59-59_123456_4194304/sockets/plasma_store"
+    assert len(ours) <= 103 and os.access(folder, os.W_OK)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    assert _short_folder() == "/tmp"
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    monkeypatch.setattr(ray, "SHORT", ())
+    with pytest.raises(
+        UserError, match="--ray: needs a folder for its sockets whose path has at most 26 bytes; set TMPDIR"
+    ):
+        _short_folder()
 
 
 @pytest.mark.slow

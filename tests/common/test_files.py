@@ -100,10 +100,25 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_limit_of_the_system_stops_the_run_with_a_message(tmp_path: Path) -> None:
-    with largest_file(200_000), pytest.raises(UserError, match=r"runs/run/.*File too large.*bazaar train --resume"):
+def test_a_limit_of_the_system_stops_the_run_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    after_periods(monkeypatch, 1, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY)))
+    with largest_file(10**9), pytest.raises(UserError, match=r"runs/run/.*File too large.*bazaar train --resume"):
         begin(tmp_path, "run")
+    monkeypatch.undo()
     resume(tmp_path / "runs" / "run")
+
+
+@pytest.mark.parametrize("part", ["config.yaml", "run.json", ".latest.pt", ".state"])
+def test_a_disk_that_is_full_before_anything_is_learned_leaves_the_name_free(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fill(patch, part)
+        with pytest.raises(UserError) as stop:
+            begin(tmp_path, "run")
+    said = str(stop.value)
+    assert part in said and "No space left on device; nothing was learned yet" in said.replace(")", "")
+    assert "--resume" not in said and list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from market.errors import UserError
@@ -88,3 +90,18 @@ def test_the_file_is_named_once_and_before_the_key() -> None:
         parse_run(read_yaml(DUOPOLY) | {"training": {"bugdet": 1}}, "mine.yaml")
     with pytest.raises(UserError, match=r"^mine\.yaml: market\.sellers\.0\.name: this key is required"):
         parse_run(read_yaml(DUOPOLY) | {"market": read_config(DUOPOLY).market.dump() | {"sellers": [{}]}}, "mine.yaml")
+
+
+def test_each_mistake_is_blamed_on_the_change_it_comes_from_and_else_on_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(DUOPOLY.read_text() + "  budgt: 5\n")
+    changes = ("market.sellers.right.unit_cost=2", "training.markets=0", "evaluation.salvage=2")
+    with pytest.raises(UserError) as refusal:
+        read_config(path, changes)
+    assert str(refusal.value).split("\n") == [
+        "--set training.markets=0: training.markets: must be greater than or equal to 1 (got 0)",
+        f"{path}: training.budgt: unknown key (did you mean budget?)",
+        "--set evaluation.salvage=2: evaluation.salvage: must be less than or equal to 1 (got 2)",
+    ]
+    with pytest.raises(UserError, match=r"^--set market\.sellers=\[\]: market: sellers must name at least one"):
+        read_config(DUOPOLY, ("training.markets=8", "market.sellers=[]"))

@@ -297,6 +297,14 @@ def test_shares_that_no_quality_gives_are_refused(outside: float, target: list[f
         solve_qualities(target, [1.0, 1.0], logit)
 
 
+def test_elasticities_of_sellers_whom_nobody_can_afford_are_no_numbers_and_no_warnings() -> None:
+    logit = Logit.of(
+        market([{"quality": 2.0, "unit_cost": 0.0}, {"quality": 2.0, "unit_cost": 0.0}], price_sensitivity=1e12)
+    )
+    for found in (elasticities(logit, [2.0, 2.0]), diversion_ratios(logit, [2.0, 2.0])):
+        assert found.shape == (2, 2) and not np.isfinite(found).any()
+
+
 def test_orange_juice_elasticities_and_diversion_are_the_published_estimates() -> None:
     logit = Logit.of(orange_juice(), xi=False)
     logit = replace(logit, quality=solve_qualities(JUICE_SHARES, JUICE_PRICES, logit))

@@ -239,7 +239,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "negative": (change(rules="nash", weight=-1), r"mixtures\.left\.2\.weight: must be greater than or equal to 0"),
     "neither": (change(), r"mixtures\.left\.2: must have either file or rules"),
     "foreign rules": (change(rules="magic"), r"mixtures\.left\.2: rules\.pricing: unknown rule 'magic'"),
-    "outside": (change(file="pool/../checkpoints/left.best.pt"), r"mixtures\.left\.2\.file: String should match"),
+    "outside": (
+        change(file="pool/../checkpoints/left.best.pt"),
+        r"mixtures\.left\.2: 'pool/\.\./.* is not the name of a file",
+    ),
     "another's": (borrow, r"mixtures\.left\.2: pool/right\.\d+\.pt is a policy of right"),
     "lost": (lose, r"pool/left\.\d+\.pt: cannot be read"),
 }

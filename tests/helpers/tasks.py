@@ -50,6 +50,25 @@ def broken(shared: None, task: int, say: Say) -> int:
     return 1 // (task - 1)
 
 
+def leaves(shared: None, task: int, say: Say) -> int:
+    raise SystemExit(3)
+
+
+def cannot_be_sent(shared: None, task: int, say: Say) -> Any:
+    return lambda: task
+
+
+def _cannot_be_read() -> None:
+    raise ImportError("this module raises where it is imported")
+
+
+class Unreadable:
+    """What raises in the process that it is sent to."""
+
+    def __reduce__(self) -> Any:
+        return _cannot_be_read, ()
+
+
 def dies_at_first(marks: Path, task: int, say: Say) -> int:
     """Ends its own process after it has said something, the first time it is tried."""
     say(task)

@@ -17,7 +17,7 @@ from market.spec.models import MarketSpec
 from market.theory.optimum import solve
 from policies.cli.main import main
 from policies.config.run import RunConfig, read_config
-from policies.studies.theory.run import theory
+from policies.studies.theory.run import EPISODES, MOST_PERIODS, _upper_bound, theory
 from tests.helpers.duopoly import duopoly
 from tests.helpers.theory_shown import shown
 from tests.helpers.zipkin import zipkin
@@ -180,3 +180,11 @@ def test_theory_needs_no_torch() -> None:
     code = "import sys, policies.studies.theory.view; print(*{'torch', 'tianshou', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_bound_of_long_episodes_is_averaged_over_as_many_periods_as_that_of_short_ones() -> None:
+    """Without shocks every period's bound is the same, so fewer episodes of more periods say the same within their widths."""
+    found = [_upper_bound(read_config(CONFIGS / "duopoly.yaml", [f"market.horizon={n}"]), 0) for n in (100, 50_000)]
+    assert [one["episodes"] for one in found] == [EPISODES, MOST_PERIODS // 50_000]
+    apart = abs(found[0]["profit"] - found[1]["profit"])
+    assert apart < 2 * (found[0]["half_width"] + found[1]["half_width"])

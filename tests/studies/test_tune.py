@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ import attrs
 import numpy as np
 import pytest
 import yaml
+from optuna.storages import InMemoryStorage
 from rich.console import Console
 
 from market.errors import UserError
@@ -19,12 +21,15 @@ from policies.config.learners import DDPGOptions, DQNOptions
 from policies.config.orders import TuneOrder
 from policies.config.run import parse_run, read_config
 from policies.config.search_space import flatten
+from policies.storage.work_folder import WorkFolder, locked
 from policies.studies.tuning import study as tune_study
 from policies.studies.tuning.run import tune as tune_command
 from policies.studies.tuning.space import search_space
 from policies.studies.tuning.study import Study, best_of, open_study, outcomes, search
 from policies.studies.tuning.trial import Pair, TrialSetup, summed_up
+from policies.studies.tuning.view import tables
 from policies.training.run import TrainingRun
+from tests.helpers.cut_off import Killed
 from tests.helpers.orders import carry_out
 from tests.helpers.small_run import DUOPOLY, ROOT
 from tests.helpers.tuning import LITTLE, SPACE, order, rows
@@ -235,11 +240,13 @@ class _Renumbered(Listener):
         self._listener.refused(self._number, problem)
 
 
-def studied(seed: int, engine: Any, trials: int = 40) -> Study:
-    space = search_space({"duopoly": read_config(DUOPOLY, ("tune.learners.dqn.lr={log: [1e-6, 1]}",))})
-    study = open_study("sqlite:///:memory:", "s", space, seed, 8, 4, {"learners.dqn.lr": 0.5})
+def studied(seed: int, engine: Any, trials: int = 40, store: Any = "sqlite:///:memory:", batch: int = 8) -> Study:
+    searched = ("tune.learners.dqn.lr={log: [1e-6, 1]}", "tune.learners.dqn.gamma={range: [0, 0.99]}")
+    space = search_space({"duopoly": read_config(DUOPOLY, searched)})
+    study = open_study(store, "s", space, seed, batch, 4, {"learners.dqn.lr": 0.5})
     setup = TrialSetup((), (0,), 4, False, False, "cpu")
-    search(study, setup, trials, engine, lambda trial, rung: None, lambda trial, outcome: None)
+    with np.errstate(under="ignore"):  # within Optuna
+        search(study, setup, trials, engine, lambda trial, rung: None, lambda trial, outcome: None)
     return study
 
 
@@ -256,6 +263,85 @@ def test_suggestions_depend_on_the_seed_and_not_on_the_order_in_which_trials_end
     assert outcomes(one) == outcomes(backwards) != outcomes(other)
     best = best_of(outcomes(one))
     assert best is not None and best.value is not None and best.value > -0.05
+
+
+class Mortal(InMemoryStorage):
+    """A store that outlives its process, which is killed before a certain write."""
+
+    left = -1
+
+    def _write(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+    def create_new_trial(self, *given: Any, **named: Any) -> int:
+        self._write()
+        return super().create_new_trial(*given, **named)
+
+    def set_trial_param(self, *given: Any, **named: Any) -> None:
+        self._write()
+        super().set_trial_param(*given, **named)
+
+    def set_trial_state_values(self, *given: Any, **named: Any) -> bool:
+        self._write()
+        return super().set_trial_state_values(*given, **named)
+
+    def set_trial_intermediate_value(self, *given: Any, **named: Any) -> None:
+        self._write()
+        super().set_trial_intermediate_value(*given, **named)
+
+    def set_trial_user_attr(self, *given: Any, **named: Any) -> None:
+        self._write()
+        super().set_trial_user_attr(*given, **named)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_search_killed_at_any_write_and_called_again_finds_what_it_finds_undisturbed() -> None:
+    with open_engine(1, 1) as engine:
+        whole = Mortal()
+        straight = outcomes(studied(0, engine, 24, whole, batch=6))
+        writes = -1 - whole.left
+        assert {one.state for one in straight} == {"done", "pruned", "refused"} and writes > 100
+        for write in range(1, writes, 7):
+            store = Mortal()
+            store.left = write
+            with pytest.raises(Killed):
+                studied(0, engine, 24, store, batch=6)
+            assert outcomes(studied(0, engine, 24, store, batch=6)) == straight, write
+
+
+def test_a_store_keeps_the_study_of_one_folder(tmp_path: Path) -> None:
+    """Two processes of different folders would train the same trials twice, and each tell how they ended."""
+    store = InMemoryStorage()
+    for owner in ("one", "one"):
+        open_study(store, "s", {}, 0, 8, 4, {}, owner)
+    with pytest.raises(UserError, match="holds the study s of another folder; choose another --name"):
+        open_study(store, "s", {}, 0, 8, 4, {}, "other")
+
+
+def test_a_study_that_two_processes_begin_at_once_is_one_of_them(tmp_path: Path) -> None:
+    one, other = (WorkFolder(tmp_path / "s", "about.json", "study", {"a": 1}) for _ in range(2))
+    one.begin({"by": "one"})
+    with pytest.raises(UserError, match="another process has begun this study meanwhile"):
+        other.begin({"by": "other"})
+    assert one.facts("by")["by"] == "one" and [path.name for path in tmp_path.iterdir()] == ["s"]
+    with (
+        locked(one.path, ""),
+        pytest.raises(UserError, match=rf"another process \(number {os.getpid()}\) is at this study"),
+        other.going_on(lambda: None, lambda: ""),
+    ):
+        raise AssertionError
+
+
+def test_trials_that_all_score_the_same_are_said_to_have_taught_nothing() -> None:
+    setup = TrialSetup((), (0,), 1, False, False, "cpu")
+    for values, said in (((-0.13, -0.13 + 1e-16, -0.13), True), ((-0.13, -0.12, -0.13), False), ((-0.13,), False)):
+        found = [
+            tune_study.Outcome(k, {"learners.dqn.lr": 0.1}, "done", one, [one], [[one]]) for k, one in enumerate(values)
+        ]
+        (table,) = tables(found, setup, {})
+        assert ("all have the same objective, so nothing was learnt" in str(table.notes)) == said
 
 
 @pytest.mark.usefixtures("fake")

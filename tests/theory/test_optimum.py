@@ -17,6 +17,7 @@ from market.demand.equilibrium import nash_prices
 from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.spec.models import MarketSpec
+from market.theory import bellman
 from market.theory.mdp import StockStates
 from market.theory.optimum import Optimum, solve, why_not
 from policies.sellers.rollout import play
@@ -423,3 +424,18 @@ def test_opening_stock_above_every_level_only_takes_longer() -> None:
     spec = zipkin(4, 1, stock=30)
     assert 20 - rule_average(spec, 12) == pytest.approx(4.1628, abs=1e-4)
     assert solve(spec, 0, levels=13).average == pytest.approx(solve(zipkin(4, 1), 0, levels=13).average, abs=1e-7)
+
+
+def test_a_market_whose_stock_hardly_moves_is_given_up_by_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of dispersion 1e6 one period in a hundred thousand has customers, so values would need as many sweeps to spread."""
+    sweeps, real = [0], bellman.improve
+
+    def counted(*given: Any) -> None:
+        sweeps[0] += 1
+        real(*given)
+
+    monkeypatch.setattr(bellman, "improve", counted)
+    spec = duopoly(customers={"rate": 20, "dispersion": 1e6})
+    with pytest.raises(UserError, match="did not settle: its average lies between"):
+        solve(spec, 0, prices=3, levels=5)
+    assert sweeps[0] <= 4 * bellman.PACED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,19 @@ def test_rollback_goes_back_and_halves_that_learners_rate_for_good(
     rates = rows[rows["metric"] == "learning_rate"].groupby("seller")["value"].last()
     built = TrainingRun(read_config(run / "config.yaml"), 0, "cpu").play.learners
     assert rates["c"] == 0.25 * built[2].options.lr and rates["a"] == built[0].options.lr
+
+
+def test_rewards_far_above_order_one_are_told_by_their_scale(tmp_path: Path) -> None:
+    """Seat b earns 2.5 to 3 a period, so by a scale of 1e-9 its rewards are about 3e9."""
+    config = three_learners(tmp_path, 9_600)
+    change = "market.sellers.b.reward_scale=1e-9"
+    with pytest.raises(UserError) as stop:
+        train(config, device="cpu", name="run", runs=tmp_path / "runs", changes=[change], console=Console(quiet=True))
+    said = str(stop.value)
+    assert "seats.b: a2c diverged" in said and "lr" not in said.split("; else ")[1]
+    place = r"market\.sellers\.1 \(b\)\.reward_scale"
+    found = re.search(rf"its rewards are about (\S+), profit over the scale 1e-09: set {place} to about (\S+)$", said)
+    assert found and float(found[1]) == pytest.approx(float(found[2]) * 1e9, rel=0.2) and 0.1 < float(found[2]) < 10
 
 
 def test_after_five_rollbacks_a_run_stops(tmp_path: Path) -> None:

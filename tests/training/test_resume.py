@@ -227,6 +227,19 @@ def test_a_finished_run_says_so(whole: Path) -> None:
     assert metrics(whole).equals(before)
 
 
+@pytest.mark.parametrize(
+    "command", ["train --resume RUN", "evaluate RUN --seller a --episodes 4 --against nash+base_stock"]
+)
+def test_what_a_kill_at_the_very_end_leaves_of_the_state_is_tidied(command: str, whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    for name in ("000008.state", "000009.state", "000009.state.part"):
+        (run / "state" / name).write_bytes(b"left")
+    assert main([word.replace("RUN", str(run)) for word in command.split()]) == 0
+    assert {path.name for path in (run / "state").iterdir()} <= {"lock"} and (
+        run / "checkpoints" / "a.best.pt"
+    ).exists()
+
+
 def remove_state(run: Path) -> None:
     shutil.rmtree(run / "state")
 
@@ -252,6 +265,11 @@ def be_of_an_earlier_version(run: Path) -> None:
     (run / "run.json").write_text(json.dumps(about | {"versions": {"bazaar-market": "0.0.1"}}))
 
 
+def type_another_seed(run: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(about | {"seed": 7}))
+
+
 def lose_metrics(run: Path) -> None:
     (run / "metrics.csv").unlink()
 
@@ -262,6 +280,7 @@ REFUSED: dict[Callable[[Path], Any], str] = {
     change_config: "config.yaml: was changed since the run began",
     change_a_default: r"learners learn otherwise \(then / now: seats.b.lr: 0.5 / \S+\), so it cannot go on; bazaar evaluate",
     be_of_an_earlier_version: r"was begun by another version of bazaar \(0.0.1\), whose .*--seed 0 trains it anew",
+    type_another_seed: "run.json: says seed 7, and the run was begun with seed 0; put it back",
     lose_metrics: "metrics.csv: is missing or shorter than it was",
     shutil.rmtree: "--resume .*cut: there is no such run",
 }
@@ -283,6 +302,19 @@ def test_other_versions_are_named(cut: Path, monkeypatch: pytest.MonkeyPatch) ->
         killed_at(loop, "play_period", 1, patch)
         resume(cut, console=said)
     assert "warning: not the versions that the run began with (torch 1.0 -> " in said.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_run_begun_on_a_gpu_goes_on_where_there_is_none(cut: Path, whole: Path) -> None:
+    about = json.loads((cut / "run.json").read_text())
+    (cut / "run.json").write_text(json.dumps(about | {"device": "cuda (NVIDIA H200)"}))
+    said = go_on(cut)
+    assert (
+        "warning: the run was begun on cuda (NVIDIA H200), and torch finds no CUDA device here: it goes on on the CPU"
+        in said
+    )
+    assert json.loads((cut / "run.json").read_text())["resumed"][0]["device"].startswith("cpu")
+    assert_the_same(cut, whole)
 
 
 def test_one_process_holds_a_run_at_a_time(cut: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,10 +16,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from market.errors import UserError
 from policies.common.interrupt import raise_swallowed
 from policies.common.parallel.tasks import RETRIES, Job, Listener, Lost, cores, hear_outcome, outcome
 
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+BY_ITSELF = 5.0  # seconds that a process whose line has ended may take to end, before it is ended
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Local:
     def close(self) -> None:
         """End all processes, in the middle of a task if need be."""
         for worker in self._workers.values():
-            worker.kill()
+            worker.kill()  # all of them, before any is waited for
         for line in list(self._workers):
             self._bury(line)
 
@@ -94,7 +97,11 @@ class Local:
             kind, content = line.recv()
         except (*GONE, OSError):
             del now.busy[line]
-            self._bury(line)
+            if (status := self._bury(line)) > 0 and sys.platform != "win32":  # which has no signals to tell apart
+                raise UserError(
+                    f"a worker process ended by itself with status {status}, as it says above; a script that starts "
+                    'processes needs the line if __name__ == "__main__": before what it does'
+                ) from None
             _again(number, now)
             return
         if kind == "said":
@@ -105,11 +112,14 @@ class Local:
         del now.busy[line]
         hear_outcome(kind, content, number, now.listener)
 
-    def _bury(self, line: Connection) -> None:
+    def _bury(self, line: Connection) -> int:
+        """The process's exit status, below zero where a signal ended it."""
         worker = self._workers.pop(line)
+        worker.join(BY_ITSELF)
         worker.kill()
         worker.join()
         line.close()
+        return worker.exitcode or 0
 
 
 def _again(number: int, now: _Round) -> None:
@@ -158,11 +168,33 @@ def serve(line: Connection, processes: int) -> None:
 
     with suppress(*GONE, _Unheard):
         while True:
-            kind, content = line.recv()
+            kind, content = _received(line)
             if kind == "round":
                 work, shared = content
+            elif kind == "task":
+                _send(line, outcome(work, shared, content, say))
             else:
-                line.send(outcome(work, shared, content, say))
+                line.send((kind, content))
+
+
+def _received(line: Connection) -> tuple[str, Any]:
+    """What comes down the line; failed, with the traceback, for what cannot be made sense of here: a module's error."""
+    try:
+        kind, content = line.recv()
+    except GONE:
+        raise
+    except Exception:  # noqa: BLE001
+        return "failed", traceback.format_exc()
+    return kind, content
+
+
+def _send(line: Connection, answer: tuple[str, Any]) -> None:
+    try:
+        line.send(answer)
+    except GONE:
+        raise
+    except Exception:  # noqa: BLE001  # a result that cannot be sent
+        line.send(("failed", traceback.format_exc()))
 
 
 def _end_with_the_one_that_asked() -> None:

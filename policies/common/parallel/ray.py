@@ -26,6 +26,7 @@ from policies.common.parallel.tasks import RETRIES, Engine, Job, Listener, Lost,
 
 AUTO = "auto"
 PATIENCE = 10.0  # seconds
+SHORT, LONGEST = ("/tmp", "/var/tmp", "/dev/shm"), 26  # folders for sockets, and bytes of such a folder's path
 WAIT = 0.2  # seconds between two looks at who is done
 # No reports home, and tasks see the GPUs that there are.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -76,9 +77,20 @@ def _connect(ray: Any, address: str, processes: int | None) -> str | None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # The loopback address, as Ray does on other systems; its variable is read when Tianshou imports Ray, too early.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    place = tempfile.mkdtemp(prefix="ray-")
+    place = tempfile.mkdtemp(prefix="ray-", dir=_short_folder())
     ray.init(address="local", num_cpus=processes, include_dashboard=False, _temp_dir=place, **quiet)
     return place
+
+
+def _short_folder() -> str:
+    """Where temporary files go, or where the paths of Ray's sockets stay short enough for the system.
+
+    A socket's path has at most 107 bytes (sun_path of unix(7), 103 elsewhere), and Ray's own part of it some 77.
+    """
+    for folder in (tempfile.gettempdir(), *SHORT):
+        if len(os.fsencode(folder)) <= LONGEST and os.access(folder, os.W_OK):
+            return folder
+    raise UserError(f"--ray: needs a folder for its sockets whose path has at most {LONGEST} bytes; set TMPDIR to one")
 
 
 def _refuse_unreachable(address: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.files import ASIDE, read_json, write_file
+from policies.common.files import ASIDE, inside, read_json, write_file
 from policies.common.parallel import Say
 from policies.config.orders import ResumeOrder, TrainOrder
 from policies.storage.run_folder import ABOUT, SEEDS, STATE
@@ -42,12 +42,13 @@ def read_files(folder: Path) -> Contents:
 
 def write_files(folder: Path, files: Contents) -> None:
     """Write files that were sent, states after all else, and remove last what is gone."""
+    paths = {name: inside(folder, name) for name in files}
     for name, content in sorted(files.items(), key=lambda item: (_is_state(item[0]), item[0])):
         if content is not None:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_file(folder / name, content)
+            paths[name].parent.mkdir(parents=True, exist_ok=True)
+            write_file(paths[name], content)
     for name in (name for name, content in files.items() if content is None):
-        (folder / name).unlink(missing_ok=True)
+        paths[name].unlink(missing_ok=True)
 
 
 class Changed:

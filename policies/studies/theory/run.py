@@ -36,7 +36,8 @@ from policies.studies.theory.view import tables
 
 Say = Callable[[str], None]
 
-EPISODES = 256  # tapes that the hindsight bound is averaged over
+EPISODES = 256  # tapes that the hindsight bound is averaged over, at most
+MOST_PERIODS = 500_000  # of all of them: long episodes need fewer for the same mean
 # Prices and levels that are tried in turn where all of them are too many.
 COARSER: tuple[tuple[int, int | None], ...] = ((41, None), (81, 101), (41, 101), (21, 101), (21, 41), (11, 21))
 
@@ -224,9 +225,10 @@ def _upper_bound(config: RunConfig, seat: int) -> dict[str, Any]:
     """Profit a period that not even a seller who knows the tape exceeds on average, and its 95 % half-width."""
     spec, skipped = config.market, config.evaluation.warm_up
     try:
-        batch = MarketBatch(spec, EPISODES, row_seed(0, "evaluate"))
+        episodes = max(2, min(EPISODES, MOST_PERIODS // spec.horizon))
+        batch = MarketBatch(spec, episodes, row_seed(0, "evaluate"))
         batch.reset()
         bound = profit_bound(batch, seat, warm_up=skipped) / (spec.horizon - skipped)
     except UserError as problem:
         return {"why": str(problem)}
-    return {"profit": float(bound.mean()), "half_width": half_width(bound), "episodes": EPISODES}
+    return {"profit": float(bound.mean()), "half_width": half_width(bound), "episodes": episodes}

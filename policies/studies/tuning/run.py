@@ -8,6 +8,7 @@ mean over configurations. Trials below the median of finished ones at an evaluat
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.usual import best_line_up
 from policies.storage.work_folder import WorkFolder
 from policies.studies.tuning.space import everywhere, present_values, search_space
-from policies.studies.tuning.study import Study, best_of, importances, open_study, outcomes, search
+from policies.studies.tuning.study import OWNER, Study, best_of, importances, open_study, outcomes, search
 from policies.studies.tuning.trial import Case, TrialSetup, reference_profit
 from policies.studies.tuning.view import TRIALS, record_trial, tables, write_best, write_trials
 from policies.training.run import TrainingRun
@@ -71,7 +72,7 @@ def begin(work: WorkFolder, order: TuneOrder, configs: Mapping[str, RunConfig]) 
     """Search the references' stock levels and make the folder."""
     with progress(order.console, f"setting up {', '.join(configs)}"):
         references = {name: references_of(config, name, order.seed) for name, config in configs.items()}
-    work.begin({"command": order.command, "references": references})
+    work.begin({"command": order.command, "references": references, OWNER: secrets.token_hex(8)})
 
 
 def set_up(order: TuneOrder, configs: Mapping[str, RunConfig], work: WorkFolder) -> TrialSetup:
@@ -147,7 +148,8 @@ def tune(order: TuneOrder) -> TuningResult:
         setup = set_up(order, configs, work)
         first = present_values(next(iter(configs.values())), space)
         url = order.storage or URL.create("sqlite", database=str(folder / STORE)).render_as_string()
-        study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first)
+        owner = work.facts().get(OWNER)
+        study = open_study(url, folder.name, space, order.seed, order.batch, setup.rungs, first, owner)
         _carry_out(order, study, setup, folder)
     return TuningResult(folder / TRIALS)
 

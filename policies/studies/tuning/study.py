@@ -1,8 +1,9 @@
 """The study of `bazaar tune`: Optuna suggests, the engine carries out, and nothing depends on who is done first.
 
-Trials are suggested a batch at a time and told to Optuna together, in order, when all of the batch are done. Each has
-a sampler of its own, seeded by the study's seed and the trial's number, and is pruned by trials of earlier batches
-only. So suggestions, pruning and values are the same with any number of processes, and after any interruption.
+Trials are suggested a batch at a time and told to Optuna together, in order, when all of the batch are done. Each has a
+sampler of its own, seeded by the study's seed and the trial's number, and so has each of its options, since a process may be
+killed between two of them; and it is pruned by what it has reached itself and by trials of earlier batches only. So
+suggestions, pruning and values are the same with any number of processes, and after any interruption.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from policies.common.parallel import Engine, Listener
 from policies.studies.tuning.space import Space, Values, decoded, suggest
 from policies.studies.tuning.trial import TrialSetup, work
 
-OUTCOME = "outcome"
+OUTCOME, OWNER = "outcome", "owner"
 UNPRUNED = 0.25  # of the rungs, before which nothing is pruned
 AT_FIRST = 8  # finished trials that are needed to prune others
 
@@ -50,11 +51,27 @@ class Study:
         asked = [one.number for one in there if one.state != TrialState.WAITING]
         first = going[0] if going else len(asked)
         end = min((first // self.batch + 1) * self.batch, trials)
-        found = [optuna.Trial(self.study, there[number]._trial_id) for number in going]
-        for number in range(len(asked), end):
-            self.study.sampler = _sampler(self.seed, number)
-            found.append(self.study.ask())
-        return [(trial, suggest(trial, self.space)) for trial in found]
+        found = []
+        for number in [*going, *range(len(asked), end)]:
+            trial = optuna.Trial(self.study, there[number]._trial_id) if number in going else self.study.ask()
+            found.append((trial, self._suggested(trial)))
+        return found
+
+    def _suggested(self, trial: optuna.Trial) -> Values:
+        """The trial's value of every option, of which some may have been suggested before."""
+        self.study.sampler = _sampler(self.seed, trial.number)
+        trial.relative_params  # noqa: B018  # drawn now: all options that finished trials have, whichever are stored already
+        values: Values = {}
+        for k, path in enumerate(self.space):
+            self.study.sampler = _sampler(self.seed, trial.number, k)
+            values |= suggest(trial, {path: self.space[path]})
+        return values
+
+    def prunes(self, number: int, rung: int) -> bool:
+        """Whether a trial ends at a rung; what was reported of later ones, before an interruption, does not count."""
+        trial = self.study.get_trials()[number]
+        trial.intermediate_values = {k: value for k, value in trial.intermediate_values.items() if k <= rung}
+        return self.study.pruner.prune(self.study, trial)
 
     def tell(self, trial: optuna.Trial) -> None:
         """Tell Optuna how a trial of a finished batch ended."""
@@ -65,8 +82,21 @@ class Study:
             self.study.tell(trial, outcome["rungs"][-1])
 
 
-def open_study(url: str, name: str, space: Space, seed: int, batch: int, rungs: int, first: dict[str, Any]) -> Study:
-    """The study in a store, made where there is none; its first trial has the values ``first``."""
+def open_study(
+    url: Any,
+    name: str,
+    space: Space,
+    seed: int,
+    batch: int,
+    rungs: int,
+    first: dict[str, Any],
+    owner: str | None = None,
+) -> Study:
+    """The study in a store, made where there is none; its first trial has the values ``first``.
+
+    ``owner``: what only the study's folder knows. Raises :class:`UserError` for a store that cannot be used, and for one
+    that holds another folder's study of this name.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=AT_FIRST, n_warmup_steps=int(rungs * UNPRUNED))
     with warnings.catch_warnings():
@@ -77,13 +107,17 @@ def open_study(url: str, name: str, space: Space, seed: int, batch: int, rungs: 
             )
         except (optuna.exceptions.OptunaError, ImportError, ValueError) as error:
             raise UserError(f"{url}: cannot be used as a store of trials ({str(error).splitlines()[0]})") from None
+    if owner is not None and study.user_attrs.setdefault(OWNER, owner) != owner:
+        raise UserError(f"{url}: holds the study {name} of another folder; choose another --name")
+    if owner is not None:
+        study.set_user_attr(OWNER, owner)
     if not study.get_trials(deepcopy=False) and first:
         study.enqueue_trial(first)
     return Study(study, space, seed, batch)
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    words = np.random.SeedSequence((seed, number)).generate_state(1)
+def _sampler(seed: int, *numbers: int) -> optuna.samplers.BaseSampler:
+    words = np.random.SeedSequence((seed, *numbers)).generate_state(1)
     return optuna.samplers.TPESampler(seed=int(words[0]))
 
 
@@ -104,7 +138,7 @@ class _Hears(Listener):
         if rung not in self.study.trials[trial.number].intermediate_values:
             trial.report(value, rung)
         self.moved(trial.number, rung)
-        return bool(rung == self.setup.rungs or not trial.should_prune())
+        return bool(rung == self.setup.rungs or not self.study.prunes(trial.number, rung))
 
     def finished(self, task: int, result: Any) -> None:
         """See :class:`policies.common.parallel.tasks.Listener`."""

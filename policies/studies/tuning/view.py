@@ -16,7 +16,7 @@ from policies.views.page import told
 from policies.views.table import Cells, Column, Note, Table
 
 TRIALS, SHOWN = "trials.csv", 10
-GAIN = "{:+.2%}"
+GAIN, EQUAL = "{:+.2%}", 1e-12
 
 
 def short(path: str) -> str:
@@ -78,10 +78,16 @@ def record_trial(folder: Path, outcome: Outcome) -> None:
 # ------------------------------------------------------------------------------------------------ terminal
 
 
+def _equal(done: Sequence[Outcome]) -> bool:
+    """Whether several trials have one objective, but for what rounding makes of it."""
+    values = [one.value or 0.0 for one in done]
+    return len(values) > 1 and max(values) - min(values) <= EQUAL
+
+
 def tables(found: Sequence[Outcome], setup: TrialSetup, shares: Mapping[str, float]) -> list[Table]:
     """The best trials, and how much each option matters."""
     done = sorted((one for one in found if one.value is not None), key=lambda one: (-(one.value or 0), one.number))
-    notes = [*map(Note, told("tuning.txt", "found", trials=found, done=done, shares=shares))]
+    notes = [*map(Note, told("tuning.txt", "found", trials=found, done=done, shares=shares, equal=_equal(done)))]
     if not done:
         return [Table("", (), (), notes)]
     several = setup.cases if len(setup.cases) > 1 else ()
