@@ -21,8 +21,16 @@ FILES = ("output", "json", "csv", "report", "plot", "png")  # options that name 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
-        interrupt.install()
+    if arguments is not None:
+        return _status(words)
+    interrupt.install()
+    try:
+        return _status(words)
+    finally:
+        gc.freeze()  # Python searches all that was imported for garbage when it ends: seconds after the last line
+
+
+def _status(words: Sequence[str]) -> int:
     _print_anything()
     try:
         _carry_out(words)
@@ -45,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(words: Sequence[str]) -> None:
     order, work = read(words)
+    from policies.cli.checks import check
+
+    check(order)
     carry_out = function(work)
     from policies.common.console import terminal
 
