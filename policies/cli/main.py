@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from policies.cli.commands import COMMANDS, function, read
 from policies.common import interrupt
 
 MISTAKE = 2
+LOG = logging.getLogger("bazaar")
 FILES = ("output", "json", "csv", "report", "plot", "png")  # options that name a file to write
 
 
@@ -56,12 +58,19 @@ def _carry_out(words: Sequence[str]) -> None:
     from policies.cli.checks import check
 
     check(order)
-    carry_out = function(work)
-    from policies.common.console import terminal
+    from policies.common.console import Announcements, never_silent, terminal
 
-    gc.enable()
     console = terminal(undisturbed=any(getattr(order, name, None) for name in FILES))
-    carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
+    heard = Announcements(console)
+    LOG.addHandler(heard)
+    LOG.setLevel(logging.INFO)
+    try:
+        with never_silent(console):
+            carry_out = function(work)
+            gc.enable()
+            carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
+    finally:
+        LOG.removeHandler(heard)
 
 
 def _mistake(words: Sequence[str], message: str) -> int:
