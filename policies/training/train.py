@@ -32,6 +32,7 @@ from policies.storage.run_folder import (
     WHOLE_MARKET,
     add_about,
     choose_folder,
+    chosen_among_rivals,
     describe,
     keep_rivals,
     make_folder,
@@ -247,6 +248,14 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]
+    among = chosen_among_rivals(training.config)  # so are the profits of the evaluations on the way
+    beside: dict[str, Comparison] = {}
+    for one in sorted(comparisons, key=lambda one: bool(one.rivals) != among):
+        beside.setdefault(one.seat, one)
+    for one in beside.values():
+        if one.best is not None:
+            for step in (0, training.play.done):  # a level line in the chart
+                tracker.scalars("evaluation", step, one.seat, {"best_fixed_profit": one.best.mean})
     mode = training.config.selfplay.mode
     options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed, "selfplay": mode}
     options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
