@@ -57,9 +57,11 @@ def _(order: orders.TuneOrder) -> None:
 @check.register
 def _(order: orders.EvaluateOrder) -> None:
     from policies.config.run import read_config, seats_called
-    from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers, seed_folders
+    from policies.storage.run_folder import learning_seats, open_run, refuse_no_run, refuse_other_sellers, seed_folders
 
     _refuse_files(order.json, order.csv)
+    if order.against is not None:
+        refuse_no_run(order.against, "--against ")
     for path in (run for subject in order.subjects for run in seed_folders(subject) or [subject]):
         config = open_run(path) if path.is_dir() else read_config(path, order.changes)
         names = config.market.names

@@ -31,6 +31,7 @@ from policies.storage.run_folder import (
     missing_seeds,
     open_run,
     read_about,
+    refuse_no_run,
     refuse_other_sellers,
     seed_folders,
 )
@@ -70,6 +71,8 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     said = [f"{path}: does not hold {', '.join(runs)}; evaluated without." for path, runs in absent.items() if runs]
     found = replace(found, remarks=(*said, *found.remarks))
+    if order.against is not None:
+        refuse_no_run(order.against, "--against ")
     if order.against is not None and Path(order.against).is_dir():
         found = replace(found, seated=_of_another_run(order, found))
     elif order.against is None and not configurations:

@@ -174,6 +174,12 @@ def chosen_among_rivals(config: RunConfig) -> bool:
     )
 
 
+def refuse_no_run(text: str, where: str = "") -> None:
+    """Raise :class:`UserError` for the path of no folder where a run or rules may be named."""
+    if ("/" in text or "\\" in text) and not Path(text).is_dir():
+        raise UserError(f"{where}{text}: is neither a run's folder nor rules such as nash+base_stock")
+
+
 def refuse_other_sellers(seller: str | None, folder: Path, sellers: Iterable[str]) -> None:
     """Raise :class:`UserError` for a ``--seller`` that is none of those that a run trained."""
     known = list(sellers)

@@ -94,7 +94,7 @@ def muted_writer_threads() -> Iterator[None]:
         threading.excepthook = before
 
 
-SMALLER = 0.65
+SMALLER = 0.5
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 
 

@@ -257,8 +257,9 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
             for step in (0, training.play.done):  # a level line in the chart
                 tracker.scalars("evaluation", step, one.seat, {"best_fixed_profit": one.best.mean})
     mode = training.config.selfplay.mode
-    options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed, "selfplay": mode}
-    options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
-    options |= training.config.training.model_dump()
-    options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    # TensorBoard shows the first five by name: the market, who sat in each seat, the seed and the mode, then the rest.
+    seats = ", ".join(training.learner_names.get(seat, "rules") for seat in range(len(training.spec.sellers)))
+    options: dict[str, Any] = {"market": training.spec.name, "seats": seats, "seed": training.seed, "selfplay": mode}
+    options |= {f"set/{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    options |= {f"training/{name}": value for name, value in training.config.training.model_dump().items()}
     tracker.hparams(training.play.done, options, figures)

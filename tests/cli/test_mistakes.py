@@ -45,6 +45,8 @@ MISTAKES: dict[str, str] = {
     "evaluate duopoly --seller nash --seat middle": "--seat middle: the market's sellers",
     "evaluate duopoly --seller nash --against nsh": "--against.pricing: unknown rule",
     "evaluate duopoly --seller nash --json nosuch/x.json": "the folder nosuch does not exist",
+    "evaluate duopoly --seller nash --against runs/nosuch": "--against runs/nosuch: is neither a run's folder nor rules",
+    "evaluate monopoly --seller cost_plus --against runs/nosuch": "--against runs/nosuch: is neither a run's folder nor",
     "evaluate run --seller middle": "--seller middle: the run's trained sellers are left, right",
     "evaluate run --set market.horizn=3": "market.horizn: unknown key",
     "report nosuch": "nosuch: is not a run's folder",

@@ -9,7 +9,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig, read_config
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import open_run
+from policies.storage.run_folder import open_run, refuse_no_run
 
 
 def markets_of(entries: Sequence[str], config: Path | None) -> dict[Path, RunConfig]:
@@ -18,8 +18,7 @@ def markets_of(entries: Sequence[str], config: Path | None) -> dict[Path, RunCon
     Raises :class:`UserError` where there is none, and for an entry that is neither a run nor rules.
     """
     for entry in entries:
-        if ("/" in entry or "\\" in entry) and not Path(entry).is_dir():
-            raise UserError(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
+        refuse_no_run(entry)
     found = {config: read_config(config)} if config else {}
     found |= {Path(entry): open_run(Path(entry)) for entry in entries if Path(entry).is_dir()}
     if not found:
