@@ -34,6 +34,18 @@ def calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
     return factor
 
 
+def known_calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
+    """Return weekly x yearly x trend at ``periods`` (any shape), which sellers know; of surges they are not told.
+
+    1 throughout where a history is replayed: it has no calendar but its own customers. What a season adds to utility
+    is no part of it.
+    """
+    if spec.tape is not None:
+        return np.ones(np.shape(periods))
+    still = spec.customers.model_copy(update={"surges": ()})
+    return calendar(spec.model_copy(update={"customers": still}), periods)
+
+
 def location_offsets(spec: MarketSpec) -> Floats:
     """Quality of each location less the sellers' own (P, N); zeros (1, N) without locations."""
     own = np.array([seller.quality for seller in spec.sellers])

@@ -8,14 +8,36 @@ fresh is replaced by a hash of all sources that a compiled function may be made 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import event
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Told(event.Listener):
+    """Logs, once in a process, that something of this package is compiled and not found in the cache."""
+
+    told = False
+
+    def on_start(self, begun: Any) -> None:
+        """Something is compiled."""
+        function = begun.data["dispatcher"]
+        if not self.told and str(function.py_func.__module__).startswith("market."):
+            self.told = True
+            once = ", once" if function.stats.cache_path else ""
+            logging.getLogger("bazaar").info(f"compiling the market's code{once}: about half a minute ...")
+
+    def on_end(self, ended: Any) -> None:
+        """Needs no word."""
+
+
+event.register("numba:compile", _Told())
 
 
 @cache

@@ -14,14 +14,13 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from market.demand.equilibrium import reward_scales
-from market.demand.script import build_script, calendar, recorded_prices
+from market.demand.script import build_script, calendar, known_calendar, recorded_prices
 from market.errors import UserError
 from market.kernel import loops
 from market.simulation.observation import (
     calendar_features,
     compile_features,
     feature_list,
-    known_calendar,
     usual_demand,
 )
 from market.spec.models import HUGE, MarketSpec

@@ -10,15 +10,17 @@ its level 0, too, is no order. Made-to-order sellers decide a price only.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from market.errors import UserError
 from market.spec.models import MarketSpec, SellerSpec
 from market.state import Floats
+
+if TYPE_CHECKING:
+    from gymnasium import spaces
 
 
 def axis_values(axis: int | tuple[float, ...], bounds: tuple[float, float]) -> Floats:
@@ -40,6 +42,8 @@ class Decisions:
     """
 
     def __init__(self, spec: MarketSpec, seat: int, encoding: str | None = None) -> None:
+        from gymnasium import spaces  # rules, which have none, are read without
+
         self.seller: SellerSpec = spec.sellers[seat]
         self.stocked = spec.stocked
         self.encoding = encoding or self.seller.actions

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from market.demand.logit import Logit, shares
-from market.demand.script import calendar, largest_size, location_of_place, observed_sizes, place_customers
+from market.demand.script import known_calendar, largest_size, location_of_place, observed_sizes, place_customers
 from market.kernel import observe
 from market.spec.models import MarketSpec
 from market.state import Features, Floats
@@ -116,18 +115,6 @@ def calendar_features(spec: MarketSpec) -> Floats:
     columns = list(_calendar_columns(spec).values())
     columns += list(forecast_windows(spec).T) if spec.forecasts else []
     return np.stack(columns, axis=1) if columns else np.zeros((spec.horizon + 1, 0))
-
-
-def known_calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
-    """Return weekly x yearly x trend at ``periods`` (any shape), which sellers know; of surges they are not told.
-
-    1 throughout where a history is replayed: it has no calendar but its own customers. What a season adds to utility
-    is no part of it.
-    """
-    if spec.tape is not None:
-        return np.ones(np.shape(periods))
-    still = spec.customers.model_copy(update={"surges": ()})
-    return calendar(spec.model_copy(update={"customers": still}), periods)
 
 
 def forecast_windows(spec: MarketSpec) -> Floats:

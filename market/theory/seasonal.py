@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import pdtr
 
 from market.demand.logit import Logit, choices
-from market.simulation.observation import known_calendar
+from market.demand.script import known_calendar
 from market.spec.models import MarketSpec
 from market.state import Floats, Ints
 from market.theory.newsvendor import newsvendor_level, service_level, window_means

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,23 @@ from policies.cli.commands import COMMANDS, function, read
 from policies.common import interrupt
 
 MISTAKE = 2
+LOG = logging.getLogger("bazaar")
 FILES = ("output", "json", "csv", "report", "plot", "png")  # options that name a file to write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
-        interrupt.install()
+    if arguments is not None:
+        return _status(words)
+    interrupt.install()
+    try:
+        return _status(words)
+    finally:
+        gc.freeze()  # Python searches all that was imported for garbage when it ends: seconds after the last line
+
+
+def _status(words: Sequence[str]) -> int:
     _print_anything()
     try:
         _carry_out(words)
@@ -45,12 +55,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(words: Sequence[str]) -> None:
     order, work = read(words)
-    carry_out = function(work)
-    from policies.common.console import terminal
+    from policies.cli.checks import check
 
-    gc.enable()
+    check(order)
+    from policies.common.console import Announcements, never_silent, terminal
+
     console = terminal(undisturbed=any(getattr(order, name, None) for name in FILES))
-    carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
+    heard = Announcements(console)
+    LOG.addHandler(heard)
+    LOG.setLevel(logging.INFO)
+    try:
+        with never_silent(console):
+            carry_out = function(work)
+            gc.enable()
+            carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))
+    finally:
+        LOG.removeHandler(heard)
 
 
 def _mistake(words: Sequence[str], message: str) -> int:

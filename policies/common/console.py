@@ -1,24 +1,54 @@
-"""The console that a command prints to, and :func:`say`."""
+"""The console that a command prints to, which is never silent for long, and :func:`say`."""
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 WIDE = 150
+PAUSE = 4.0  # seconds without a word, after which :func:`never_silent` says what goes on
+GROWS = 0.01  # of the time since the command began: a day's work is told of a thousand times, not twenty thousand
 
 
-class _Terminal(Console):
-    """A console whose reader may go (as with `| head`), which ends the command as its own output would."""
+class Terminal(Console):
+    """A console whose reader may go (as with `| head`), which ends the command as its own output would.
+
+    ``heard``: when it last printed. ``doing``: what goes on since ``since``, in words: a line that ends in dots says so.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.heard = self.since = time.monotonic()
+        self.doing = "starting"
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does it."""
+        self.heard = time.monotonic()
+        if objects and isinstance(objects[0], str | Text):
+            text = str(objects[0]).rstrip()
+            self.doing, self.since = text.removesuffix("...").rstrip() if text.endswith("...") else "", self.heard
+        super().print(*objects, **options)
+
+    def aside(self, text: str, style: str | None = None) -> None:
+        """Print a line that changes nothing about what goes on."""
+        self.heard = time.monotonic()
+        super().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
-class _Undisturbed(Console):
+class _Undisturbed(Terminal):
     """A console that goes quiet when its reader has gone, so that files are still written."""
 
     def on_broken_pipe(self) -> None:
@@ -36,11 +66,56 @@ def silent() -> Console:
     return Console(file=io.StringIO(), quiet=True)
 
 
-def terminal(undisturbed: bool = False) -> Console:
-    """Where tables go: the terminal, or wide lines into a file; ``undisturbed`` by a reader that has gone."""
-    kind = _Undisturbed if undisturbed else _Terminal
+def terminal(undisturbed: bool = False) -> Terminal:
+    """Where tables go: the terminal, or lines into a file, as wide as COLUMNS says, else wide ones.
+
+    ``undisturbed`` by a reader that has gone.
+    """
+    kind = _Undisturbed if undisturbed else Terminal
     console = kind()
-    return console if console.is_terminal else kind(width=max(console.width, WIDE))
+    return console if console.is_terminal or "COLUMNS" in os.environ else kind(width=WIDE)
+
+
+def at_work(console: Console, text: str, since: float) -> None:
+    """What goes on ``since`` a moment of the monotonic clock, where it needs no line of its own."""
+    if isinstance(console, Terminal):
+        console.doing, console.since = text, since
+
+
+@contextmanager
+def never_silent(console: Terminal) -> Iterator[None]:
+    """Say what goes on, and for how long it has, whenever nothing has been printed for a while."""
+    ended, begun = threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not ended.wait(PAUSE / 8):
+            now = time.monotonic()
+            if now - console.heard >= max(PAUSE, GROWS * (now - begun)):
+                try:
+                    doing, spent = console.doing or "at work", f" ... {now - console.since:.0f} s"
+                    console.aside(doing[: console.width - len(spent)] + spent, "dim")
+                except (OSError, ValueError):  # nobody reads: whoever prints next finds out
+                    return
+
+    watcher = threading.Thread(target=watch, name="never silent", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+class Announcements(logging.Handler):
+    """What the packages log under ``bazaar``, such as that something is compiled, printed on a console."""
+
+    def __init__(self, console: Terminal) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        self._console.aside(record.getMessage())
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:

@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Rows
 
+from policies.common.console import at_work
+
 REFRESH = 0.2
 LINES = 10
 
@@ -120,6 +122,8 @@ class Task:
             shown: the row's new ``description``, ``text`` and ``left``; ``refresh``: show it at once.
         """
         self.bar.rows.update(self._row, completed=done, **shown)
+        if line:
+            at_work(self.bar.console, line, self.begun)
         share = int((min(done, self.total) - self.there) * self.bar.lines // max(self.total - self.there, 1e-9))
         if line and share > self._printed:
             self._printed = share
@@ -195,10 +199,11 @@ def progress(console: Console, title: str, total: int | None = None, unit: str =
     columns += [TextColumn(f"{{task.completed}} {unit}")] if total is None else [BarColumn(), MofNCompleteColumn()]
     columns += [TimeElapsedColumn()] if total is None else [TextColumn(f"{unit}, left"), TimeRemainingColumn()]
     with Rows(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
+        task, begun = bar.add_task(title, total=total), time.monotonic()
 
         def tick(text: str, episodes: int) -> None:
             bar.update(task, advance=episodes, description=f"{title}: {text}")
+            at_work(console, f"{title}: {text}, {bar.tasks[0].completed:,.0f} {unit}", begun)
 
         yield tick
 
@@ -217,6 +222,7 @@ def phases(console: Console, title: str, lines: bool = True) -> Iterator[Callabl
 
         def say(phase: str) -> None:
             bar.update(task, description=f"{title}: {phase}")
+            at_work(console, f"{title}: {phase}", time.monotonic())
             if lines and not console.is_terminal:
                 console.print(f"{title}: {phase} ...", highlight=False, markup=False)
 

@@ -5,7 +5,7 @@ Needs no Tianshou.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
@@ -238,3 +238,19 @@ class A2COptions(RecurrentOptions):
     )
     normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
     initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")
+
+
+class Kind(NamedTuple):
+    """What a configuration may say of a learner, and which encodings of decisions it can use (the first where the seat
+    asks for another)."""
+
+    options: type[LearnerOptions]
+    encodings: tuple[str, ...]
+
+
+# The learners that configurations may name; policies.learners.registry says how they are built.
+KINDS: dict[str, Kind] = {
+    "dqn": Kind(DQNOptions, ("grid",)),
+    "a2c": Kind(A2COptions, ("box", "grid")),
+    "ddpg": Kind(DDPGOptions, ("box",)),
+}

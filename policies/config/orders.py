@@ -28,6 +28,8 @@ from policies.config.command import (
     words,
 )
 
+EXPERIMENTS = ("calvano",)  # that can be reproduced
+
 Words = tuple[str, ...]
 Paths = tuple[Path, ...]
 File = Path | None
@@ -275,6 +277,11 @@ class ReproduceOrder(Order):
     runs: Runs = field(default=Path("runs"), converter=path)
     json: Json = field(default=None, converter=file)
 
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.what not in EXPERIMENTS:
+            raise UserError(f"{self.what}: unknown experiment; known: {', '.join(EXPERIMENTS)}")
+
 
 # ------------------------------------------------------------------------------------------------ sales files
 
@@ -466,6 +473,19 @@ class BoardOrder(Order):
     host: Annotated[str, Option("localhost: this machine only")] = "localhost"
 
 
+FIGURES = (
+    *("batch", "batch_stockouts", "batch_full", "orange_juice", "parallel_env", "supersuit"),
+    *("training", "training_gpu", "training_large", "tianshou_aec"),
+)
+
+
+def figures(given: Words) -> Words:
+    """Names of figures that the bench measures."""
+    if unknown := [name for name in given if name not in FIGURES]:
+        raise ValueError(f"must be of {', '.join(FIGURES)}, got {unknown[0]!r}")
+    return given
+
+
 @frozen(kw_only=True)
 class BenchOrder(Order):
     """Measure speed on this machine.
@@ -475,4 +495,6 @@ class BenchOrder(Order):
 
     json: Json = field(default=None, converter=file)
     seconds: Annotated[Seconds, Option("time for each figure")] = 3.0
-    only: Annotated[Words, Option("measure only this figure", "KEY")] = field(default=(), converter=words)
+    only: Annotated[Words, Constraint(figures), Option("measure only this figure", "KEY")] = field(
+        default=(), converter=words
+    )

@@ -147,6 +147,13 @@ def usual_player(market: MarketSpec, seat: int) -> str:
     return "nash+seasonal_base_stock" if knows_ahead(market) else "nash+base_stock"
 
 
+def seats_called(name: str | None, spec: MarketSpec, option: str = "--seat") -> list[int]:
+    """The seat of a seller's name, all seats for None; raise :class:`UserError` when nobody is called so."""
+    if name is not None and name not in spec.names:
+        raise UserError(f"{option} {name}: the market's sellers are {', '.join(spec.names)}")
+    return [seat for seat, its in enumerate(spec.names) if name in (None, its)]
+
+
 def parse_run(data: object, where: str) -> RunConfig:
     """Build a configuration from plain data; raise :class:`UserError` with the key's path when it does not fit."""
     if isinstance(data, dict) and "market" in data:

@@ -12,7 +12,7 @@ import attrs
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.config.orders import EvaluateOrder
-from policies.config.run import RunConfig, read_config
+from policies.config.run import RunConfig, read_config, seats_called
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import (
     MOST_NAMED,
@@ -20,14 +20,21 @@ from policies.evaluation.run_sellers import (
     run_seed,
     saved_policies,
     seated,
-    seats_called,
     told_seed,
 )
 from policies.sellers.protocol import Seller
 from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import Rules, parse_rules
 from policies.sellers.seated import AS_SEATED, Seated
-from policies.storage.run_folder import learning_seats, missing_seeds, open_run, read_about, seed_folders
+from policies.storage.run_folder import (
+    learning_seats,
+    missing_seeds,
+    open_run,
+    read_about,
+    refuse_no_run,
+    refuse_other_sellers,
+    seed_folders,
+)
 from policies.storage.training_state import tidy
 from policies.storage.work_folder import differences, named
 
@@ -65,6 +72,8 @@ def find_entrants(order: EvaluateOrder) -> Entrants:
     found = _of_rules(order, order.subjects[0]) if configurations else _of_runs(order)
     said = [f"{path}: does not hold {', '.join(runs)}; evaluated without." for path, runs in absent.items() if runs]
     found = replace(found, remarks=(*said, *found.remarks))
+    if order.against is not None:
+        refuse_no_run(order.against, "--against ")
     if order.against is not None and Path(order.against).is_dir():
         found = replace(found, seated=_of_another_run(order, found))
     elif order.against is None and not configurations:
@@ -145,8 +154,7 @@ def _of_runs(order: EvaluateOrder) -> Entrants:
 def _seated(order: EvaluateOrder, folder: Path, spec: MarketSpec, moved: bool) -> list[tuple[int, str, Seller]]:
     """The run's sellers: the seat, the name and the policy in it, which sees a market that has ``moved`` adapted."""
     saved = saved_policies(folder, order.checkpoint)
-    if order.seller is not None and order.seller not in saved:
-        raise UserError(f"--seller {order.seller}: the run's trained sellers are {', '.join(saved)} ({folder})")
+    refuse_other_sellers(order.seller, folder, saved)
     chosen = {order.seller: saved[order.seller]} if order.seller is not None else dict(saved)
     only = seats_called(order.seat, spec) if order.seat else None
     return [

@@ -198,13 +198,6 @@ def _write_members(packed: ZipFile, at: Path, most: int) -> None:
         inside(at, one.filename).write_bytes(packed.read(one))
 
 
-def seats_called(name: str | None, spec: MarketSpec, option: str = "--seat") -> list[int]:
-    """The seat of a seller's name, all seats for None; raise :class:`UserError` when nobody is called so."""
-    if name is not None and name not in spec.names:
-        raise UserError(f"{option} {name}: the market's sellers are {', '.join(spec.names)}")
-    return [seat for seat, its in enumerate(spec.names) if name in (None, its)]
-
-
 @dataclass(frozen=True)
 class RunSeller:
     """Who sits in a seat of a run: a learned seller, a fixed competitor, or another run's seller.
@@ -261,8 +254,6 @@ def run_sellers(folder: Path, checkpoint: str = "best") -> RunSellers:
 
     ``checkpoint``: ``best``, ``latest``, or ``mixture``, what learners of a ``psro`` run mix in its equilibrium.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is not a run's folder")
     config = open_run(folder)
     saved = {one.seat: one for one in saved_policies(folder, checkpoint).values()}
     run = RunSellers(folder, config, LineUps(config, run_seed(folder)), ())

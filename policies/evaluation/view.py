@@ -22,6 +22,8 @@ MEASURES = {
     "conditional_value_at_risk": ("CVaR {level}", "{:.4g}"),
     "maximum_drawdown": ("drawdown", "{:.4g}"),
 }
+GAIN = "profit gain"
+IMPORTANT = ("price", "market_share", "fill_rate")  # where there is no room for all
 LEAST = 3  # columns that are shown in any case: the name, its profit and the difference
 
 
@@ -54,20 +56,25 @@ def comparison_table(comparison: Comparison, spec: MarketSpec, settings: Evaluat
     ranked = sorted(comparison.results, key=lambda result: -result.mean)
     measures = [key for key in MEASURES if key in ranked[0].summary()]
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed")]
-    columns += [Column("profit gain", gain_text)] if comparison.sellers > 1 else []
+    columns += [Column(GAIN, gain_text)] if comparison.sellers > 1 else []
     level = f"{100 * settings.risk_level:.3g}%"
     seller = spec.sellers[spec.names.index(comparison.seat)]
     forms: dict[str, Format] = {
         key: posted(seller, form) if key == "price" else form for key, (_, form) in MEASURES.items()
     }
-    columns += [Column(MEASURES[key][0].format(level=level), forms[key]) for key in measures]
+    columns += [
+        Column(MEASURES[key][0].format(level=level), forms[key], important=key in IMPORTANT) for key in measures
+    ]
     rows = [Row(_cells(comparison, one, measures), "judged" if one.entrant else "") for one in ranked]
     asked = comparison.precision or settings.precision
     precisely = len(ranked[0].profit) == 1 or precise(comparison.results, asked)
     about = {"comparison": comparison, "spec": spec, "settings": settings, "precise": precisely, "asked": asked}
     verdicts = map(Note, told("evaluation.txt", "verdicts", comparison=comparison))
     seen = off_file((seller, one.summary().get("price")) for one in ranked)
-    notes = [*verdicts, *([Note(seen, "note")] if seen else []), footnote("evaluation.txt", "one_line_up", **about)]
+    notes = [*verdicts, *([Note(seen, "note")] if seen else [])]
+    notes += [Note(text, "note") for text in told("evaluation.txt", "how_played", **about)]
+    notes += [Note(text, "note", of=GAIN) for text in told("evaluation.txt", "gain", comparison=comparison, spec=spec)]
+    notes += [footnote("evaluation.txt", "one_line_up", comparison=comparison, spec=spec)]
     return Table(_title(comparison), columns, rows, notes, least=LEAST)
 
 

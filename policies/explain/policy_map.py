@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.simulation.render import FRAME, INK, new_figure
 from market.spec.models import MarketSpec
@@ -64,6 +65,26 @@ class PolicyMap:
     memory: str = ""
 
     @property
+    def frame(self) -> tuple[Floats, Floats]:
+        """The least and the most that was met across and up, (2,) each: beyond it a map says what was never learned."""
+        return self.met.min(axis=0), self.met.max(axis=0)
+
+    @property
+    def among_met(self) -> NDArray[np.bool_]:
+        """Which cells (Y, X) lie within :attr:`frame`, or nearer to it than to their neighbour."""
+        inside = [
+            _near(axis.values, low, high) if axis is not None else np.ones(1, np.bool_)
+            for axis, low, high in zip((self.across, self.up), *self.frame, strict=True)
+        ]
+        return np.asarray(inside[1][:, None] & inside[0])
+
+    @property
+    def posted(self) -> tuple[float, float]:
+        """The lowest and the highest price of those cells, money per unit."""
+        there = self.price[self.among_met]
+        return float(there.min()), float(there.max())
+
+    @property
     def panels(self) -> list[tuple[str, Floats, float]]:
         """What there is to draw: title with unit, values (Y, X), and the width of the seat's range."""
         price = ("Price (money per unit)", self.price, self.widths[0])
@@ -71,6 +92,12 @@ class PolicyMap:
             return [price]
         blank = ", grey: orders nothing" if np.isnan(self.level).any() else ""
         return [price, (f"Order-up-to level (units{blank})", self.level, self.widths[1])]
+
+
+def _near(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
+    """Which of ascending values lie from ``low`` to ``high``, or the half of a step beside that."""
+    half = float(np.diff(values).max()) / 2 if len(values) > 1 else np.inf
+    return np.asarray((values >= low - half) & (values <= high + half))
 
 
 def colour_range(values: Sequence[Floats], width: float) -> tuple[float, float]:
@@ -224,23 +251,29 @@ def training_maps(
 
 
 def draw_policy_map(policy: PolicyMap) -> Figure:
-    """Draw price and order-up-to level side by side; dots are states met. The figure belongs to no window."""
+    """Draw price above order-up-to level; dots are states met. The figure belongs to no window."""
     panels = policy.panels
-    figure = new_figure(1 + 5 * len(panels), 4.2, layout="none")
-    figure.subplots_adjust(left=0.13 / len(panels), right=1 - 0.13 / len(panels), bottom=0.14, top=0.83, wspace=0.24)
+    height = 2 + 5 * len(panels)
+    figure = new_figure(8, height, layout="none")
+    figure.subplots_adjust(left=0.19, right=0.93, bottom=1.2 / height, top=1 - 2 / height, hspace=0.4)
     words = f" ({policy.memory})" if policy.memory else ""
     figure.suptitle(f"Policy of {policy.policy}{words}", x=0.02, ha="left", color=INK, fontweight="bold")
-    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    drawn = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes_, panel in zip(drawn, panels, strict=True):
         _draw_panel(axes_, policy, *panel)
-    if policy.up is not None:
-        drawn[0].set_ylabel(policy.up.label, color=INK)
+    for axes_ in drawn if policy.up is not None else ():
+        axes_.set_ylabel(_in_two(policy.up.label if policy.up else ""), color=INK)
+    drawn[-1].set_xlabel(policy.across.label, color=INK)
     return figure
 
 
+def _in_two(label: str) -> str:
+    """The unit in a line of its own: pictures are looked at in narrow cards."""
+    return label.replace(" (", "\n(")
+
+
 def _draw_panel(axes_: Axes, policy: PolicyMap, title: str, values: Floats, width: float) -> None:
-    axes_.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes_.set_xlabel(policy.across.label, color=INK)
+    axes_.set_title(_in_two(title), loc="left", fontsize=10, fontweight="bold", color=INK)
     axes_.tick_params(colors=INK)
     axes_.spines[:].set_color(FRAME)
     if policy.up is None or len(policy.up.values) < 2:

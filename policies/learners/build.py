@@ -1,34 +1,37 @@
-"""From a configuration's ``seats`` and ``learners`` to learners that can sit in the market."""
+"""From a configuration's ``seats`` and ``learners`` to learners that can sit in the market.
+
+Reading a configuration brings neither torch nor Tianshou: mistakes are told before.
+"""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
-
-from gymnasium.spaces import Discrete
+from typing import TYPE_CHECKING, Any
 
 from market.errors import UserError
 from market.simulation.decisions import Decisions
-from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
-from policies.config.learners import LearnerOptions
+from policies.config.learners import KINDS, LearnerOptions
 from policies.config.run import RunConfig
-from policies.learners.base import Learner
-from policies.learners.registry import BUILDERS, build_learner
+from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.pricing import PRICING
+
+if TYPE_CHECKING:
+    from policies.learners.base import Learner
 
 # Raised where the same options come to learn otherwise: runs begun before are not gone on with.
 RECIPE = 4
 MOST_ACTIONS = 10_000
 MOST_WEIGHTS = 100_000_000
+NOBODY_LEARNS = "seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)"
 
 
 def learner_name(player: Any, where: str) -> str | None:
     """The learner that a seat's entry asks for, None where it gives rules of a fixed competitor or another run's seller."""
-    known = ", ".join(BUILDERS)
+    known = ", ".join(KINDS)
     if isinstance(player, dict) and "learner" in player:
         name = player["learner"]
-        if not isinstance(name, str) or name not in BUILDERS:
+        if not isinstance(name, str) or name not in KINDS:
             raise UserError(f"{where}.learner: unknown learner {name!r}; the learners are {known}")
         return name
     if isinstance(player, dict) and not {"pricing", "run"} & player.keys():
@@ -36,7 +39,7 @@ def learner_name(player: Any, where: str) -> str | None:
         raise UserError(f"{where}: needs the key learner ({known}), pricing or run; it has {keys or 'none'}")
     if not isinstance(player, str):
         return None
-    if player in BUILDERS:
+    if player in KINDS:
         return player
     if player.isidentifier() and player not in PRICING:
         raise UserError(f"{where}: {player!r} is neither a learner ({known}) nor a pricing rule ({', '.join(PRICING)})")
@@ -45,7 +48,7 @@ def learner_name(player: Any, where: str) -> str | None:
 
 def encoding_of(config: RunConfig, seat: int, name: str) -> str:
     """How a learner decides in a seat: as the seat asks, where it can; in a box with a gate where an order costs."""
-    seller, able = config.market.sellers[seat], BUILDERS[name].encodings
+    seller, able = config.market.sellers[seat], KINDS[name].encodings
     chosen = seller.actions if seller.actions in able else able[0]
     return "gated" if chosen == "box" and config.market.stocked and seller.order_cost > 0 else chosen
 
@@ -59,6 +62,9 @@ def make_learner(
 
     Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
+    from market.simulation.observation import feature_list
+    from policies.learners.registry import build_learner
+
     name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None
     options, own, where = seat_options(config, seat, name, player)
@@ -89,7 +95,7 @@ def seat_options(config: RunConfig, seat: int, name: str, player: Any) -> tuple[
     """The options of a seat's learner, those that the seat gives of its own, and where they stand."""
     own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
     where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
-    return parse_model(BUILDERS[name].options, {**config.learners.get(name, {}), **own}, where), own, where
+    return parse_model(KINDS[name].options, {**config.learners.get(name, {}), **own}, where), own, where
 
 
 def what_is_learned(config: RunConfig) -> dict[str, Any]:
@@ -117,15 +123,20 @@ def after_profit(config: RunConfig, player: Any) -> Any:
 
 
 def _refuse_large_grid(config: RunConfig, seat: int, decisions: Decisions) -> None:
-    if isinstance(decisions.space, Discrete) and decisions.space.n > MOST_ACTIONS:
+    if decisions.axes is not None and _actions(decisions) > MOST_ACTIONS:
         raise UserError(
             f"market.sellers.{seat} ({config.market.names[seat]}).grid: {len(decisions.prices)} prices x "
-            f"{len(decisions.levels)} levels are {decisions.space.n:,} actions; a learner takes up to {MOST_ACTIONS:,}"
+            f"{len(decisions.levels)} levels are {_actions(decisions):,} actions; a learner takes up to {MOST_ACTIONS:,}"
         )
 
 
 def _outputs(decisions: Decisions, quantiles: int | None) -> int:
-    return int(decisions.space.n) * quantiles if isinstance(decisions.space, Discrete) and quantiles else 1
+    return _actions(decisions) * quantiles if quantiles and decisions.axes is not None else 1
+
+
+def _actions(decisions: Decisions) -> int:
+    """Of a grid."""
+    return len(decisions.prices) * len(decisions.levels)
 
 
 def _refuse_large_network(hidden: tuple[int, ...], outputs: int, where: str) -> None:
@@ -135,9 +146,35 @@ def _refuse_large_network(hidden: tuple[int, ...], outputs: int, where: str) -> 
         raise UserError(f"{where}.hidden: {list(hidden)} makes a network of more than {MOST_WEIGHTS:,} weights{why}")
 
 
+def check_learner(name: str, where: str) -> None:
+    """Raise :class:`UserError` for a learner that does not exist; the message begins with ``where``."""
+    if name not in KINDS:
+        raise UserError(f"{where} {name}: unknown learner; the learners are {', '.join(KINDS)}")
+
+
 def check_learners(config: RunConfig) -> None:
     """Raise :class:`UserError` for learners that do not exist, and for options that no learner of the name can have."""
     for name, options in config.learners.items():
-        if name not in BUILDERS:
-            raise UserError(f"learners.{name}: unknown learner; the learners are {', '.join(BUILDERS)}")
-        parse_model(BUILDERS[name].options, options, f"learners.{name}")
+        if name not in KINDS:
+            raise UserError(f"learners.{name}: unknown learner; the learners are {', '.join(KINDS)}")
+        parse_model(KINDS[name].options, options, f"learners.{name}")
+
+
+def check_players(config: RunConfig) -> None:
+    """The same for everybody that a configuration names: learners with their options, and rules, in seats and line-ups.
+
+    Whether they can play its market is found out where they are made.
+    """
+    spec, known = config.market, config.evaluation
+    named = [learner_name(config.player(seat), f"seats.{name}") for seat, name in enumerate(spec.names)]
+    check_learners(config)
+    for seat, name in enumerate(named):
+        if name is not None:
+            seat_options(config, seat, name, config.player(seat))
+        elif config.rival(seat) is None:
+            parse_rules(config.player(seat), f"seats.{spec.names[seat]}", spec)
+    if not any(named):
+        raise UserError(NOBODY_LEARNS)
+    for key, listed in (("line_ups", known.line_ups), ("panel", known.panel), ("competitors", known.competitors)):
+        for k, rules in enumerate(listed):
+            parse_rules(rules, f"evaluation.{key}.{k}", spec)

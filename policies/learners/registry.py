@@ -1,4 +1,4 @@
-"""The table of learners: a new Tianshou algorithm is one entry, its options, its builder and its encodings."""
+"""The table of learners: a new Tianshou algorithm is one entry here, and one with its options in ``KINDS``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tianshou.algorithm.optim import TorchOptimizerFactory
 from torch import nn
 
 from market.errors import UserError
-from policies.config.learners import A2COptions, DDPGOptions, DQNOptions, LearnerOptions, Risk
+from policies.config.learners import KINDS, Kind, LearnerOptions, Risk
 from policies.learners.a2c import A2CLearner, LeanA2C, SamplingPolicy
 from policies.learners.base import Learner, LearnerSetup
 from policies.learners.ddpg import DDPGLearner, LeanDDPG, NoisyPolicy
@@ -110,18 +110,16 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
 
 
 class Builder(NamedTuple):
-    """One entry of the table: what options an algorithm takes, how a learner is made from them, and which encodings
-    of decisions it can use (the first where the seat asks for another)."""
+    """One entry of the table: what options an algorithm takes, and how a learner is made from them."""
 
     options: type[LearnerOptions]
     build: Callable[[LearnerSetup], Learner]
-    encodings: tuple[str, ...]
 
 
 BUILDERS: dict[str, Builder] = {
-    "dqn": Builder(DQNOptions, _build_dqn, ("grid",)),
-    "a2c": Builder(A2COptions, _build_a2c, ("box", "grid")),
-    "ddpg": Builder(DDPGOptions, _build_ddpg, ("box",)),
+    "dqn": Builder(KINDS["dqn"].options, _build_dqn),
+    "a2c": Builder(KINDS["a2c"].options, _build_a2c),
+    "ddpg": Builder(KINDS["ddpg"].options, _build_ddpg),
 }
 
 
@@ -156,7 +154,7 @@ def register_learner(
     if name in BUILDERS or not name.isidentifier():
         why = "there is a learner of that name" if name in BUILDERS else "must be a plain name"
         raise UserError(f"{name}: {why}")
-    BUILDERS[name] = Builder(options, build, encodings)
+    BUILDERS[name], KINDS[name] = Builder(options, build), Kind(options, encodings)
 
 
 def build_learner(

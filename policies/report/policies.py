@@ -29,6 +29,8 @@ DEEPER = 6
 EPISODES = 64
 NOTHING = 1e-3  # of a decision's range: smaller moves are no reaction
 BLANK = "#F2F2F2"
+FRAMED = {"color": "white", "width": 1.5, "dash": "dash"}
+HOLDS = 0.8  # of states in which sentences must be close to what is done, or they are not told
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class LearnedPolicy:
     tree: DecisionTree
     deeper: DecisionTree
     importances: list[Importance]
+
+    @property
+    def told(self) -> bool:
+        """Whether sentences hold often enough to be told."""
+        return self.tree.fidelity.both >= HOLDS
 
 
 def learned_policies(run: ReportedRun, seed: int, say: Callable[[str], None]) -> list[LearnedPolicy]:
@@ -98,6 +105,8 @@ def _draw(figure: Any, policy: PolicyMap, panel: int, at: Place, rows: int) -> N
     across, up, unit = policy.across, policy.up, "money" if panel == 0 else "units"
     if up is None or len(up.values) < 2:
         figure.add_scatter(x=across.values, y=values[0], mode="lines", line={"color": INK}, **at)
+        for end in policy.frame:
+            figure.add_vline(x=float(end[0]), line=FRAMED | {"color": INK}, **at)
         figure.update_yaxes(title=policy.panels[panel][0], **at)
         figure.update_xaxes(title=across.label, **at)
         return
@@ -109,6 +118,8 @@ def _draw(figure: Any, policy: PolicyMap, panel: int, at: Place, rows: int) -> N
     met = policy.met[((policy.met >= [low[0], high[0]]) & (policy.met <= [low[1], high[1]])).all(1)]
     dots = {"size": 4, "color": "white", "line": {"color": INK, "width": 0.6}}
     figure.add_scatter(x=met[:, 0], y=met[:, 1], mode="markers", marker=dots, hoverinfo="skip", **at)
+    (left, bottom), (right, top) = policy.frame
+    figure.add_shape(type="rect", x0=left, y0=bottom, x1=right, y1=top, line=FRAMED, **at)
     # Without ranges of their own the axes leave room for dots, which would look like cells where nothing is ordered.
     options = {"title": across.label if at["row"] == rows else None, "range": _edges(across.values), "showgrid": False}
     figure.update_xaxes(**options, **at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,13 +157,19 @@ def _comparison(spec: MarketSpec, rows: Sequence[EvaluationRow]) -> Table:
         columns.append(Column(head, written) if written else _amounts(head, rows, key))
     ranked = sorted(rows, key=lambda row: -float(row["profit"]))
     cells = [
-        [_named(row), Cell(row["profit"], half_width(row, "profit")), to_best(row, best), *map(row.get, shown)]
+        [_named(row), Cell(row["profit"], half_width(row, "profit")), to_best(row, best), *_measured(row, best, shown)]
         for row in ranked
     ]
     kinds = ["judged" if row.get("judged") else "" for row in ranked]
     seen = off_file((seller, row.get("price")) for row in rows)
     notes = [Note(seen, "note")] if seen else []
     return Table(f"In the seat of {rows[0]['seat']}{against}", columns, list(map(Row, cells, kinds)), notes)
+
+
+def _measured(row: EvaluationRow, best: EvaluationRow | None, shown: Iterable[str]) -> list[Any]:
+    """The row's figures; the best competitor is not better or worse than itself."""
+    itself = best is not None and row.get("policy") == best.get("policy")
+    return [None if itself and key == "probability_of_improvement" else row.get(key) for key in shown]
 
 
 def rivals_of(row: EvaluationRow) -> str:

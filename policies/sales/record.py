@@ -37,7 +37,7 @@ def record(order: RecordOrder) -> RecordedSales:
     if order.periods is not None and order.periods > spec.horizon:
         raise UserError(f"--periods {order.periods}: the market's horizon is {spec.horizon}")
     batch = MarketBatch(spec, order.markets, order.seed)
-    sellers = [build(order.rules, spec, seat) for seat in range(len(spec.sellers))]
+    sellers = [build(order.rules, spec, seat, where="--rules") for seat in range(len(spec.sellers))]
     ledger = play(batch, sellers, order.periods, fields=("price", "sold", "lost"))
     write_csv(order.output, _rows(batch, ledger), "\n")
     _say(order, ledger)

@@ -7,13 +7,15 @@ A periods that events are announced ahead, L longest lead time, F observation fe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from market.simulation.batch import MarketBatch
 from market.state import Floats
+
+if TYPE_CHECKING:  # it brings numba, and rules are read without
+    from market.simulation.batch import MarketBatch
 
 Memory = dict[str, NDArray[Any]]
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from importlib import metadata
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from market.errors import UserError
 from policies.common.files import inside, plain_name, read_json, timestamp, write_file, write_json
 from policies.config.run import RunConfig, read_config
-from policies.sellers.checkpoint import SavedSeller, load_seller
-from policies.sellers.rules.pricing import PRICING
+
+if TYPE_CHECKING:  # it brings torch, and a folder is looked at without
+    from policies.sellers.checkpoint import SavedSeller
 
 SEEDS = "seeds.json"  # of a folder with a run for each of several seeds
 ABOUT = "run.json"
@@ -92,6 +93,8 @@ def saved_rival(config: RunConfig, seat: int, folder: Path | None = None) -> Sav
     rival = config.rival(seat)
     if rival is None:
         return None
+    from policies.sellers.checkpoint import load_seller
+
     copies = [] if folder is None else [_rival_path(folder, config, seat)]
     for path in (*copies, rival.file):
         if rival.is_file(path):
@@ -145,6 +148,8 @@ def missing_seeds(folder: Path) -> list[str]:
 
 def open_run(folder: Path) -> RunConfig:
     """The resolved configuration of a run; raise :class:`UserError` when the folder is not a run's."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is not a run's folder")
     if not (folder / "config.yaml").is_file():
         if seeds := seed_folders(folder):
             raise UserError(f"{folder}: holds the runs of {len(seeds)} seeds; name one, such as {seeds[0]}")
@@ -154,6 +159,8 @@ def open_run(folder: Path) -> RunConfig:
 
 def learning_seats(config: RunConfig) -> dict[int, str]:
     """The names of the learners that a configuration seats, by seat; unlike their options they need no Tianshou."""
+    from policies.sellers.rules.pricing import PRICING  # brings scipy
+
     entries = {seat: config.player(seat) for seat in range(len(config.market.sellers))}
     named = {seat: entry.get("learner") if isinstance(entry, dict) else entry for seat, entry in entries.items()}
     return {seat: name for seat, name in named.items() if name and str(name).isidentifier() and name not in PRICING}
@@ -167,11 +174,26 @@ def chosen_among_rivals(config: RunConfig) -> bool:
     )
 
 
+def refuse_no_run(text: str, where: str = "") -> None:
+    """Raise :class:`UserError` for the path of no folder where a run or rules may be named."""
+    if ("/" in text or "\\" in text) and not Path(text).is_dir():
+        raise UserError(f"{where}{text}: is neither a run's folder nor rules such as nash+base_stock")
+
+
+def refuse_other_sellers(seller: str | None, folder: Path, sellers: Iterable[str]) -> None:
+    """Raise :class:`UserError` for a ``--seller`` that is none of those that a run trained."""
+    known = list(sellers)
+    if seller is not None and seller not in known:
+        raise UserError(f"--seller {seller}: the run's trained sellers are {', '.join(known)} ({folder})")
+
+
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
     """The run's learners by name, at their best or latest evaluation.
 
     Raises :class:`UserError` where there are none, or where one of a seat that learned is missing.
     """
+    from policies.sellers.checkpoint import load_seller
+
     paths = sorted((folder / "checkpoints").glob(f"*.{which}.pt"))
     if not paths:
         raise UserError(f"{folder}: holds no saved sellers (checkpoints/*.{which}.pt)")

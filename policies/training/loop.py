@@ -15,6 +15,7 @@ from market.simulation.render import draw_episode
 from policies.common.files import writing
 from policies.common.interrupt import deferred, raise_swallowed
 from policies.common.progress import RunBar
+from policies.evaluation.profit_gain import ENDS
 from policies.explain.policy_map import training_maps
 from policies.storage.run_folder import WHOLE_MARKET
 from policies.training.checkpointing import Checkpointer
@@ -29,15 +30,19 @@ def periodic_evaluation(training: TrainingRun, folder: Path, tracker: Tracker) -
     ledger, settings = training.play_greedily(), training.config.evaluation
     counted = ledger[settings.warm_up :]
     figures = summary(ledger, spec, settings.warm_up, settings.salvage, level=settings.risk_level)
+    concentration = float(figures.pop("hhi")[0])  # of the market: the same for every seller
     for seat, name in enumerate(spec.names):
         tracker.scalars("evaluation", step, name, {metric: float(values[seat]) for metric, values in figures.items()})
         tracker.histogram(step, name, "price", counted["price"][:, :, seat])
         tracker.histogram(step, name, "order", counted["ordered"][:, :, seat])
     training.self_play = played = training.summarized(ledger)
-    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": played.gain}
+    total = {"total_profit": float(figures["profit"].sum()), "profit_gain": played.gain, "hhi": concentration}
     tracker.scalars("evaluation", step, WHOLE_MARKET, total)
     for name, gain in zip(spec.names, played.seat_gains, strict=True):
         tracker.scalars("evaluation", step, name, {"profit_gain": float(gain)})
+    for end, profit in zip(ENDS, played.ends.both, strict=True) if played.ends else ():
+        for seat, name in enumerate(spec.names):
+            tracker.scalars("evaluation", step, name, {f"{end}_profit": float(profit[:, seat].mean())})
     training.episode = {n: ledger[n][:, 0].copy() for n in ledger.dtype.names or ()}
     scores = training.scores()
     for seat, score in scores.items():

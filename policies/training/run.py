@@ -24,7 +24,7 @@ from policies.common.seeding import row_seed
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.selection import ModelSelection
-from policies.learners.build import check_learners
+from policies.learners.build import NOBODY_LEARNS, check_learners
 from policies.learners.default_decisions import with_decisions
 from policies.learners.room import refuse_large_buffers
 from policies.selfplay.base import Mode
@@ -66,7 +66,7 @@ class TrainingRun:
         check_learners(config)
         self.seats = Seats(config, self.line_ups, seed, device, folder)
         if not self.seats.learning:  # asked before anything is searched, since that takes a while
-            raise UserError("seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)")
+            raise UserError(NOBODY_LEARNS)
         refuse_large_buffers(config, device)
         self.line_ups.check()
         self.play = SELF_PLAY[config.selfplay.mode](config.selfplay, self.seats)

@@ -14,7 +14,7 @@ import csv
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -22,10 +22,12 @@ from typing import Any, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from torch.utils.tensorboard import SummaryWriter
 
 from market.errors import UserError
 from policies.common.files import inside, sync, writing
+from policies.training.charts import described, layout
 
 EVENTS = "events.out.tfevents"
 METRICS = "metrics.csv"
@@ -92,27 +94,7 @@ def muted_writer_threads() -> Iterator[None]:
         threading.excepthook = before
 
 
-CHARTS = {
-    "Result": [
-        *("profit", "profit_against_fixed", "objective_against_fixed", "worst_against_the_pool"),
-        *("profit_gain", "revenue", "market_share", "hhi"),
-    ],
-    "Decisions": ["price", "price_volatility", "price_changes", "ordered", "on_hand"],
-    "Service": [
-        *("stockout_rate", "fill_rate", "cycle_service_level", "sold", "lost"),
-        *("inventory_turnover", "days_of_supply", "bullwhip"),
-    ],
-    "Costs": ["purchase_cost", "order_cost", "holding_cost", "stockout_cost", "price_change_cost"],
-    "Risk": [
-        *("volatility", "downside_deviation", "value_at_risk", "conditional_value_at_risk"),
-        *("period_value_at_risk", "period_conditional_value_at_risk"),
-        *("maximum_drawdown", "drawdown_length", "probability_of_loss"),
-    ],
-}
-LEARNING = [
-    *("profit", "objective"),
-    *("loss", "actor_loss", "critic_loss", "mean_q", "entropy", "epsilon", "noise", "learning_rate"),
-]
+SMALLER = 0.5
 COLUMNS = ("step", "phase", "seller", "metric", "value")
 
 
@@ -128,6 +110,7 @@ class Tracker:
         events = EventFiles(self._folder)
         events.cut({} if mark is None else mark["files"])
         self._seen: set[str] = set(mark["seen"]) if mark else set()
+        self._described: set[tuple[str, str]] = set()
         self._arranged = bool(mark and mark["arranged"])
         with writing(self._folder / EVENTS):
             self._market = SummaryWriter(str(self._folder))
@@ -192,10 +175,20 @@ class Tracker:
         writer = self._sellers.get(seller, self._market)
         for metric, value in values.items():
             if np.isfinite(value):
-                self._event(writer.add_scalar, f"{phase}/{metric}", value, step)
+                self._scalar(writer, f"{phase}/{metric}", float(value), step)
                 self._seen.add(f"{phase}/{metric}")
                 self._row(step, phase, seller, metric, value)
         self._flush()
+
+    def _scalar(self, writer: SummaryWriter, tag: str, value: float, step: int) -> None:
+        """As the writer's ``add_scalar``, and the first of a chart with what it shows, which that cannot say."""
+        about = None
+        if (chart := (writer.log_dir, tag)) not in self._described:
+            self._described.add(chart)
+            about = SummaryMetadata(summary_description=described(tag))
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=about)])
+        file: Any = writer._get_file_writer()  # type: ignore[no-untyped-call]
+        self._event(file.add_summary, summary, step)
 
     def _row(self, step: int, phase: str, seller: str, metric: str, value: float) -> None:
         with writing(self._folder / METRICS):
@@ -207,7 +200,8 @@ class Tracker:
         self._event(self._sellers[seller].add_histogram, f"decisions/{metric}", flat, step)
 
     def figure(self, step: int, name: str, figure: Any) -> None:
-        """Record a matplotlib figure and close it."""
+        """Record a matplotlib figure and close it; smaller, since TensorBoard shows it in a narrow card."""
+        figure.set_size_inches(SMALLER * figure.get_size_inches())
         self._event(self._market.add_figure, name, figure, step, close=True)
 
     def text(self, name: str, content: Mapping[str, Any]) -> None:
@@ -224,22 +218,3 @@ class Tracker:
         self._event(self._market.add_hparams, plain, tagged, run_name=".", global_step=step)
         for metric, seller, value in finite:
             self._row(step, "final", seller, metric, value)
-
-
-def layout(tags: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """TensorBoard's custom-scalar layout for the tags that there are: one chart per metric, all sellers in it."""
-    known = set(tags)
-    charts = {group: [f"evaluation/{metric}" for metric in metrics] for group, metrics in CHARTS.items()}
-    charts["Learning"] = [f"training/{metric}" for metric in LEARNING]
-    return {
-        group: {_title(tag): ["Multiline", [f"^{tag}$"]] for tag in wanted if tag in known}
-        for group, wanted in charts.items()
-        if known.intersection(wanted)
-    }
-
-
-def _title(tag: str) -> str:
-    """The chart's title; what is earned while exploring is told from what evaluation shows."""
-    phase, metric = tag.split("/")
-    words = metric.replace("_", " ")
-    return f"{words} in training" if phase == "training" and metric in LEARNING[:2] else words

@@ -33,6 +33,7 @@ from policies.storage.run_folder import (
     WHOLE_MARKET,
     add_about,
     choose_folder,
+    chosen_among_rivals,
     describe,
     keep_rivals,
     make_folder,
@@ -255,9 +256,18 @@ def record_results(training: TrainingRun, tracker: Tracker, comparisons: list[Co
             for metric in ("profit", "difference", "fill_rate", "conditional_value_at_risk"):
                 if row.get(metric) is not None:
                     figures.setdefault(metric, {})[one.seat] = row[metric]
+    among = chosen_among_rivals(training.config)  # so are the profits of the evaluations on the way
+    beside: dict[str, Comparison] = {}
+    for one in sorted(comparisons, key=lambda one: bool(one.rivals) != among):
+        beside.setdefault(one.seat, one)
+    for one in beside.values():
+        if one.best is not None:
+            for step in (0, training.play.done):  # a level line in the chart
+                tracker.scalars("evaluation", step, one.seat, {"best_fixed_profit": one.best.mean})
     mode = training.config.selfplay.mode
-    options: dict[str, Any] = {"market": training.spec.name, "seed": training.seed, "selfplay": mode}
-    options |= {f"seat/{training.spec.names[s]}": name for s, name in training.learner_names.items()}
-    options |= training.config.training.model_dump()
-    options |= {f"{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    # TensorBoard shows the first five by name: the market, who sat in each seat, the seed and the mode, then the rest.
+    seats = ", ".join(training.learner_names.get(seat, "rules") for seat in range(len(training.spec.sellers)))
+    options: dict[str, Any] = {"market": training.spec.name, "seats": seats, "seed": training.seed, "selfplay": mode}
+    options |= {f"set/{name}/{k}": v for name, given in training.config.learners.items() for k, v in given.items()}
+    options |= {f"training/{name}": value for name, value in training.config.training.model_dump().items()}
     tracker.hparams(training.play.done, options, figures)

@@ -48,7 +48,8 @@ def tables(found: SelfPlaySummary, spec: MarketSpec, settings: Evaluation) -> li
         return []
     price = "{:.3f}"
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("all at Nash"), Column("all at joint")]
-    columns += [Column("price", price), Column("Nash", price), Column("joint", price), Column("profit gain", gain_text)]
+    columns += [Column("price", price, important=True), Column("Nash", price), Column("joint", price)]
+    columns += [Column("profit gain", gain_text, important=True)]
     rows = [*(_seat(found, k, name) for k, name in enumerate(spec.names)), _market(found)]
     title = "the trained sellers against one another, as they are at the end"
     how = footnote("evaluation.txt", "self_play", found=found, spec=spec, settings=settings)

@@ -5,9 +5,11 @@ A study says what it found as tables, ``tables(result)``; how one is fitted to a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from html import escape
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ from rich.text import Text
 from policies.common.files import jsonable
 from policies.views.format import Format, amount, number, spaced
 
+FOLDED = 16
 GAP = 3  # characters from a column to the next: padding and divider
 BESIDE = "  "  # between figures of one cell
 STYLES = {"judged": "bold cyan", "best": "bold", "fails": "yellow", "note": "dim", "missing": "yellow"}
@@ -77,6 +80,7 @@ class Column:
         align: right for numbers, left for words; None: left in the first column, right in the others.
         key: its name in plain data, the heading where there is none.
         kind: judged where the heading stands out, note where the column stands back.
+        important: whether it stays where others have no room.
     """
 
     heading: str
@@ -85,6 +89,7 @@ class Column:
     align: Literal["left", "right"] | None = None
     key: str = ""
     kind: str = ""
+    important: bool = False
 
     @property
     def name(self) -> str:
@@ -94,11 +99,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph below a table; ``kind``: note stands back, missing warns."""
+    """A paragraph below a table; ``kind``: note stands back, missing warns; ``of``: the column that it explains."""
 
     text: str
     kind: str = ""
     indent: int = 0
+    of: str = ""
 
     def print(self, console: Console) -> None:
         """Print it, over as many lines as it takes."""
@@ -111,10 +117,11 @@ class Table:
     """Rows under columns, with a title above and notes below; the first column says what a row is of.
 
     Args:
-        narrow: what happens on a terminal that has no room for all columns: those from the right are left out, or all
-            are split into several tables, or words are wrapped.
+        narrow: what happens on a terminal that has no room for all columns: those from the right are left out, the
+            important ones last, for which names in the first column are broken; or all are split into several tables, or
+            words are wrapped.
         least: columns that are never left out.
-        left_out: a note in which ``{}`` stands for the columns that were left out.
+        left_out: a note in which ``{}`` stands for the columns that were left out, then for the width that shows all.
         beside: what stands between figures of one cell.
     """
 
@@ -125,7 +132,7 @@ class Table:
     _: KW_ONLY
     narrow: Literal["drop", "split", "wrap"] = "drop"
     least: int = 1
-    left_out: str = ""
+    left_out: str = "No room for {}: a terminal of {} columns shows all, or COLUMNS set to that."
     beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
@@ -134,14 +141,24 @@ class Table:
         """Print title, rows and notes, fitted to the console's width."""
         if self.title:
             console.print(Text(self.title, "table.title"))
-        blocks = self.blocks(console.width)
+        fitted = self.fitted(console.width)
+        blocks = fitted.blocks(console.width)
         for block in blocks if self.rows else ():
-            console.print(self._grid(block))
-        hidden = [column.name for column in self.columns[len(blocks[0]) :]]
-        if hidden and self.narrow == "drop" and self.left_out:
-            Note(self.left_out.format(", ".join(hidden)), "note").print(console)
+            console.print(fitted._grid(block))
+        hidden = [one.name for k, one in enumerate(self.columns) if self.narrow == "drop" and k not in blocks[0]]
+        if hidden and self.rows:
+            Note(self.left_out.format(", ".join(hidden), 1 + sum(self.widths())), "note").print(console)
         for note in self.notes:
-            note.print(console)
+            if note.of not in hidden:
+                note.print(console)
+
+    def fitted(self, width: int) -> Table:
+        """The table with the names of its rows over several lines where important columns have no room beside them."""
+        important = {k for k, column in enumerate(self.columns) if column.important}
+        if self.narrow != "drop" or important <= set(self.blocks(width)[0]):
+            return self
+        rows = [replace(row, cells=[_folded(row.cells[0]), *row.cells[1:]]) for row in self._rows()]
+        return replace(self, rows=rows)
 
     def blocks(self, width: int) -> list[list[int]]:
         """The columns, by number, of each table that is printed on a terminal so wide; the first stands in all of them."""
@@ -150,8 +167,9 @@ class Table:
             return [every]
         widths = self.widths()
         if self.narrow == "drop":
-            fitting = int((np.cumsum(widths) + 1 <= width).sum())
-            return [every[: max(fitting, self.least)]]
+            wanted = sorted(every, key=lambda k: (k >= self.least, not self.columns[k].important))
+            fitting = int((np.cumsum([widths[k] for k in wanted]) + 1 <= width).sum())
+            return [sorted(wanted[: max(fitting, self.least)])]
         found = [[0]]
         for k in every[1:]:
             if len(found[-1]) > 1 and 1 + sum(widths[j] for j in [*found[-1], k]) > width:
@@ -239,6 +257,20 @@ def heading(name: str) -> str:
     ``nash+base_stock(level=best)`` stands in three lines and takes 12 characters.
     """
     return name.replace("+", "\n+").replace(" (", "\n(").replace("(level", "\n(level")
+
+
+def _folded(name: Cells) -> Cells:
+    """A policy's name over lines of at most :data:`FOLDED` characters, broken before ``+`` and ``(`` if that will do."""
+    if not isinstance(name, str):
+        return name
+    parts = re.split(r"(?=[+(])|(?<= )", name)
+    short = (re.split(r"(?=_)", part) if len(part.rstrip()) > FOLDED else [part] for part in parts)
+    lines = [""]
+    for part in chain.from_iterable(short):
+        if lines[-1] and len((lines[-1] + part).rstrip()) > FOLDED:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _parts(cells: Cells) -> tuple[Cell, ...]:

@@ -23,7 +23,7 @@ from market.errors import UserError
 from market.spec.models import MarketSpec
 from policies.cli.commands import COMMANDS
 from policies.config.command import option
-from policies.config.learners import DQNOptions
+from policies.config.learners import KINDS, DQNOptions
 from policies.learners.registry import BUILDERS
 from policies.sellers.rules import compose
 from policies.sellers.rules.base import Rule, Seat
@@ -99,9 +99,9 @@ def example(name: str) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _tables() -> Any:
     """The examples add to tables of the whole process."""
-    kept = dict(PRICING), dict(REPLENISHMENT), dict(BUILDERS)
+    kept = dict(PRICING), dict(REPLENISHMENT), dict(BUILDERS), dict(KINDS)
     yield
-    for table, before in zip((PRICING, REPLENISHMENT, BUILDERS), kept, strict=True):
+    for table, before in zip((PRICING, REPLENISHMENT, BUILDERS, KINDS), kept, strict=True):
         table.clear()
         table.update(before)  # type: ignore[arg-type]
 

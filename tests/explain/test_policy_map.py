@@ -136,12 +136,22 @@ def a_map(level: bool = True) -> PolicyMap:
     return PolicyMap("left (dqn)", across, up, price, levels, np.array([[1.0, 2.0]]), (2.0, 40.0))
 
 
+def test_what_was_met_is_told_from_the_rest() -> None:
+    """Positions of 1 and 2.4, a rival's price of 2: cells of 1 and 2 across, 3 is nearer to its own; prices 2.1 and 2.2."""
+    found = replace(a_map(), met=np.array([[1.0, 2.0], [2.4, 2.0]]))
+    assert [end.tolist() for end in found.frame] == [[1.0, 2.0], [2.4, 2.0]]
+    assert found.among_met.tolist() == [[False] * 4, [False, True, True, False], [False] * 4]
+    assert found.posted == pytest.approx((2.1, 2.2))
+    alone = replace(found, up=None, price=found.price[:1])
+    assert alone.among_met.tolist() == [[False, True, True, False]] and alone.posted == pytest.approx((1.1, 1.2))
+
+
 def test_the_picture_shows_price_and_level_with_units() -> None:
     figure = draw_policy_map(a_map())
-    titles = [axes_.get_title(loc="left") for axes_ in figure.axes]
+    titles = [axes_.get_title(loc="left").replace("\n", " ") for axes_ in figure.axes]
     assert titles[:2] == ["Price (money per unit)", "Order-up-to level (units, grey: orders nothing)"]
-    assert figure.axes[0].get_xlabel() == "inventory position (units)"
-    assert figure.axes[0].get_ylabel() == "lowest rival price (money per unit)"
+    assert [figure.axes[k].get_xlabel() for k in range(2)] == ["", "inventory position (units)"]
+    assert figure.axes[0].get_ylabel() == figure.axes[1].get_ylabel() == "lowest rival price\n(money per unit)"
     shown = figure.axes[1].collections[0].get_array()
     assert shown is not None and np.ma.getmaskarray(shown).reshape(3, 4)[:, 2:].all() and shown.max() == 20
     assert len(draw_policy_map(a_map(level=False)).axes) == 2  # one panel and its colour bar

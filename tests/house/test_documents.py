@@ -14,6 +14,7 @@ import yaml
 
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.main import main
+from policies.config.learners import KINDS
 from policies.config.run import parse_run
 from policies.learners.registry import BUILDERS
 from policies.sellers.rules.pricing import PRICING
@@ -72,7 +73,7 @@ def quickly(words: list[str]) -> list[str]:
 @pytest.fixture(autouse=True)
 def _tables() -> Iterator[None]:
     """Blocks may add to tables of the whole process."""
-    tables: tuple[dict[str, Any], ...] = (PRICING, REPLENISHMENT, BUILDERS)
+    tables: tuple[dict[str, Any], ...] = (PRICING, REPLENISHMENT, BUILDERS, KINDS)
     kept = [dict(table) for table in tables]
     yield
     for table, before in zip(tables, kept, strict=True):

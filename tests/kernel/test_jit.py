@@ -85,3 +85,15 @@ def test_without_a_place_for_a_cache_functions_compile_all_the_same() -> None:
     """A function that comes from no file, as in ``python -c``, has no place."""
     code = compile("lambda x: 3.0 * x", "<string>", "eval").co_consts[0]
     assert jit.compiled()(FunctionType(code, {}))(np.float64(4)) == 12
+
+
+def test_compiling_is_told_once_and_not_where_it_is_cached(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys; logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
+        "import numpy as np; from market.kernel.randomness import unit, uniform\n"
+        "unit(np.uint64(1)); uniform(np.zeros(1, np.uint64), 0)"
+    )
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", code]
+    said = [subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert said == ["compiling the market's code, once: about half a minute ...\n", ""]

@@ -49,8 +49,18 @@ def test_it_says_what_the_run_found(text: str) -> None:
     for heading in ("How good are they?", "How sure is the profit?", "What happens when they meet?", "The run"):
         assert heading in text
     assert "seller-periods" in text and str(run.about["versions"]["torch"]) in text
-    assert re.search(r"says? what left does in [\d.]+ % of days", text), "the tree's fidelity, whatever it is"
-    assert "R² of the price" in text and "order up to" in text
+    assert re.search(r"what left does in [\d.]+ % of days", text), "the tree's fidelity, whatever it is"
+    assert "R² of the price" in text
+
+
+@pytest.mark.parametrize(("least", "said"), [(0.0, "In words"), (1.01, "Not in words")])
+def test_words_stand_only_where_they_hold(
+    least: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("policies.report.policies.HOLDS", least)
+    text = compose(ReportOrder(small_run(), out=tmp_path / "page.html", episodes=4), lambda _: None).text()
+    assert text.count(f"<p>{said}: ") == 2 and text.count('<ol class="rules">') == (2 if least == 0 else 0)
+    assert "what left does in" in " ".join(text.split())
 
 
 def test_tournament_exploitability_and_impulse_responses_are_shown(text: str) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from market.spec.models import MarketSpec
-from policies.report.sections import Headline, bounds, half_width, to_best
+from policies.report.sections import Headline, _measured, bounds, half_width, to_best
 from policies.views.format import number
 from policies.views.table import Cell
 
 SPEC = MarketSpec.load(Path(__file__).parents[2] / "configs" / "duopoly.yaml")
 
+KEYS = ("probability_of_improvement", "price")
 BEST = {"policy": "nash+base_stock", "profit": 5.0}
 
 
@@ -50,6 +51,15 @@ def test_differences_are_shares_of_the_best_profit() -> None:
     row = {"policy": "x", "profit": 4.5, "difference": -0.5, "difference_half_width": 0.05}
     assert shown(to_best(row, BEST)) == "−10.00 % ± 1.00 %"
     assert shown(to_best(row, {"policy": "y", "profit": 0.0})) == "−0.5 ± 0.05" and to_best(row, None) == "–"
+
+
+def test_nobody_is_better_than_itself() -> None:
+    rows = {"x": 0.4, "y": 0.5, "z": 0.6}
+    found = {
+        name: _measured({"policy": name, "probability_of_improvement": p, "price": 2.0}, {"policy": "y"}, KEYS)
+        for name, p in rows.items()
+    }
+    assert found == {"x": [0.4, 2.0], "y": [None, 2.0], "z": [0.6, 2.0]}
 
 
 def shown(cell: Cell | str) -> str:

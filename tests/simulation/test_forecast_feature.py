@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.demand.script import known_calendar
 from market.errors import UserError
 from market.kernel.inventory import SMOOTHING
 from market.simulation.batch import MarketBatch
-from market.simulation.observation import feature_list, forecast_windows, known_calendar, usual_demand
+from market.simulation.observation import feature_list, forecast_windows, usual_demand
 from market.spec.models import MarketSpec
 from policies.explain.features import natural_features
 from policies.explain.importance import groups

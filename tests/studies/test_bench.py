@@ -15,6 +15,7 @@ from market.errors import UserError
 from market.metrics.summary import summary
 from market.simulation.batch import MarketBatch
 from policies.cli.main import main
+from policies.config import orders
 from policies.learners.memory import TensorMemory
 from policies.studies.bench import run as bench
 from policies.studies.bench import workloads as bench_work
@@ -41,7 +42,7 @@ def fake(speeds: list[float]) -> Work:
 
 
 def test_the_figures_are_those_of_the_issue() -> None:
-    assert list(FIGURES) == KEYS
+    assert list(FIGURES) == KEYS == list(orders.FIGURES)
     spec = bench_market(4)
     assert (len(spec.sellers), spec.customers.rate, spec.horizon, spec.nest) == (4, 20, 100, 0)
     assert (spec.price_form, bench_work.MARKETS, bench_work.BATCH, bench_work.REPLAY_RATIO) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from policies.storage.run_folder import WHOLE_MARKET
-from policies.training.tracking import layout
+from policies.training.charts import layout
 from tests.helpers.small_run import small_run
 
 a_run = pytest.fixture(scope="session", name="a_run")(small_run)
@@ -20,7 +22,7 @@ MEASURES = {
     *("price", "ordered", "on_hand", "sold", "lost", "stockout_rate", "fill_rate", "market_share"),
     *("inventory_turnover", "volatility", "value_at_risk", "conditional_value_at_risk", "maximum_drawdown"),
     *("probability_of_loss", "profit_against_fixed", "profit_gain", "downside_deviation", "drawdown_length"),
-    *("days_of_supply", "cycle_service_level", "price_volatility", "price_changes", "hhi"),
+    *("days_of_supply", "cycle_service_level", "price_volatility", "price_changes", "nash_profit", "joint_profit"),
     *("period_value_at_risk", "period_conditional_value_at_risk"),
 }
 LEARNING = {
@@ -83,7 +85,10 @@ def test_hparams_stand_in_the_same_run_with_the_final_figures(boards: dict[str, 
         f"final/profit_gain/{WHOLE_MARKET}",
     } <= finals
     plugin = boards[WHOLE_MARKET].summary_metadata["_hparams_/session_start_info"].plugin_data
-    assert plugin.plugin_name == "hparams" and b"seat/left" in plugin.content
+    assert plugin.plugin_name == "hparams"
+    given = plugin_data_pb2.HParamsPluginData.FromString(plugin.content).session_start_info.hparams
+    assert sorted(given)[:4] == ["market", "seats", "seed", "selfplay"]  # TensorBoard shows the first five by name
+    assert given["seats"].string_value == "dqn, ddpg"
     assert {path.parent for path in a_run.rglob("events.out*")} == {
         a_run,
         a_run / "seller_left",
@@ -96,7 +101,9 @@ def test_one_custom_chart_shows_all_sellers_and_none_is_empty(boards: dict[str, 
     tensor = boards[WHOLE_MARKET].Tensors("custom_scalars__config__")[0].tensor_proto
     proto.ParseFromString(tensor.string_val[0])
     charts = {chart.title: list(chart.multiline.tag) for group in proto.category for chart in group.chart}
-    assert charts["profit"] == ["^evaluation/profit$"] and charts["price"] == ["^evaluation/price$"]
+    assert charts["profit"] == ["^evaluation/profit$", "^evaluation/nash_profit$", "^evaluation/joint_profit$"]
+    assert charts["profit against fixed"] == ["^evaluation/profit_against_fixed$", "^evaluation/best_fixed_profit$"]
+    assert charts["price"] == ["^evaluation/price$"]
     assert charts["profit gain"] == ["^evaluation/profit_gain$"]
     assert [group.title for group in proto.category] == ["Result", "Decisions", "Service", "Costs", "Risk", "Learning"]
     written = {tag for board in boards.values() for tag in board.Tags()["scalars"]}
@@ -105,7 +112,32 @@ def test_one_custom_chart_shows_all_sellers_and_none_is_empty(boards: dict[str, 
 
 
 def test_the_layout_leaves_out_what_a_market_does_not_have() -> None:
-    assert layout(["evaluation/profit"]) == {"Result": {"profit": ["Multiline", ["^evaluation/profit$"]]}}
+    assert layout(["evaluation/price"]) == {"Decisions": {"price": ["Multiline", ["^evaluation/price$"]]}}
+
+
+def test_every_chart_says_what_it_shows(boards: dict[str, Any]) -> None:
+    for board in boards.values():
+        for tag in board.Tags()["scalars"]:
+            if not tag.startswith("final/"):
+                said = board.SummaryMetadata(tag).summary_description
+                assert said.startswith("**") and ": " in said, tag
+    profit = boards["left"].SummaryMetadata("evaluation/profit").summary_description
+    assert profit.startswith("**money a period**: profit after all costs")
+
+
+def test_what_profit_is_compared_with_stands_in_its_chart(boards: dict[str, Any], a_run: Path) -> None:
+    board, rows = boards["left"], json.loads((a_run / "evaluation.json").read_text())
+    lines = {end: {one.value for one in board.Scalars(f"evaluation/{end}_profit")} for end in ("nash", "joint")}
+    assert all(len(values) == 1 for values in lines.values()) and max(lines["nash"]) < max(lines["joint"])
+    best = max(row["profit"] for row in rows if row["seat"] == "left" and not row["judged"] and not row.get("rivals"))
+    level = board.Scalars("evaluation/best_fixed_profit")
+    assert [one.step for one in level] == [0, board.Scalars("evaluation/profit")[-1].step]
+    assert [one.value for one in level] == pytest.approx([best, best])
+
+
+def test_what_all_sellers_share_is_written_once(boards: dict[str, Any]) -> None:
+    assert len(boards[WHOLE_MARKET].Scalars("evaluation/hhi")) == 4
+    assert "evaluation/hhi" not in boards["left"].Tags()["scalars"] + boards["right"].Tags()["scalars"]
 
 
 def test_metrics_csv_holds_the_same_scalars(boards: dict[str, Any], a_run: Path) -> None:

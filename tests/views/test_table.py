@@ -8,7 +8,7 @@ import math
 import pytest
 from rich.console import Console
 
-from policies.views.table import Cell, Column, Note, Row, Table, heading
+from policies.views.table import Cell, Column, Note, Row, Table, _folded, heading
 
 POLICIES = Table(
     "left against nash",
@@ -137,3 +137,33 @@ def test_policies_over_several_lines() -> None:
     assert heading("nash+base_stock(level=best)") == "nash\n+base_stock\n(level=best)"
     assert heading("left (dqn)") == "left\n(dqn)"
     assert Table("", [Column(heading("nash+base_stock"))], [["12"]]).widths() == [14]
+
+
+def test_important_columns_stay_where_others_have_no_room() -> None:
+    columns = (Column(""), Column("profit"), Column("turnover"), Column("share", important=True))
+    rows = (("collusive+seasonal_base_stock", 205.6, 0.69, 0.032), ("left (dqn)", 203.2, 0.59, 0.029))
+    notes = (Note("Turnover: sales / mean stock.", of="turnover"), Note("Share: of all customers.", of="share"))
+    table = Table("", columns, rows, notes, least=2)
+    assert table.widths() == [32, 9, 11, 8]
+    assert printed(table, 61).endswith("Turnover: sales / mean stock.\nShare: of all customers.")
+    without = (
+        "No room for turnover: a terminal of 61 columns\nshows all, or COLUMNS set to that.\nShare: of all customers."
+    )
+    assert printed(table, 50).endswith(without)
+    assert printed(table, 40).startswith(
+        "\n"
+        "                   profit   share\n"
+        " ─────────────────────────────────\n"
+        "  collusive         205.6   0.032\n"
+        "  +seasonal_base\n"
+        "  _stock\n"
+        "  left (dqn)        203.2   0.029\n"
+    )
+    assert table.html().count("<p>") == 2
+
+
+@pytest.mark.parametrize("name", ["collusive+base_stock(level=best)", "optimal (knows the market)", "nash", "a" * 40])
+def test_names_over_several_lines_are_the_same_names(name: str) -> None:
+    lines = _folded(name).split("\n")  # type: ignore[union-attr]
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    assert all(len(line) <= 16 for line in lines) or name == "a" * 40

@@ -6,13 +6,15 @@ Rivals are taken to post their Bertrand-Nash prices for ever and never to run dr
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from market.spec.models import MarketSpec
-from market.theory.optimum import Optimum, solve
 from policies.sellers.rules.base import Rule, Seat
+
+if TYPE_CHECKING:
+    from market.theory.optimum import Optimum
 
 # Solutions kept in memory: a stress test asks for one a scenario and seat.
 KEPT = 64
@@ -62,6 +64,8 @@ def _solved(
     prices: int | Literal["grid"] | None,
     price: float | None,
 ) -> Optimum:
+    from market.theory.optimum import solve  # brings numba, and rules are read without
+
     levels: Literal["grid"] | None = "grid" if prices == "grid" else None
     posted = prices if price is None else [price]
     return solve(spec, seat, rivals_price=rivals, prices=posted, levels=levels, gamma=gamma)

@@ -28,7 +28,6 @@ from policies.studies.calvano.strategies import Strategies
 from policies.studies.calvano.tabular_q import TabularOptions, TabularSellers, refuse_too_many
 from policies.studies.calvano.view import save_impulse, tables
 
-KNOWN = ("calvano",)
 DELTAS = (0.95, 0.35)
 STEPS = 2_000_000  # session-periods between two looks at the clock: a fifth of a second
 # By discount factor: profit gain, and re-matched; Calvano et al. (2020) and an independent rewrite.
@@ -128,8 +127,6 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
 
 
 def _read(order: ReproduceOrder) -> tuple[RunConfig, list[TabularOptions]]:
-    if order.what not in KNOWN:
-        raise UserError(f"{order.what}: unknown experiment; known: {', '.join(KNOWN)}")
     config = read_config(order.config or order.what, order.changes)
     if len(config.market.sellers) < 2:
         raise UserError(f"{order.config}: has one seller; what is reproduced is competition, so it needs two or more")

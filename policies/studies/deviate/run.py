@@ -21,7 +21,8 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import DeviateOrder
-from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers, seats_called
+from policies.config.run import seats_called
+from policies.evaluation.run_sellers import RunSellers, analysis_path, refuse_unlike, run_sellers
 from policies.evaluation.statistics import half_widths
 from policies.sellers.rules.base import Seat, place
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules

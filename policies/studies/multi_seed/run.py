@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import say
+from policies.common.console import at_work, say
 from policies.common.files import read_json, timestamp, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel import Engine, Listener, Lost, open_engine
@@ -55,11 +55,11 @@ class SeedsBar(Progress):
         super().__init__(console, transient=False)
         self._rows = {seed: Task(self, f"{f'seed {seed}':<8}", budget, text="  0% waiting") for seed in seeds}
         self._all = Task(self, f"{'all':<8}", budget * len(seeds), text="  0%")
-        self._budget, self._done = budget, dict.fromkeys(seeds, 0)
+        self._budget, self._done, self._phases = budget, dict.fromkeys(seeds, 0), dict.fromkeys(seeds, "waiting")
 
     def moved(self, seed: int, done: int, phase: str) -> None:
         """A seed has come so far."""
-        self._done[seed] = min(done, self._budget)
+        self._done[seed], self._phases[seed] = min(done, self._budget), phase
         self._rows[seed].show(self._done[seed], text=f"{self._done[seed] / self._budget:4.0%} {phase}")
         self._show()
 
@@ -72,6 +72,8 @@ class SeedsBar(Progress):
         done = sum(self._done.values())
         share, speed, left = done / self._all.total, thousands(done / self._all.seconds), self._all.left(done)
         self._all.show(done, f"training {share:4.0%}   {speed}", text=f"{share:4.0%} {speed}, {left}")
+        phases = "; ".join(f"seed {seed}: {phase}" for seed, phase in self._phases.items())
+        at_work(self.console, f"{share:4.0%}   {phases}", self._all.begun)
 
 
 @dataclass
@@ -142,6 +144,7 @@ def _train(
     place = str(folder.resolve() if engine.remote else folder)
     setup = SeedsSetup(plan, place, several.proof, checkpointing)
     with SeedsBar(console, seeds, plan.config.training.budget) as bar:
+        bar.say(f"{_seeds(seeds)}: setting up ...")
         engine.run(work, setup, seeds, _Runs(several, seeds, bar, console))
 
 

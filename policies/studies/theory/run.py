@@ -29,8 +29,7 @@ from policies.common.seeding import row_seed
 from policies.config.command import ordered_by
 from policies.config.learners import LearnerOptions
 from policies.config.orders import TheoryOrder
-from policies.config.run import RunConfig, read_config
-from policies.evaluation.run_sellers import seats_called
+from policies.config.run import RunConfig, read_config, seats_called
 from policies.evaluation.statistics import half_width
 from policies.studies.theory.view import tables
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from policies.config.run import RunConfig, read_config
+from policies.config.run import RunConfig
 from policies.evaluation.run_sellers import SavedMixture, market_matters, pack, saved_policies
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.rules.compose import Rules, parse_rules
-from policies.storage.run_folder import open_run, saved_rival
+from policies.storage.run_folder import saved_rival
 from policies.storage.work_folder import differences, named
+from policies.studies.tournament.words import entry_rules, markets_of
 
 
 @dataclass(frozen=True)
@@ -66,23 +67,15 @@ def gather(entries: Sequence[str], config: Path | None, checkpoint: str) -> tupl
     Raises:
         UserError: with no market, runs of different ones, rules that cannot play, or fewer than two policies.
     """
-    for entry in entries:
-        if ("/" in entry or "\\" in entry) and not Path(entry).is_dir():
-            raise UserError(f"{entry}: is neither a run's folder nor rules such as nash+base_stock")
-    folders = [Path(entry) for entry in entries if Path(entry).is_dir()]
-    _refuse_twice(str(folder.resolve()) for folder in folders)
-    given = {config: read_config(config)} if config else {}
-    runs = {folder: open_run(folder) for folder in folders}
-    markets = [*given.items(), *runs.items()]
-    if not markets:
-        raise UserError("tournament: rules alone do not say which market: give --config FILE or a run")
-    first, settings = markets[0]
-    for path, other in markets[1:]:
+    _refuse_twice(str(Path(entry).resolve()) for entry in entries if Path(entry).is_dir())
+    markets = markets_of(entries, config)
+    (first, settings), *others = markets.items()
+    for path, other in others:
         refuse_other_market(first, settings.market, path, other.market)
     policies: list[Policy] = []
     for number, entry in enumerate(entries, 1):
         if Path(entry).is_dir():
-            policies += _of_run(Path(entry), runs[Path(entry)], settings.market, checkpoint)
+            policies += _of_run(Path(entry), markets[Path(entry)], settings.market, checkpoint)
         else:
             policies.append(_of_rules(entry, number, settings.market))
     policies = _told_apart(policies)
@@ -106,10 +99,7 @@ def refuse_other_market(path: Path, market: MarketSpec, other_path: Path, other:
 
 
 def _of_rules(text: str, number: int, market: MarketSpec) -> Policy:
-    try:
-        rules = parse_rules(text, f"entry {number}", market)
-    except UserError as problem:
-        raise UserError(f"{problem} (and there is no folder {text})") from None
+    rules = entry_rules(text, number, market)
     for seat, name in enumerate(market.names):
         try:
             rules.check(market, seat)

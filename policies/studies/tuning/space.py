@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 
 from market.errors import UserError
 from market.spec.loading import model_within, parse_model, suggestion
+from policies.config.learners import KINDS
 from policies.config.run import RunConfig, Training, parse_run
 from policies.config.search_space import Dimension
-from policies.learners.build import learner_name
-from policies.learners.registry import BUILDERS
+from policies.learners.build import check_learner, learner_name
 
 Space = dict[str, BaseDistribution]
 Values = dict[str, Any]
@@ -71,15 +71,15 @@ def option_of(config: RunConfig, path: str, where: str) -> FieldInfo:
     if top == "training" and keys == ["markets"]:
         return Training.model_fields["markets"]
     if top == "learners" and len(keys) > 1:
-        if keys[0] not in BUILDERS:
-            raise UserError(f"{where}: unknown learner {keys[0]!r}; the learners are {', '.join(BUILDERS)}")
-        return _field(BUILDERS[keys[0]].options, keys[1:], where)
+        if keys[0] not in KINDS:
+            raise UserError(f"{where}: unknown learner {keys[0]!r}; the learners are {', '.join(KINDS)}")
+        return _field(KINDS[keys[0]].options, keys[1:], where)
     if top == "seats" and len(keys) > 1:
         player = config.seats.get(keys[0])
         chosen = learner_name(player, where) if player is not None else None
         if chosen is None or not isinstance(player, dict):
             raise UserError(f"{where}: seats.{keys[0]} has no learner with options of its own ({{learner: dqn, ...}})")
-        return _field(BUILDERS[chosen].options, keys[1:], where)
+        return _field(KINDS[chosen].options, keys[1:], where)
     raise UserError(f"{where}: must be learners.NAME.OPTION, seats.SELLER.OPTION or training.markets")
 
 
@@ -164,7 +164,7 @@ def _present(config: RunConfig, path: str) -> Any:
         return config.training.markets
     own = dict(config.seats[name]) if top == "seats" else {}
     learner = own.pop("learner") if top == "seats" else name
-    options = parse_model(BUILDERS[learner].options, config.learners.get(learner, {}) | own, f"learners.{learner}")
+    options = parse_model(KINDS[learner].options, config.learners.get(learner, {}) | own, f"learners.{learner}")
     value: Any = options.model_dump(mode="json")
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -192,8 +192,7 @@ def with_values(config: RunConfig, values: Values, where: str) -> RunConfig:
 
 def everywhere(config: RunConfig, learner: str) -> RunConfig:
     """The configuration with this learner in every seat that has one, all with the options of ``learners.NAME``."""
-    if learner not in BUILDERS:
-        raise UserError(f"--learner {learner}: unknown learner; the learners are {', '.join(BUILDERS)}")
+    check_learner(learner, "--learner")
     seats = {
         name: learner if learner_name(player, f"seats.{name}") is not None else player
         for name, player in config.seats.items()

@@ -1,0 +1,162 @@
+"""What can be seen to be wrong with an order before anything heavy is imported: a mistake is told at once.
+
+Commands check all of this again, and more, for calls from Python. What is called here brings neither torch nor Tianshou,
+numba nor pandas, and is imported when it is its turn: a misspelt file is told before the rules are imported.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from market.errors import UserError
+from policies.config import orders
+from policies.config.command import Order
+
+if TYPE_CHECKING:
+    from market.spec.models import MarketSpec
+
+
+@singledispatch
+def check(order: Order) -> None:
+    """Raise :class:`UserError` for a mistake in the words of a command, or in the configuration that they name."""
+
+
+@check.register
+def _(order: orders.TrainOrder) -> None:
+    from policies.config.run import read_config
+    from policies.storage.run_folder import choose_folder
+
+    choose_folder(order.runs, order.name, order.config, order.seed)
+    config = read_config(order.config, order.changes)
+    from policies.learners.build import check_players
+
+    check_players(config)
+
+
+@check.register
+def _(order: orders.ResumeOrder) -> None:
+    if not order.run.is_dir():
+        raise UserError(f"--resume {order.run}: there is no such run")
+
+
+@check.register
+def _(order: orders.TuneOrder) -> None:
+    from policies.config.run import read_config
+
+    configs = [read_config(path, order.changes) for path in order.configs]
+    from policies.learners.build import check_learner, check_players
+
+    for config in configs:
+        check_players(config)
+    if order.learner is not None:
+        check_learner(order.learner, "--learner")
+
+
+@check.register
+def _(order: orders.EvaluateOrder) -> None:
+    from policies.config.run import read_config, seats_called
+    from policies.storage.run_folder import learning_seats, open_run, refuse_no_run, refuse_other_sellers, seed_folders
+
+    _refuse_files(order.json, order.csv)
+    if order.against is not None:
+        refuse_no_run(order.against, "--against ")
+    for path in (run for subject in order.subjects for run in seed_folders(subject) or [subject]):
+        config = open_run(path) if path.is_dir() else read_config(path, order.changes)
+        names = config.market.names
+        seats_called(order.seat, config.market)
+        if path.is_dir():
+            read_config(path / "config.yaml", order.changes)
+            refuse_other_sellers(order.seller, path, (names[seat] for seat in learning_seats(config)))
+        elif order.seller and order.seller not in names:
+            _parse(order.seller, "--seller", config.market)
+        if len(names) > 1 and order.against not in (None, "panel") and not Path(str(order.against)).is_dir():
+            _parse(order.against, "--against", config.market)
+
+
+@check.register
+def _(order: orders.ReportOrder) -> None:
+    from policies.storage.run_folder import open_run
+
+    open_run(order.run)
+
+
+@check.register
+def _(order: orders.ExploitOrder) -> None:
+    from policies.config.run import seats_called
+    from policies.storage.run_folder import open_run
+
+    _refuse_files(order.json)
+    seats_called(order.seller, open_run(order.run).market, "--seller")
+
+
+@check.register
+def _(order: orders.DeviateOrder) -> None:
+    from policies.config.run import seats_called
+    from policies.storage.run_folder import open_run
+
+    _refuse_files(order.json, order.png)
+    for run in order.runs:
+        seats_called(order.seller, open_run(run).market, "--seller")
+    if "=" not in order.to or "(" in order.to:
+        _parse(order.to, "--to")
+
+
+@check.register
+def _(order: orders.TournamentOrder) -> None:
+    from policies.studies.tournament.words import entry_rules, markets_of
+
+    _refuse_files(order.json)
+    first, *_ = markets_of(order.entries, order.config).values()
+    for number, entry in enumerate(order.entries, 1):
+        if not Path(entry).is_dir():
+            entry_rules(entry, number, first.market)
+
+
+@check.register
+def _(order: orders.TheoryOrder) -> None:
+    from policies.config.run import read_config, seats_called
+
+    _refuse_files(order.json)
+    seats_called(order.seat, read_config(order.config, order.changes).market)
+
+
+@check.register
+def _(order: orders.RecordOrder) -> None:
+    from policies.config.run import read_config
+
+    _refuse_files(order.output, force=order.force)
+    _parse(order.rules, "--rules", read_config(order.config, order.changes).market)
+
+
+@check.register
+def _(order: orders.ReproduceOrder) -> None:
+    from policies.config.run import read_config
+
+    _refuse_files(order.json)
+    read_config(order.config or order.what, order.changes)
+
+
+@check.register
+def _(order: orders.SalesOrder) -> None:
+    if not order.sales.exists():
+        raise UserError(f"{order.sales}: no such file")
+
+
+@check.register
+def _(order: orders.BenchOrder) -> None:
+    _refuse_files(order.json)
+
+
+def _refuse_files(*paths: Path | None, force: bool | None = None) -> None:
+    from policies.common.files import refuse_unwritable
+
+    for path in paths:
+        refuse_unwritable(path, force)
+
+
+def _parse(rules: object, where: str, market: MarketSpec | None = None) -> None:
+    from policies.sellers.rules.compose import parse_rules
+
+    parse_rules(rules, where, market)

@@ -1,0 +1,68 @@
+"""What a command prints to: as wide as it is told, and never silent for long."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import threading
+import time
+
+import pytest
+
+from policies.common import console as consoles
+from policies.common.console import Announcements, at_work, never_silent, terminal
+
+
+class Told(io.StringIO):
+    """A file that says when so many words were written to it."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.left, self.enough = words, threading.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self.left -= len(text.split()) > 0
+        if self.left <= 0:
+            self.enough.set()
+        return written
+
+
+def test_who_waits_is_told_what_goes_on_and_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count(100, 10)  # every look at the clock is ten seconds later
+    monkeypatch.setattr(consoles, "PAUSE", 0.001)
+    shown = terminal()
+    shown.file = Told(3)
+    shown.print("setting up duopoly ...")
+    shown.since = next(ticks)
+    monkeypatch.setattr(consoles.time, "monotonic", lambda: next(ticks))
+    with never_silent(shown):
+        assert shown.file.enough.wait(60)
+    first, second, *_ = shown.file.getvalue().splitlines()
+    assert first == "setting up duopoly ..." and second.startswith("setting up duopoly ... ") and second.endswith("0 s")
+
+
+def test_what_goes_on_is_the_last_line_with_dots_or_what_was_said_of_it() -> None:
+    shown = terminal()
+    shown.file = io.StringIO()
+    assert shown.doing == "starting"
+    shown.print("evaluating left ...")
+    since = time.monotonic()
+    at_work(shown, "evaluating left: 128 episodes", since)
+    log = logging.getLogger("tests.announced")
+    log.addHandler(Announcements(shown))
+    log.warning("compiling ...")
+    assert (shown.doing, shown.since) == ("evaluating left: 128 episodes", since)
+    shown.print("left earns more")
+    assert shown.doing == ""
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 200), (None, 150)])
+def test_lines_into_a_file_are_as_wide_as_columns_says(
+    columns: str | None, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert terminal().width == width
