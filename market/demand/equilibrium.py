@@ -27,6 +27,7 @@ LARGEST_EXPONENT = 300.0
 ROOT_TOLERANCE = 1e-12
 BOUNDED_STEPS = 5_000
 SETTLED = 1e-10
+DIRECTIONS = 8
 
 
 def _least_markups(logit: Logit) -> tuple[Floats, float]:
@@ -79,7 +80,9 @@ def polish(residual: Callable[[Floats], Floats], x: Floats) -> Floats | None:
             best, error = x, size
         elif error < ROOT_TOLERANCE:
             break
-        jacobian = (residual(x + width) - residual(x - width)).T / 2e-5
+        # A few directions at once: all of them would take memory by the square of the sellers and more.
+        aside = np.array_split(width, max(len(x) // DIRECTIONS, 1))
+        jacobian = np.concatenate([residual(x + part) - residual(x - part) for part in aside]).T / 2e-5
         # Directions below the differences' noise stay put: qualities without an outside option have one.
         step = np.linalg.lstsq(jacobian, value, rcond=1e-9)[0]
         x = x - np.clip(step, -1.0, 1.0)
@@ -88,14 +91,15 @@ def polish(residual: Callable[[Floats], Floats], x: Floats) -> Floats | None:
 
 def _is_best(logit: Logit, ownership: Floats, markup: Floats) -> bool:
     """Whether no seat, alone, gains by moving its price anywhere on a wide scan."""
-    count, factors = len(markup), np.geomspace(1 / 16, 64, 31)
-    rows = np.broadcast_to(markup, (count, len(factors), count)).copy()
-    seats = np.arange(count)
-    rows[seats, :, seats] *= factors
-    gain = rows * shares(logit, logit.unit_cost + rows)
-    reached = (gain * ownership[:, None, :]).sum(axis=-1)
+    factors = np.geomspace(1 / 16, 64, 31)
     here = (ownership * markup * shares(logit, logit.unit_cost + markup)).sum(axis=-1)
-    return bool((reached <= here[:, None] * (1.0 + 1e-9)).all())
+    for seat, held in enumerate(ownership):
+        rows = np.tile(markup, (len(factors), 1))
+        rows[:, seat] *= factors
+        reached = (rows * shares(logit, logit.unit_cost + rows) * held).sum(axis=-1)
+        if (reached > here[seat] * (1.0 + 1e-9)).any():
+            return False
+    return True
 
 
 @np.errstate(under="ignore")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from market.errors import UserError
+from market.forecast.intermittent import Pattern, pattern_of
 from market.forecast.series import Series, usual_season
 from market.state import Floats
 
@@ -19,8 +20,10 @@ REFERENCES = (NAIVE, SEASONAL_NAIVE)
 AVERAGE = "HistoricAverage"
 # simpler first: taken where equally good
 MODELS = (NAIVE, SEASONAL_NAIVE, AVERAGE, "AutoTheta", "AutoETS", "AutoARIMA")
+TSB = "TSB"
+RARE = ("CrostonClassic", "CrostonSBA", TSB)  # of series that sell in few periods
 LEAST = 12  # periods to fit a model to, beside a season
-SAME = 1e-9  # MASE within which two models are equally good
+SAME = 1e-9  # error within which two models are equally good
 
 
 def naive_scale(training: Floats, season: int) -> float:
@@ -89,6 +92,15 @@ class BacktestPlan:
         """The models tried; the seasonal naive forecast only where there is a season."""
         return [name for name in MODELS if self.season > 1 or name != SEASONAL_NAIVE]
 
+    def candidates(self, units: Floats) -> list[str]:
+        """The models tried on a series (n,): on one that sells in few periods those made for such, and simple ones.
+
+        Others follow the last periods there, whose zeros say little.
+        """
+        if not pattern_of(units).rare:
+            return self.models
+        return [*(name for name in self.models if name in (*REFERENCES, AVERAGE)), *RARE]
+
     @property
     def needed(self) -> int:
         """The periods that a series must have."""
@@ -106,26 +118,40 @@ class BacktestPlan:
 
 @dataclass(frozen=True)
 class UnitForecast:
-    """The units of H periods ahead, none below 0: mean and the ends of the interval, each (H,)."""
+    """The units of H periods ahead, none below 0: mean and the ends of the interval, each (H,).
+
+    ``together``: the upper end for the units of all H, of a series that sells in few periods.
+    """
 
     mean: Floats
     low: Floats
     high: Floats
+    together: float | None = None
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of a backtest: a model fitted to what lies before period ``begin`` of the series, and what came."""
+    """One fold of a backtest: a model fitted to what lies before period ``begin`` of the series, and what came.
+
+    ``crps``: of a series that sells in few periods, the mean continuous ranked probability score over the mean absolute
+    change from a period of the whole series to the next.
+    """
 
     begin: int
     actual: Floats
     forecast: UnitForecast
     scale: float
+    crps: float | None = None
 
     @property
     def mase(self) -> float:
         """Its mean absolute scaled error."""
         return mase(self.actual, self.forecast.mean, self.scale)
+
+    @property
+    def error(self) -> float:
+        """What models are chosen by: scaled CRPS of a series that sells in few periods, else MASE."""
+        return self.mase if self.crps is None else self.crps
 
 
 @dataclass(frozen=True)
@@ -139,6 +165,11 @@ class ModelScore:
     def mase(self) -> float:
         """The mean of the folds' MASE."""
         return float(np.mean([fold.mase for fold in self.folds]))
+
+    @property
+    def error(self) -> float:
+        """The mean of the folds' errors."""
+        return float(np.mean([fold.error for fold in self.folds]))
 
     @property
     def coverage(self) -> float:
@@ -164,6 +195,21 @@ class Backtest:
     chosen: ModelScore
     forecast: UnitForecast
 
+    @property
+    def pattern(self) -> Pattern:
+        """How often and how evenly it sells, which decides what is tried and by what it is judged."""
+        return pattern_of(self.series.units)
+
+    @property
+    def untold(self) -> bool:
+        """Whether nothing was sold in any fold of a series that sells in few periods, so that no error tells models apart."""
+        return self.pattern.rare and not any(fold.actual.any() for fold in self.chosen.folds)
+
+    @property
+    def measure(self) -> str:
+        """What the models' errors are called."""
+        return "MASE" if self.chosen.folds[0].crps is None else "scaled CRPS"
+
     def score(self, model: str) -> ModelScore | None:
         """A model's score; None where it was not tried or could not be fitted."""
         return next((score for score in self.scores if score.model == model), None)
@@ -171,7 +217,7 @@ class Backtest:
     def beats(self, model: str) -> bool | None:
         """Whether the chosen model did better than ``model``; None where that has no score."""
         other = self.score(model)
-        return None if other is None else self.chosen.mase < other.mase - SAME
+        return None if other is None else self.chosen.error < other.error - SAME
 
     @property
     def late(self) -> range:
@@ -180,13 +226,13 @@ class Backtest:
 
     @property
     def unseen(self) -> float | None:
-        """Mean MASE of the late folds when each one's model is chosen by the folds before it: none judges its own choice."""
-        return float(np.mean([best(self.scores, k).folds[k].mase for k in self.late])) if self.late else None
+        """Mean error of the late folds when each one's model is chosen by the folds before it: none judges its own choice."""
+        return float(np.mean([best(self.scores, k).folds[k].error for k in self.late])) if self.late else None
 
-    def late_mase(self, model: str) -> float | None:
-        """Mean MASE of a model in the late folds."""
+    def late_error(self, model: str) -> float | None:
+        """Mean error of a model in the late folds."""
         score = self.score(model)
-        return float(np.mean([score.folds[k].mase for k in self.late])) if score and self.late else None
+        return float(np.mean([score.folds[k].error for k in self.late])) if score and self.late else None
 
 
 def planned(step: str, longest: int, plan: BacktestPlan, season: int | None) -> tuple[BacktestPlan, str]:
@@ -210,8 +256,18 @@ def planned(step: str, longest: int, plan: BacktestPlan, season: int | None) -> 
 
 
 def best(scores: Sequence[ModelScore], folds: int | None = None) -> ModelScore:
-    """The score of lowest mean MASE over the first ``folds``; of equally good ones the first."""
-    means = [float(np.mean([fold.mase for fold in score.folds[:folds]])) for score in scores]
+    """The score of lowest mean error over the first ``folds``; of equally good ones the first.
+
+    Of a series that sells in few periods a naive forecast is all or nothing, and a few periods without a sale would
+    choose nothing: it is compared with, not chosen. Where all these periods are without, errors tell only who expects
+    least, and TSB is taken, which follows a good that goes out of use.
+    """
+    if scores[0].folds[0].crps is not None:
+        scores = [score for score in scores if score.model not in REFERENCES] or scores
+        usual = [score for score in scores if score.model == TSB]
+        if usual and not any(fold.actual.any() for fold in usual[0].folds[:folds]):
+            return usual[0]
+    means = [float(np.mean([fold.error for fold in score.folds[:folds]])) for score in scores]
     return next(score for score, mean in zip(scores, means, strict=True) if mean <= min(means) + SAME)
 
 

@@ -166,21 +166,28 @@ def _rewards(spec: MarketSpec, seat: int, prices: Floats, laws: list[DemandLaw],
     return np.asarray(prices[:, None] * sold - seller.holding_cost * left - seller.stockout_cost * lost)
 
 
+def refuse_states(spec: MarketSpec, seat: int, top: int) -> None:
+    """Raise :class:`UserError` where there are too many states of up to ``top`` units to list."""
+    states = StockStates(top, spec.sellers[seat].lead_time)
+    if states.count > MOST_STATES:
+        raise UserError(f"{_size(spec, seat, states)}, more than {MOST_STATES:,}: lower order_up_to or lead_time")
+
+
+def _size(spec: MarketSpec, seat: int, states: StockStates) -> str:
+    place = f"{spec.seat_place(seat)}: the exact optimum of lead time {states.lead_time} and up to {states.top:,} units"
+    return f"{place} has {states.count:,} states"
+
+
 def _refuse_size(
     spec: MarketSpec, seat: int, states: StockStates, levels: Ints, prices: int, widest: DemandLaw
 ) -> None:
     """``widest``: the demand whose law has most values, that of the lowest price."""
-    seller, count = spec.sellers[seat], states.count
-    place = (
-        f"{spec.seat_place(seat)}: the exact optimum of lead time {seller.lead_time} and up to {states.top} units has"
-    )
-    if count > MOST_STATES:
-        raise UserError(f"{place} {count:,} states, more than {MOST_STATES:,}: lower order_up_to or lead_time")
-    low, high = _likely(widest.units(states.top + 1))
+    refuse_states(spec, seat, states.top)
+    low, high = (min(count * widest.basket, states.top + 1) for count in widest.likely(NEGLIGIBLE))
     work = prices * _choices(states, levels) * min(high - low + 1, states.top / states.slots + 1)
     if work > MOST_WORK:
         raise UserError(
-            f"{place} {count:,} states x {prices:,} prices x {len(levels):,} levels, {work:.2g} multiplications a "
+            f"{_size(spec, seat, states)} x {prices:,} prices x {len(levels):,} levels, {work:.2g} multiplications a "
             f"sweep, more than {MOST_WORK:.0e}: give fewer prices or levels, or lower order_up_to"
         )
 

@@ -26,7 +26,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats, Ints
 from market.theory.bellman import average, best_decisions, long_run
 from market.theory.best_response import best_response
-from market.theory.mdp import StockStates, build_mdp, posted_prices, with_price
+from market.theory.mdp import StockStates, build_mdp, posted_prices, refuse_states, with_price
 
 GridAxis = int | Sequence[float] | Literal["grid"] | None
 
@@ -194,5 +194,6 @@ def _axis(spec: MarketSpec, seat: int, given: GridAxis, axis: Literal["prices", 
 def _levels(spec: MarketSpec, seat: int, given: GridAxis) -> Ints:
     low, high = spec.sellers[seat].order_up_to
     if given is None:
+        refuse_states(spec, seat, math.floor(high))
         return np.arange(math.ceil(low), math.floor(high) + 1)
     return np.unique(np.floor(_axis(spec, seat, given, "levels", 1) + 0.5)).astype(np.int64)

@@ -126,6 +126,7 @@ class Comparison:
         ends: the references of profit gain in the same episodes; None where there are none, ``no_gain`` says why.
         sellers: N of the market.
         changed: what differs from the market that the sellers were trained in, as given.
+        left_out: states times levels of an exact optimum that is too large to stand beside; 0 where none is missed.
         draws: by entrant, the same over what the market's estimate leaves open; empty where it has no draws.
     """
 
@@ -138,6 +139,7 @@ class Comparison:
     no_gain: str = ""
     sellers: int = 1
     changed: tuple[str, ...] = ()
+    left_out: int = 0
     draws: Mapping[str, OverDraws] = field(default_factory=dict)
 
     @cached_property

@@ -19,7 +19,14 @@ from policies.sellers.protocol import Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 from policies.sellers.rules.level_search import build
 from policies.sellers.rules.pricing import Nash
-from policies.sellers.rules.usual import OPTIMAL, solved_cheaply, usual_competitors, usual_line_ups, usual_panel
+from policies.sellers.rules.usual import (
+    OPTIMAL,
+    optimum_size,
+    solved_cheaply,
+    usual_competitors,
+    usual_line_ups,
+    usual_panel,
+)
 from policies.sellers.seated import LineUp, Seated
 
 LEARNED_RIVALS = 2.0  # times as wide may intervals be among them
@@ -135,6 +142,9 @@ class LineUps:
         except UserError:
             return {}
 
+    def _left_out(self, seat: int) -> int:
+        return 0 if self.config.evaluation.competitors else optimum_size(self.spec, seat)
+
     def listed(self, given: Sequence[Any], usual: Callable[[MarketSpec], Sequence[str]], where: str) -> list[Rules]:
         """The configuration's list, or what of the ``usual`` one can play here; refused where nothing can."""
         if given:
@@ -208,6 +218,7 @@ class LineUps:
             no_gain=self.profit_gain.problem,
             sellers=len(self.spec.sellers),
             changed=self.changed,
+            left_out=self._left_out(seat) if self._at_nash(line_up) and not known else 0,
         )
 
     def over_draws(

@@ -114,7 +114,11 @@ def elasticity_table(found: Calibration, numbered: bool = False) -> Table:
         for name, row, colours in zip(called, found.elasticity.tolist(), shades(found), strict=True)
     ]
     columns = [Column("demand of \\ price of"), *(Column(name, "{:+.3f}") for name in names)]
-    return Table("Elasticities at mean prices and shares", columns, rows, narrow="wrap")
+    title, left_out = (
+        "Elasticities at mean prices and shares",
+        "And {} sellers of smaller shares, whom --report FILE.html has.",
+    )
+    return Table(title, columns, rows, narrow="largest", size=found.share.tolist(), left_out=left_out)
 
 
 def shades(found: Calibration) -> list[list[str]]:

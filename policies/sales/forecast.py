@@ -41,25 +41,29 @@ def _series(result: Forecasts, one: Backtest) -> dict[str, Any]:
         "market": series.market,
         "first_period": labels[series.start],
         "last_period": labels[-1],
+        "pattern": {"kind": one.pattern.kind, "interval": one.pattern.interval, "variation": one.pattern.variation},
         "model": one.chosen.model,
+        "measure": one.measure,
         "beats_naive": one.beats(NAIVE),
         "beats_seasonal_naive": one.beats(SEASONAL_NAIVE),
-        "late_folds": {"folds": len(one.late), "mase": one.unseen, "naive": one.late_mase(NAIVE)},
+        "late_folds": {"folds": len(one.late), "error": one.unseen, "naive": one.late_error(NAIVE)},
         "backtest": [
             _score(score, [labels[series.start + fold.begin] for fold in score.folds]) for score in one.scores
         ],
         "forecast": [
             {"period": period, "mean": mean, "low": low, "high": high} for period, mean, low, high in _rows(result, one)
         ],
+        "all_periods_high": one.forecast.together,
     }
 
 
 def _score(score: ModelScore, begins: list[str]) -> dict[str, Any]:
     folds = [
-        {"first_period": begin, "mase": fold.mase, "scale": fold.scale}
+        {"first_period": begin, "mase": fold.mase, "scale": fold.scale, "crps": fold.crps}
         for begin, fold in zip(begins, score.folds, strict=True)
     ]
-    figures = {"mase": score.mase, "coverage": score.coverage, "bias": score.bias}
+    crps = None if score.folds[0].crps is None else score.error
+    figures = {"mase": score.mase, "crps": crps, "coverage": score.coverage, "bias": score.bias}
     return {"model": score.model} | figures | {"folds": folds}
 
 
@@ -150,8 +154,8 @@ def forecasts(order: ForecastOrder, plan: BacktestPlan) -> Forecasts:
     plan, season = planned(sales.step, max(len(one.units) for one in series), plan, order.season)
     series, short = long_enough(series, plan)
     warnings += short
-    found = []
-    with progress(order.console, f"forecasting {order.sales.name}", len(series) * len(plan.models), "models") as tick:
+    found, fits = [], sum(len(plan.candidates(one.units)) for one in series)
+    with progress(order.console, f"forecasting {order.sales.name}", fits, "models") as tick:
         for one in series:
             ahead, failed = backtest(one, plan, tick)
             found.append(ahead)

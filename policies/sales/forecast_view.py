@@ -40,7 +40,10 @@ def ahead_table(result: Forecasts, shown: Sequence[Backtest]) -> Table:
     """One row a period, one column a series; in as many tables as the terminal's width takes."""
     columns = [Column(result.step), *(Column(one.series.name) for one in shown)]
     rows = [[*row] for row in zip(result.ahead, *map(_cells, shown), strict=True)]
-    return Table(f"Units ahead: mean and {percent(result.plan.level, 4)} interval", columns, rows, narrow="split")
+    about = {"chance": (1 + result.plan.level) / 2, "unit": result.unit}
+    notes = [Note(line) for one in shown if one.pattern.rare for line in told("forecast.txt", "rare", one=one, **about)]
+    title = f"Units ahead: mean and {percent(result.plan.level, 4)} interval"
+    return Table(title, columns, rows, notes, narrow="split")
 
 
 def _cells(one: Backtest) -> list[str]:
@@ -56,20 +59,23 @@ def _cells(one: Backtest) -> list[str]:
 def backtest_table(result: Forecasts, shown: Sequence[Backtest]) -> Table:
     """One row a model of each series, the chosen one marked."""
     plan = result.plan
-    columns = [Column(""), Column("model", align="left"), Column("MASE", "{:.3f}"), Column("", align="left")]
+    rare = any(one.pattern.rare for one in shown)
+    columns = [Column(""), Column("model", align="left"), Column("MASE", "{:.3f}")]
+    columns += [*([Column("CRPS", "{:.3f}")] if rare else []), Column("", align="left")]
     columns += [Column("in interval", "{:.1%}"), Column("bias", "{:+.1%}")]
     columns += [Column("best fold", "{:.3f}"), Column("worst fold", "{:.3f}")]
-    rows = [_row(one, score) for one in shown for score in one.scores]
+    rows = [_row(one, score, rare) for one in shown for score in one.scores]
     folds = f"{plan.folds} fold{'s' if plan.folds > 1 else ''} of {plan.horizon} {result.unit}"
     title = f"Backtest: {folds}, refitted before each; {percent(plan.level, 4)} intervals"
     return Table(title, columns, rows, least=LEAST)
 
 
-def _row(one: Backtest, score: ModelScore) -> Row:
+def _row(one: Backtest, score: ModelScore, rare: bool) -> Row:
     """The series is named in its first row."""
-    folds, chosen = [fold.mase for fold in score.folds], score is one.chosen
+    folds, chosen = [fold.error for fold in score.folds], score is one.chosen
     name = one.series.name if score is one.scores[0] else ""
-    cells: list[Cells] = [name, score.model, score.mase, "chosen" if chosen else "", score.coverage, score.bias]
+    crps = [score.error if score.folds[0].crps is not None else None] if rare else []
+    cells: list[Cells] = [name, score.model, score.mase, *crps, "chosen" if chosen else "", score.coverage, score.bias]
     return Row([*cells, min(folds), max(folds)], "judged" if chosen else "", rule=score is one.scores[-1])
 
 
@@ -93,15 +99,16 @@ def verdict(one: Backtest) -> str:
     if one.chosen.model not in REFERENCES:
         others = [score for score in one.scores if score.model in REFERENCES]
         less_error = {score.model: _less_error(one.chosen, score) for score in others}
-    about = {"naive": one.late_mase(NAIVE), "same": SAME, "known": _NAMES, "less_error": less_error}
+    about = {"naive": one.late_error(NAIVE), "same": SAME, "known": _NAMES, "less_error": less_error}
     (text,) = told("forecast.txt", "verdict", one=one, **about)
     return text
 
 
 def _less_error(chosen: ModelScore, other: ModelScore) -> float | None:
-    return 1 - chosen.mase / other.mase if np.isfinite(other.mase) and other.mase > 0 else None
+    return 1 - chosen.error / other.error if np.isfinite(other.error) and other.error > 0 else None
 
 
 def how(result: Forecasts) -> list[str]:
     """How to read the figures."""
-    return told("forecast.txt", "how", plan=result.plan, season=result.season)
+    rare = any(one.pattern.rare for one in result.outlooks)
+    return told("forecast.txt", "how", plan=result.plan, season=result.season, rare=rare)

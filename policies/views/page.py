@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from policies.views.format import amount, counted, number, off_file, percent, posted, small, spaced
+from policies.views.format import amount, counted, number, off_file, percent, posted, small, spaced, units
 from policies.views.table import Note, Table
 
 Paragraph = Callable[[], Markup]
@@ -76,7 +76,7 @@ def _environment() -> Environment:
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"amount": amount, "number": number, "percent": percent}
     made.globals |= {"posted": posted, "off_file": off_file}
-    made.filters |= {"product": product}
+    made.filters |= {"product": product, "whole": units}
     made.filters |= {"counted": counted, "small": small, "spaced": spaced}
     return made
 

@@ -119,9 +119,12 @@ class Table:
     Args:
         narrow: what happens on a terminal that has no room for all columns: those from the right are left out, the
             important ones last, for which names in the first column are broken; or all are split into several tables, or
-            words are wrapped.
+            words are wrapped, and split where that is not enough. Of a matrix, whose rows and as many columns after the
+            first are of the same things, the largest are kept, down and across, with what columns follow those.
         least: columns that are never left out.
-        left_out: a note in which ``{}`` stands for the columns that were left out, then for the width that shows all.
+        left_out: a note in which ``{}`` stands for the columns that were left out, of a matrix for their number, then for
+            the width that shows all.
+        size: of a matrix, how large the things are that its rows are of.
         beside: what stands between figures of one cell.
     """
 
@@ -130,9 +133,10 @@ class Table:
     rows: Sequence[Row | Sequence[Cells]]
     notes: Sequence[Note] = ()
     _: KW_ONLY
-    narrow: Literal["drop", "split", "wrap"] = "drop"
+    narrow: Literal["drop", "split", "wrap", "largest"] = "drop"
     least: int = 1
     left_out: str = "No room for {}: a terminal of {} columns shows all, or COLUMNS set to that."
+    size: Sequence[float] = ()
     beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
@@ -144,10 +148,12 @@ class Table:
         fitted = self.fitted(console.width)
         blocks = fitted.blocks(console.width)
         for block in blocks if self.rows else ():
-            console.print(fitted._grid(block))
-        hidden = [one.name for k, one in enumerate(self.columns) if self.narrow == "drop" and k not in blocks[0]]
+            console.print(fitted._grid(block, console.width))
+        cut = self.narrow in ("drop", "largest")
+        hidden = [one.name for k, one in enumerate(self.columns) if cut and k not in blocks[0]]
         if hidden and self.rows:
-            Note(self.left_out.format(", ".join(hidden), 1 + sum(self.widths())), "note").print(console)
+            text = ", ".join(hidden) if self.narrow == "drop" else str(len(hidden))
+            Note(self.left_out.format(text, 1 + sum(self.widths())), "note").print(console)
         for note in self.notes:
             if note.of not in hidden:
                 note.print(console)
@@ -163,19 +169,31 @@ class Table:
     def blocks(self, width: int) -> list[list[int]]:
         """The columns, by number, of each table that is printed on a terminal so wide; the first stands in all of them."""
         every = list(range(len(self.columns)))
-        if self.narrow == "wrap" or not every:
+        if not every:
             return [every]
-        widths = self.widths()
+        widths = self.widths() if self.narrow in ("drop", "split") else self._narrowest()
+        if self.narrow == "largest":
+            return [self._largest(widths, width)]
         if self.narrow == "drop":
             wanted = sorted(every, key=lambda k: (k >= self.least, not self.columns[k].important))
             fitting = int((np.cumsum([widths[k] for k in wanted]) + 1 <= width).sum())
             return [sorted(wanted[: max(fitting, self.least)])]
         found = [[0]]
-        for k in every[1:]:
+        for k in every[1:] if sum(widths) + 1 > width else ():
             if len(found[-1]) > 1 and 1 + sum(widths[j] for j in [*found[-1], k]) > width:
                 found.append([0])
             found[-1].append(k)
-        return found
+        return found if len(found[0]) > 1 else [every]
+
+    def _largest(self, widths: Sequence[int], width: int) -> list[int]:
+        """The columns of a matrix that are kept: as many of the largest as there is room for beside what is no part of it."""
+        others = [0, *range(len(self.rows) + 1, len(self.columns))]
+        room, kept = width - 1 - sum(widths[k] for k in others), list[int]()
+        for k in sorted(range(1, len(self.rows) + 1), key=lambda k: -self.size[k - 1]):
+            if kept and sum(widths[j] for j in [*kept, k]) > room:
+                break
+            kept.append(k)
+        return sorted([*others, *kept])
 
     def widths(self) -> list[int]:
         """Characters that each column takes, with what separates it from the next."""
@@ -185,16 +203,39 @@ class Table:
                 lines.append(text.plain)
         return [max(cell_len(line) for text in lines for line in text.split("\n")) + GAP for lines in columns]
 
-    def _grid(self, block: Sequence[int]) -> Grid:
+    def _narrowest(self) -> list[int]:
+        """The same with words wrapped in all columns but the first: no word and no number is broken."""
+        words = [[cell_len(text) for text in one.heading.split()] for one in self.columns]
+        for row in self._rows():
+            for lengths, text in zip(words, self._texts(row), strict=True):
+                lengths += map(cell_len, text.plain.split())
+        return [self.widths()[0], *(max(lengths, default=0) + GAP for lengths in words[1:])]
+
+    def _wrapped(self, block: Sequence[int], width: int) -> dict[int, int]:
+        """Characters of each column's text where words must be wrapped: what room there is goes to the narrowest first."""
+        full, taken = self.widths(), self._narrowest()
+        room = width - 1 - sum(taken[k] for k in block)
+        if self.narrow not in ("wrap", "largest") or room < 0 or sum(full[k] for k in block) < width:
+            return {}
+        for _ in range(room):
+            taken[min((k for k in block if taken[k] < full[k]), key=lambda k: taken[k])] += 1
+        return {k: taken[k] - GAP for k in block}
+
+    def _grid(self, block: Sequence[int], width: int) -> Grid:
         grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+        wide = self._wrapped(block, width)
         for k in block:
             one = self.columns[k]
-            kept = self.narrow != "wrap" or k == 0
+            kept = self.narrow not in ("wrap", "largest") or k == 0
             head = STYLES.get(one.kind, "") if one.kind == "judged" else ""
             style = STYLES.get(one.kind, "") if one.kind == "note" else ""
             align = one.align or ("right" if k else "left")
-            grid.add_column(Text(one.heading), justify=align, no_wrap=kept, header_style=head, style=style)
-        for row in self._rows():
+            grid.add_column(
+                Text(one.heading), justify=align, no_wrap=kept, header_style=head, style=style, width=wide.get(k)
+            )
+        for at, row in enumerate(self._rows(), 1):
+            if self.narrow == "largest" and at not in block:
+                continue
             texts = self._texts(row)
             grid.add_row(*(texts[k] for k in block), style=STYLES.get(row.kind, ""), end_section=row.rule)
         return grid

@@ -14,7 +14,7 @@ from policies.evaluation import compare as evaluation
 from policies.evaluation.compare import Comparison, Result, best_fixed, compare, gap_interval, precise, share_base
 from policies.evaluation.profit_gain import Ends
 from policies.evaluation.statistics import Interval, half_width
-from policies.evaluation.view import difference
+from policies.evaluation.view import comparison_table, difference
 from policies.sellers.rollout import play, play_columns, rows_at_once
 from policies.sellers.rules.level_search import build
 from policies.views.format import amount
@@ -48,6 +48,14 @@ def test_best_and_difference_by_hand() -> None:
     assert best_fixed([judged, low, high]) is high
     assert best_fixed([judged]) is None
     assert gap_interval(judged, high) == Interval(1.0, 1.0, 1.0)
+
+
+def test_an_optimum_that_is_left_out_is_left_out_in_words() -> None:
+    config = read_config(DUOPOLY)
+    row = {"price": 1.8, "revenue": 9.0}
+    found = Comparison("left", "nash", [Result("x", False, np.array([1.0, 2.0]), [row], [2])], left_out=8_000_000)
+    said = [" ".join(note.text.split()) for note in comparison_table(found, config.market, config.evaluation).notes]
+    assert any("Without the exact optimum: 8e+06 pairs of stock and level are too many" in text for text in said)
 
 
 def test_a_percentage_of_next_to_nothing_is_money() -> None:

@@ -218,7 +218,7 @@ def test_models_chosen_by_earlier_folds_are_judged_in_the_later_half() -> None:
     assert found.chosen.model == "AutoETS"
     assert list(found.late) == [2, 3]
     assert found.unseen == (3 + 1) / 2  # naive (1.5 to 2) for the third fold, ETS (5/3 to 2) for the fourth
-    assert found.late_mase("Naive") == (3 + 8) / 2
+    assert found.late_error("Naive") == (3 + 8) / 2
     assert verdict(found) == (
         "ann: in the last 2 folds, each one's model chosen by earlier folds alone: MASE 2.000, better than naive (5.500). "
         "Over the 4 folds that chose it, which is optimistic, AutoETS has 57% less error than the naive forecast."

@@ -7,13 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from market.metrics.summary import profit_a_period
 from market.spec.models import MarketSpec
 from policies.config.run import RunConfig
 from policies.evaluation.line_ups import LineUps
-from policies.sellers.rollout import mean_profit
+from policies.evaluation.statistics import half_width
+from policies.sellers.rollout import mean_profit, play
 from policies.sellers.rules import usual
 from policies.sellers.rules.level_search import build
-from policies.sellers.rules.usual import best_line_up, nash_demand, solved_cheaply, suited, together, usual_panel
+from policies.sellers.rules.usual import (
+    best_line_up,
+    nash_demand,
+    optimum_size,
+    solved_cheaply,
+    suited,
+    together,
+    usual_panel,
+)
+from tests.helpers.duopoly import duopoly
 from tests.helpers.markets import a_market
 
 COSTLY = {"quality": 4.0, "order_cost": 8.0, "holding_cost": 0.05, "stockout_cost": 0.1, "lead_time": 1, "stock": 10}
@@ -108,6 +119,33 @@ def test_the_exact_optimum_stands_beside_where_it_is_soon_solved(costly: MarketS
     assert not solved_cheaply(MarketSpec.parse(a_market({"xi": 0.2}, {}, demand_shock={"persistence": 0.5})), 0)
     given = RunConfig.model_validate({"market": costly, "evaluation": {"competitors": ["nash+min_max"]}})
     assert LineUps(given, 0).references(0) == {}
+
+
+def test_an_optimum_too_large_to_stand_beside_is_counted(costly: MarketSpec) -> None:
+    """Up to 40 units two periods ahead are 41 x 42 / 2 states, each with 41 levels."""
+    spec = duopoly({"order_up_to": [0, 40], "lead_time": 2})
+    assert optimum_size(spec, 0) == 861 * 41
+    large = duopoly({"order_up_to": [0, 1_000_000_000], "lead_time": 1})
+    assert optimum_size(large, 0) == 1_000_000_001**2 and not solved_cheaply(large, 0)
+    assert optimum_size(duopoly({"price_change_cost": 1.0}), 0) == 0
+
+
+@pytest.mark.parametrize("rules", ["cost_plus+base_stock", "nash+min_max", "nash+forecast"])
+def test_a_market_a_thousand_times_as_large_tells_rules_apart_by_as_much(rules: str) -> None:
+    """The difference to Nash prices with base stock, in per cent, within the intervals."""
+    found = []
+    for rate in (20_000, 20_000_000):
+        seller = {"xi": 0.2, "stock": rate, "order_up_to": [0, 4 * rate], "unit_cost": 1.0, "order_cost": 0.01 * rate}
+        spec = duopoly(seller, customers={"rate": rate}, horizon=40)
+        usual = build("nash+base_stock", spec, 0)
+        pair = [
+            profit_a_period(play(spec, [one, usual], markets=64, seed=3), spec, 5)[:, 0]
+            for one in (build(rules, spec, 0), usual)
+        ]
+        gap = (pair[0] - pair[1]) / pair[1].mean()
+        found.append((gap.mean(), half_width(gap)))
+    (small, half), (large, other) = found
+    assert small == pytest.approx(large, abs=half + other) and max(half, other) < 0.01
 
 
 def test_profit_gain_is_measured_between_sellers_who_sell(costly: MarketSpec) -> None:

@@ -115,10 +115,45 @@ def test_the_ample_level_of_a_million_customers() -> None:
     clustered = ample_level(everybody_buys(0, rate=1e6, dispersion=0.5), 0, 2.0)
     assert nbinom.sf(clustered, 2, 1 / (1 + 5e5)) < 1e-9 < nbinom.sf(clustered - 1, 2, 1 / (1 + 5e5))
     longer = ample_level(everybody_buys(3, rate=1e6), 0, 2.0)
-    assert poisson.isf(1e-9, 4e6) < longer < 1.01 * poisson.isf(1e-9, 4e6)
+    assert poisson.isf(1e-9, 4e6) <= longer < 1.0001 * poisson.isf(1e-9, 4e6)
     shocked = demand_law(duopoly({"xi": 0.5}, customers={"rate": 300}), 0, [2.0, 2.0])
     beyond = [shocked.beyond(count) for count in range(300)]
     assert beyond == pytest.approx(1 - np.cumsum(shocked.baskets(300)), abs=1e-12)
+
+
+@pytest.mark.parametrize("rate", [1e5, 1e9])
+@pytest.mark.parametrize("lead_time", [1, 3])
+def test_the_ample_level_of_several_large_periods_is_scarcely_too_high(rate: float, lead_time: int) -> None:
+    """Beside the sum of negative binomials, which is one: never too low, at most two thousandths a period too high."""
+    window = lead_time + 1
+    exact = nbinom.isf(1e-9, 2 * window, 1 / (1 + 0.5 * rate))
+    found = ample_level(everybody_buys(lead_time, rate=rate, dispersion=0.5), 0, 2.0)
+    assert 0 <= found / exact - 1 < 0.002 * window
+
+
+@pytest.mark.parametrize("own", [0.3, 0.6])
+def test_summed_means_beside_the_table_of_counts(monkeypatch: pytest.MonkeyPatch, own: float) -> None:
+    """Of some ten thousand units, where both can be: at most a thousandth a period too high."""
+    spec = duopoly({"xi": own, "lead_time": 3}, customers={"rate": 6000})
+    exact = ample_level(spec, 0, 2.0)
+    monkeypatch.setattr("market.theory.demand_law.MOST_COUNTS", 0)
+    assert 15_000 < exact <= ample_level(spec, 0, 2.0) < 1.004 * exact
+
+
+def test_a_table_in_parts_is_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = demand_law(duopoly({"xi": 0.5}, customers={"rate": 300, "dispersion": 0.2}), 0, [2.0, 2.0])
+    whole = found.units(1000)
+    monkeypatch.setattr("market.theory.demand_law.MOST_CELLS", 200 * len(found.means))
+    np.testing.assert_array_equal(found.units(1000), whole)
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 0.2])
+def test_likely_counts_are_those_between_the_tails(dispersion: float) -> None:
+    found = demand_law(duopoly({"xi": 0.1}, customers={"rate": 3000, "dispersion": dispersion}), 0, [2.0, 2.0])
+    below = np.cumsum(found.baskets(8000))
+    low, high = found.likely(1e-6)
+    assert below[low - 1] <= 1e-6 < below[low]
+    assert 1 - below[high] < 1e-6 <= 1 - below[high - 1]
 
 
 def test_the_ample_level_takes_rivals_away_and_the_busiest_day() -> None:

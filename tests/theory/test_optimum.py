@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -356,6 +357,19 @@ def test_what_does_not_fit_is_refused_with_its_size() -> None:
     wide = duopoly({"order_up_to": [0, 4000]}, customers={"rate": 5000})
     with pytest.raises(UserError, match=r"has 4,001 states x 81 prices x 4,001 levels, .* give fewer prices or levels"):
         solve(wide, 0)
+
+
+@pytest.mark.parametrize(("top", "levels"), [(1_000_000_000, None), (3_000_000, 3)])
+def test_an_optimum_too_large_is_refused_before_anything_of_its_size_is_made(top: int, levels: int | None) -> None:
+    """A billion levels alone take 8 GB, and demand of three million units by means a hundred."""
+    spec = duopoly({"order_up_to": [0, top], "lead_time": 1, "xi": 0.2}, customers={"rate": top / 2})
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="the exact optimum of lead time 1 and up to"):
+            solve(spec, 0, levels=levels)
+        assert tracemalloc.get_traced_memory()[1] < 2e8
+    finally:
+        tracemalloc.stop()
 
 
 # ------------------------------------------------------------------------------------------------ tables and states

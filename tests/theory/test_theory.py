@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.special import pdtr, pdtrc
 from scipy.stats import nbinom, poisson
 
 from market.demand.logit import Logit, shares
 from market.errors import UserError
 from market.spec.models import MarketSpec
+from market.theory.demand_law import demand_law
 from market.theory.newsvendor import (
     demand_quantile,
     mean_demand,
@@ -20,6 +23,7 @@ from market.theory.newsvendor import (
     seat_profit_gain,
     service_level,
 )
+from tests.helpers.duopoly import duopoly
 
 PRICE = [3.0, 2.5]
 LEVELS = (0.001, 0.05, 0.3, 0.5, 0.8, 0.95, 0.999)
@@ -144,6 +148,27 @@ def test_every_source_of_randomness_enters_as_simulated() -> None:
         below, upto = (total < level).mean(), (total <= level).mean()
         assert below - 0.004 < q <= upto + 0.004
     assert newsvendor_level(spec, 0, PRICE) == demand_quantile(spec, 0, PRICE, 3, 0.8)
+
+
+@pytest.mark.parametrize("customers", [1e4, 2e5, 1e7])
+@np.errstate(under="ignore")
+def test_levels_of_large_volumes_beside_the_exact_law(customers: float) -> None:
+    """The level within 1 %, and expected profit within 1e-4, of the best under the mixture that quadrature gives."""
+    spec = duopoly(
+        {"xi": 0.3}, demand_shock={"common": 0.2}, customers={"rate": customers, "shock": {"sd": 0.15}}, horizon=1
+    )
+    law = demand_law(spec, 0, [2.0, 2.0])
+    for q in (0.5, 0.95):
+
+        def profit(level: float, q: float = q) -> float:
+            sold = law.weights @ (law.means * pdtr(level - 2, law.means) + level * pdtrc(level - 1, law.means))
+            return float(q * sold - (1 - q) * (level - sold))
+
+        top = float(demand_quantile(spec, 0, [2.0, 2.0], 1, 0.9999))
+        exact = math.ceil(brentq(lambda count, q=q: law.within(math.floor(count)) - q, 0, top, xtol=0.25))
+        found = demand_quantile(spec, 0, [2.0, 2.0], 1, q)
+        assert found == pytest.approx(exact, rel=0.01)
+        assert profit(found) == pytest.approx(profit(exact), rel=1e-4)
 
 
 def test_each_source_of_randomness_matters() -> None:

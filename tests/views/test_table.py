@@ -74,6 +74,36 @@ def test_words_that_are_wrapped() -> None:
     assert "many words" in printed(table, 24) and "many words in" not in printed(table, 24)
 
 
+def matrix(count: int) -> Table:
+    """Entry (i, k) is i + k / 100, and ``other`` follows; the largest things are the middle ones."""
+    columns = [Column(""), *(Column(f"price of thing{k}", "{:+.2f}") for k in range(count)), Column("other")]
+    rows = [[f"thing{i}", *(i + k / 100 for k in range(count)), 7] for i in range(count)]
+    size = [count - abs(k - count / 2) for k in range(count)]
+    return Table("all", columns, rows, narrow="largest", size=size, left_out="And {} more.")
+
+
+def test_of_a_matrix_too_wide_the_largest_are_kept_down_and_across() -> None:
+    """Forty things at 80 columns: whole numbers of the same things, and how many are not shown."""
+    lines = printed(matrix(40), 80).split("\n")
+    assert max(map(len, lines)) <= 80
+    found = [line.split() for line in lines if line.startswith("  thing")]
+    kept = [int(words[0].removeprefix("thing")) for words in found]
+    assert kept == list(range(kept[0], kept[0] + len(kept))) and 20 in kept and 5 <= len(kept) <= 7
+    assert [words[1:] for words in found] == [[*(f"{i + k / 100:+.2f}" for k in kept), "7"] for i in kept]
+    assert lines[-1] == f"And {40 - len(kept)} more."
+    whole = printed(matrix(3), 80)
+    assert "more" not in whole and whole.count("thing") == 6
+    assert len(matrix(40).records()) == 40 and "thing39" in matrix(40).html()
+
+
+def test_what_cannot_be_wrapped_is_split_and_no_number_is_broken() -> None:
+    columns = [Column(""), *(Column(f"a long heading {k}", "{:+.3f}") for k in range(20))]
+    table = Table("", columns, [["row", *(k + 0.125 for k in range(20))]], narrow="wrap")
+    text = printed(table, 80)
+    assert max(map(len, text.split("\n"))) <= 80 and "…" not in text
+    assert [word for word in text.split() if word.startswith("+")] == [f"+{k}.125" for k in range(20)]
+
+
 def test_a_title_is_not_broken_at_the_width_of_its_table() -> None:
     assert printed(Table("a rather long title", [Column("")], [["x"]]), 40).startswith("a rather long title\n")
 

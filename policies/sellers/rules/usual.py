@@ -106,12 +106,17 @@ def _replayed(spec: MarketSpec, rules: str) -> tuple[str, ...]:
     return (rules,) if spec.tape is not None else ()
 
 
+def optimum_size(spec: MarketSpec, seat: int) -> int:
+    """States times levels of the seat's exact optimum of stock and price; 0 where it has none."""
+    if not spec.stocked or why_not(spec, seat) is not None:
+        return 0
+    top = int(spec.sellers[seat].order_up_to[1])
+    return StockStates(top, spec.sellers[seat].lead_time).count * (top + 1)
+
+
 def solved_cheaply(spec: MarketSpec, seat: int) -> bool:
     """Whether the seat has an exact optimum of stock and price that is solved in about a second."""
-    if not spec.stocked or why_not(spec, seat) is not None:
-        return False
-    top = int(spec.sellers[seat].order_up_to[1])
-    return StockStates(top, spec.sellers[seat].lead_time).count * (top + 1) <= CHEAP
+    return 0 < optimum_size(spec, seat) <= CHEAP
 
 
 # ------------------------------------------------------------------------------------------------ the line-up

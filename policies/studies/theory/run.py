@@ -103,6 +103,7 @@ def theory_report(
     report["slopes"] = {
         "at": known,
         "price": at.tolist(),
+        "share": shares(logit, at).tolist(),
         "elasticities": elasticities(logit, at).tolist(),
         "diversion": _diversion(logit, at) if len(at) > 1 else None,
     }

@@ -73,15 +73,18 @@ def _outcome(spec: MarketSpec, outcome: dict[str, Any], title: str) -> Table:
 
 def _slopes(spec: MarketSpec, slopes: dict[str, Any]) -> Iterator[Table]:
     prices = [Column(f"price of {name}", "{:+.3f}") for name in spec.names]
-    yield _matrix(ELASTICITIES.format(slopes["at"]), spec.names, prices, slopes["elasticities"])
+    yield _matrix(ELASTICITIES.format(slopes["at"]), spec.names, prices, slopes["elasticities"], slopes["share"])
     if len(spec.sellers) > 1:
         ways = [Column(f"to {name}", "{:.1%}") for name in [*spec.names, "nobody"]]
-        yield _matrix(DIVERSION.format(slopes["at"]), spec.names, ways, slopes["diversion"])
+        yield _matrix(DIVERSION.format(slopes["at"]), spec.names, ways, slopes["diversion"], slopes["share"])
 
 
-def _matrix(title: str, names: list[str], columns: list[Column], values: list[list[float | None]]) -> Table:
+def _matrix(
+    title: str, names: list[str], columns: list[Column], values: list[list[float | None]], share: list[float]
+) -> Table:
     rows = [[name, *row] for name, row in zip(names, values, strict=True)]
-    return Table(title, [Column(""), *columns], rows, narrow="split")
+    left_out = "And {} sellers of smaller shares, whom --json FILE has."
+    return Table(title, [Column(""), *columns], rows, narrow="largest", size=share, left_out=left_out)
 
 
 # ------------------------------------------------------------------------------------------------ stock
