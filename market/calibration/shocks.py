@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from market.calibration.design import lay_out
-from market.calibration.logit import Estimate
+from market.calibration.regression.design import lay_out
+from market.calibration.regression.logit import Estimate
 from market.salesfile.table import PROMOTED
 from market.state import Floats
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from market.calibration.calibrate import Calibration
 from market.calibration.checks import common_divisor
-from market.calibration.design import Design
 from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
+from market.calibration.regression.design import Design
 from market.demand.script import tastes
 from market.errors import UserError
 from market.kernel.choice import ABSENT

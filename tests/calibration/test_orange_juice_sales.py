@@ -39,7 +39,7 @@ def found(stores: Sales) -> Calibration:
 
 @needs_stores
 def test_the_elasticity_of_a_plain_log_log_regression(found: Calibration) -> None:
-    from market.calibration.logit import log_log_elasticity
+    from market.calibration.regression.logit import log_log_elasticity
 
     assert log_log_elasticity(found.sales.rows) == pytest.approx(-3.139, abs=0.001)
 
@@ -62,7 +62,7 @@ def test_the_nested_logit_has_the_coefficients_and_elasticities_known(found: Cal
 def test_least_squares_take_the_nest_for_much_closer(stores: Sales, found: Calibration) -> None:
     """Why rho is estimated with instruments only: without them it comes out at .43 in place of .16."""
     table = found.fit.design.table
-    from market.calibration.logit import estimate
+    from market.calibration.regression.logit import estimate
 
     naive = found.fit.design
     naive.table["same"] = naive.table["within"]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.calibration.design import Season, references
 from market.calibration.fit import corrections, expected_shares, shares
-from market.calibration.instruments import first_stage
-from market.calibration.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.market_size import market_sizes
+from market.calibration.regression.design import Season, references
+from market.calibration.regression.instruments import first_stage
+from market.calibration.regression.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.shocks import Shocks, fit_promotions, fit_shocks
 from market.calibration.validation import log_log
 from market.demand.equilibrium import nash_prices
