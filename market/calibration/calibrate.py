@@ -17,11 +17,13 @@ from market.calibration.regression.design import season_of
 from market.calibration.regression.instruments import WEAK, said
 from market.calibration.regression.logit import Estimate, elasticities, implied_cost, load_pyblp
 from market.calibration.robustness import Endogeneity, Variant, endogeneity, means, nash_to_file, nest_by_size, variants
+from market.calibration.shocks import DROWNED
 from market.errors import UserError
 from market.salesfile.findings import Findings, listed
 from market.salesfile.table import Sales
 from market.state import Floats
 
+FEW_UNITS = 8  # a row, on average: with fewer, simulated files give shocks and elasticities that are too small
 FAR_FROM_NASH = 1.75  # times the file's prices, or the file's so many times Nash prices
 IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
 
@@ -101,6 +103,7 @@ def calibrate(
     _check_answer(others, prices, options, found)
     if source != IMPLIED:
         _check_prices(price, share, cost, one, sales.sellers, found)
+    _check_counts(sales, fitted, found)
     for seller in fitted.shocks.lost:
         found.warning(f"seller {seller}: its own demand shocks come out below zero and are taken as 0")
     return Calibration(
@@ -153,6 +156,17 @@ def _check_answer(
             f"prices look set with regard to demand (Hausman's test by cost: t {prices.t:.1f}): own elasticities are "
             f"{prices.least.mean:.2f} on average by least squares and {prices.instrumented.mean:.2f} by --iv cost, which is "
             "right if costs move prices and not customers"
+        )
+
+
+def _check_counts(sales: Sales, fitted: Fit, found: Findings) -> None:
+    """Units so few that logarithms and their counting noise are not what the method takes them for."""
+    mean = float(sales.rows["units"].mean())
+    if mean < FEW_UNITS or fitted.shocks.noise > DROWNED:
+        found.warning(
+            f"a row sells {mean:.1f} units on average, and counting makes {fitted.shocks.noise:.0%} of what is not explained: "
+            "how large demand shocks are and how long they last cannot be told, and elasticities come out too small (rows "
+            f"of {FEW_UNITS} units and more tell them): sum periods, or places, before calibrating"
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration
-from market.calibration.fit import LARGEST_RHO, Fit, corrections
+from market.calibration.fit import LARGEST_RHO, Fit, corrections, draws, expected_shares
 from market.calibration.moment import MarketAt, market_at, market_qualities
 from market.calibration.regression.logit import Estimate, design_columns, kinds, parameters, predict, regression, unpack
 from market.calibration.regression.standard_errors import by_period, long_run, slope_scores, small_sample
@@ -57,6 +57,12 @@ def draw_markets(found: Calibration, count: int = DRAWS) -> Drawn:
     The normal law is cut off where no market is: a draw of ``alpha <= 0`` or rho outside [0, .95) is drawn anew. Price
     form, season, events and reference price stay as estimated. None are drawn where hardly any would be a market.
     """
+    kept, refused = _drawn(found, count)
+    return Drawn(list(_markets(found, kept)), refused) if len(kept) == count else Drawn([], refused)
+
+
+def _drawn(found: Calibration, count: int) -> tuple[list[tuple[Floats, Estimate]], int]:
+    """Draws of levels (N,) and the residuals' variance, with the estimate at the slopes drawn; and how many were refused."""
     base, design = found.fit.fitted, found.fit.design
     columns = design_columns(design, found.choice.nested)
     scores = influence(found, columns)
@@ -69,9 +75,21 @@ def draw_markets(found: Calibration, count: int = DRAWS) -> Drawn:
         if _possible(columns, drawn):
             one = unpack(design, columns, drawn, np.zeros((len(beta), len(beta))), base.instruments)
             kept.append((moved[len(beta) :], one))
-    if len(kept) < count:
-        return Drawn([], tried)
-    return Drawn(list(_markets(found, kept)), tried - count)
+    return kept, tried - len(kept)
+
+
+def expected_units(found: Calibration, table: pd.DataFrame, count: int) -> Floats:
+    """Expected units (D, rows) of a design's rows by D draws of what the fit leaves open."""
+    sellers, fit = found.sellers, found.fit
+    cells = pd.DataFrame(
+        {"cell": table.groupby(["market", "period"]).ngroup(), "seat": table["seller"].map(sellers.index)}
+    )
+    at, xi = (cells["cell"].to_numpy(), cells["seat"].to_numpy()), draws(fit.shocks, POINTS)
+    wide, units = np.full((int(at[0].max()) + 1, len(sellers)), np.nan), np.empty((count, len(table)))
+    for row, (moved, one) in zip(units, _drawn(found, count)[0] if count else [], strict=False):
+        wide[at] = predict(one, table) + table["seller"].map(fit.moves) + moved[:-1][at[1]]
+        row[:] = expected_shares(wide, one.nest, xi)[at] * table["size"]
+    return units
 
 
 def _possible(columns: dict[str, Floats], beta: Floats) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from market.calibration.calibrate import Calibration
+from market.calibration.comparison import FitCheck
 from market.calibration.moment import latest, market_at
 from market.calibration.options import CalibrationOptions, Moment
 from market.calibration.regression.instruments import said
 from market.calibration.regression.logit import Coefficient
 from market.calibration.robustness import own_interval
 from market.calibration.uncertainty import Drawn
-from market.calibration.validation import FitCheck, Validation
+from market.calibration.validation import Validation
 from policies.views.format import figure, number
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table

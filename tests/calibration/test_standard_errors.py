@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from market.calibration.regression.design import COST, Season, build_design, with_costs
 from market.calibration.regression.logit import design_columns, estimate, parameters, regression
 from market.calibration.regression.standard_errors import LAGS, by_period, long_run, slope_scores, small_sample, within
-from market.salesfile.table import Sales
 from tests.helpers.extras import needs
-from tests.helpers.truths import ALPHA, lasting, sales_of
-
-
-def sales_in_memory(frame: pd.DataFrame) -> Sales:
-    from pathlib import Path
-
-    rows = frame.assign(period=frame["period"] - 1, line=range(2, len(frame) + 2), units=frame["units"].astype(float))
-    rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
-    return Sales(rows, [str(t) for t in sorted(frame["period"].unique())], None, "period", Path("x.csv"), "0")
+from tests.helpers.truths import ALPHA, lasting, sales_in_memory, sales_of
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +78,7 @@ def test_errors_of_an_estimate_are_those_of_its_scores() -> None:
     one, columns = estimate(design, True), design_columns(design, True)
     x, z, effect = regression(design.sold, columns, one.instruments)
     summed = by_period(slope_scores(x, z, one.xi.to_numpy(), effect), design.sold["period"].to_numpy())
-    rows = long_run(summed, ["slope"] * 3) * small_sample(len(x), parameters(columns, effect), 60)
+    rows = long_run(summed, ["price", "price", "promotion"]) * small_sample(len(x), parameters(columns, effect), 60)
     assert one.rho is not None and list(columns) == ["within", "f", "promo_x"]
     wanted = np.sqrt((rows**2).sum(0))
     assert [one.rho.error, one.alpha.error, one.promotions["promo_x"].error] == pytest.approx(wanted.tolist())

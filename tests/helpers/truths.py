@@ -5,11 +5,13 @@ ALPHA (log price), RHO, PROMO; shocks of utility: each seller's own of OWN, one 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from market.salesfile.table import Sales
 from market.state import Floats
 
 ALPHA, RHO, PROMO, OWN, COMMON, SIZE = 2.5, 0.3, 0.7, 0.3, 0.15, 4000
@@ -69,3 +71,10 @@ def sales_of(
             pd.DataFrame(names | {name: x.reshape(-1) for name, x in columns.items()} | {"market_size": size})
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def sales_in_memory(frame: pd.DataFrame) -> Sales:
+    """The table as if it had been read from a file."""
+    rows = frame.assign(period=frame["period"] - 1, line=range(2, len(frame) + 2), units=frame["units"].astype(float))
+    rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
+    return Sales(rows, [str(t) for t in sorted(frame["period"].unique())], None, "period", Path("x.csv"), "0")

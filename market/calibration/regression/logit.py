@@ -231,8 +231,9 @@ def regression(
 
 
 def kinds(columns: Iterable[str]) -> list[str]:
-    """Which scores last alike: those of trends, and those of the other slopes."""
-    return [TREND if name.startswith(TREND) else "slope" for name in columns]
+    """Which scores last alike: those of trends, of what prices move, and of promotions and seasons."""
+    own = {"f": "price", "within": "price", "reference": "price"}
+    return [TREND if name.startswith(TREND) else own.get(name, "calendar") for name in columns]
 
 
 def parameters(columns: dict[str, Floats], effect: Ints) -> int:
