@@ -132,7 +132,7 @@ def of_category(category: str, options: CalibrationOptions) -> Calibration:
 @pytest.mark.parametrize(
     "category, options",
     [
-        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7)),
+        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7, force=True)),  # t 1.3 with its nest
         ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7, nest=False)),
         ("COLD CEREAL", CalibrationOptions(nest=False, size_factor=1.25)),
     ],
@@ -145,11 +145,11 @@ def test_held_out_weeks_of_one_market_are_sold_again(category: str, options: Cal
 
 @needs_baskets
 @pytest.mark.parametrize("category", ["YOGURT", "SOFT DRINKS"])
-def test_where_units_fall_when_rivals_become_dearer_no_logit_holds_and_the_table_says_so(category: str) -> None:
-    """All shares of a logit with a known market size are substitutes; in these two files they seem to be none."""
+def test_where_units_fall_when_rivals_become_dearer_the_table_shows_it_with_the_noise_of_a_year(category: str) -> None:
+    """All shares of a logit are substitutes; in these two files they seem to be none, and 51 weeks do not tell."""
     checked = validate(of_category(category, CalibrationOptions(cost_share=0.7, size_factor=3.0)))
     rivals = next(check for check in checked.checks if check.name == "rivals' mean price, log-log")
-    assert rivals.real < 0 < rivals.market and not rivals.passed
+    assert rivals.real < 0 < rivals.market and (not rivals.passed or rivals.rule.endswith("(noise)"))
     assert "units in total" not in failed(checked)
 
 
@@ -160,5 +160,5 @@ def test_categories_with_inelastic_demand_are_refused_with_what_would_help(categ
 
     sales = read_sales(BASKETS, {"period": "week"}, {"category": category}, ("2", "52"))
     with pytest.raises(UserError, match="that a Bertrand equilibrium implies is .*below 0.*--cost-share"):
-        calibrate(sales, CalibrationOptions())
+        calibrate(sales, CalibrationOptions(nest=False))
     assert calibrate(sales, CalibrationOptions(cost_share=0.7, nest=False)).cost_source.startswith("ASSUMPTION")
