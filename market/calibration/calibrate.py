@@ -9,36 +9,31 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.checks import check_sales
-from market.calibration.design import season_of
+from market.calibration.costs import costs_to_average
 from market.calibration.fit import SIGNIFICANT, Fit, ModelChoice, choose, design_for, fit
-from market.calibration.instruments import WEAK, said
-from market.calibration.logit import Estimate, elasticities, estimate, implied_cost, load_pyblp
-from market.calibration.market_size import OTHERS, market_sizes
+from market.calibration.market_size import market_sizes
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.design import season_of
+from market.calibration.regression.instruments import WEAK, said
+from market.calibration.regression.logit import Estimate, elasticities, implied_cost, load_pyblp
+from market.calibration.robustness import Endogeneity, Variant, endogeneity, means, nash_to_file, nest_by_size, variants
+from market.calibration.shocks import DROWNED
 from market.errors import UserError
-from market.salesfile.findings import Findings
+from market.salesfile.findings import Findings, listed
 from market.salesfile.table import Sales
 from market.state import Floats
 
+FEW_UNITS = 8  # a row, on average: with fewer, simulated files give shocks and elasticities that are too small
+FAR_FROM_NASH = 1.75  # times the file's prices, or the file's so many times Nash prices
 IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
-
-
-@dataclass(frozen=True)
-class AtSize:
-    """The demand at another market size: ``size`` is the mean over markets, ``own`` the mean own elasticity."""
-
-    size: float
-    label: str
-    alpha: float
-    rho: float
-    own: float
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Everything found. ``price`` and ``share`` (N,): means by seller; ``elasticity`` (N, N) at them.
 
-    ``tried``: the estimates that were compared; ``at_sizes``: the same at other market sizes; ``cost``: by seller.
+    ``tried``: the estimates that were compared; ``variants``: the one taken, and with one decision taken otherwise;
+    ``endogeneity``: whether prices look set with regard to demand, None where nothing tells; ``cost``: by seller.
     """
 
     sales: Sales
@@ -47,7 +42,8 @@ class Calibration:
     choice: ModelChoice
     fit: Fit
     tried: list[Estimate]
-    at_sizes: list[AtSize]
+    variants: list[Variant]
+    endogeneity: Endogeneity | None
     price: Floats
     share: Floats
     elasticity: Floats
@@ -89,30 +85,34 @@ def calibrate(
     say("choosing the demand model")
     try:
         choice, tried = choose(sales, size, options, found)
-        _check_estimate(tried[-1], found)
+        lost = [name for name in choice.instruments if name not in tried[-1].instruments]
+        _check_estimate(tried[-1], lost, found)
         found.settle()
         say("fitting the market")
         design = design_for(sales, size, choice, options)
         fitted = fit(design, choice, sales.sellers, options.gamma, tried[-1])
-        say("trying other market sizes")
-        by_rule = options.size is None and not sales.has("market_size")
-        at_sizes = _at_sizes(sales, size, choice, options, tried[-1]) if by_rule else []
+        say("looking at what the answer hangs on")
+        others, prices = variants(sales, size, choice, options, tried[-1]), endogeneity(sales, size, choice, options)
     except UserError as problem:
         placed = str(problem).startswith(str(sales.path)) or "pip install" in str(problem)
         raise UserError(str(problem) if placed else f"{sales.path}: {problem}") from None
-    price, share = _means(sales, size)
+    price, share = means(sales, size)
     one = fitted.fitted
     cost, source = _costs(sales, options, fitted, found)
     found.settle()
+    _check_answer(others, prices, options, found)
+    if source != IMPLIED:
+        _check_prices(price, share, cost, one, sales.sellers, found)
+    _check_counts(sales, fitted, found)
     for seller in fitted.shocks.lost:
         found.warning(f"seller {seller}: its own demand shocks come out below zero and are taken as 0")
     return Calibration(
-        sales, options, size, choice, fitted, tried, at_sizes, price, share,
+        sales, options, size, choice, fitted, tried, others, prices, price, share,
         elasticities(price, share, one.alpha.value, one.nest, one.form), cost, source, found.warnings,
     )  # fmt: skip
 
 
-def _check_estimate(one: Estimate, found: Findings) -> None:
+def _check_estimate(one: Estimate, lost: list[str], found: Findings) -> None:
     alpha = one.alpha
     if alpha.value <= 0:
         # Not a doubt that --force could overrule: a market of such customers has no configuration.
@@ -130,6 +130,8 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
             f"rho {one.rho.value:.3f} (standard error {one.rho.error:.3f}) is not significant: where checks on "
             "held-out weeks fail, try --no-nest first"
         )
+    for name in lost:
+        found.warning(f"--iv: {said(name)} says nothing that the other columns do not say already: left out")
     for name, f in one.first_stage.items():
         if f < WEAK:
             found.warning(
@@ -143,32 +145,48 @@ def _check_estimate(one: Estimate, found: Findings) -> None:
         )
 
 
-def _at_sizes(
-    sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions, fitted: Estimate
-) -> list[AtSize]:
-    """The demand as calibrated, and the same model with the market size at other multiples of the busiest period."""
-    total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
-    least = total.groupby(sales.rows["market"]).transform("max") + 1
-    found = [_at_size(sales, size, fitted, options.size_factor)]
-    for factor in OTHERS:
-        other = (size * (factor / options.size_factor)).clip(lower=least)
-        one = estimate(design_for(sales, other, choice, options), choice.nested, choice.instruments)
-        found.append(_at_size(sales, other, one, factor))
-    return found
+def _check_answer(
+    others: list[Variant], prices: Endogeneity | None, options: CalibrationOptions, found: Findings
+) -> None:
+    """What the answer hangs on, where it hangs on a decision that the file does not tell."""
+    if (problem := nest_by_size(others)) is not None:
+        found.warning(problem)
+    if prices is not None and not options.instruments and abs(prices.t) >= SIGNIFICANT:
+        found.warning(
+            f"prices look set with regard to demand (Hausman's test by cost: t {prices.t:.1f}): own elasticities are "
+            f"{prices.least.mean:.2f} on average by least squares and {prices.instrumented.mean:.2f} by --iv cost, which is "
+            "right if costs move prices and not customers"
+        )
 
 
-def _at_size(sales: Sales, size: pd.Series[float], one: Estimate, factor: float) -> AtSize:
-    price, share = _means(sales, size)
+def _check_counts(sales: Sales, fitted: Fit, found: Findings) -> None:
+    """Units so few that logarithms and their counting noise are not what the method takes them for."""
+    mean = float(sales.rows["units"].mean())
+    if mean < FEW_UNITS or fitted.shocks.noise > DROWNED:
+        found.warning(
+            f"a row sells {mean:.1f} units on average, and counting makes {fitted.shocks.noise:.0%} of what is not explained: "
+            "how large demand shocks are and how long they last cannot be told, and elasticities come out too small (rows "
+            f"of {FEW_UNITS} units and more tell them): sum periods, or places, before calibrating"
+        )
+
+
+def _check_prices(
+    price: Floats, share: Floats, cost: dict[str, float], one: Estimate, sellers: list[str], found: Findings
+) -> None:
+    """Sellers whose Nash prices at their costs are far from what they ask: the market is not theirs, or costs are wrong."""
     own = np.diag(elasticities(price, share, one.alpha.value, one.nest, one.form))
-    mean = float(size.groupby(sales.rows["market"]).mean().mean())
-    return AtSize(mean, f"{factor:g} x busiest period", one.alpha.value, one.nest, float(own.mean()))
-
-
-def _means(sales: Sales, size: pd.Series[float]) -> tuple[Floats, Floats]:
-    """Mean price and share of the market size (N,) of each seller, over its rows."""
-    rows = sales.rows.assign(share=sales.rows["units"] / size).groupby("seller")
-    price, share = rows["price"].mean(), rows["share"].mean()
-    return price.reindex(sales.sellers).to_numpy(np.float64), share.reindex(sales.sellers).to_numpy(np.float64)
+    inelastic = [name for name, value in zip(sellers, own, strict=True) if value > -1.0]
+    words = ""
+    if inelastic:
+        words = f"demand is inelastic (own elasticity {own.max():.2f}, of {listed(inelastic)}): revenue grows with the price"
+    ratio = nash_to_file(price, share, np.array([cost[name] for name in sellers]), one)
+    if ratio is not None and max(ratio.max(), 1.0 / ratio.min()) > FAR_FROM_NASH:
+        words += f"{'; ' if words else ''}Nash prices at these unit costs are {ratio.min():.2g} to {ratio.max():.2g} times the file's"
+    if words:
+        found.warning(
+            f"{words}: these prices are not those of sellers who compete as this market's would; look at --iv, at trends and "
+            "at what else moves with prices"
+        )
 
 
 def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findings) -> tuple[dict[str, float], str]:
@@ -189,11 +207,15 @@ def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findin
 
 def unit_costs(sales: Sales, options: CalibrationOptions, fitted: Fit, first: int = 0) -> dict[str, float]:
     """Mean unit cost, money, from a period on, by seller that is there; implied ones may be below 0."""
-    rows = sales.rows[sales.rows["period"] >= first].groupby("seller")
+    at = sales.rows["period"] >= first
+    rows = sales.rows[at].groupby("seller")
     if options.cost_share is not None:
         return {str(k): options.cost_share * float(v) for k, v in rows["price"].mean().items()}
     if sales.has("cost"):
-        return {str(k): float(v) for k, v in rows["cost"].mean().items()}
+        return {
+            str(k): float(v)
+            for k, v in costs_to_average(sales)[at].groupby(sales.rows["seller"]).mean().dropna().items()
+        }
     table, one = fitted.design.sold, fitted.fitted
     table = table[table["period"] >= first]
     share, within = np.exp(table["share"]), np.exp(table["within"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from market.calibration.costs import FAR, check_costs
 from market.salesfile.findings import Findings, named
 from market.salesfile.table import ONLY, Sales
 
 FEWEST_SELLERS = 2
 FEWEST_PERIODS = 26
-FAR = 3.0  # times its median, or a third of it: a price so far off is looked at
 STEADY = 0.02  # a price whose logarithm varies less, within a seller and market, explains nothing
 MANY_ZEROS = 0.05
 
@@ -26,10 +26,16 @@ def check_sales(sales: Sales, found: Findings) -> None:
 
 def _enough(sales: Sales, found: Findings) -> None:
     if len(sales.sellers) < FEWEST_SELLERS:
-        found.error(f"has one seller only ({sales.sellers[0]}): competition needs at least {FEWEST_SELLERS}")
+        found.error(
+            f"has one seller only ({sales.sellers[0]}): competition needs at least {FEWEST_SELLERS}; bazaar forecast takes it, "
+            "and bazaar configs duopoly -o mine.yaml begins a market by assumption (quality, price_sensitivity)"
+        )
     periods = sales.rows["period"].nunique()
     if periods < FEWEST_PERIODS:
-        found.error(f"has {periods} periods: at least {FEWEST_PERIODS} are needed")
+        found.error(
+            f"has {periods} periods: at least {FEWEST_PERIODS} are needed; bazaar forecast takes fewer, and bazaar configs "
+            "duopoly -o mine.yaml begins a market by assumption (quality, price_sensitivity)"
+        )
     if not (sales.rows["units"] > 0).any():
         found.error("nothing was ever sold: all units are 0")
     else:
@@ -110,16 +116,6 @@ def _in_market(name: object, market: object) -> str:
     return f"{name}" if market == ONLY else f"{name} in market {market}"
 
 
-def _costs(sales: Sales, found: Findings) -> None:
-    if not sales.has("cost"):
-        return
-    for name, group in sales.rows.groupby("seller"):
-        cost, price = float(group["cost"].mean()), float(group["price"].mean())
-        if cost >= price:
-            found.warning(
-                f"{named(sales.place, group['line'])}: the mean cost of seller {name}, {cost:g}, is not below its mean "
-                f"price, {price:g}: look whether it is the cost of one unit"
-            )
 
 
 def _far_prices(sales: Sales, found: Findings) -> None:
@@ -158,4 +154,4 @@ def _other_promotions(sales: Sales, found: Findings) -> None:
             found.warning(f"{name} is {sales.rows[name].iloc[0]:g} in every row: it is left out")
 
 
-CHECKS = (_counts, _zeros, _gaps, _far_prices, _steady_prices, _costs, _other_promotions)
+CHECKS = (_counts, _zeros, _gaps, _far_prices, _steady_prices, check_costs, _other_promotions)

@@ -15,9 +15,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from market.calibration.design import Design, build_design, lay_out, price_term, season_of
-from market.calibration.logit import Estimate, can_nest, estimate, predict
+from market.calibration.costs import known_costs, no_instrument
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.design import (
+    COST,
+    Design,
+    build_design,
+    lay_out,
+    season_of,
+    with_costs,
+    without_price,
+)
+from market.calibration.regression.logit import Estimate, can_nest, controlled, estimate, predict
 from market.calibration.shocks import Promotions, Shocks, fit_promotions, fit_shocks
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
@@ -118,12 +127,15 @@ class Fit:
 
 
 def design_for(sales: Sales, size: pd.Series[float], choice: ModelChoice, options: CalibrationOptions) -> Design:
-    """The regression's table for a choice, with the price's instruments as columns."""
+    """The regression's table for a choice, with the price's instruments as columns.
+
+    Where instruments stand for the price, rivals' prices are instruments of the nest only if they are named too.
+    """
     season = season_of(sales, options.season_length)
     design = build_design(sales, size, choice.form, season, choice.memory, options.trend)
-    if "cost" in options.instruments:
-        design.table["instrument_cost"] = price_term(design.table["cost"].clip(lower=1e-9), choice.form)
-    return design
+    if choice.instruments and "rivals" not in options.instruments:
+        design = replace(design, rivals=without_price(design.rivals))
+    return with_costs(design, known_costs(sales)) if "cost" in options.instruments else design
 
 
 def fit(
@@ -141,8 +153,9 @@ def choose(
 ) -> tuple[ModelChoice, list[Estimate]]:
     """Decide price form, nest and reference price; returns every estimate that was looked at, the chosen one last.
 
-    The price's form is the one with the smaller residuals (both explain the same left-hand side). A nest with rho
-    outside [0, 0.95) and a reference price of negative weight contradict the model: they are left out, and it is said.
+    The price's form is the one with the smaller residuals (both explain the same left-hand side); with instruments those
+    of the control function, since least squares have the smallest of all. A nest with rho outside [0, 0.95) and a reference price of negative weight contradict the model: they are left
+    out, and it is said.
     """
     tried: list[Estimate] = []
     forms = ("linear", "log") if options.form == "auto" else (options.form,)
@@ -150,16 +163,16 @@ def choose(
     for form in forms:
         plain = ModelChoice(form, False, options.reference, instruments)
         tried.append(estimate(design_for(sales, size, plain, options), False, instruments))
-    best = max(tried, key=lambda one: one.r2)
+    best = (
+        tried[0] if len(tried) == 1 else max(tried, key=lambda one: _explained(sales, size, options, one, instruments))
+    )
     for attempt in _simpler(ModelChoice(best.form, options.nest, options.reference, instruments)):
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
             tried.append(best)
         else:
             design = design_for(sales, size, attempt, options)
             if attempt.nested and not can_nest(design, attempt.instruments):
-                found.warning(
-                    "no nest: it needs instruments (rivals' prices or promotions that vary), and has none left"
-                )
+                found.warning(f"no nest: it needs instruments ({_nest_instruments(options)}), and has none left")
                 continue
             tried.append(estimate(design, attempt.nested, attempt.instruments))
         problem = _contradiction(tried[-1])
@@ -167,6 +180,24 @@ def choose(
             return attempt, tried
         found.warning(problem)
     raise AssertionError("the last attempt has neither a nest nor a reference price, and so no contradiction")
+
+
+def _explained(
+    sales: Sales, size: pd.Series[float], options: CalibrationOptions, one: Estimate, instruments: tuple[str, ...]
+) -> float:
+    """R2 by which forms of the price are compared, without a nest."""
+    if not instruments:
+        return one.r2
+    design = design_for(sales, size, ModelChoice(one.form, False, options.reference, instruments), options)
+    return controlled(design, False, instruments).r2
+
+
+def _nest_instruments(options: CalibrationOptions) -> str:
+    if not options.instruments or "rivals" in options.instruments:
+        return "rivals' prices or promotions that vary"
+    return (
+        "rivals' costs or promotions that vary; their prices are, as the price is, no instruments without --iv rivals"
+    )
 
 
 def _simpler(choice: ModelChoice) -> Iterator[ModelChoice]:
@@ -196,11 +227,13 @@ def _instruments(sales: Sales, options: CalibrationOptions, found: Findings) -> 
     """Columns of the design that stand for the price."""
     if "cost" in options.instruments and not sales.has("cost"):
         found.error("--iv cost: the file has no column cost (name it with --columns cost=COLUMN)")
+    elif "cost" in options.instruments and (problem := no_instrument(sales)) is not None:
+        found.error(f"--iv cost: {problem}: leave it out")
     if "promotions" in options.instruments and not any(sales.rows[name].nunique() > 1 for name in sales.promotions):
         found.error("--iv promotions: the file has no promo_* columns that vary")
     found.settle()
     columns = {
-        "cost": ["instrument_cost"],
+        "cost": [COST],
         "rivals": ["rivals_f"],
         "promotions": [f"rivals_{name}" for name in sales.promotions if sales.rows[name].nunique() > 1],
     }

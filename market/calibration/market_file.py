@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ from market.calibration.calibrate import Calibration
 from market.calibration.market_size import rule
 from market.calibration.moment import MarketAt, latest, market_at
 from market.calibration.uncertainty import Drawn, draw_markets
+from market.demand.equilibrium import SMALL, prices_in_range
+from market.demand.logit import Logit, profits
+from market.errors import UserError
 from market.salesfile.files import PROMOTION
+from market.spec.models import MarketSpec
 
 BUDGET = 3_000_000  # seller-periods a seller
 WIDE = 118
@@ -34,8 +38,8 @@ def configuration(found: Calibration, read: Mapping[str, Any] | None = None, dra
     """
     sales, fit, options, at = found.sales, found.fit, found.options, market_at(found)
     sizes = at.size
-    return _environment().get_template("market_file.yaml.j2").render(
-        sales=sales, fitted=fit.fitted, shocks=fit.shocks, promotions=fit.promotions, options=options,
+    write = partial(
+        _environment().get_template("market_file.yaml.j2").render, sales=sales, fitted=fit.fitted, shocks=fit.shocks, promotions=fit.promotions, options=options,
         warnings=found.warnings, cost_source=found.cost_source, season=season_cycle(found),
         sizes=sizes, several=len(sizes) > 1, mean_size=float(np.mean(list(sizes.values()))),
         size_rule=rule(sales, options.size_factor, options.size), qualities=at.quality,
@@ -45,6 +49,23 @@ def configuration(found: Calibration, read: Mapping[str, Any] | None = None, dra
         drawn=draw_markets(found) if drawn is None else drawn, tape=_tape(found, read or {}),
         budget=BUDGET * len(found.sellers),
     )  # fmt: skip
+    text = str(write(scales={}))
+    scales = _reward_scales(MarketSpec.parse(yaml.safe_load(text)["market"]), found, at)
+    return str(write(scales=scales)) if scales else text
+
+
+def _reward_scales(spec: MarketSpec, found: Calibration, at: MarketAt) -> dict[str, float]:
+    """What rewards are divided by, money a period, of the sellers whose Nash profit is none or too small for that."""
+    try:
+        profit = profits(Logit.of(spec), prices_in_range(spec))
+    except UserError:
+        return {name: at.price[name] * max(at.units[name], 1.0) for name in found.sellers}
+    least = SMALL * float(profit.mean())
+    return {
+        name: least if least > 0 else at.price[name] * max(at.units[name], 1.0)
+        for name, own in zip(found.sellers, profit, strict=True)
+        if not own >= least or own <= 0
+    }
 
 
 @cache

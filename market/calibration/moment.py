@@ -1,6 +1,6 @@
 """The market at a moment of its file: the middle, or the end, which is what a decision to come is about.
 
-Trends of qualities are 0 in the middle and half their size at the end (:mod:`market.calibration.design`). Costs, prices,
+Trends of qualities are 0 in the middle and half their size at the end (:mod:`market.calibration.regression.design`). Costs, prices,
 units and market sizes of the end are means of the last quarter of the file.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration, unit_costs
-from market.calibration.design import TREND
 from market.calibration.fit import Fit
 from market.calibration.options import Moment
+from market.calibration.regression.design import TREND
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
 PART, FEWEST = 4, 4  # of the file's periods, and how many at least, are the latest

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from market.calibration.design import lay_out
-from market.calibration.logit import Estimate
+from market.calibration.regression.design import lay_out
+from market.calibration.regression.logit import Estimate
 from market.salesfile.table import PROMOTED
 from market.state import Floats
 
 LARGEST_PERSISTENCE = 0.98
+DROWNED = 0.5  # of the residuals' variance is counting noise: from there on what is left of it cannot be told
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,14 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     common = max(shared, 0.0)
     outside = float(np.exp(table["outside"]).mean())
     own = {seller: float(np.nan_to_num(total[k, k] - common)) for k, seller in enumerate(sellers)}
+    noise = float(np.nansum(np.diag(counting)) / max(np.nansum(np.diag(_moments(xi))), 1e-300))
+    told = noise < DROWNED
     return Shocks(
         common=0.0 if gamma else float(np.sqrt(common)),
         own={seller: float(np.sqrt(max(value, 0.0))) for seller, value in own.items()},
-        persistence=_persistence(table, fitted.xi, np.diag(total), sellers),
+        persistence=_persistence(table, fitted.xi, np.diag(total), sellers) if told else _by_two_lags(table, fitted.xi),
         dispersion=common * outside**2 if gamma else 0.0,
-        noise=float(np.nansum(np.diag(counting)) / max(np.nansum(np.diag(_moments(xi))), 1e-300)),
+        noise=noise,
         lost=tuple(seller for seller, value in own.items() if value < 0),
     )
 
@@ -83,24 +86,42 @@ def _counting(table: pd.DataFrame, rho: float, sellers: list[str]) -> Floats:
     sold = units.sum(1)
     shift = rho / sold + 1.0 / np.maximum(size - sold, 1.0)
     own = np.where(there, (1.0 - rho) / np.maximum(units, 1e-300), 0.0)
-    # G diag(q) G' with G = diag(own) + shift: own_j^2 q_j [j = k] + shift (own_j q_j + own_k q_k) + shift^2 Q
-    cross = shift[:, None] * own * units
-    noise = cross[:, :, None] + cross[:, None, :] + (shift**2 * sold)[:, None, None]
-    noise += np.einsum("ri,ij->rij", own**2 * units, np.eye(len(sellers)))
-    both = there[:, :, None] & there[:, None, :]
-    return np.asarray(np.where(both, noise, 0.0).sum(0) / np.maximum(both.sum(0), 1))
+    # G diag(q) G' with G = diag(own) + shift: own_j^2 q_j [j = k] + shift (own_j q_j + own_k q_k) + shift^2 Q, summed over
+    # the rows in which both are there
+    offered = there.astype(float)
+    cross = (shift[:, None] * own * units).T @ offered
+    noise = cross + cross.T + (offered * (shift**2 * sold)[:, None]).T @ offered + np.diag((own**2 * units).sum(0))
+    return np.asarray(noise / np.maximum(offered.T @ offered, 1.0))
 
 
 def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, sellers: list[str]) -> float:
     """Lag-1 autocovariance over the variance without counting noise, which does not last, pooled over series."""
-    frame = pd.DataFrame({"market": table["market"], "seller": table["seller"], "period": table["period"], "xi": xi})
-    before = frame.assign(period=frame["period"] + 1)
-    pairs = frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))
+    pairs = _apart(table, xi, 1)
     if pairs.empty:
         return 0.0
     expected = pairs["seller"].map(dict(zip(sellers, np.maximum(np.nan_to_num(variance), 0.0), strict=True))).sum()
     moved = float((pairs["xi"] * pairs["xi_before"]).sum())
     return float(np.clip(moved / expected, 0.0, LARGEST_PERSISTENCE)) if expected > 0 else 0.0
+
+
+def _by_two_lags(table: pd.DataFrame, xi: pd.Series[float]) -> float:
+    """Lag-2 over lag-1 autocovariance, which counting noise is no part of; 0 where the first is not above 0.
+
+    Less exact than by the variance, and right where counting noise drowns it (an AR(1) with added noise; Granger & Morris
+    1976, J. Royal Stat. Soc. A 139).
+    """
+    one, two = (_apart(table, xi, lag) for lag in (1, 2))
+    if one.empty or two.empty:
+        return 0.0
+    first, second = (float((pairs["xi"] * pairs["xi_before"]).mean()) for pairs in (one, two))
+    return float(np.clip(second / first, 0.0, LARGEST_PERSISTENCE)) if first > 0 else 0.0
+
+
+def _apart(table: pd.DataFrame, xi: pd.Series[float], lag: int) -> pd.DataFrame:
+    """Residuals ``xi`` beside those of the same seller and market ``lag`` periods before, ``xi_before``."""
+    frame = pd.DataFrame({"market": table["market"], "seller": table["seller"], "period": table["period"], "xi": xi})
+    before = frame.assign(period=frame["period"] + lag)
+    return frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from market.calibration.calibrate import Calibration
-from market.calibration.design import TREND
-from market.calibration.instruments import said
-from market.calibration.logit import Estimate, log_log_elasticity
 from market.calibration.market_file import season_cycle
 from market.calibration.market_size import rule
 from market.calibration.moment import market_at, market_means
+from market.calibration.regression.design import TREND
+from market.calibration.regression.instruments import said
+from market.calibration.regression.logit import Estimate, log_log_elasticity
 from market.calibration.uncertainty import Drawn
 from market.calibration.validation import Validation
 
@@ -34,8 +34,9 @@ def summary(found: Calibration, checked: Validation | None, drawn: Drawn | None 
         "market_size": {
             "rule": rule(sales, found.options.size_factor, found.options.size),
             "by_market": sizes,
-            "sensitivity": [asdict(one) for one in found.at_sizes],
         },
+        "hangs_on": [asdict(one) for one in found.variants],
+        "endogeneity": None if found.endogeneity is None else asdict(found.endogeneity),
         "mean_price": _by_seller(found, found.price),
         "mean_share": _by_seller(found, found.share),
         "elasticity_rows_demand_columns_price": found.elasticity.tolist(),
@@ -89,5 +90,5 @@ def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
         "r2_within": one.r2,
         "residual_sd": float(one.xi.std()),
         "rows": one.rows,
-        "clusters": one.clusters,
+        "periods": one.periods,
     }

@@ -1,15 +1,13 @@
 """What an estimate leaves open: markets drawn from the sampling distribution of the price coefficient, nest, qualities
 and shocks.
 
-Each estimate is, to first order, a mean over the clusters (periods ``t``) of its scores ``psi_t`` (influence function;
-Huber 1967; Newey and McFadden 1994, section 3). Two-stage least squares: ``psi_t = A X' Z (Z'Z)^-1 sum_(i in t) z_i e_i``
-with ``A = (X' P_Z X)^-1``, whose sum of squares is the clustered covariance (White 1984). Seller j's level given the
-slopes: the sum of ``w_i e_i``, weights so that they are its mean; the residuals' variance: the sum of ``e_i^2 / R`` less
-its mean. A draw is ``sum_t z_t psi_t`` with independent standard normals ``z_t`` (the multiplier bootstrap; van der Vaart
-and Wellner 1996, section 2.9), jointly normal with that covariance. Scores of levels and trends are widened to what
-persistent shocks do to means. Everything else of a draw follows from its slopes as it does for the estimate itself.
+Each estimate is, to first order, a sum over rows of its scores (:mod:`market.calibration.regression.standard_errors`). Seller j's
+level given the slopes: the sum of ``w_i e_i``, weights so that they are its mean; the residuals' variance: the sum of
+``e_i^2 / R`` less its mean. A draw is the sum of the long-run rows of these scores, each times an independent standard
+normal (the multiplier bootstrap; van der Vaart and Wellner 1996, section 2.9), jointly normal with the covariance that the
+standard errors are of. Everything else of a draw follows from its slopes as it does for the estimate itself.
 
-R rows, K slopes, N sellers, G clusters, D draws.
+R rows, K slopes, N sellers, G long-run rows, D draws.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration
-from market.calibration.design import TREND
-from market.calibration.fit import LARGEST_RHO, Fit, corrections
-from market.calibration.logit import Estimate, design_columns, predict, unpack
+from market.calibration.fit import LARGEST_RHO, Fit, corrections, draws, expected_shares
 from market.calibration.moment import MarketAt, market_at, market_qualities
+from market.calibration.regression.logit import Estimate, design_columns, kinds, parameters, predict, regression, unpack
+from market.calibration.regression.standard_errors import by_period, long_run, slope_scores, small_sample
 from market.calibration.shocks import Shocks, fit_shocks
 from market.state import Floats
 
@@ -59,6 +57,12 @@ def draw_markets(found: Calibration, count: int = DRAWS) -> Drawn:
     The normal law is cut off where no market is: a draw of ``alpha <= 0`` or rho outside [0, .95) is drawn anew. Price
     form, season, events and reference price stay as estimated. None are drawn where hardly any would be a market.
     """
+    kept, refused = _drawn(found, count)
+    return Drawn(list(_markets(found, kept)), refused) if len(kept) == count else Drawn([], refused)
+
+
+def _drawn(found: Calibration, count: int) -> tuple[list[tuple[Floats, Estimate]], int]:
+    """Draws of levels (N,) and the residuals' variance, with the estimate at the slopes drawn; and how many were refused."""
     base, design = found.fit.fitted, found.fit.design
     columns = design_columns(design, found.choice.nested)
     scores = influence(found, columns)
@@ -71,9 +75,21 @@ def draw_markets(found: Calibration, count: int = DRAWS) -> Drawn:
         if _possible(columns, drawn):
             one = unpack(design, columns, drawn, np.zeros((len(beta), len(beta))), base.instruments)
             kept.append((moved[len(beta) :], one))
-    if len(kept) < count:
-        return Drawn([], tried)
-    return Drawn(list(_markets(found, kept)), tried - count)
+    return kept, tried - len(kept)
+
+
+def expected_units(found: Calibration, table: pd.DataFrame, count: int) -> Floats:
+    """Expected units (D, rows) of a design's rows by D draws of what the fit leaves open."""
+    sellers, fit = found.sellers, found.fit
+    cells = pd.DataFrame(
+        {"cell": table.groupby(["market", "period"]).ngroup(), "seat": table["seller"].map(sellers.index)}
+    )
+    at, xi = (cells["cell"].to_numpy(), cells["seat"].to_numpy()), draws(fit.shocks, POINTS)
+    wide, units = np.full((int(at[0].max()) + 1, len(sellers)), np.nan), np.empty((count, len(table)))
+    for row, (moved, one) in zip(units, _drawn(found, count)[0] if count else [], strict=False):
+        wide[at] = predict(one, table) + table["seller"].map(fit.moves) + moved[:-1][at[1]]
+        row[:] = expected_shares(wide, one.nest, xi)[at] * table["size"]
+    return units
 
 
 def _possible(columns: dict[str, Floats], beta: Floats) -> bool:
@@ -82,37 +98,15 @@ def _possible(columns: dict[str, Floats], beta: Floats) -> bool:
 
 
 def influence(found: Calibration, columns: dict[str, Floats]) -> Floats:
-    """Scores (G, K + N + 1) of the slopes, of each seller's level given them, and of the residuals' variance."""
+    """Long-run rows (G, K + N + 1) of the slopes, of each seller's level given them, and of the residuals' variance."""
     table, one = found.fit.design.sold, found.fit.fitted
-    effect = (table["market"] + " " + table["seller"]).factorize()[0]
-    exogenous = [x for name, x in columns.items() if name not in ("within", "f")]
-    z = _within(np.column_stack([*exogenous, *(np.asarray(table[name]) for name in one.instruments)]), effect)
-    x, e = _within(np.column_stack(list(columns.values())), effect), one.xi.to_numpy(np.float64)
-    first, *_ = np.linalg.lstsq(z, x, rcond=None)
-    fitted = z @ first
-    slope = (fitted * e[:, None]) @ np.linalg.inv(fitted.T @ x).T
+    x, z, effect = regression(table, columns, one.instruments)
+    e = np.asarray(one.xi, np.float64)
     levels = _level_weights(found, table) * e[:, None]
-    scores = np.column_stack([slope, levels, (e**2 - np.mean(e**2)) / len(e)])
-    summed = pd.DataFrame(scores).groupby(table["period"].to_numpy()).sum().to_numpy(np.float64)
-    lasting = math.sqrt(inflation(found.fit.shocks.persistence, len(summed)))
-    persistent = [name.startswith(TREND) for name in columns] + [True] * len(found.sellers) + [False]
-    return np.asarray(summed * np.where(persistent, lasting, 1.0))
-
-
-def _within(values: Floats, effect: Floats) -> Floats:
-    """Columns less their mean in each group."""
-    count = np.bincount(effect)
-    means = np.column_stack([np.bincount(effect, column) for column in values.T]) / count[:, None]
-    return np.asarray(values - means[effect])
-
-
-def inflation(persistence: float, periods: int) -> float:
-    """How much larger the variance of a mean of an AR(1) is than of independent values: ``1 + 2 sum (1 - k / T) rho^k``.
-
-    Priestley (1981), section 5.3. Persistence .5 and 2 periods: 1 + 2 x 1/2 x .5 = 1.5.
-    """
-    k = np.arange(1, periods)
-    return float(1.0 + 2.0 * np.sum((1.0 - k / periods) * persistence**k))
+    scores = np.column_stack([slope_scores(x, z, e, effect), levels, (e**2 - np.mean(e**2)) / len(e)])
+    summed = by_period(scores, table["period"].to_numpy())
+    rows = long_run(summed, [*kinds(columns), *["level"] * len(found.sellers), "variance"])
+    return np.asarray(rows * small_sample(len(table), parameters(columns, effect), len(summed)))
 
 
 def _level_weights(found: Calibration, table: pd.DataFrame) -> Floats:

@@ -239,6 +239,9 @@ def bounded_prices(logit: Logit, ownership: ArrayLike, low: Floats, high: Floats
     return np.asarray(np.clip(price, low, high))
 
 
+SMALL = 0.05  # of the sellers' mean Nash profit: below it a seat's own is no scale of its rewards
+
+
 def reward_scales(spec: MarketSpec) -> Floats:
     """Return what each seat's profit is divided by to make its reward (N,), money a period.
 
@@ -258,6 +261,8 @@ def reward_scales(spec: MarketSpec) -> Floats:
     except UserError as problem:
         raise refuse(missing[0], str(problem)) from None
     for seat in missing:
-        if not profit[seat] >= 0.05 * profit.mean() or profit[seat] <= 0:
-            raise refuse(seat, f"its Nash profit {profit[seat]:.4g} is below 5 % of the mean {profit.mean():.4g}")
+        if not profit[seat] >= SMALL * profit.mean() or profit[seat] <= 0:
+            raise refuse(
+                seat, f"its Nash profit {profit[seat]:.4g} is below {SMALL:.0%} of the mean {profit.mean():.4g}"
+            )
     return np.array([profit[k] if scale is None else scale for k, scale in enumerate(given)])

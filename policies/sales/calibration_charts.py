@@ -14,8 +14,8 @@ import numpy as np
 
 from market.calibration.calibrate import Calibration
 from market.calibration.fit import shares
-from market.calibration.logit import Coefficient
 from market.calibration.moment import market_means
+from market.calibration.regression.logit import Coefficient
 from market.calibration.validation import Validation
 from market.salesfile.table import Sales
 from market.state import Floats
@@ -43,17 +43,6 @@ class Lift:
 
     own: float
     rivals: float
-
-
-def own_elasticity(found: Calibration, seat: int) -> tuple[float, float, float]:
-    """A seller's own elasticity and its 95 % interval by the delta method in alpha alone.
-
-    The elasticity is proportional to alpha, so its standard error is ``|elasticity| se(alpha) / alpha``. Elasticity
-    -2 with alpha 4 and standard error 0.4: -2 +- 1.96 x 0.2, from -2.39 to -1.61.
-    """
-    value, alpha = float(found.elasticity[seat, seat]), found.fit.fitted.alpha
-    half = Z95 * abs(value) * alpha.error / abs(alpha.value)
-    return value, value - half, value + half
 
 
 def interval(one: Coefficient) -> tuple[float, float]:

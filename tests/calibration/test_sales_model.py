@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.calibration.design import Season, references
+from market.calibration.comparison import log_log
 from market.calibration.fit import corrections, expected_shares, shares
-from market.calibration.instruments import first_stage
-from market.calibration.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.market_size import market_sizes
+from market.calibration.regression.design import Season, references
+from market.calibration.regression.instruments import first_stage
+from market.calibration.regression.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.shocks import Shocks, fit_promotions, fit_shocks
-from market.calibration.validation import log_log
 from market.demand.equilibrium import nash_prices
 from market.demand.logit import Logit
 from market.spec.models import MarketSpec
@@ -196,7 +196,7 @@ def test_the_log_log_regression_is_that_of_dummies() -> None:
     dummies = np.tile(np.eye(3), (50, 1))
     x = np.column_stack([logs.reshape(-1), rivals.reshape(-1), dummies])
     wanted = np.linalg.lstsq(x, np.log(table["units"].to_numpy()), rcond=None)[0][:2]
-    assert log_log(table, table["units"].to_numpy()) == pytest.approx(tuple(wanted))
+    assert log_log(table)(table["units"].to_numpy()) == pytest.approx(tuple(wanted))
 
 
 def test_the_first_stages_f_of_one_instrument_is_its_clustered_t_squared() -> None:

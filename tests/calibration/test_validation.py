@@ -76,8 +76,8 @@ def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
 
 def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration) -> None:
     """Against draws by numpy alone: utilities, shocks, nested shares, Poisson counts."""
-    from market.calibration.design import lay_out
     from market.calibration.fit import draws, expected_shares
+    from market.calibration.regression.design import lay_out
 
     table = found.fit.design.table[found.fit.design.table["period"] < 12]
     drawn = simulate(found.fit, table, 3)

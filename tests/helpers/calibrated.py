@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration
-from market.calibration.validation import FitCheck, Validation
+from market.calibration.comparison import FitCheck
+from market.calibration.validation import Validation
 from policies.sales.calibration_page import page
 from policies.views.page import Page
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from market.calibration.calibrate import Calibration
-from market.calibration.logit import Coefficient, elasticities
+from market.calibration.regression.logit import Coefficient, elasticities, own_errors
+from market.calibration.robustness import own_interval
 from policies.sales.calibration_charts import (
     absent,
     correlation,
@@ -16,7 +17,6 @@ from policies.sales.calibration_charts import (
     demand_curve,
     lifts,
     mean_size,
-    own_elasticity,
     scatter_chart,
     season_chart,
     season_labels,
@@ -108,18 +108,31 @@ def test_the_curves_drawn_are_those(rich: Calibration) -> None:
 
 
 @pytest.mark.parametrize("which", ["rich", "plain"])
-def test_an_interval_is_the_delta_method_in_alpha(which: str, request: pytest.FixtureRequest) -> None:
+def test_an_interval_is_the_delta_method_in_alpha_and_rho_over_the_sizes(
+    which: str, request: pytest.FixtureRequest
+) -> None:
     found = request.getfixturevalue(which)
     one, step = found.fit.fitted, 1e-5
-    high, low = (
-        np.diag(elasticities(found.price, found.share, one.alpha.value + move, one.nest, one.form))
-        for move in (step, -step)
+
+    def own(alpha: float, rho: float) -> np.ndarray:
+        return np.diag(elasticities(found.price, found.share, alpha, rho, one.form))
+
+    alpha, rho = one.alpha.value, one.nest
+    by_alpha = (own(alpha + step, rho) - own(alpha - step, rho)) / (2 * step)
+    by_rho = (own(alpha, rho + step) - own(alpha, rho - step)) / (2 * step) if one.rho else np.zeros(len(by_alpha))
+    of_rho = one.rho.error if one.rho else 0.0
+    law = np.array([[one.alpha.error**2, one.together], [one.together, of_rho**2]])
+    errors = [np.sqrt(np.array(slope) @ law @ slope) for slope in zip(by_alpha, by_rho, strict=True)]
+    assert own_errors(found.price, found.share, one) == pytest.approx(errors, rel=1e-5)
+    sizes = [line for line in found.variants if line.kind in ("as calibrated", "size")]
+    assert len(sizes) == (1 if found.sales.has("market_size") or found.options.size else 4), (
+        "the rule's and three others"
     )
-    for seat, slope in enumerate((high - low) / (2 * step)):
-        value, bottom, top = own_elasticity(found, seat)
-        assert (bottom, top) == pytest.approx(
-            (value - 1.959964 * abs(slope) * one.alpha.error, value + 1.959964 * abs(slope) * one.alpha.error), rel=1e-6
-        )
+    for seat, error in enumerate(errors):
+        value, bottom, top = own_interval(found.variants, seat)
+        assert value == pytest.approx(own(alpha, rho)[seat])
+        assert bottom <= value - 1.9599 * error and top >= value + 1.9599 * error
+        assert bottom == pytest.approx(min(line.own[seat] - 1.96 * line.error[seat] for line in sizes))
         assert f"95 % interval {figure(bottom, '{:.2f}')} to {figure(top, '{:.2f}')}" in words(whole(found))
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from market.calibration.calibrate import Calibration
-from market.calibration.logit import Coefficient
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.logit import Coefficient
 from policies.cli.main import main
 from policies.sales.calibration_charts import (
     lifts,

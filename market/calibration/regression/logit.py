@@ -1,8 +1,8 @@
 """The (nested) logit estimated with pyblp, and what follows from it: elasticities, and costs that prices imply.
 
-Two-stage least squares with standard errors clustered by period. The nested logit is linear in ``ln s_(j|g)``, so it is
-estimated as a logit with that term as a second endogenous variable: the same estimates as pyblp's own search over rho
-(checked in tests), twenty times faster.
+Two-stage least squares with standard errors robust to what lasts (:mod:`market.calibration.regression.standard_errors`). The nested
+logit is linear in ``ln s_(j|g)``, so it is estimated as a logit with that term as a second endogenous variable: the same
+estimates as pyblp's own search over rho (checked in tests), twenty times faster.
 
 Elasticities (Berry 1994, sec. 4; Train 2009, sec. 4.2): ``a`` is ``alpha p`` for a linear price and ``alpha`` for log
 price. Own: ``-a [1 - rho w_j - (1 - rho) s_j] / (1 - rho)``; of j's demand to k's price:
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,19 +23,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from market.calibration.design import Design
-from market.calibration.instruments import first_stage, independent, refuse_collinear, said
+from market.calibration.regression.design import TREND, Design
+from market.calibration.regression.instruments import first_stage, independent, refuse_collinear, said
+from market.calibration.regression.standard_errors import by_period, long_run, slope_scores, small_sample, within
 from market.errors import UserError
 from market.salesfile.table import by_number
-from market.state import Floats
+from market.state import Floats, Ints
 
 FLAT = 1e-20  # variance of log units that is only rounding
+LEFT = "what instruments leave of the price"
+UNTOLD = "the demand could not be estimated: its columns leave too little to tell them apart"
 MISSING = "calibrating needs pyblp: pip install 'bazaar-market[calibrate]'"
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """An estimate and its standard error, clustered by period."""
+    """An estimate and its standard error, 1.96 of which are a 95 % interval."""
 
     value: float
     error: float
@@ -50,7 +54,7 @@ class Estimate:
     """What was estimated. Utility: ``quality - alpha f(p) + weight (r - f(p)) + promotions + season + trend + xi``.
 
     ``first_stage``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
-    ``beta`` (K,): coefficients of :func:`design_columns`. ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
+    ``beta`` (K,): coefficients of :func:`design_columns`. ``together``: covariance of alpha and rho. ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
     residuals, by row of ``design.sold``. ``r2``: share of the variance within
     seller and market that is explained.
     """
@@ -67,10 +71,11 @@ class Estimate:
     xi: pd.Series[float]
     r2: float
     rows: int
-    clusters: int
+    periods: int
     instruments: tuple[str, ...]
     first_stage: dict[str, float] = field(default_factory=dict)
     beta: Floats = field(default_factory=lambda: np.zeros(0))
+    together: float = 0.0
 
     @property
     def nest(self) -> float:
@@ -98,9 +103,30 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
             "season and trend do not say already: choose other instruments, or none"
         )
     instruments = kept if price_instruments else ["f", *kept]
-    beta, covariance = _solve(design.sold, regressors, instruments)
+    beta = _solve(design.sold, regressors, instruments)
+    covariance = _covariance(design.sold, regressors, instruments, beta)
     found = unpack(design, regressors, beta, covariance, tuple(instruments))
     return replace(found, first_stage=_first_stages(design, regressors, nested, bool(price_instruments), kept))
+
+
+def controlled(design: Design, nested: bool, price_instruments: tuple[str, ...]) -> Estimate:
+    """The demand with ``LEFT``, what instruments leave of the price, as a regressor beside it, least squares in both.
+
+    The control function (Petrin & Train 2010, J. Marketing Research 47): the price's coefficient is that of the instruments,
+    and the residuals are what neither the price nor the part of the shock that moves with it explain, so that forms of the
+    price can be compared by them. LEFT's coefficient is 0 where prices are exogenous: its t is the test of Wu (1973,
+    Econometrica 41) and Hausman (1978, Econometrica 46).
+    """
+    regressors = {name: x for name, x in design_columns(design, nested=False).items() if name != "f"}
+    kept = _instruments(design, regressors | {"f": np.zeros(0)}, False, price_instruments)
+    sold = design.sold
+    effect = (sold["market"] + " " + sold["seller"]).factorize()[0].astype(np.int64)
+    z = within(np.column_stack([*regressors.values(), *(np.asarray(sold[name], np.float64) for name in kept)]), effect)
+    f = within(np.asarray(sold["f"], np.float64)[:, None], effect)[:, 0]
+    left = pd.Series(f - z @ np.linalg.lstsq(z, f, rcond=None)[0], index=sold.index)
+    table = design.table.assign(**{LEFT: left.reindex(design.table.index).fillna(0.0)})
+    beside = replace(design, table=table, promotions=(*design.promotions, LEFT))
+    return estimate(beside, nested)
 
 
 def _first_stages(
@@ -147,15 +173,14 @@ def design_columns(design: Design, nested: bool) -> dict[str, Floats]:
     return arrays
 
 
-def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str]) -> tuple[Floats, Floats]:
-    """Coefficients (K,) of the columns and their covariance (K, K), by pyblp."""
+def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str]) -> Floats:
+    """Coefficients (K,) of the columns, by pyblp."""
     pyblp = load_pyblp()
     nested = "within" in columns
     endogenous = "within" if nested else "f"
     data = {
         "market_ids": table["market"] + " " + table["period"].astype(str),
         "shares": np.exp(table["share"]),
-        "clustering_ids": table["period"],
         "effect": table["market"] + " " + table["seller"],
         # pyblp takes as endogenous whatever contains "prices": the first endogenous variable goes by that name, and
         # the price term of a nested logit is written as a sum with it.
@@ -173,13 +198,47 @@ def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[st
         # What pyblp warns of (columns that explain one another, moments that do not vary) is looked for here before.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            result = pyblp.Problem(formulation, pd.DataFrame(data)).solve(method="1s", se_type="clustered")
+            result = pyblp.Problem(formulation, pd.DataFrame(data)).solve(method="1s", se_type="robust")
         except pyblp.exceptions.MultipleErrors as error:
             raise UserError(f"the demand could not be estimated: {error}") from None
-    beta, covariance = result.beta.ravel(), np.asarray(result.parameter_covariances) / len(table)
-    if not (np.isfinite(beta).all() and (np.diag(covariance) >= 0).all()):
-        raise UserError("the demand could not be estimated: its columns leave too little to tell them apart")
-    return beta, covariance
+    beta = np.asarray(result.beta.ravel(), np.float64)
+    if not np.isfinite(beta).all():
+        raise UserError(UNTOLD)
+    return beta
+
+
+def _covariance(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str], beta: Floats) -> Floats:
+    """(K, K), robust to heteroskedasticity, to what sellers and markets share in a period and to what lasts."""
+    x, z, effect = regression(table, columns, tuple(instruments))
+    y = (table["share"] - table["outside"]).to_numpy(np.float64)
+    scores = slope_scores(x, z, within((y - x @ beta)[:, None], effect)[:, 0], effect)
+    summed = by_period(scores, table["period"].to_numpy())
+    rows = long_run(summed, kinds(columns))
+    covariance = rows.T @ rows * small_sample(len(table), parameters(columns, effect), len(summed)) ** 2
+    if not np.isfinite(covariance).all():
+        raise UserError(UNTOLD)
+    return np.asarray(covariance)
+
+
+def regression(
+    table: pd.DataFrame, columns: dict[str, Floats], instruments: tuple[str, ...]
+) -> tuple[Floats, Floats, Ints]:
+    """Regressors (R, K), instruments and exogenous regressors (R, Z), and each row's seller x market (R,)."""
+    exogenous = [x for name, x in columns.items() if name not in ("within", "f")]
+    z = np.column_stack([*exogenous, *(np.asarray(table[name], np.float64) for name in instruments)])
+    effect = (table["market"] + " " + table["seller"]).factorize()[0]
+    return np.column_stack(list(columns.values())), z, np.asarray(effect, np.int64)
+
+
+def kinds(columns: Iterable[str]) -> list[str]:
+    """Which scores last alike: those of trends, of what prices move, and of promotions and seasons."""
+    own = {"f": "price", "within": "price", "reference": "price"}
+    return [TREND if name.startswith(TREND) else own.get(name, "calendar") for name in columns]
+
+
+def parameters(columns: dict[str, Floats], effect: Ints) -> int:
+    """Coefficients and fixed effects that were estimated."""
+    return len(columns) + int(effect.max()) + 1
 
 
 def load_pyblp() -> Any:
@@ -230,9 +289,10 @@ def unpack(
         xi=xi,
         r2=float(1.0 - (xi**2).sum() / (moved**2).sum()),
         rows=len(table),
-        clusters=int(table["period"].nunique()),
+        periods=int(table["period"].nunique()),
         instruments=instruments,
         beta=beta,
+        together=-sum(float(covariance[at[n], at["within"]]) for n in ("f", "reference") if n in at) if nested else 0.0,
     )
 
 
@@ -278,6 +338,22 @@ def elasticities(price: ArrayLike, share: ArrayLike, alpha: float, rho: float, f
     matrix = np.tile(cross, (len(p), 1))
     np.fill_diagonal(matrix, -slope * (1 - rho * within - (1 - rho) * s) / (1 - rho))
     return matrix
+
+
+def own_errors(price: ArrayLike, share: ArrayLike, one: Estimate) -> Floats:
+    """Standard errors (N,) of own elasticities at those prices and shares, by the delta method in alpha and rho.
+
+    ``d own / d alpha = own / alpha``, ``d own / d rho = -a (1 - w) / (1 - rho)^2``. Without a nest: elasticity -2, alpha 4
+    with standard error 0.4: 0.2.
+    """
+    p, s = np.asarray(price, np.float64), np.asarray(share, np.float64)
+    own = np.diag(elasticities(p, s, one.alpha.value, one.nest, one.form))
+    by_alpha = own / one.alpha.value
+    slope = one.alpha.value * (np.ones_like(p) if one.form == "log" else p)
+    by_rho = -slope * (1.0 - s / s.sum()) / (1.0 - one.nest) ** 2
+    of_rho = one.rho.error if one.rho else 0.0
+    variance = (by_alpha * one.alpha.error) ** 2 + (by_rho * of_rho) ** 2 + 2.0 * by_alpha * by_rho * one.together
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def implied_cost(price: ArrayLike, share: ArrayLike, within: ArrayLike, alpha: float, rho: float, form: str) -> Floats:

@@ -16,6 +16,7 @@ from market.salesfile.table import Sales
 from market.state import Floats
 
 TREND = "trend"  # and the seller's number
+COST, RIVALS_COST = COST_COLUMNS = "instrument_cost", "rivals_instrument_cost"
 SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
 
 
@@ -62,8 +63,9 @@ class Design:
 
     @property
     def sold(self) -> pd.DataFrame:
-        """The rows that sold something: the inversion knows no logarithm of zero."""
-        return self.table[self.table["units"] > 0]
+        """The rows of the regression: those that sold something (there is no logarithm of zero), with instruments known."""
+        known = self.table[[name for name in COST_COLUMNS if name in self.table]].notna().all(axis=1)
+        return self.table[(self.table["units"] > 0) & known]
 
     def keep(self, mask: pd.Series[bool]) -> Design:
         """The same of some rows only; shares and references stay those of the whole file."""
@@ -76,8 +78,6 @@ def build_design(
     """Lay out the table of every row; where nothing was sold the logarithms are minus infinity."""
     rows = sales.rows
     table = rows[["market", "period", "seller", "line", "units", "price", *sales.promotions]].copy()
-    if sales.has("cost"):
-        table["cost"] = rows["cost"]
     total = rows.groupby(["market", "period"])["units"].transform("sum")
     table["size"], table["total"] = size, total
     table["f"] = price_term(rows["price"], form)
@@ -112,6 +112,23 @@ def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:
         names.append(f"{TREND}{k}")
         table[names[-1]] = elapsed * (table["seller"] == seller)
     return tuple(names)
+
+
+def with_costs(design: Design, cost: pd.Series[float]) -> Design:
+    """The same with unit costs (NaN where not known) as columns, in the form of the price; the nest's own instruments
+    are then rivals' mean cost in place of their mean price, which moves with demand as the price itself does.
+    """
+    table = design.table.assign(**{COST: price_term(cost, design.form)})
+    group = table.groupby(["market", "period"])[COST]
+    others, alone = group.transform("count") - table[COST].notna(), group.transform("size") == 1
+    rivals = (group.transform("sum") - table[COST].fillna(0.0)) / others.where(others > 0)
+    table[RIVALS_COST] = rivals.where(~alone, 0.0)
+    return replace(design, table=table, rivals=(RIVALS_COST, *without_price(design.rivals)))
+
+
+def without_price(rivals: tuple[str, ...]) -> tuple[str, ...]:
+    """Rivals' columns but that of their prices."""
+    return tuple(name for name in rivals if name != "rivals_f")
 
 
 def _rivals(table: pd.DataFrame, columns: list[str]) -> tuple[str, ...]:
