@@ -116,8 +116,6 @@ def _in_market(name: object, market: object) -> str:
     return f"{name}" if market == ONLY else f"{name} in market {market}"
 
 
-
-
 def _far_prices(sales: Sales, found: Findings) -> None:
     rows = sales.rows
     median = rows.groupby(["market", "seller"])["price"].transform("median")

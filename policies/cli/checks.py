@@ -139,6 +139,14 @@ def _(order: orders.ReproduceOrder) -> None:
 
 
 @check.register
+def _(order: orders.TidySalesOrder) -> None:
+    _refuse_files(order.output, force=order.force)
+    for path in order.raw if order.query is None else ():
+        if not Path(path).exists():
+            raise UserError(f"{path}: no such file")
+
+
+@check.register
 def _(order: orders.SalesOrder) -> None:
     if not order.sales.exists():
         raise UserError(f"{order.sales}: no such file")

@@ -22,7 +22,7 @@ from policies.config.command import ordered_by
 from policies.config.orders import CalibrateOrder
 from policies.config.run import parse_run
 from policies.sales.calibration_table import FLAGS, tables, written_table
-from policies.sales.reading import read_ordered, refuse_outputs
+from policies.sales.reading import decided_by_options, read_ordered, refuse_outputs
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
         print(calibrate("shop.csv", output="shop.yaml", nest=False).to_frame())
     """
     _refuse_outputs(order)
+    if order.replay and (decided := decided_by_options(order)):
+        raise UserError(
+            f"--replay: the configuration reads the file anew, and without {', '.join(decided)}; make a sales file first: "
+            f"bazaar sales {order.sales} -o SALES.csv"
+        )
     with phases(order.console, f"calibrating {order.sales.name}") as say:
         say("reading")
         sales, reading = read_ordered(order)

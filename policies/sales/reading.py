@@ -35,6 +35,13 @@ def reading_options(order: ReadingOrder) -> ReadingOptions:
     return ReadingOptions(columns, where_option(order.where), periods_option(order.periods), **as_typed)
 
 
+def decided_by_options(order: ReadingOrder) -> list[str]:
+    """The options of an order that say how rows and texts are meant, and that a configuration's tape does not have."""
+    usual = ReadingOptions()
+    names = ("period", "missing", "returns", "decimal", "dates", "add_up")
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(order, name) != getattr(usual, name)]
+
+
 def steps_table(sales: Sales) -> Table:
     """What was made of a file, and how many rows each step touched."""
     rows = [[step.what, None if step.rows is None else f"{step.rows:,}"] for step in sales.steps]

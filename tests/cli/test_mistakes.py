@@ -61,6 +61,7 @@ MISTAKES: dict[str, str] = {
     "theory nosuch": "nosuch: cannot be read",
     "theory duopoly --seat middle": "--seat middle: the market's sellers",
     "theory duopoly --set market.horizn=3": "market.horizn: unknown key",
+    "sales nosuch.csv -o x.csv": "nosuch.csv: no such file",
     "calibrate nosuch.csv -o x.yaml": "nosuch.csv: no such file",
     "record nosuch -o x.csv": "nosuch: cannot be read",
     "record duopoly -o x.csv --rules nsh": "--rules.pricing: unknown rule",

@@ -20,7 +20,7 @@ from market.salesfile.files import read_texts
 from market.salesfile.findings import Findings
 from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
-from policies import tidy_sales
+from policies import calibrate, tidy_sales
 from policies.sales.reading import columns_option
 from tests.helpers.small_run import ROOT
 
@@ -447,6 +447,14 @@ def test_what_is_written_is_read_as_it_stands(tmp_path: Path) -> None:
         tidy_sales(tmp_path / "raw.csv", output=tmp_path / "sales.csv")
     with pytest.raises(UserError, match="is what would be read"):
         tidy_sales(tmp_path / "sales.csv", output=tmp_path / "sales.csv", force=True)
+
+
+def test_a_replay_reads_the_file_without_what_was_decided(tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").write_text(GERMAN, encoding="cp1252")
+    with pytest.raises(
+        UserError, match=r"--replay: .* without --returns, --add-up; make a sales file first: bazaar sales"
+    ):
+        calibrate(tmp_path / "raw.csv", output=tmp_path / "a.yaml", replay=True, returns="drop", add_up=True)
 
 
 INPUTS = ROOT.parent / "shared" / "inputs"
