@@ -203,7 +203,8 @@ def _texts(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 
 def _metavar(name: str, kind: Any) -> str:
-    values = get_args(kind) if get_origin(kind) is Literal else ()
+    literal = next((one for one in (kind, *get_args(kind)) if get_origin(one) is Literal), None)
+    values = get_args(literal)
     return "|".join(values) or name.upper()
 
 

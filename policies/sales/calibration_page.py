@@ -194,4 +194,5 @@ def typed_reading(reading: Mapping[str, Any]) -> str:
     parts += [f"--where {column}={value}" for column, value in where.items()]
     if reading.get("periods"):
         parts.append("--periods " + ":".join(bound or "" for bound in reading["periods"]))
+    parts += reading.get("decided") or []
     return " ".join(parts)

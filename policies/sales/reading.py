@@ -14,9 +14,11 @@ from policies.common.files import refuse_unwritable
 from policies.config.orders import CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
 from policies.views.table import Column, Table
 
+DECIDING = ("period", "missing", "returns", "decimal", "dates", "add_up")  # options about rows and texts
+
 
 def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
-    """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given.
+    """The sales file of an order, and how it was read: ``columns``, ``where`` and ``periods``, None where not given; ``decided``.
 
     What was made of the file on the way is printed.
     """
@@ -24,22 +26,21 @@ def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
     sales = read_sales(order.sales, options)
     if sales.steps:
         steps_table(sales).print(order.console)
-    reading = {"columns": options.columns, "where": options.where}
+    reading = {"columns": options.columns, "where": options.where, "decided": decided_by_options(order)}
     return sales, reading | {"periods": list(options.periods) if order.periods else None}
 
 
 def reading_options(order: ReadingOrder) -> ReadingOptions:
     """What an order says of the reading."""
     columns = columns_option(order.columns) if order.columns else {}
-    as_typed = {name: getattr(order, name) for name in ("period", "missing", "returns", "decimal", "dates", "add_up")}
-    return ReadingOptions(columns, where_option(order.where), periods_option(order.periods), **as_typed)
+    decided = {name: getattr(order, name) for name in DECIDING}
+    return ReadingOptions(columns, where_option(order.where), periods_option(order.periods), **decided)
 
 
 def decided_by_options(order: ReadingOrder) -> list[str]:
-    """The options of an order that say how rows and texts are meant, and that a configuration's tape does not have."""
-    usual = ReadingOptions()
-    names = ("period", "missing", "returns", "decimal", "dates", "add_up")
-    return [f"--{name.replace('_', '-')}" for name in names if getattr(order, name) != getattr(usual, name)]
+    """The options, as typed, that say how rows and texts are meant, and that a configuration's tape does not have."""
+    asked = {name: getattr(order, name) for name in DECIDING if getattr(order, name) != getattr(ReadingOptions(), name)}
+    return [f"--{name.replace('_', '-')}{'' if value is True else f' {value}'}" for name, value in asked.items()]
 
 
 def steps_table(sales: Sales) -> Table:

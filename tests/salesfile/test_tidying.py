@@ -452,7 +452,7 @@ def test_what_is_written_is_read_as_it_stands(tmp_path: Path) -> None:
 def test_a_replay_reads_the_file_without_what_was_decided(tmp_path: Path) -> None:
     (tmp_path / "raw.csv").write_text(GERMAN, encoding="cp1252")
     with pytest.raises(
-        UserError, match=r"--replay: .* without --returns, --add-up; make a sales file first: bazaar sales"
+        UserError, match=r"--replay: .* without --returns drop, --add-up; make a sales file first: bazaar sales"
     ):
         calibrate(tmp_path / "raw.csv", output=tmp_path / "a.yaml", replay=True, returns="drop", add_up=True)
 
