@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from policies.common import console
 from tests.helpers.pictures import draw_none_unless_asked
 from tests.helpers.searches import search_once
 from tests.helpers.shared import close_shared, open_shared
@@ -18,6 +19,7 @@ from tests.helpers.workers import compile_in_turn, compile_nothing_unasked, dear
 
 def pytest_configure(config: pytest.Config) -> None:
     np.seterr(all="raise")
+    console.PAUSE = 1e6  # what a command says while one waits depends on how fast the machine is
     if not hasattr(config, "workerinput"):
         open_shared()
     else:

@@ -40,9 +40,12 @@ class Terminal(Console):
         super().print(*objects, **options)
 
     def aside(self, text: str, style: str | None = None) -> None:
-        """Print a line that changes nothing about what goes on."""
+        """Print a line that changes nothing about what goes on, beside what is found where that goes into a file or pipe."""
         self.heard = time.monotonic()
-        super().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        if self.is_terminal or self.file is not sys.stdout:
+            super().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

@@ -66,3 +66,12 @@ def test_lines_into_a_file_are_as_wide_as_columns_says(
     if columns:
         monkeypatch.setenv("COLUMNS", columns)
     assert terminal().width == width
+
+
+def test_what_is_said_meanwhile_is_no_part_of_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reads the output of a slow machine reads that of a fast one."""
+    shown = terminal()
+    shown.aside("compiling ...")
+    shown.print("left earns more")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("left earns more\n", "compiling ...\n")
