@@ -19,6 +19,7 @@ from tests.helpers.workers import compile_in_turn, compile_nothing_unasked, dear
 
 def pytest_configure(config: pytest.Config) -> None:
     np.seterr(all="raise")
+    os.environ.pop("COLUMNS", None)  # workers get it set, and piped output would be as narrow
     console.PAUSE = 1e6  # what a command says while one waits depends on how fast the machine is
     if not hasattr(config, "workerinput"):
         open_shared()

@@ -216,7 +216,8 @@ def read_numbers(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: 
     for name in names:
         read = read_numbers_of(rows[name], mark)
         columns[name], rewritten = pd.Series(read.values, index=rows.index), max(rewritten, read.rewritten)
-        if name.startswith(PROMOTION) and DISCOUNT.search(name) and columns[name].max() > 1:
+        percent = DISCOUNT.search(name) or set(columns[name].unique()) == {0.0, 100.0}
+        if name.startswith(PROMOTION) and percent and columns[name].max() > 1:
             columns[name] = columns[name] / 100
             found.did(f"{name}: percent as shares", len(rows))
     if rewritten:

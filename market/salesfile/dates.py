@@ -53,6 +53,7 @@ MONTHS = {
     "ott": 10,
     "gen": 1,
 }
+SPREADSHEET_DAYS = 36_526, 55_153  # 2000-01-01 to 2050-12-31, counted from 1899-12-30
 TOTALS = re.compile(r"(grand )?totals?|sum|summe|gesamt(summe)?|insgesamt|overall|all", re.IGNORECASE)
 
 
@@ -153,6 +154,10 @@ def read_periods(texts: Sequence[str], order: DateOrder | None) -> Periods:
     numbers = numbers.where(numbers % 1 == 0).astype("float64")
     cut, said = _without_time(texts)
     best, most = Periods(numbers), int(numbers.notna().sum())
+    if most == len(texts) and numbers.between(*SPREADSHEET_DAYS).all():
+        return Periods(
+            pd.Timestamp("1899-12-30") + pd.to_timedelta(numbers, unit="D"), ("days as spreadsheets count them",)
+        )
     for form in FORMS:
         if (found := [form.read(text) for text in cut]).count(None) < len(texts) - most or (
             form.name == "dates in one number" and found.count(None) == len(texts) - most and most
@@ -222,7 +227,10 @@ def _one_of(
         return Periods(_shifted(read[DMY.name], times), _words(DMY, times))
     even = [_even(read[form.name]) for form in pair]
     form = pair[int(even[1] and not even[0])]
-    both = "" if even[0] != even[1] else f"{cut[0]} is {read[pair[0].name][0]} or {read[pair[1].name][0]}"
+    two = next(
+        ((text, a, b) for text, a, b in zip(cut, *(read[one.name] for one in pair), strict=True) if a != b), None
+    )
+    both = "" if even[0] != even[1] or two is None else f"{two[0]} is {two[1]} or {two[2]}"
     return Periods(_shifted(read[form.name], times), _words(form, times), both)
 
 

@@ -77,17 +77,28 @@ def _workbook(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
         sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
     except (CalamineError, OSError, ValueError) as error:
         raise UserError(f"{path}: is not a workbook that can be read ({error})") from None
-    full = [name for name, rows in sheets.items() if len(rows) > 1]
+    shown = {name: [[_shown(cell) for cell in row] for row in rows] for name, rows in sheets.items()}
+    begins = {name: _begin(rows) for name, rows in shown.items()}
+    full = [name for name in shown if begins[name] is not None]
     if not full:
         found.refuse("is empty")
-    others = f", of {len(full)} that have rows" if len(full) > 1 else ""
-    found.did(f"sheet {full[0]}{others}")
-    rows = [[_shown(cell) for cell in row] for row in sheets[full[0]]]
-    begin = next(k for k, row in enumerate(rows) if len(list(filter(None, row))) > 1)
+    heads = [shown[name][begins[name] or 0] for name in full]
+    if heads.count(heads[0]) > 1:
+        found.refuse(
+            f"sheets {', '.join(full)} have the same columns: save each as a file of its own and name all of them"
+        )
+    found.did(f"sheet {full[0]}" + (f", of {len(full)} that have tables" if len(full) > 1 else ""))
+    rows, begin = shown[full[0]], begins[full[0]] or 0
     texts = Texts([name.strip() for name in rows[begin]], wanted)
     kept = [(k + 1, row) for k, row in enumerate(rows) if k > begin and any(row)]
     texts.add([k for k, _ in kept], [row for _, row in kept])
     return texts
+
+
+def _begin(rows: Sequence[Sequence[str]]) -> int | None:
+    """The row of the column names: the first of several cells that others follow; None in a sheet that is no table."""
+    several = [k for k, row in enumerate(rows) if len(list(filter(None, row))) > 1]
+    return several[0] if len(several) > 1 else None
 
 
 def _shown(cell: Any) -> str:

@@ -20,6 +20,11 @@ KEY = ["market", "value", "seller"]
 SPANS: dict[Span, tuple[str, int]] = {"day": ("D", 1), "week": ("W-SUN", 7), "month": ("M", 28), "quarter": ("Q", 90)}
 FEW_AGAIN = 0.01  # share of a seller's periods that have several rows, up to which they may be slips
 FEW = 3.0  # units a row, at the median, up to which a period without a row is one without a sale
+HANDFUL = 5  # lines that are there twice in however small a file
+OFTEN, UNLIKELY = (
+    3.0,
+    -np.log(0.01),
+)  # times as many empty periods as are likely; units expected where none is 1 % likely
 ENOUGH = 3  # periods in which one sells what all others do, to be their sum and no chance
 
 
@@ -42,15 +47,23 @@ def as_spans(values: pd.Series[pd.Timestamp], span: Span, found: Findings) -> pd
     return spans
 
 
-def without_repeats(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
+def without_repeats(rows: pd.DataFrame, options: ReadingOptions, found: Findings) -> pd.DataFrame:
     """Without lines that are there twice in every cell, where that leaves one row a period and seller, returns apart.
 
-    Among receipts two customers may well have bought the same: there all lines count.
+    Among receipts two customers may well have bought the same: there all lines count, and where many are there twice
+    nobody knows which it is.
     """
     if SAME not in rows:
         return rows
     again = rows.duplicated([SAME, *KEY])
     if not again.any() or rows[~again & (rows["units"] >= 0)].duplicated(KEY).any():
+        return rows
+    if again.sum() > max(HANDFUL, FEW_AGAIN * len(rows)) and not options.add_up:
+        found.refuse(
+            f"{named('line', rows.loc[again, 'line'])}: identical to another line in every cell: {found.option}add-up counts "
+            f"them all, as receipts are counted; where the export is there twice, leave them out"
+        )
+    if options.add_up:
         return rows
     found.did(
         f"{named('line', rows.loc[again, 'line'])} repeated: identical to another in every cell, dropped",
@@ -144,10 +157,12 @@ def _groups(rows: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _refuse_told_apart(rows: pd.DataFrame, others: pd.DataFrame, several: NDArray[np.bool_], found: Findings) -> None:
     """Raise where a column of the file tells the rows of a period and seller apart: a place or a product."""
-    keys = [rows[key] for key in KEY]
+    sold = rows[rows["units"] >= 0]
     for name in others.columns:
-        texts = others.loc[rows.index, name]
-        if not 1 < texts.nunique() <= MANY // 10 or pd.concat([*keys, texts], axis=1).duplicated().any():
+        texts = others.loc[sold.index, name]
+        if not 1 < texts.nunique() <= MANY // 10:
+            continue
+        if pd.concat([*(sold[key] for key in KEY), texts], axis=1).duplicated().mean() > FEW_AGAIN:
             continue
         found.refuse(
             f"{named('line', rows.loc[several, 'line'])}: several rows of a seller in a period, told apart by column {name}: "
@@ -183,13 +198,13 @@ def prices_carried(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
 def fill_missing(
     rows: pd.DataFrame, index: pd.Series[int], options: ReadingOptions, receipts: bool, found: Findings
 ) -> pd.DataFrame:
-    """Rows of 0 units in periods between a seller's first and last in which it has none, where it was there all the same.
+    """Rows of 0 units in periods from a seller's first on in which it has none, where it was there all the same.
 
     ``auto`` takes it so where no row of the file says 0 and rows are receipts (``receipts``) or of few units each: then
-    a period without a sale has no row. A period in which the file has no row at all stays empty.
+    a period without a sale has no row (:func:`_between` says which are taken for such).
     """
     rows = rows.assign(period=index)
-    grid = _between(rows)
+    grid = _between(rows, options.missing == "zero")
     gaps = grid[~grid.isin(pd.MultiIndex.from_frame(rows[["market", "seller", "period"]]))]
     if not len(gaps) or options.missing == "absent":
         return rows
@@ -203,19 +218,31 @@ def fill_missing(
     filled[carried] = filled.groupby(["market", "seller"], observed=True)[carried].ffill()
     for name in (name for name in ("market_size", "season") if name in filled):
         filled[name] = filled.groupby(["market", "period"], observed=True)[name].transform("first")
+        filled[name] = filled.groupby(["market", "seller"], observed=True)[name].ffill()
     other = f" ({found.option}missing absent: they were not there)" if unsaid else ""
     found.did(f"periods of a seller without a row: 0 units at its last price{other}", len(gaps))
     return filled
 
 
-def _between(rows: pd.DataFrame) -> pd.MultiIndex:
-    """Every market, seller and period of the file between the first and the last of the seller in that market."""
-    every = np.unique(rows["period"])
-    spans = rows.groupby(["market", "seller"], observed=True)["period"].agg(["min", "max"])
-    parts = [
-        pd.MultiIndex.from_product([[market], [seller], every[(every >= low) & (every <= high)]])
-        for (market, seller), low, high in spans.itertuples(name=None)
-    ]
+def _between(rows: pd.DataFrame, all_of_them: bool) -> pd.MultiIndex:
+    """Every market, seller and period from the first of the seller in that market on, in which it was there.
+
+    Up to its last, and on to the file's last unless so long without a sale is unlikely at its pace (below 1 % by
+    Poisson's law). Periods without a row of anybody count if about so many are likely: shops close on Sundays.
+    """
+    first, end = int(rows["period"].min()), int(rows["period"].max())
+    every, there = np.arange(first, end + 1), np.unique(rows["period"])
+    likely = len(every) * np.exp(-min(float(rows["units"].sum()) / len(there), 700.0))
+    if not all_of_them and len(every) - len(there) > OFTEN * likely:
+        every = there
+    groups = rows.groupby(["market", "seller"], observed=True)
+    spans = groups.agg(low=("period", "min"), high=("period", "max"), units=("units", "sum"))
+    parts = []
+    for (market, seller), low, high, units in spans.itertuples(name=None):
+        gone = not all_of_them and units / (high - low + 1) * (end - high) > UNLIKELY
+        parts.append(
+            pd.MultiIndex.from_product([[market], [seller], every[(every >= low) & (every <= (high if gone else end))]])
+        )
     names = ["market", "seller", "period"]
     return (
         parts[0].append(parts[1:]).set_names(names) if parts else pd.MultiIndex.from_arrays([[], [], []], names=names)

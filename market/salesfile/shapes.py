@@ -17,13 +17,14 @@ from market.salesfile.texts import SAME
 
 NAMES = {  # what people call the columns that must be there, in English and German
     "period": "date day week month quarter yearweek year_week yearmonth time timestamp datetime datum tag woche kw "
-    "kalenderwoche monat quartal zeitraum bestelldatum rechnungsdatum invoicedate order_date week_end week_start",
+    "kalenderwoche monat quartal zeitraum bestelldatum rechnungsdatum invoicedate order_date week_end week_start "
+    "week_beginning week_ending created_at sold_at order_day transaction_date sale_date",
     "seller": "brand product sku item upc ean article asin shop_item marke produkt artikel artikelnummer bezeichnung "
-    "description stockcode hersteller verkäufer",
+    "description stockcode hersteller verkäufer item_name product_name lineitem_name artikelbezeichnung warengruppe sorte",
     "units": "unit quantity qty amount_sold units_sold sold volume sales_units menge anzahl stück stueck absatz "
-    "verkaufte_menge",
-    "price": "unit_price unitprice price_per_unit selling_price preis einzelpreis stückpreis stueckpreis verkaufspreis vk",
-    "revenue": "turnover sales_value net_sales gross_sales umsatz erlös erloes betrag gesamtpreis line_total",
+    "verkaufte_menge lineitem_quantity units_sold unit_sales",
+    "price": "unit_price unitprice price_per_unit selling_price preis einzelpreis stückpreis stueckpreis verkaufspreis vk lineitem_price avg_price average_price avg_selling_price item_price",
+    "revenue": "turnover sales_value net_sales gross_sales umsatz erlös erloes betrag gesamtpreis line_total amount revenue_net dollar_sales dollars sales_amount umsatz_netto",
 }
 YEAR = ("year", "jahr")
 IN_YEAR = {"week": "W", "woche": "W", "kw": "W", "month": "-", "monat": "-", "quarter": "Q", "quartal": "Q"}
@@ -43,21 +44,26 @@ def recognised(raw: pd.DataFrame, ours: Iterable[str], columns: Mapping[str, str
     Two columns that could be one are left alone.
     """
     heads = [str(name) for name in raw.columns if name != SAME]
-    taken = dict(columns)
+    taken, by_word = dict(columns), {_word(head): head for head in reversed(heads)}
     for name in (*ours, *(head for head in heads if head.startswith(PROMOTION))):
-        if name in heads:
-            taken.setdefault(name, name)
+        if name in heads or name in by_word:
+            taken.setdefault(name, name if name in heads else by_word[name])
     guessed: dict[str, str] = {}
     for name, words in NAMES.items():
-        if name in taken or (name == "revenue" and {"price", "units"} <= {*taken, *guessed}):
+        if name in taken:
             continue
         known = set(words.split())
-        like = [head for head in heads if re.sub(r"[\s\-]+", "_", head.lower()) in known and head not in taken.values()]
+        like = [head for head in heads if _word(head) in known and head not in taken.values()]
         if len(like) == 1:
             guessed[name] = like[0]
     if guessed:
         found.did("taken for " + ", ".join(f"{name}: {theirs}" for name, theirs in guessed.items()))
     return taken | guessed
+
+
+def _word(head: str) -> str:
+    """A heading as :data:`NAMES` has it: ``Unit Price`` is unit_price."""
+    return re.sub(r"[\s\-/.]+", "_", head.strip().lower())
 
 
 def one_row_a_seller(raw: pd.DataFrame, found: Findings) -> pd.DataFrame:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("period", "seller", "price", "units")
 OPTIONAL = ("market", "cost", "market_size", "season", "revenue")
+CLOSE = 0.02  # share of revenue by which price x units may be off, and of rows in which it may be more
 PROMOTED = 0.5  # from so much of a promotion on, a period counts as one
 ONLY = "all"  # the market's name where the file has no such column
 
@@ -196,7 +197,7 @@ def _columns_of(
     """The columns that mean something, under Bazaar's names, still as texts; and the others of the file."""
     import pandas as pd
 
-    from market.salesfile.shapes import period_of_two, promotion_texts, recognised, rivals_prices
+    from market.salesfile.shapes import YEAR, period_of_two, promotion_texts, recognised, rivals_prices
 
     for ours, theirs in options.columns.items():
         if theirs not in raw.columns:
@@ -212,10 +213,14 @@ def _columns_of(
             rows[name] = pd.Categorical([usual] * len(rows))
     if rivals := [name for name in rivals_prices(raw) if name not in taken.values()]:
         found.did(f"{', '.join(rivals)}: rivals' prices, it seems; what they sell is not on file, so they are not used")
+    years = [str(name) for name in raw.columns if str(name).lower() in YEAR]
+    period = rows["period"]
     rows["period"] = period_of_two(rows, raw, taken["period"], found)
+    joined = years if rows["period"] is not period and not rows["period"].equals(period) else []
     for name in (name for name in rows.columns if name.startswith(PROMOTION)):
         rows[name] = promotion_texts(rows[name], found)
-    return rows, [str(name) for name in raw.columns if name not in {*taken.values(), SAME}]
+    used = {*taken.values(), SAME, *joined}
+    return rows, [str(name) for name in raw.columns if name not in used]
 
 
 def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings) -> None:
@@ -255,7 +260,7 @@ def _tidied(
     from market.salesfile.columns import index_periods
 
     timed = any("time of day" in step.what for step in found.steps) or options.period is not None
-    rows = _priced(steps.without_repeats(rows, found), kind, found)
+    rows = _priced(steps.without_repeats(rows, options, found), kind, options, found)
     rows = steps.returns_netted(steps.samples_apart(rows, found), options, found)
     receipts = len(rows)
     rows = steps.added_up(rows, others, options, timed, found)
@@ -272,10 +277,20 @@ def _tidied(
     ).reset_index(drop=True), calendar
 
 
-def _priced(rows: pd.DataFrame, kind: str, found: Findings) -> pd.DataFrame:
-    """With price and units both: revenue gives the one that is not there."""
-    if "revenue" not in rows or {"price", "units"} <= set(rows.columns):
+def _priced(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
+    """With price and units both: revenue gives the one that is not there, and where it says otherwise than both is asked."""
+    if "revenue" not in rows:
         return rows
+    if {"price", "units"} <= set(rows.columns):
+        off = (rows["revenue"] - rows["price"] * rows["units"]).abs() > CLOSE * rows["revenue"].abs().clip(lower=1)
+        if off.mean() <= CLOSE or ("price" in options.columns and "revenue" not in options.columns):
+            return rows
+        if "revenue" not in options.columns:
+            found.refuse(
+                f"{named(kind, rows.loc[off, 'line'])}: price x units is not the revenue: {found.option}columns revenue=COLUMN "
+                f"takes prices from it (what was paid), {found.option}columns price=COLUMN leaves it out"
+            )
+        rows = rows.drop(columns="price")
     if "price" not in rows:
         found.did("price = revenue / units", len(rows))
         return rows.assign(price=(rows["revenue"] / rows["units"]).where(rows["units"] != 0).abs())

@@ -111,6 +111,9 @@ def _guessed(path: Path, wide: bool, raw: BinaryIO, found: Findings) -> str:
         begins += b"".join(islice((line for line in raw if not line.isascii()), 1_000))
     read = from_bytes(begins, cp_isolation=list(ENCODINGS))
     best = next((one for one in read if USUAL in one.could_be_from_charset and one.chaos <= TIDY), read.best())
+    if best is None and not wide:  # hardly any letters to tell it by
+        found.did(f"text taken for {USUAL}")
+        return USUAL
     if best is None or (wide and not best.encoding.startswith("utf_16")):
         raise UserError(f"{path}: is no text that can be read; a spreadsheet saves one as 'CSV UTF-8'")
     encoding = USUAL if USUAL in best.could_be_from_charset else best.encoding

@@ -142,6 +142,8 @@ def _(order: orders.ReproduceOrder) -> None:
 def _(order: orders.TidySalesOrder) -> None:
     _refuse_files(order.output, force=order.force)
     for path in order.raw if order.query is None else ():
+        if "://" in path:
+            raise UserError(f"{path}: is a database's address: --query says what to ask it")
         if not Path(path).exists():
             raise UserError(f"{path}: no such file")
 

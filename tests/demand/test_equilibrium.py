@@ -390,7 +390,7 @@ def test_reward_scale_is_the_nash_profit_unless_given() -> None:
 
 def test_reward_scales_that_must_be_given_are_refused_by_name() -> None:
     tiny = [{"quality": 3.0, "unit_cost": 1.0}, {"quality": -4.0, "unit_cost": 1.0}]
-    with pytest.raises(UserError, match=r"market.sellers.1 \(s1\).reward_scale: .* below 5 % of the mean"):
+    with pytest.raises(UserError, match=r"market.sellers.1 \(s1\).reward_scale: .* below 5% of the mean"):
         reward_scales(market(tiny))
     flat = [{"quality": 1.0, "unit_cost": 1.0, "reward_scale": 3.0}, {"quality": 1.0, "unit_cost": 1.0}]
     keys = {"price_form": "log", "price_sensitivity": 0.5}

@@ -305,7 +305,10 @@ def _one_line_is_enough(*words: str) -> None:
     assert writer.stdout is not None and writer.stderr is not None
     writer.stdout.readline()
     writer.stdout.close()
-    assert writer.stderr.read() == "" and writer.wait() == 0
+    told = [
+        line for line in writer.stderr.read().splitlines() if not line.endswith(" s")
+    ]  # what goes on, on a slow machine
+    assert told == [] and writer.wait() == 0
     writer.stderr.close()
 
 

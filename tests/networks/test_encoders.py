@@ -207,7 +207,7 @@ def test_a_seller_with_a_memory_is_saved_and_read(memory: dict[str, Any], tmp_pa
     spec = market()
     one = seller(spec, **memory)
     network: Any = one.network
-    facts = ("seller_0", 0, "box", "ddpg", 1, 0.0)
+    facts = (spec.names[0], 0, "box", "ddpg", 1, 0.0)
     save_seller(SavedSeller(tmp_path / "a.pt", *facts, network.architecture, network.state_dict(), spec))
     again = load_seller(tmp_path / "a.pt").sit(spec)
     ledgers = [play(spec, [each, seller(spec, 1, seed=1)], markets=4) for each in (one, again)]

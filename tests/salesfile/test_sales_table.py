@@ -191,7 +191,7 @@ def test_a_message_about_parquet_names_rows(tmp_path: Path) -> None:
 
 
 def of_periods(folder: Path, names: list[Any]) -> Sales:
-    return read(folder, "period,seller,price,units\n" + "".join(f"{name},ann,2,1\n" for name in names))
+    return read(folder, "period,seller,price,units\n" + "".join(f"{name},ann,2,9\n" for name in names))
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_a_year_or_month_as_a_bound_means_all_its_days(
     tmp_path: Path, periods: tuple[str | None, str | None], kept: list[str]
 ) -> None:
     days = ["1990-12-31", "1991-01-01", "1991-02-28", "1991-03-01", "1991-12-31", "1992-01-01"]
-    text = "period,seller,price,units\n" + "".join(f"{day},ann,2,1\n" for day in days)
+    text = "period,seller,price,units\n" + "".join(f"{day},ann,2,9\n" for day in days)
     lines = read(tmp_path, text, periods=periods).rows["line"]
     assert [days[line - 2] for line in lines] == kept
 

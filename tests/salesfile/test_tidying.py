@@ -334,6 +334,38 @@ def test_identical_lines_are_dropped_where_one_row_is_left(tmp_path: Path) -> No
     assert plain(read(tmp_path, receipts)) == [("1", "ann", 2, 5)]
 
 
+def test_receipts_without_a_number_are_asked_about(tmp_path: Path) -> None:
+    """A line a unit, ten a day at one price: nobody knows from the file that they are not ten copies of one."""
+    text = HEAD + "".join(f"{t},ann,2,1\n" for t in (1, 2, 3) for _ in range(10))
+    assert "lines 3, 4, 5, 6, 7 and 22 more: identical to another line in every cell: --add-up" in refused(
+        tmp_path, text
+    )
+    assert read(tmp_path, text, add_up=True).rows["units"].tolist() == [10, 10, 10]
+
+
+def test_headings_are_known_in_any_case_and_as_systems_write_them(tmp_path: Path) -> None:
+    for head in (
+        "Week,Brand,Price,Units",
+        "PERIOD,SELLER,PRICE,UNITS",
+        "Created at,Lineitem name,Lineitem price,Lineitem quantity",
+    ):
+        assert plain(read(tmp_path, head + "\n2023-01-02,a,2,9\n"))[0][1:] == ("a", 2, 9)
+
+
+def test_list_prices_beside_what_was_paid_are_asked_about(tmp_path: Path) -> None:
+    text = "date,brand,unit price,quantity,net sales\n2023-01-02,a,4,10,32\n2023-01-03,a,4,5,16\n"
+    assert "lines 2, 3: price x units is not the revenue: --columns revenue=COLUMN takes prices from it" in refused(
+        tmp_path, text
+    )
+    assert read(tmp_path, text, columns={"revenue": "net sales"}).rows["price"].tolist() == [3.2, 3.2]
+    assert read(tmp_path, text, columns={"price": "unit price"}).rows["price"].tolist() == [4, 4]
+
+
+def test_days_of_a_spreadsheet_are_dates(tmp_path: Path) -> None:
+    sales = read(tmp_path, HEAD + "44564,ann,2,9\n44571,ann,2,9\n")
+    assert (sales.labels, sales.step) == (["2022-01-03", "2022-01-10"], "week")
+
+
 def test_a_few_rows_that_others_would_correct_are_asked_about(tmp_path: Path) -> None:
     text = HEAD + "".join(f"{t},ann,2,{t}\n" for t in range(1, 121)) + "5,ann,2,7\n"
     assert "lines 6, 122: several rows of a seller in a period (ann first), where nearly all have one" in refused(
@@ -358,6 +390,16 @@ def test_a_period_without_a_row_is_absent_or_zero(tmp_path: Path, units: str, mi
     assert len(sales.rows) == rows
     if rows == 6:
         assert plain(sales)[2] == ("2", "ann", 2, 0) and said(sales, "periods of a seller without a row") == 1
+
+
+def test_what_sells_rarely_is_there_on_the_days_without_a_sale(tmp_path: Path) -> None:
+    """Two lamps, two units in three days: empty days and the last ones count; a shop that sells 90 a day was closed."""
+    slow = HEAD + "1,a,2,1\n2,b,2,1\n5,a,2,1\n7,a,2,1\n8,b,2,1\n9,b,2,1\n"
+    assert read(tmp_path, slow).rows.groupby("seller").size().to_dict() == {"a": 9, "b": 8}
+    busy = "when,receipt,seller,price,units\n" + "".join(
+        f"2023-01-0{d} 1{k}:00,{d}{k},{s},2,45\n" for d in (1, 3, 4) for s in "ab" for k in (1, 2)
+    )
+    assert len(read(tmp_path, busy, columns={"period": "when"}).rows) == 6
 
 
 def test_a_file_that_writes_zeros_has_no_hidden_ones(tmp_path: Path) -> None:
