@@ -20,16 +20,20 @@ KEY = ["market", "value", "seller"]
 SPANS: dict[Span, tuple[str, int]] = {"day": ("D", 1), "week": ("W-SUN", 7), "month": ("M", 28), "quarter": ("Q", 90)}
 FEW_AGAIN = 0.01  # share of a seller's periods that have several rows, up to which they may be slips
 FEW = 3.0  # units a row, at the median, up to which a period without a row is one without a sale
+WHOLE = 0.9  # of as many dates as are usual: a month of 28 days is whole
 HANDFUL = 5  # lines that are there twice in however small a file
-OFTEN, UNLIKELY = (
-    3.0,
-    -np.log(0.01),
-)  # times as many empty periods as are likely; units expected where none is 1 % likely
+OFTEN = 3.0  # times as many empty periods as are likely, up to which they may be such
+UNLIKELY = 4.6  # units expected, from which on it is less than 1 % likely that none is sold
 ENOUGH = 3  # periods in which one sells what all others do, to be their sum and no chance
 
 
-def as_spans(values: pd.Series[pd.Timestamp], span: Span, found: Findings) -> pd.Series[pd.Timestamp]:
-    """The first day of the day, ISO week, month or quarter of each date."""
+def in_spans(rows: pd.DataFrame, span: Span, found: Findings) -> pd.DataFrame:
+    """Rows with the first day of the day, ISO week, month or quarter of their date, without what is there in part only.
+
+    The first and the last span are left out where they hold fewer than nine tenths of as many dates as others do (those
+    between, at the median: a shop that closes on Sundays has six a week): their sales would look like a fall of demand.
+    """
+    values = rows["value"]
     if values.dtype.kind == "f":
         found.refuse(
             f"{found.option}period {span}: periods are numbers without dates, so nobody knows which make a {span}"
@@ -42,9 +46,17 @@ def as_spans(values: pd.Series[pd.Timestamp], span: Span, found: Findings) -> pd
             f"{found.option}period {span}: the file's periods are {step} days long, so no {span}s can be made of them"
         )
     spans = values.dt.to_period(letter).dt.start_time
-    if spans.nunique() < values.nunique():
+    dates = known.groupby(known.dt.to_period(letter).dt.start_time).size()
+    if len(dates) < len(known):
         found.did(f"added up to {span}s", len(values))
-    return spans
+    rows, usual = rows.assign(value=spans), float(dates.iloc[1:-1].median()) if len(dates) > 2 else 0.0
+    part = [edge for edge in (dates.index[0], dates.index[-1]) if dates[edge] < WHOLE * usual]
+    if not part:
+        return rows
+    gone = spans.isin(part)
+    words = ", ".join(f"{edge.date()} ({dates[edge]} of {usual:g} dates)" for edge in part)
+    found.did(f"{span}s that are there in part only left out: {words}", int(gone.sum()))
+    return pd.DataFrame(rows[~gone])
 
 
 def without_repeats(rows: pd.DataFrame, options: ReadingOptions, found: Findings) -> pd.DataFrame:

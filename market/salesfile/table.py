@@ -239,7 +239,7 @@ def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings
 def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
     """Texts as what they mean: periods in the column ``value``, numbers, and rows outside of the chosen periods gone."""
     from market.salesfile.columns import read_numbers, read_periods, within
-    from market.salesfile.rows import as_spans
+    from market.salesfile.rows import in_spans
 
     values = read_periods(rows["period"], rows["line"], kind, options.dates, found)
     if values is not None:
@@ -249,7 +249,7 @@ def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findin
     rows = read_numbers(rows, kind, options, found)
     _texts(rows, kind, found)
     found.settle()
-    return rows if options.period is None else rows.assign(value=as_spans(rows["value"], options.period, found))
+    return rows if options.period is None else in_spans(rows, options.period, found)
 
 
 def _tidied(

@@ -334,6 +334,17 @@ def test_identical_lines_are_dropped_where_one_row_is_left(tmp_path: Path) -> No
     assert plain(read(tmp_path, receipts)) == [("1", "ann", 2, 5)]
 
 
+def test_part_weeks_at_the_ends_are_left_out(tmp_path: Path) -> None:
+    """Thursday to Thursday: the first week has four days, the last one four; six days a week are whole where all have six."""
+    days = pd.date_range("2024-02-01", "2024-02-22")
+    sales = read(tmp_path, HEAD + "".join(f"{day.date()},ann,2,10\n" for day in days), period="week")
+    assert plain(sales) == [("2024-02-05", "ann", 2, 70), ("2024-02-12", "ann", 2, 70)]
+    assert said(sales, "2024-01-29 (4 of 7 dates), 2024-02-19 (4 of 7 dates)") == 8
+    open_days = [day for day in pd.date_range("2024-02-05", "2024-02-24") if day.dayofweek < 6]
+    sales = read(tmp_path, HEAD + "".join(f"{day.date()},ann,2,10\n" for day in open_days), period="week")
+    assert sales.rows["units"].tolist() == [60, 60, 60]
+
+
 def test_receipts_without_a_number_are_asked_about(tmp_path: Path) -> None:
     """A line a unit, ten a day at one price: nobody knows from the file that they are not ten copies of one."""
     text = HEAD + "".join(f"{t},ann,2,1\n" for t in (1, 2, 3) for _ in range(10))

@@ -33,8 +33,14 @@ def refuse_collinear(table: pd.DataFrame, columns: dict[str, Floats]) -> None:
         k = int((left < INDEPENDENT).argmax())
         weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
         others = [said(name) for name, weight in zip(columns, weights, strict=False) if abs(weight) > INDEPENDENT]
+        explained = said(list(columns)[k])
+        ours = (
+            "; seasons are Bazaar's own: --season 1 leaves them out"
+            if "season " in " ".join([explained, *others])
+            else ""
+        )
         raise UserError(
-            f"collinear columns: {said(list(columns)[k])} is explained by {listed(dict.fromkeys(others))}: leave one out"
+            f"collinear columns: {explained} is explained by {listed(dict.fromkeys(others))}: leave one out{ours}"
         )
 
 
