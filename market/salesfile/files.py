@@ -136,10 +136,13 @@ def add_rows(texts: Texts, part: pd.DataFrame, row: int) -> None:
 def read_query(url: str, query: str, wanted: Sequence[str], found: Findings) -> pd.DataFrame:
     """What a database answers; raise :class:`UserError` where it cannot be reached or does not understand."""
     import pandas as pd
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
+        address = make_url(url)
+        if address.get_backend_name() == "sqlite" and address.database and not Path(address.database).is_file():
+            raise UserError(f"{address.database}: no such file")  # it would be made, and be empty
         with create_engine(url).connect().execution_options(stream_results=True) as database:
             texts, row = None, 1
             for part in pd.read_sql(text(query), database, chunksize=PART):

@@ -119,7 +119,7 @@ def _read(
     path: Path | Sequence[Path], options: ReadingOptions, query: tuple[str, str] | None, tell: Callable[[str], None]
 ) -> Sales:
     paths = [path] if isinstance(path, Path) else list(path)
-    found = Findings(", ".join(map(str, paths)), option=options.prefix, tell=tell)
+    found = Findings(query[0] if query else ", ".join(map(str, paths)), option=options.prefix, tell=tell)
     raw, kind = _gathered(paths, query, options, found)
     rows, unused = _columns_of(raw, paths[0], options, found)
     others = raw[list(unused)]

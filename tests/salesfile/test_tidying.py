@@ -166,6 +166,9 @@ def test_a_database_answers_a_query(tmp_path: Path) -> None:
         {"period": "2023-01-02", "seller": "tea", "price": 2.5, "units": 4},
         {"period": "2023-01-03", "seller": "tea", "price": 2.0, "units": 6},
     ]
+    with pytest.raises(UserError, match=r"absent.db: no such file"):
+        tidy_sales(f"sqlite:///{tmp_path}/absent.db", output=tmp_path / "more.csv", query=query)
+    assert not (tmp_path / "absent.db").exists()
     with pytest.raises(UserError, match=r"--query: .*no such table: absent"):
         tidy_sales(url, output=tmp_path / "more.csv", query="select * from absent")
 
