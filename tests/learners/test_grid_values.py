@@ -56,7 +56,7 @@ def test_what_was_never_tried_is_valued_by_what_is_around_it() -> None:
     basis = GridPerceptron(1, (17, 17), (1,), 6).basis
     fitted = basis @ torch.linalg.lstsq(basis[tried], seen).solution
     lost, lost_by_looking = (hill.max() - hill[best].mean() for best in (fitted.argmax(0), tried[seen.argmax(0)]))
-    assert lost < 0.5 * lost_by_looking
+    assert lost < 0.6 * lost_by_looking
 
 
 def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
