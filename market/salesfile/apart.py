@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market.salesfile.dates import is_period
-from market.salesfile.findings import Findings
-from market.salesfile.numbers import taken_apart
-from market.salesfile.texts import SAME
-from market.salesfile.words import (
+from market.salesfile.cells.dates import is_period
+from market.salesfile.cells.numbers import taken_apart
+from market.salesfile.cells.words import (
     CANCELLED,
     ERROR,
     GRAND,
@@ -27,6 +25,8 @@ from market.salesfile.words import (
     folded,
     plain,
 )
+from market.salesfile.findings import Findings
+from market.salesfile.texts import SAME
 
 NUMBERS = ("price", "units", "revenue", "cost")
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market.salesfile import dates
+from market.salesfile.cells import dates
+from market.salesfile.cells.numbers import decimals, read_numbers_of
 from market.salesfile.files import PROMOTION
 from market.salesfile.findings import Findings, named
-from market.salesfile.numbers import decimals, read_numbers_of
 from market.salesfile.options import ReadingOptions
 from market.salesfile.shapes import DISCOUNT
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from market.salesfile.clock import coarser
-from market.salesfile.dates import is_period
+from market.salesfile.cells.clock import coarser
+from market.salesfile.cells.dates import is_period
 from market.salesfile.files import Part
 from market.salesfile.findings import Findings, listed
 from market.salesfile.options import ReadingOptions

@@ -12,14 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from market.salesfile.dates import is_period
-from market.salesfile.files import PROMOTION
-from market.salesfile.findings import Findings, listed
-from market.salesfile.numbers import taken_apart
-from market.salesfile.options import ReadingOptions
-from market.salesfile.parts import days_of, stacked
-from market.salesfile.texts import MANY, SAME
-from market.salesfile.words import (
+from market.salesfile.cells.dates import is_period
+from market.salesfile.cells.numbers import taken_apart
+from market.salesfile.cells.words import (
     CURRENCIES,
     HEADINGS,
     IN_YEAR,
@@ -36,6 +31,11 @@ from market.salesfile.words import (
     measure_of,
     plain,
 )
+from market.salesfile.files import PROMOTION
+from market.salesfile.findings import Findings, listed
+from market.salesfile.options import ReadingOptions
+from market.salesfile.parts import days_of, stacked
+from market.salesfile.texts import MANY, SAME
 
 RIVAL = re.compile(r"(?i)(comp|competitor|rival)[_ .]?(price[_ .]?)?\w+")
 DISCOUNT = re.compile(r"(?i)discount|rabatt|percent|prozent|depth|off")
@@ -46,7 +46,8 @@ def recognised(raw: pd.DataFrame, ours: Iterable[str], columns: Mapping[str, str
 
     A promotion under a usual name is ``promo_`` and that name. Costs and promotions are taken for such only where every
     cell can be one. Of two columns that could be one nobody knows which is meant: asked where it is needed
-    (:func:`asked_for`), but that a date goes before its week, and a name before the number that stands for it.
+    (:func:`asked_for`), but that a date goes before its week, a name before the number that stands for it, and one that differs before one that
+    never does.
     """
     heads = [str(name) for name in raw.columns if name != SAME]
     taken, by_word = dict(columns), {plain(head): head for head in reversed(heads)}
@@ -77,8 +78,10 @@ def _chosen(name: str, like: list[str], raw: pd.DataFrame) -> str | None:
         like = [head for head in like if all(_is_number(text) for text in raw[head].cat.categories)]
     if name == "period":
         like = sorted(like, key=lambda head: RANK.get(plain(head), len(RANK)))[:1]
-    elif name == "seller" and len(like) > 1 and _one_to_one([raw[head] for head in like]):
-        like = [max(like, key=lambda head: sum(map(len, raw[head].cat.categories)))]
+    elif name == "seller" and len(like) > 1:
+        like = [head for head in like if raw[head].nunique() > 1] or like
+        if _one_to_one([raw[head] for head in like]):
+            like = [max(like, key=lambda head: sum(map(len, raw[head].cat.categories)))]
     return like[0] if len(like) == 1 else None
 
 
@@ -94,10 +97,11 @@ def _is_number(text: object) -> bool:
 
 
 def _is_promotion(column: pd.Series[Any]) -> bool:
-    """Whether every cell says how much of a promotion there was: yes or no, or a share."""
+    """Whether every cell says how much of a promotion there was: yes or no, a share, or the kind of offer beside none."""
     texts = {str(text).lower() for text in column.cat.categories}
     rest = texts - YES_WORDS - NO_WORDS
-    return bool(texts & NO_WORDS) and all(re.fullmatch(r"0?[.,]\d+|[01](\.0+)?", text) for text in rest)
+    shares = all(re.fullmatch(r"0?[.,]\d+|[01](\.0+)?", text) for text in rest)
+    return bool(texts & NO_WORDS) and (shares or not any(re.search(r"\d", text) for text in texts))
 
 
 def one_row_a_seller(raw: pd.DataFrame, found: Findings) -> pd.DataFrame:
@@ -128,10 +132,14 @@ def period_of_two(rows: pd.DataFrame, raw: pd.DataFrame, theirs: str, found: Fin
     mark = next((mark for mark, words in IN_YEAR.items() if plain(theirs) in among(words)), None)
     years = year_columns(raw)
     period = rows["period"]
-    small = pd.to_numeric(pd.Series(list(period.cat.categories)), errors="coerce").between(1, 53).all()
-    if mark is None or len(years) != 1 or not small:
+    texts = [str(text) for text in period.cat.categories]
+    small = pd.to_numeric(pd.Series(texts), errors="coerce").between(1, 53).all()
+    words = mark == "-" and all(is_period(f"{text} 2000") for text in texts) and not small
+    if mark is None or len(years) != 1 or not (small or words):
         return period
     found.did(f"period is {years[0]} and {theirs} together")
+    if words:
+        return (period.astype(str) + " " + raw[years[0]].astype(str)).astype("category")
     year, part = raw[years[0]].astype(str), period.astype(str).str.replace(r"\.0*$", "", regex=True)
     text = (
         year.str.replace(r"\.0*$", "", regex=True)

@@ -155,9 +155,9 @@ class Gathered(NamedTuple):
 def _gathered(
     paths: Sequence[Path], query: tuple[str, str] | None, options: ReadingOptions, found: Findings
 ) -> Gathered:
+    from market.salesfile.cells.words import is_wanted
     from market.salesfile.parts import FILE, SHEET, below_one_another
     from market.salesfile.shapes import one_row_a_seller
-    from market.salesfile.words import is_wanted
 
     asked = {*REQUIRED, *OPTIONAL, *options.columns.values(), *options.where}
     reading = Reading(partial(is_wanted, others=asked), options.encoding, options.zone is not None)
@@ -209,6 +209,7 @@ def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: 
     import pandas as pd
 
     from market.salesfile.apart import without_what_is_no_sale
+    from market.salesfile.cells.words import week_or_month
     from market.salesfile.shapes import (
         one_seller,
         period_of_two,
@@ -218,7 +219,6 @@ def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: 
         rivals_prices,
         year_columns,
     )
-    from market.salesfile.words import week_or_month
 
     raw = gathered.texts
     for ours, theirs in options.columns.items():
@@ -281,13 +281,15 @@ def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings
     if "revenue" not in taken and {"price", "units"} & set(missing):
         unsure.append("revenue")
     doubts = {name: like for name in (*missing, *unsure) if (like := alike(raw, name, taken.values()))}
+    if len(missing) == 3:  # headings are somewhere else, or none
+        doubts = {}
     may = "".join(f"; {name} may be {' or '.join(like)}" for name, like in doubts.items())
     if missing:
         first = f" ({FIRST})" if len(missing) == 3 else ""
+        ours, theirs = next(((name, like[0]) for name, like in doubts.items()), (missing[0], "COLUMN"))
         found.refuse(
-            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_heads(raw)}"
-            f"{may if len(missing) < 3 else ''}: name yours with "
-            f"{found.option}columns {missing[0]}=COLUMN{first}"
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_heads(raw)}{may}: name yours with "
+            f"{found.option}columns {ours}={theirs}{first}"
         )
     if "seller" in unsure:
         like = doubts["seller"]

@@ -14,9 +14,9 @@ from typing import BinaryIO, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 from market.errors import UserError
+from market.salesfile.cells.words import NOTE, TOTAL, folded
 from market.salesfile.findings import Findings, named
 from market.salesfile.texts import Texts
-from market.salesfile.words import NOTE, TOTAL, folded
 
 FIRST = "the first line must be the column names"
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

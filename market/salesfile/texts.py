@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from market.salesfile.clock import coarser
+from market.salesfile.cells.clock import coarser
 
 if TYPE_CHECKING:
     import pandas as pd

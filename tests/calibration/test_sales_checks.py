@@ -522,7 +522,7 @@ def test_a_missing_file_a_folder_and_bytes_are_refused(calibrate: Command) -> No
     assert only(calibrate.refused(path)) == "no such file"
     assert (
         only(calibrate.refused(calibrate.folder))
-        == f"{calibrate.folder}: is a folder without Parquet files, not a file"
+        == f"{calibrate.folder}: is a folder without files that can be read: CSV, workbooks, Parquet"
     )
     path.write_bytes(bytes(range(256)) * 50)
     assert only(calibrate.refused(path)).startswith("is no text that can be read")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from market.errors import UserError
+from market.salesfile.cells.words import meant, measure_of
 from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
-from market.salesfile.words import meant, measure_of
 from policies import tidy_sales
 from policies.sales.reading import periods_option
 from tests.salesfile.test_tidying import book, plain, read, refused, said
@@ -103,7 +103,10 @@ def test_refunds_that_are_negative_rows_are_returns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ours", "heads"),
     [
-        ("period", "SEMAINE|Fecha|Settimana|Datum|Tydzień|Data sprzedaży|Date de vente|Kalenderwoche|Week Ending|w/e"),
+        (
+            "period",
+            "SEMAINE|Fecha|Settimana|Datum|Tydzień|Data sprzedaży|Date de vente|Kalenderwoche|Week Ending|w/e|Periods|Sem.",
+        ),
         ("seller", "Marque|Producto|Articolo|Merk|Produkt|MARKA|Hersteller|Libellé|Artikel"),
         ("price", "Prix (EUR)|PRECIO UNITARIO|Prezzo|Prijs|Cena|Verkaufspreis brutto|Prix de vente TTC|Preis in €"),
         ("units", "Menge [Stk]|Qté|Cantidad|Quantità|Aantal|Ilość|Verkaufte Menge|Quantity (pcs)|Unités"),
@@ -136,14 +139,28 @@ def test_a_french_export_is_read_whole(tmp_path: Path) -> None:
 def test_of_two_columns_that_could_be_one_the_finer_counts_or_it_is_asked(tmp_path: Path) -> None:
     text = "week,date,sku,product name,price,units\n1,2023-01-02,17,Green tea,2,9\n1,2023-01-03,17,Green tea,2,8\n"
     assert plain(read(tmp_path, text))[1] == (DAYS[1], "Green tea", 2, 8)
-    text = "date,brand,product,price,units\n2023-01-02,A,x,2,9\n2023-01-02,A,y,2,9\n2023-01-03,A,x,2,9\n"
+    text = "date,brand,product,price,units\n2023-01-02,A,x,2,9\n2023-01-02,A,y,2,9\n2023-01-03,B,z,2,9\n"
     assert "seller may be brand or product: --columns seller=brand says which" in refused(tmp_path, text)
-    assert read(tmp_path, text, columns={"seller": "product"}).sellers == ["x", "y"]
+    assert read(tmp_path, text, columns={"seller": "product"}).sellers == ["x", "y", "z"]
     message = refused(tmp_path, "date,brand,Prix HT,Prix TTC,units\n2023-01-02,A,2,3,9\n")
-    assert "price missing" in message and "; price may be Prix HT or Prix TTC: name yours" in message
+    assert (
+        "price missing" in message
+        and "; price may be Prix HT or Prix TTC: name yours with --columns price=Prix HT" in message
+    )
     assert "; units may be Ventes; revenue may be Ventes: name" in refused(
         tmp_path, "date,brand,price,Ventes\n1,A,2,3\n"
     )
+
+
+def test_a_vendor_that_is_always_the_same_is_no_seller(tmp_path: Path) -> None:
+    text = "Created at,Lineitem name,Vendor,Lineitem price,Lineitem quantity\n2023-01-02,tea,me,2,9\n2023-01-02,cake,me,3,4\n"
+    assert read(tmp_path, text).sellers == ["cake", "tea"]
+
+
+def test_the_kind_of_an_offer_is_a_promotion_and_a_month_may_be_a_word(tmp_path: Path) -> None:
+    text = "Year,Month,Brand,Price,Units,Promotion\n2023,January,a,2,9,BOGO\n2023,February,a,2,8,\n"
+    sales = read(tmp_path, text)
+    assert sales.labels == ["2023-01-01", "2023-02-01"] and sales.rows["promo_promotion"].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("time", ["", " 10:00"])

@@ -21,11 +21,11 @@ HEADINGS = {
         date_commande date_de_commande date_facture fecha_venta fecha_de_venta fecha_pedido fecha_factura data_vendita
         data_ordine data_sprzedazy data_zamowienia data_da_venda verkoopdatum orderdatum besteldatum
         week_ending week_end week_start week_beginning week_commencing w_e w_c wc week_date
-        week woche kw kalenderwoche semaine semana settimana tydzien wk week_no calendar_week isoweek iso_week yearweek
+        week woche kw kalenderwoche semaine sem semana settimana tydzien wk week_no calendar_week isoweek iso_week yearweek
         year_week jahr_woche jahrwoche no_semaine numero_semaine
         month monat mois mes mese maand miesiac yearmonth year_month
         quarter quartal trimestre trimestre_fiscal kwartaal kwartal
-        zeitraum periode period_ending period_end periodo okres""",
+        zeitraum period_name periode period_ending period_end periodo okres""",
     "seller": """
         brand product sku item upc ean gtin article asin shop_item item_name product_name lineitem_name description stockcode
         marke produkt artikel artikelnummer artikelbezeichnung produktname bezeichnung hersteller verkaufer verkaeufer
@@ -64,7 +64,7 @@ HEADINGS = {
 }
 YEARS = "year jahr annee ano anno jaar rok"
 IN_YEAR = {  # what stands between a year and its part
-    "W": "week woche kw kalenderwoche semaine semana settimana tydzien wk week_no calendar_week isoweek iso_week",
+    "W": "week woche kw sem kalenderwoche semaine semana settimana tydzien wk week_no calendar_week isoweek iso_week",
     "-": "month monat mois mes mese maand miesiac",
     "Q": "quarter quartal trimestre kwartaal kwartal",
 }
@@ -148,7 +148,8 @@ def meant(head: str) -> str | None:
     parts, beside = plain(head).split("_"), among(BESIDE)
     while parts[1:] and "_".join(parts) not in KNOWN and parts[-1] in beside:
         parts.pop()
-    return KNOWN.get("_".join(parts)) or KNOWN.get("_".join(part for part in parts if part not in beside))
+    bare = "_".join(part for part in parts if part not in beside)
+    return next((KNOWN[word] for word in ("_".join(parts), bare, bare.removesuffix("s")) if word in KNOWN), None)
 
 
 def week_or_month(head: str) -> Literal["week", "month"] | None:

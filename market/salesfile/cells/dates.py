@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from market.salesfile.clock import Clock, clock, day_of
+from market.salesfile.cells.clock import Clock, clock, day_of
+from market.salesfile.cells.words import MONTHS, QUARTER_WORD, WEEK_WORD, folded
 from market.salesfile.options import DateOrder
-from market.salesfile.words import MONTHS, QUARTER_WORD, WEEK_WORD, folded
 
 MONTH_OF = {word: k for k, words in enumerate(MONTHS, 1) for word in words.split()}
 SPREADSHEET_DAYS = 36_526, 55_153  # 2000-01-01 to 2050-12-31, counted from 1899-12-30
