@@ -20,7 +20,9 @@ from market.salesfile.texts import SAME
 SHEET, FILE = "sheet", "file"  # columns of the tables' names
 UNNAMED = re.compile(r"(?i)(sheet|tabelle|feuil|hoja|foglio|blad|arkusz|planilha|part|teil|export)[ _]?\(?\d*\)?")
 MOST = 0.5  # share of periods and sellers that two tables have both, from which on they are of two places
-COVERED = 0.9  # share of lines of the periods that two tables have both, from which on these are one export's
+COVERED = 0.9  # share of the lines where two tables overlap, from which on these are one export's
+ALIKE = 0.01  # share of such lines that are there twice in one table as well, up to which lines say what they are
+BLOCK = 5  # lines one after another that are no chance
 
 
 def below_one_another(parts: Sequence[Part], source: str, found: Findings) -> pd.DataFrame:
@@ -59,21 +61,19 @@ def without_overlaps(
     """
     if SAME not in raw:
         return raw
-    rank = raw.groupby([source, SAME], observed=True).cumcount()
-    again = pd.concat([raw[SAME], rank], axis=1).duplicated().to_numpy()
+    rank = raw.groupby([source, SAME], observed=True).cumcount().to_numpy()
+    key = raw[SAME].to_numpy() * 1_000_003 + rank
+    again = pd.Series(key).duplicated().to_numpy()
     if not again.any():
         return raw
     table, days = raw[source].cat.codes.to_numpy(), days_of(raw[period])
     drop, asked = np.zeros(len(raw), bool), np.zeros(len(raw), bool)
     for k in np.unique(table[again]):
-        before, own = days[table < k], table == k
-        both = np.intersect1d(before, days[own])
-        here = own & np.isin(days, both)
-        count, least = (again & own).sum(), min(here.sum(), int(np.isin(before, both).sum()))
-        drop |= again & own & (count >= COVERED * least)
-        asked |= again & own & (MOST * least < count < COVERED * least)
-    alike = drop & (rank.to_numpy() > 0)
-    if alike.sum() > 0.01 * drop.sum():
+        own, before = table == k, table < k
+        share = _covered(again & own, before & np.isin(key, key[again & own]), own, before, days)
+        drop |= again & own & (share >= COVERED)
+        asked |= again & own & (MOST < share < COVERED)
+    if (drop & (rank > 0)).sum() > ALIKE * drop.sum():
         asked, drop = asked | drop, np.zeros(len(raw), bool)
     if asked.any() and not options.add_up:
         found.refuse(
@@ -86,6 +86,21 @@ def without_overlaps(
         f"lines that an earlier {source} has in every cell, as of exports that overlap: counted once", int(drop.sum())
     )
     return raw[~drop]
+
+
+Rows = NDArray[np.bool_]
+
+
+def _covered(again: Rows, first: Rows, own: Rows, before: Rows, days: NDArray[np.intp]) -> float:
+    """The share that lines of two tables (``again`` in its ``own``, ``first`` in those ``before``) have of an overlap.
+
+    An overlap is all lines of the days that both have, or, of many lines, what stands between the first and the last.
+    """
+    both = np.intersect1d(days[before], days[own])
+    shared = np.isin(days, both)
+    longest = max(np.ptp(np.flatnonzero(rows)) + 1 for rows in (again, first))
+    block = again.sum() / longest if again.sum() >= BLOCK else 0.0
+    return float(max(block, again.sum() / min((own & shared).sum(), (before & shared).sum())))
 
 
 def days_of(column: pd.Series[Any]) -> NDArray[np.intp]:

@@ -342,7 +342,7 @@ def test_a_folder_and_a_zip_are_several_files(tmp_path: Path) -> None:
 
 
 def test_the_lines_of_exports_that_overlap_count_once(tmp_path: Path) -> None:
-    """January's export ends in the middle of the 4th, the next begins on the 3rd."""
+    """January's export ends in the middle of the 4th, the next begins on the 3rd, or at noon of it."""
     receipts = [f"2023-01-{d:02} {h}:00,{100 * d + h},a,2,1\n" for d in (2, 3, 4, 5) for h in range(10, 18)]
     head = "timestamp,receipt,brand,price,units\n"
     (tmp_path / "first.csv").write_text(head + "".join(receipts[:20]))
@@ -350,6 +350,9 @@ def test_the_lines_of_exports_that_overlap_count_once(tmp_path: Path) -> None:
     sales = read_sales([tmp_path / "first.csv", tmp_path / "second.csv"])
     assert [row[3] for row in plain(sales)] == [8, 8, 8, 8]
     assert said(sales, "lines that an earlier file has in every cell, as of exports that overlap: counted once") == 12
+    (tmp_path / "second.csv").write_text(head + "".join(receipts[13:]))
+    sales = read_sales([tmp_path / "first.csv", tmp_path / "second.csv"])
+    assert [row[3] for row in plain(sales)] == [8, 8, 8, 8]
 
 
 def test_lines_that_say_little_are_asked_about(tmp_path: Path) -> None:
@@ -360,7 +363,7 @@ def test_lines_that_say_little_are_asked_about(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"y.csv:2, y.csv:3, .* stand in another file too, as if exports overlapped"):
         read_sales(paths)
     assert read_sales(paths, ReadingOptions(add_up=True)).rows["units"].tolist() == [4, 4, 4, 4]
-    paths[1].write_text(HEAD + SOUND.replace("2023-01-04,b,2,4", "2023-01-04,b,2,5"))
+    paths[1].write_text(HEAD + SOUND.replace("2023-01-03,b,2,3", "2023-01-03,b,2,5"))
     paths[0].write_text(HEAD + SOUND)
     with pytest.raises(UserError, match="stand in another file too"):
         read_sales(paths)
