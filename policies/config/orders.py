@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from market.calibration.options import INSTRUMENTS
 from market.errors import UserError
-from market.salesfile.options import DateOrder, Missing, Returns, Span
+from market.salesfile.options import DateOrder, Missing, Returns, Span, known_encoding, known_zone
 from policies.config.command import (
     AboveOne,
     Argument,
@@ -313,7 +313,7 @@ class ReadingOrder(Order):
     periods: Annotated[
         str | None,
         Reading(
-            "only these periods, both included; one may be left out, and a year or a month means all its days",
+            "only these periods, both included, or the one; an end may be left out, and a year or a month means all its days",
             "FIRST:LAST",
         ),
     ] = None
@@ -327,6 +327,16 @@ class ReadingOrder(Order):
     dates: Annotated[
         DateOrder | None, Reading("how dates are meant that can be read in two ways (default: told by the file)")
     ] = None
+    zone: Annotated[
+        str | None,
+        Constraint(known_zone),
+        Reading("days are this place's, such as Europe/Berlin, where times are in UTC or name a zone", "PLACE"),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Constraint(known_encoding),
+        Reading("of text, such as cp850 or mac_roman (default: told by the file)", "NAME"),
+    ] = None
     add_up: Annotated[bool, Reading("several rows of a seller in a period are parts of its sales")] = False
 
 
@@ -338,7 +348,10 @@ class TidySalesOrder(ReadingOrder):
     """
 
     raw: Annotated[
-        Words, Argument("CSV, workbook or Parquet (several: below one another), or a database's URL", "RAW")
+        Words,
+        Argument(
+            "CSV, workbook, Parquet, a folder or zip of them (several: below one another), or a database's URL", "RAW"
+        ),
     ] = field(converter=words, kw_only=False)
     output: Annotated[Path, Option("sales file to write", "SALES.csv", short="-o")] = field(converter=path)
     query: Annotated[str | None, Reading("what to ask the database", "SQL")] = None

@@ -505,7 +505,8 @@ def test_outputs_must_differ_from_one_another(calibrate: Command) -> None:
         (("--where", "seller"), "--where seller: must be COLUMN=VALUE, such as category=YOGURT"),
         (("--where", "seller=dan"), "--where seller=dan: no row has it; there are ann, bob, cem"),
         (("--where", "seller=ann", "--where", "seller=bob"), "--where seller: is given twice"),
-        (("--periods", "5"), "--periods 5: must be FIRST:LAST, such as 2:52 or 1991-01-01:"),
+        (("--periods", ":"), "--periods :: must be FIRST:LAST, such as 2:52 or 1991-01-01:, or one such as 1991-02"),
+        (("--periods", "5"), "has 1 periods: at least 26 are needed"),
         (("--periods", ":x"), "--periods: 'x' must be a number, as the file's periods are"),
         (("--periods", "36:"), "has 25 periods: at least 26 are needed"),
     ],
@@ -521,7 +522,7 @@ def test_a_missing_file_a_folder_and_bytes_are_refused(calibrate: Command) -> No
     assert only(calibrate.refused(path)) == "no such file"
     assert (
         only(calibrate.refused(calibrate.folder))
-        == f"{calibrate.folder}: is a folder without Parquet files, not a file"
+        == f"{calibrate.folder}: is a folder without files that can be read: CSV, workbooks, Parquet"
     )
     path.write_bytes(bytes(range(256)) * 50)
     assert only(calibrate.refused(path)).startswith("is no text that can be read")

@@ -391,7 +391,7 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     with pytest.raises(UserError, match=r"sales.csv: no such file$"):
         read_sales(path)
-    with pytest.raises(UserError, match=r"is a folder without Parquet files, not a file$"):
+    with pytest.raises(UserError, match=r"is a folder without files that can be read: CSV, workbooks, Parquet$"):
         read_sales(tmp_path)
     path.write_bytes(bytes(range(256)) * 50)
     with pytest.raises(UserError, match=r"sales.csv: is no text that can be read"):
