@@ -15,7 +15,6 @@ import pandas as pd
 from market.calibration.calibrate import Calibration, unit_costs
 from market.calibration.fit import Fit
 from market.calibration.options import Moment
-from market.calibration.regression.design import TREND
 
 NEVER = -100.0  # the utility of a seller where a market does not offer it
 PART, FEWEST = 4, 4  # of the file's periods, and how many at least, are the latest
@@ -67,8 +66,8 @@ def market_qualities(found: Calibration, fit: Fit, at: Moment) -> dict[str, list
     """Qualities by market, in seat order, of an average period without the promotion that is an event."""
     fitted = fit.fitted
     steady = fit.promotions.steady if fit.promotions else _without_event(fit)
-    trends = {name: fitted.trends.get(f"{TREND}{k}") for k, name in enumerate(found.sellers)}
-    grown = {name: 0.5 * one.value if one is not None and at == "end" else 0.0 for name, one in trends.items()}
+    grown = dict.fromkeys(found.sellers, 0.0)
+    grown |= {name: 0.5 * one.value for name, one in fitted.trends.items() if at == "end"}
     qualities: dict[str, list[float]] = {}
     for market in found.sales.markets:
         values = []

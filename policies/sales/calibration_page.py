@@ -9,7 +9,6 @@ from typing import Any
 from market.calibration.calibrate import Calibration
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
-from market.calibration.regression.design import TREND
 from market.calibration.regression.logit import Coefficient
 from market.calibration.robustness import own_interval
 from market.calibration.uncertainty import Drawn
@@ -125,7 +124,7 @@ def _trends(found: Calibration) -> Table:
     rows: list[list[Cells]] = []
     for name, one in found.fit.fitted.trends.items():
         low, high = (number(value, "{:+.3f}") for value in interval(one))
-        rows.append([found.sellers[int(name.removeprefix(TREND))], one.value, one.error, f"{low} to {high}"])
+        rows.append([name, one.value, one.error, f"{low} to {high}"])
     columns = [Column("seller"), Column("utility over the file", "{:+.3f}"), Column("standard error", "{:.3f}")]
     return Table("Trends, from the first period to the last", [*columns, Column("95 % interval")], rows)
 

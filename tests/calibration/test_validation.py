@@ -70,20 +70,22 @@ def test_sales_read_as_ounces_fail(file: Path, tmp_path: Path) -> None:
 
     ounces = pd.read_csv(file).assign(units=lambda rows: 64 * rows["units"])
     sales = read_sales(write(ounces, tmp_path))
-    checked = validate(calibrate(sales, CalibrationOptions(force=True)))
+    checked = validate(calibrate(sales, CalibrationOptions(force=("multiples",))))
     assert "largest number that divides all units of a seller" in failed(checked)
 
 
 def test_what_is_simulated_has_the_fitted_means_and_variances(found: Calibration) -> None:
     """Against draws by numpy alone: utilities, shocks, nested shares, Poisson counts."""
     from market.calibration.fit import draws, expected_shares
-    from market.calibration.regression.design import lay_out
+    from market.calibration.regression.design import cells
+    from tests.helpers.truths import lay_out
 
     table = found.fit.design.table[found.fit.design.table["period"] < 12]
     drawn = simulate(found.fit, table, 3)
     sellers = found.sellers
-    wide = lay_out(table, found.fit.utility(table), sellers)
-    expected = expected_shares(wide, found.fit.fitted.nest, draws(found.fit.shocks))
+    utility = found.fit.utility(table)
+    share = expected_shares(utility.to_numpy(), *cells(table, sellers), found.fit.fitted.nest, draws(found.fit.shocks))
+    expected = lay_out(table, utility * 0 + share, sellers)
     size = table.groupby(["market", "period"])["size"].first().to_numpy()[:, None]
     mean = lay_out(drawn.table, drawn.table["units"] * 0 + drawn.units.mean(0), sellers)
     assert mean.sum() == pytest.approx((size * expected).sum(), rel=0.02)
