@@ -65,6 +65,7 @@ def summary(found: Calibration, checked: Validation | None, drawn: Drawn | None 
             "rows": checked.rows,
             "held_out_blocks": [asdict(one) for one in checked.checks],
             "last_fifth": [asdict(one) for one in checked.last],
+            "market_written": [asdict(one) for one in checked.level],
         }
     return data
 

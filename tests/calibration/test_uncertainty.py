@@ -88,8 +88,8 @@ def test_the_configuration_holds_the_draws_and_plays_the_estimate(found: Calibra
 def test_the_end_is_where_qualities_have_grown_to(found: Calibration) -> None:
     end, middle = market_at(found, "end"), market_at(found, "middle")
     grown = [end.mean_quality(k) - middle.mean_quality(k) for k in range(3)]
-    assert grown == pytest.approx([one.value / 2 for one in found.fit.fitted.trends.values()])
-    assert np.mean(grown) == pytest.approx(GROWTH / 2, abs=0.15)
+    assert grown == pytest.approx([0.375 * one.value for one in found.fit.fitted.trends.values()])
+    assert np.mean(grown) == pytest.approx(0.375 * GROWTH, abs=0.12), "the middle of the last quarter"
     assert list(end.cost.values()) == pytest.approx([0.8 + (90 + 119) / 200] * 3)  # the last 30 of 120 periods
     assert list(middle.cost.values()) == pytest.approx([0.8 + 119 / 200] * 3) and latest(120) == 30
     assert "is that of the file's end" in configuration(found)
