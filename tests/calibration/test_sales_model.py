@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.calibration.comparison import log_log
-from market.calibration.fit import corrections, expected_shares, shares
+from market.calibration.fit import _contradiction, corrections, expected_shares, shares
 from market.calibration.market_size import market_sizes
 from market.calibration.regression.absorbed import absorb
 from market.calibration.regression.design import Season, cells, references
@@ -235,3 +237,12 @@ def test_an_instrument_that_says_nothing_is_weak_and_a_good_one_is_not() -> None
     y = table["good"].to_numpy() + known + chance.normal(0, 1, 400)
     assert first_stage(table, {"known": known}, ["bad"], y, absorb(table)) < 8
     assert first_stage(table, {"known": known}, ["good"], y, absorb(table)) > 100
+
+
+# ---------------------------------------------------------------------------------------------- nests below zero
+
+
+@pytest.mark.parametrize(("rho", "error", "kinds"), [(-0.13, 0.02, True), (-0.13, 0.1, False), (1.8, 3.8, False)])
+def test_a_nest_that_is_certainly_below_zero_is_explained(rho: float, error: float, kinds: bool) -> None:
+    one = replace(estimate(pd.Series([0.1, -0.1])), rho=Coefficient(rho, error))
+    assert ("customers are of several kinds" in str(_contradiction(one))) == kinds
