@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from attrs import field, frozen
 
-from market.calibration.options import INSTRUMENTS
+from market.calibration.options import DOUBTS, INSTRUMENTS
 from market.errors import UserError
 from market.salesfile.options import DateOrder, Missing, Returns, Span, known_encoding, known_zone
 from policies.config.command import (
@@ -52,6 +52,7 @@ Checkpoint = Annotated[
 ]
 SeedOfCustomers = Annotated[AtLeastZero, Option("seed of the customers")]
 Json = Annotated[File, Option("write what was found as JSON", "FILE")]
+OVERWRITE = "overwrite"
 Force = Annotated[bool, Option("write over files that are there")]
 
 
@@ -292,9 +293,18 @@ Assumed = partial(Option, group="What a sales file does not tell")
 
 def instruments(given: Words) -> Words:
     """Names of instruments, each once; one word may hold several, separated by commas."""
+    return _of(INSTRUMENTS, given)
+
+
+def accepted(given: Words) -> Words:
+    """Names of doubts that are accepted, as :func:`instruments`."""
+    return _of((*DOUBTS, OVERWRITE), given)
+
+
+def _of(known: tuple[str, ...], given: Words) -> Words:
     names = tuple(part.strip() for word in given for part in word.split(","))
-    if any(name not in INSTRUMENTS for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"must be of {', '.join(INSTRUMENTS)}, each at most once, got {','.join(given)!r}")
+    if any(name not in known for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"must be of {', '.join(known)}, each at most once, got {','.join(given)!r}")
     return names
 
 
@@ -383,7 +393,15 @@ class CalibrateOrder(SalesOrder):
     ] = "end"
     report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
     json: Json = field(default=None, converter=file)
-    force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
+    force: Annotated[
+        Words,
+        Constraint(accepted),
+        Option(
+            f"accept doubts, by the names that messages give: {', '.join(DOUBTS)}; {OVERWRITE}: write over files that are "
+            "there",
+            "NAME,...",
+        ),
+    ] = field(default=(), converter=words)
     price: Annotated[Literal["auto", "linear", "log"], Demand("form of the price (auto: by fit)")] = "auto"
     nest: Annotated[bool, Demand("plain logit (default: nest if it fits)")] = True
     iv: Annotated[

@@ -11,7 +11,7 @@ from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, no_column, read_sales
 from market.spec.loading import read_yaml
 from policies.common.files import refuse_unwritable
-from policies.config.orders import CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
+from policies.config.orders import OVERWRITE, CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
 from policies.views.table import Column, Table
 
 DECIDING = (
@@ -112,4 +112,7 @@ def refuse_outputs(order: CalibrateOrder | ForecastOrder, *names: str) -> None:
     for path in asked:
         if path.resolve() == order.sales.resolve():
             raise UserError(f"{path}: is the sales file itself; choose another name")
-        refuse_unwritable(path, order.force)
+        if isinstance(order.force, tuple):
+            refuse_unwritable(path, OVERWRITE in order.force, f"--force {OVERWRITE}")
+        else:
+            refuse_unwritable(path, order.force)
