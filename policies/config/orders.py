@@ -70,7 +70,14 @@ class TrainOrder(Order):
     budget: Annotated[Count | None, Option("seller-periods to train for (default: the config's)", "N")] = None
     seed: Annotated[AtLeastZero, Option("seed of the run")] = 0
     device: Device = "auto"
-    changes: Changes = field(default=(), converter=words)
+    changes: Annotated[
+        Words,
+        Option(
+            "change one setting; training.evaluations=1 evaluates at the end alone, not 15 times on the way",
+            "KEY.PATH=VALUE",
+            "--set",
+        ),
+    ] = field(default=(), converter=words)
     name: Annotated[str | None, Option("name of the run's folder (default: config, seed and time)")] = None
     runs: Runs = field(default=Path("runs"), converter=path)
     checkpoint_every: Annotated[Seconds, Option("keep the whole run this often", "SECONDS")] = 60.0

@@ -165,7 +165,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(tmp_path: Path) ->
     _, text = told(an_order(tmp_path, seeds=0), width=70)
     assert "tabular, δ 0.95" in text and "…" not in text
     assert not [line for line in text.splitlines() if "re-matched Δ" in line and "  " in line.strip()]  # in no head
-    assert "re-matched Δ" in text.partition("No room for")[2]
+    assert "re-matched Δ" in text.partition("No room in 70 columns for")[2]
 
 
 def test_an_interruption_shows_and_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
