@@ -360,7 +360,8 @@ def played(environment: BazaarParallelEnv, actions: Sequence[dict[str, Any]]) ->
 def test_a_copy_made_in_the_middle_of_a_turn_goes_on_as_the_original_does() -> None:
     environment = env(DUOPOLY)
     environment.reset(seed=2)
-    environment.step(np.array([0.3, 0.1], np.float32))
+    for moved in ([0.3, 0.1], [-0.2, 0.4], [0.1, 0.2]):  # a period, and half of the next
+        environment.step(np.array(moved, np.float32))
     twin = copy.deepcopy(environment)
     for one in (environment, twin):
         one.step(np.array([-0.2, 0.4], np.float32))
