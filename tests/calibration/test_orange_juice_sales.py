@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from market.calibration.calibrate import Calibration, calibrate
+from market.calibration.fit import choose
+from market.calibration.market_size import market_sizes
 from market.calibration.options import CalibrationOptions
 from market.calibration.regression.logit import design_columns, regression
 from market.calibration.regression.standard_errors import by_period, slope_scores
 from market.calibration.validation import Validation, validate
+from market.salesfile.findings import Findings
 from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, read_sales
 from policies.sales.reading import columns_option
@@ -93,7 +96,9 @@ def test_shocks_are_those_of_the_example_market(found: Calibration) -> None:
 
 @needs_stores
 def test_last_weeks_low_price_lowers_this_weeks_demand(stores: Sales) -> None:
-    weight = calibrate(stores, CalibrationOptions(reference=0.0)).fit.fitted.weight
+    options, found = CalibrationOptions(reference=0.0), Findings(str(STORES), force=False)
+    _, tried = choose(stores, market_sizes(stores, found, options.size_factor, options.size), options, found)
+    weight = tried[-1].weight
     assert weight is not None and 0.40 < weight.value < 0.60 and weight.t > 2
 
 

@@ -561,7 +561,9 @@ DAYS = {
 }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     prices=st.lists(st.integers(1, 9_999_999), min_size=16, max_size=16),
     units=st.lists(st.integers(4, 9_999_999), min_size=16, max_size=16),
