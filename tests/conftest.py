@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from policies.common import console
 from tests.helpers.pictures import draw_none_unless_asked
@@ -21,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     np.seterr(all="raise")
     os.environ.pop("COLUMNS", None)  # workers get it set, and piped output would be as narrow
     console.PAUSE = 1e6  # what a command says while one waits depends on how fast the machine is
+    settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("without a clock")
     if not hasattr(config, "workerinput"):
         open_shared()
     else:

@@ -122,8 +122,9 @@ def _check_estimate(one: Estimate, lost: list[str], found: Findings) -> None:
         )
     elif abs(alpha.t) < SIGNIFICANT:
         found.doubt(
+            "not-significant",
             f"the price coefficient is not significant (alpha {alpha.value:.3f}, standard error {alpha.error:.3f}, "
-            f"t {alpha.t:.2f}, below {SIGNIFICANT:g})"
+            f"t {alpha.t:.2f}, below {SIGNIFICANT:g})",
         )
     if one.rho is not None and 0 <= one.rho.t < SIGNIFICANT:
         found.warning(
@@ -199,8 +200,9 @@ def _costs(sales: Sales, options: CalibrationOptions, fitted: Fit, found: Findin
     for seller, value in cost.items():
         if value < 0:
             found.doubt(
+                "negative-cost",
                 f"the unit cost of seller {seller} that a Bertrand equilibrium implies is {value:.2f}, below 0: demand "
-                "is estimated too inelastic for such prices; give a column cost, --cost-share or instruments (--iv)"
+                "is estimated too inelastic for such prices; give a column cost, --cost-share or instruments (--iv)",
             )
     return {seller: max(value, 0.0) for seller, value in cost.items()}, IMPLIED
 

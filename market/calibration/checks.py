@@ -66,15 +66,17 @@ def _counts(sales: Sales, found: Findings) -> None:
     broken = rows["units"] % 1 != 0
     if broken.any():
         found.doubt(
+            "fractions",
             f"{named(sales.place, rows.loc[broken, 'line'])}: units have fractions: looks like ounces or money, not counts; "
-            "counting noise would come out wrong"
+            "counting noise would come out wrong",
         )
     for name, group in rows.groupby("seller"):
         divisor = common_divisor(group["units"])
         if divisor > 1 and len(group) >= FEWEST_PERIODS:
             found.doubt(
+                "multiples",
                 f"{named(sales.place, group['line'])}: all units of seller {name} are divisible by {divisor}: looks like "
-                "ounces or money or whole cases, not counts; divide them"
+                "ounces or money or whole cases, not counts; divide them",
             )
 
 
@@ -94,7 +96,7 @@ def _gaps(sales: Sales, found: Findings) -> None:
     rows, missing, empty = sales.rows, [], []
     apart = int(np.gcd.reduce(rows["period"].to_numpy(np.int64)))
     if apart > 1:
-        found.doubt(f"all periods lie {apart} or a multiple of it apart: number them through, 1, 2, 3")
+        found.doubt("gaps", f"all periods lie {apart} or a multiple of it apart: number them through, 1, 2, 3")
         return
     for market, group in rows.groupby("market", sort=False):
         span = range(int(group["period"].min()), int(group["period"].max()) + 1)
@@ -136,13 +138,15 @@ def _steady_prices(sales: Sales, found: Findings) -> None:
         spread = float(np.sqrt((group**2).mean()))
         if len(group) == 1:
             found.doubt(
+                "one-row",
                 f"{named(sales.place, rows.loc[group.index, 'line'])}: seller {name} has this row only, which tells "
-                "nothing about its customers: leave it out"
+                "nothing about its customers: leave it out",
             )
         elif spread < STEADY:
             found.doubt(
+                "steady-price",
                 f"{named(sales.place, rows.loc[group.index, 'line'])}: the price of seller {name} hardly varies (standard "
-                f"deviation {spread:.2%} of it): what customers do when it changes cannot be told"
+                f"deviation {spread:.2%} of it): what customers do when it changes cannot be told",
             )
 
 

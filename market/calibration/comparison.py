@@ -83,9 +83,8 @@ def compare(found: Calibration, held: list[Held]) -> list[FitCheck]:
     # Nothing else tells that a market is far too large: its nest takes over what the outside option should do.
     rule = f"at least {BUSIEST:.0%}: else who buys nothing is not known"
     divisor = max(common_divisor(group["units"]) for _, group in rows.groupby("seller"))
-    total = all_.noise(lambda units: float(units.sum() / all_.mean.sum()))
     return [
-        _near("units in total", all_.real.sum(), all_.mean.sum(), TOTAL, total, relative=True),
+        _total_check(all_),
         *_share_checks(all_, held),
         *_elasticity_checks(found, all_),
         _coverage_check(all_),
@@ -94,6 +93,17 @@ def compare(found: Calibration, held: list[Held]) -> list[FitCheck]:
             "largest number that divides all units of a seller", divisor, math.nan, "1: counts of one", divisor == 1
         ),
     ]
+
+
+def compare_levels(held: Held) -> list[FitCheck]:
+    """Units in total and each seller's share of them."""
+    all_ = _pool([held])
+    return [_total_check(all_), *_shares_of_sellers(all_)]
+
+
+def _total_check(all_: _Pooled) -> FitCheck:
+    noise = all_.noise(lambda units: float(units.sum() / all_.mean.sum()))
+    return _near("units in total", all_.real.sum(), all_.mean.sum(), TOTAL, noise, relative=True)
 
 
 def _pool(held: list[Held]) -> _Pooled:
@@ -123,8 +133,15 @@ def _near(name: str, real: float, market: float, most: float, noise: float, rela
 
 def _share_checks(all_: _Pooled, held: list[Held]) -> list[FitCheck]:
     """Each seller's share of the units, and the mean error over folds beside that of the weeks fitted."""
-    seller = all_.table["seller"].to_numpy()
-    checks = []
+    errors = np.array([_share_errors(one) for one in held]).mean(0)
+    most = max(errors[1], HARMLESS, errors[2])
+    rule = "no larger than with the shares of the weeks fitted, or by chance"
+    error = FitCheck("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= most))
+    return [*_shares_of_sellers(all_), error]
+
+
+def _shares_of_sellers(all_: _Pooled) -> list[FitCheck]:
+    seller, checks = all_.table["seller"].to_numpy(), []
     for name in sorted(set(seller)):
         own = seller == name
 
@@ -132,10 +149,6 @@ def _share_checks(all_: _Pooled, held: list[Held]) -> list[FitCheck]:
             return float(units[own].sum() / units.sum())
 
         checks.append(_near(f"share of {name}", share(all_.real), share(all_.mean), SHARE, all_.noise(share)))
-    errors = np.array([_share_errors(one) for one in held]).mean(0)
-    most = max(errors[1], HARMLESS, errors[2])
-    rule = "no larger than with the shares of the weeks fitted, or by chance"
-    checks.append(FitCheck("error of shares, mean over folds", errors[1], errors[0], rule, bool(errors[0] <= most)))
     return checks
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 INSTRUMENTS = ("cost", "rivals", "promotions")
 Moment = Literal["end", "middle"]
+DOUBTS = ("fractions", "multiples", "gaps", "one-row", "steady-price", "not-significant", "negative-cost")
 FACTOR = 1.5  # the market size is so many times the busiest period
 
 
@@ -17,7 +18,7 @@ FACTOR = 1.5  # the market size is so many times the busiest period
 class CalibrationOptions:
     """``form`` auto takes what fits better. ``nest``: try one, with instruments. ``instruments``: for the price, none is
     least squares. ``reference``: memory of a reference price, None without. ``season_length``: periods in a cycle,
-    None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force`` overrules doubts.
+    None by the file's dates. ``gamma``: the common shock as overdispersion of customers. ``force``: names of ``DOUBTS`` that are accepted.
     ``cost_share``: unit costs as this share of the mean price, None: the file's or implied ones.
     ``at``: the moment of the file that the market is of. ``replay``: the configuration replays the file's periods.
     ``lead_time`` and ``holding`` (share of the unit cost a period) are assumptions that a sales file does not tell.
@@ -32,7 +33,7 @@ class CalibrationOptions:
     season_length: int | None = None
     trend: bool = True
     gamma: bool = False
-    force: bool = False
+    force: tuple[str, ...] = ()
     inventory: Literal["stocked", "make_to_order"] = "stocked"
     lead_time: int = 1
     holding: float = 0.05

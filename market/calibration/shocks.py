@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from market.calibration.regression.design import lay_out
+from market.calibration.regression.design import cells
 from market.calibration.regression.logit import Estimate
 from market.salesfile.table import PROMOTED
-from market.state import Floats
+from market.state import Floats, Ints
 
 LARGEST_PERSISTENCE = 0.98
 DROWNED = 0.5  # of the residuals' variance is counting noise: from there on what is left of it cannot be told
@@ -50,14 +51,16 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     Example: residuals of variance 0.05 where 25 units are sold of many (counting noise about 1/25 = 0.04): the
     shock's standard deviation is ``sqrt(0.01) = 0.1``.
     """
-    xi, counting = lay_out(table, fitted.xi, sellers), _counting(table, fitted.nest, sellers)
-    total = _moments(xi) - counting
+    at = cells(table, sellers)
+    moments = _moments(at, np.asarray(fitted.xi, np.float64), len(sellers))
+    counting = _counting(table, at, fitted.nest, len(sellers))
+    total = moments - counting
     pairs = ~np.eye(len(sellers), dtype=bool) & np.isfinite(total)
     shared = float(np.mean(total[pairs])) if pairs.any() else 0.0
     common = max(shared, 0.0)
     outside = float(np.exp(table["outside"]).mean())
     own = {seller: float(np.nan_to_num(total[k, k] - common)) for k, seller in enumerate(sellers)}
-    noise = float(np.nansum(np.diag(counting)) / max(np.nansum(np.diag(_moments(xi))), 1e-300))
+    noise = float(np.nansum(np.diag(counting)) / max(np.nansum(np.diag(moments)), 1e-300))
     told = noise < DROWNED
     return Shocks(
         common=0.0 if gamma else float(np.sqrt(common)),
@@ -69,29 +72,29 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     )
 
 
-def _moments(xi: Floats) -> Floats:
-    """Mean products (N, N) over the rows in which both sellers are there; NaN where none are."""
-    there = np.isfinite(xi)
-    filled = np.where(there, xi, 0.0)
-    count = there.astype(float).T @ there
-    return np.where(count > 0, filled.T @ filled / np.maximum(count, 1.0), np.nan)
+def _products(at: tuple[Ints, Ints], one: Floats, other: Floats, sellers: int) -> Floats:
+    """Sums (N, N) over markets and periods of a row seller's ``one`` (R,) times a column seller's ``other`` (R,)."""
+    left, right = (sparse.csr_array((values, at), shape=(int(at[0].max()) + 1, sellers)) for values in (one, other))
+    return np.asarray((left.T @ right).todense(), np.float64)
 
 
-def _counting(table: pd.DataFrame, rho: float, sellers: list[str]) -> Floats:
+def _moments(at: tuple[Ints, Ints], xi: Floats, sellers: int) -> Floats:
+    """Mean products (N, N) of xi (R,) over the cells in which both sellers are there; NaN where none are."""
+    count = _products(at, np.ones(len(xi)), np.ones(len(xi)), sellers)
+    return np.where(count > 0, _products(at, xi, xi, sellers) / np.maximum(count, 1.0), np.nan)
+
+
+def _counting(table: pd.DataFrame, at: tuple[Ints, Ints], rho: float, sellers: int) -> Floats:
     """Mean covariance (N, N) that counting alone gives to the inverted utilities."""
-    q = lay_out(table, table["units"], sellers)
-    there = np.isfinite(q)
-    units = np.where(there, q, 0.0)
-    size = table.groupby(["market", "period"])["size"].first().to_numpy(np.float64)
-    sold = units.sum(1)
+    units, size = (table[name].to_numpy(np.float64) for name in ("units", "size"))
+    sold, there = np.bincount(at[0], units)[at[0]], np.ones(len(units))
     shift = rho / sold + 1.0 / np.maximum(size - sold, 1.0)
-    own = np.where(there, (1.0 - rho) / np.maximum(units, 1e-300), 0.0)
-    # G diag(q) G' with G = diag(own) + shift: own_j^2 q_j [j = k] + shift (own_j q_j + own_k q_k) + shift^2 Q, summed over
-    # the rows in which both are there
-    offered = there.astype(float)
-    cross = (shift[:, None] * own * units).T @ offered
-    noise = cross + cross.T + (offered * (shift**2 * sold)[:, None]).T @ offered + np.diag((own**2 * units).sum(0))
-    return np.asarray(noise / np.maximum(offered.T @ offered, 1.0))
+    # G diag(q) G' with G = diag(own) + shift, own_j = (1 - rho) / q_j: own_j^2 q_j [j = k] + shift (own_j q_j + own_k q_k)
+    # + shift^2 Q, summed over the cells in which both are there
+    cross = _products(at, (1.0 - rho) * shift, there, sellers)
+    noise = cross + cross.T + _products(at, shift**2 * sold, there, sellers)
+    noise += np.diag(np.bincount(at[1], (1.0 - rho) ** 2 / units, sellers))
+    return np.asarray(noise / np.maximum(_products(at, there, there, sellers), 1.0))
 
 
 def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, sellers: list[str]) -> float:

@@ -29,8 +29,8 @@ def summary(found: Calibration, checked: Validation | None, drawn: Drawn | None 
         "markets": sales.markets,
         "periods": {"count": len(sales.labels), "first": sales.labels[0], "last": sales.labels[-1], "step": sales.step},
         "log_log_elasticity": log_log_elasticity(sales.rows),
-        "demand": _estimate(fit.fitted, found.sellers),
-        "tried": [_estimate(one, found.sellers) for one in found.tried],
+        "demand": _estimate(fit.fitted),
+        "tried": [_estimate(one) for one in found.tried],
         "market_size": {
             "rule": rule(sales, found.options.size_factor, found.options.size),
             "by_market": sizes,
@@ -65,6 +65,7 @@ def summary(found: Calibration, checked: Validation | None, drawn: Drawn | None 
             "rows": checked.rows,
             "held_out_blocks": [asdict(one) for one in checked.checks],
             "last_fifth": [asdict(one) for one in checked.last],
+            "market_written": [asdict(one) for one in checked.level],
         }
     return data
 
@@ -73,10 +74,10 @@ def _by_seller(found: Calibration, values: Any) -> dict[str, float]:
     return dict(zip(found.sellers, map(float, values), strict=True))
 
 
-def _estimate(one: Estimate, sellers: list[str]) -> dict[str, Any]:
+def _estimate(one: Estimate) -> dict[str, Any]:
     named = {"alpha": one.alpha, "rho": one.rho, "reference_weight": one.weight}
     named |= one.promotions | {f"season {name}": value for name, value in one.season.items()}
-    named |= {f"trend of {sellers[int(name.removeprefix(TREND))]}": value for name, value in one.trends.items()}
+    named |= {f"{TREND}{seller}": value for seller, value in one.trends.items()}
     return {
         "price_form": one.form,
         "coefficients": {

@@ -7,7 +7,7 @@ level given the slopes: the sum of ``w_i e_i``, weights so that they are its mea
 normal (the multiplier bootstrap; van der Vaart and Wellner 1996, section 2.9), jointly normal with the covariance that the
 standard errors are of. Everything else of a draw follows from its slopes as it does for the estimate itself.
 
-R rows, K slopes, N sellers, G long-run rows, D draws.
+R rows, K slopes (trends included), N sellers, G long-run rows, D draws.
 """
 
 from __future__ import annotations
@@ -22,10 +22,27 @@ import pandas as pd
 from market.calibration.calibrate import Calibration
 from market.calibration.fit import LARGEST_RHO, Fit, corrections, draws, expected_shares
 from market.calibration.moment import MarketAt, market_at, market_qualities
-from market.calibration.regression.logit import Estimate, design_columns, kinds, parameters, predict, regression, unpack
-from market.calibration.regression.standard_errors import by_period, long_run, slope_scores, small_sample
+from market.calibration.regression.absorbed import score_sums
+from market.calibration.regression.design import cells
+from market.calibration.regression.logit import (
+    Estimate,
+    design_columns,
+    kinds,
+    names,
+    parameters,
+    predict,
+    regression,
+    unpack,
+)
+from market.calibration.regression.standard_errors import (
+    by_period,
+    by_period_and,
+    long_run,
+    slope_scores,
+    small_sample,
+)
 from market.calibration.shocks import Shocks, fit_shocks
-from market.state import Floats
+from market.state import Floats, Ints
 
 DRAWS = 39  # from the lowest to the highest of so many is a 95 % interval: (n - 1) / (n + 1)
 SEED = 12
@@ -80,42 +97,43 @@ def _drawn(found: Calibration, count: int) -> tuple[list[tuple[Floats, Estimate]
 
 def expected_units(found: Calibration, table: pd.DataFrame, count: int) -> Floats:
     """Expected units (D, rows) of a design's rows by D draws of what the fit leaves open."""
-    sellers, fit = found.sellers, found.fit
-    cells = pd.DataFrame(
-        {"cell": table.groupby(["market", "period"]).ngroup(), "seat": table["seller"].map(sellers.index)}
-    )
-    at, xi = (cells["cell"].to_numpy(), cells["seat"].to_numpy()), draws(fit.shocks, POINTS)
-    wide, units = np.full((int(at[0].max()) + 1, len(sellers)), np.nan), np.empty((count, len(table)))
+    fit, units = found.fit, np.empty((count, len(table)))
+    (cell, seat), xi = cells(table, found.sellers), draws(fit.shocks, POINTS)
     for row, (moved, one) in zip(units, _drawn(found, count)[0] if count else [], strict=False):
-        wide[at] = predict(one, table) + table["seller"].map(fit.moves) + moved[:-1][at[1]]
-        row[:] = expected_shares(wide, one.nest, xi)[at] * table["size"]
+        utility = (predict(one, table) + table["seller"].map(fit.moves)).to_numpy(np.float64) + moved[:-1][seat]
+        row[:] = expected_shares(utility, cell, seat, one.nest, xi) * table["size"]
     return units
 
 
 def _possible(columns: dict[str, Floats], beta: Floats) -> bool:
-    at: dict[str, float] = dict(zip(columns, beta.tolist(), strict=True))
+    at: dict[str, float] = dict(zip(columns, beta.tolist(), strict=False))  # trends come behind
     return at["f"] + at.get("reference", 0.0) < 0 and 0 <= at.get("within", 0.0) < LARGEST_RHO
 
 
 def influence(found: Calibration, columns: dict[str, Floats]) -> Floats:
     """Long-run rows (G, K + N + 1) of the slopes, of each seller's level given them, and of the residuals' variance."""
-    table, one = found.fit.design.sold, found.fit.fitted
-    x, z, effect = regression(table, columns, one.instruments)
-    e = np.asarray(one.xi, np.float64)
-    levels = _level_weights(found, table) * e[:, None]
-    scores = np.column_stack([slope_scores(x, z, e, effect), levels, (e**2 - np.mean(e**2)) / len(e)])
-    summed = by_period(scores, table["period"].to_numpy())
-    rows = long_run(summed, [*kinds(columns), *["level"] * len(found.sellers), "variance"])
-    return np.asarray(rows * small_sample(len(table), parameters(columns, effect), len(summed)))
+    design, one, count = found.fit.design, found.fit.fitted, len(found.sellers)
+    table = design.sold
+    x, z, absorbed = regression(design, columns, one.instruments)
+    e, period = np.asarray(one.xi, np.float64), table["period"].to_numpy()
+    seat = cells(table, found.sellers)[1]
+    raw = np.column_stack(list(columns.values()))
+    summed = np.hstack(
+        [
+            score_sums(raw, slope_scores(x, z, e, absorbed.effect), e, absorbed, period),
+            by_period_and(_level_weights(table, seat, count) * e, period, seat, count),
+            by_period((e**2 - np.mean(e**2))[:, None] / len(e), period),
+        ]
+    )
+    rows = long_run(summed, [*kinds(names(design, columns)), *["level"] * count, "variance"])
+    return np.asarray(rows * small_sample(len(table), parameters(columns, absorbed), len(summed)))
 
 
-def _level_weights(found: Calibration, table: pd.DataFrame) -> Floats:
-    """(R, N): a seller's level is its markets' mean residual, weighted by their sizes, as its quality is."""
-    group = [table["market"], table["seller"]]
-    weight = table.groupby(group)["size"].transform("mean") / table.groupby(group)["size"].transform("size")
-    own = table["seller"].to_numpy()[:, None] == np.array(found.sellers)
-    each = np.where(own, weight.to_numpy(np.float64)[:, None], 0.0)
-    return np.asarray(each / each.sum(0))
+def _level_weights(table: pd.DataFrame, seat: Ints, count: int) -> Floats:
+    """(R,): a seller's level is its markets' mean residual, weighted by their sizes, as its quality is."""
+    size = table.groupby(["market", "seller"])["size"]
+    weight = (size.transform("mean") / size.transform("size")).to_numpy(np.float64)
+    return np.asarray(weight / np.bincount(seat, weight, count)[seat])
 
 
 def _markets(found: Calibration, drawn: list[tuple[Floats, Estimate]]) -> Iterator[MarketDraw]:

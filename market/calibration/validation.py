@@ -3,21 +3,22 @@
 Blocks of three periods are dealt to five folds in turn; each fold is fitted without its blocks and simulated on them,
 at their real prices, promotions and market sizes, by the market's own kernel with shocks drawn anew. The last fifth of
 the file is told too, as a warning only: real markets drift, and a market fitted to the years before need not hold for
-the next.
+the next. What is written, the market of the file's last quarter, is told against that quarter, also as a warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from market.calibration.calibrate import Calibration
-from market.calibration.comparison import REFITS, FitCheck, Held, Simulated, compare
+from market.calibration.comparison import REFITS, FitCheck, Held, Simulated, compare, compare_levels
 from market.calibration.fit import LARGEST_RHO, Fit, ModelChoice, fit
-from market.calibration.regression.design import Design
+from market.calibration.moment import elapsed_at, latest
+from market.calibration.regression.design import ELAPSED, Design
 from market.calibration.uncertainty import expected_units
 from market.demand.script import tastes
 from market.errors import UserError
@@ -108,6 +109,8 @@ def _by_place(sold: Floats, place: Ints, at: tuple[Ints, ...]) -> Floats:
 class Validation:
     """``checks``: on the held-out blocks; ``last``: the same on the last fifth, where a failure only warns.
 
+    ``level``: the market that is written, at the prices and promotions of the last quarter, against its units; none
+    where it is that of the middle.
     ``rows``, ``last_rows``: how many were predicted. ``weeks``: by period and seller, ``units`` and what the market
     sold on average (``market``), all markets together, each period predicted by the fit that has not seen it.
     """
@@ -117,6 +120,7 @@ class Validation:
     rows: int
     last_rows: int
     weeks: pd.DataFrame
+    level: list[FitCheck] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -132,7 +136,17 @@ def validate(found: Calibration, say: Callable[[str], None] = lambda phase: None
         folds.append(_hold_out(found, (period // BLOCK) % FOLDS == k, seed=k))
     say("the last fifth")
     last = [_hold_out(found, period >= (1 - LAST) * len(found.sales.labels), seed=FOLDS, unsure=REFITS)]
-    return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last), _weeks(folds))
+    level = compare_levels(_written(found)) if found.options.at == "end" else []
+    return Validation(compare(found, folds), compare(found, last), _count(folds), _count(last), _weeks(folds), level)
+
+
+def _written(found: Calibration) -> Held:
+    """The market written, which stands still, over the last quarter: trends are those of its moment in every period."""
+    table, periods = found.fit.design.table, len(found.sales.labels)
+    late = table[table["period"] >= periods - latest(periods)].assign(**{ELAPSED: elapsed_at(periods, "end")})
+    drawn = simulate(found.fit, late, FOLDS + 1)
+    units = late.groupby("seller")["units"].sum()
+    return Held(drawn, units / units.sum(), expected_units(found, drawn.table, REFITS))
 
 
 def _weeks(held: list[Held]) -> pd.DataFrame:

@@ -161,7 +161,8 @@ def _table(stamp: Stamp) -> SalesArrays:
         return np.asarray(found.reshape(len(markets), len(periods), len(sellers)))
 
     promoted = spread(rows[sales.promotions].max(axis=1)) >= PROMOTED
-    line = np.nan_to_num(spread(rows["line"])).astype(np.int64)
+    numbers = pd.to_numeric(rows["line"].astype(str).str.rpartition(":")[2])  # of several files "shop.csv:2"
+    line = np.nan_to_num(spread(numbers)).astype(np.int64)
     size = _one_size(Path(tape.file), spread(rows["market_size"]), line) if sales.has("market_size") else None
     price, units = spread(rows["price"]), spread(rows["units"])
     return SalesArrays(markets, sellers, sales.labels, sales.sha256, price, units, size, promoted, line)

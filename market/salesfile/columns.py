@@ -5,17 +5,19 @@ every column of numbers may hold, with what to do about texts that are none.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from market.salesfile import dates
+from market.salesfile.cells import dates
+from market.salesfile.cells.numbers import decimals, read_numbers_of
 from market.salesfile.files import PROMOTION
 from market.salesfile.findings import Findings, named
-from market.salesfile.numbers import decimals, read_numbers_of
-from market.salesfile.options import DateOrder, ReadingOptions
+from market.salesfile.options import ReadingOptions
 from market.salesfile.shapes import DISCOUNT
 
 WHOLE = {4: "Y", 7: "M"}  # letters of a year and of a month: as bounds they mean all their days
@@ -34,10 +36,11 @@ class Calendar(NamedTuple):
 
 
 def read_periods(
-    column: pd.Series[str], lines: pd.Series[int], kind: str, order: DateOrder | None, found: Findings
+    column: pd.Series[str], lines: pd.Series[int], kind: str, options: ReadingOptions, found: Findings
 ) -> pd.Series[Any] | None:
     """Integers (as floats) or dates without time of day, by row; None where rows have neither."""
-    read = dates.read_periods([str(text) for text in column.cat.categories], order)
+    place = None if options.zone is None else ZoneInfo(options.zone)
+    read = dates.read_periods([str(text) for text in column.cat.categories], options.dates, place)
     values = pd.Series(read.values.to_numpy()[column.cat.codes], index=column.index)
     if read.doubt:
         found.error(
@@ -46,10 +49,7 @@ def read_periods(
         )
     for words in read.said:
         found.did(f"periods: {words}")
-    totals = column.map(lambda text: dates.TOTALS.fullmatch(str(text)) is not None).astype(bool) & values.isna()
-    if totals.any() and not totals.all():
-        found.did("rows of totals left out", int(totals.sum()))
-    bad = column.index[values.isna() & ~totals]
+    bad = column.index[values.isna()]
     if len(bad):
         got = f"got {column[bad].iloc[0]!r}" if column[bad].iloc[0] else "got missing"
         found.error(
@@ -197,6 +197,7 @@ RULES = {
     "cost": Limits("a number >= 0", 0, closed=True),
     "market_size": Limits("a number > 0", 0, closed=False),
 }
+MONEY = ("price", "revenue", "cost")
 SHARE = Limits("a number from 0 to 1", 0, closed=True, most=1)
 
 
@@ -212,14 +213,17 @@ def read_numbers(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: 
     """
     names = [name for name in rows.columns if is_number(name)]
     mark = _decimal_mark(rows, names, options, found)
-    columns, rewritten = {}, 0
+    columns, rewritten, signs = {}, 0, {}
     for name in names:
         read = read_numbers_of(rows[name], mark)
+        if name in MONEY and read.currency is not None:
+            signs[name] = read.currency
         columns[name], rewritten = pd.Series(read.values, index=rows.index), max(rewritten, read.rewritten)
         percent = DISCOUNT.search(name) or set(columns[name].unique()) == {0.0, 100.0}
         if name.startswith(PROMOTION) and percent and columns[name].max() > 1:
             columns[name] = columns[name] / 100
             found.did(f"{name}: percent as shares", len(rows))
+    _refuse_currencies(signs, rows["line"], kind, found)
     if rewritten:
         found.did(f"numbers with {'commas' if mark == ',' else 'points'} before decimals, or currencies", rewritten)
     idle = columns["units"] == 0 if "units" in columns else pd.Series(False, index=rows.index)
@@ -231,6 +235,25 @@ def read_numbers(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: 
             text = str(rows.loc[bad, name].iloc[0])
             found.error(f"{named(kind, rows.loc[bad, 'line'])}: {name} must be {rule.words} ({_got(text, name)})")
     return rows.assign(**columns)
+
+
+def _refuse_currencies(
+    signs: Mapping[str, NDArray[np.object_]], lines: pd.Series[int], kind: str, found: Findings
+) -> None:
+    """Raise where the cells of a column are of several currencies, or columns of different ones."""
+    counts: dict[str, int] = {}
+    for own in signs.values():
+        for sign, count in pd.Series(own[own != ""]).value_counts().items():
+            counts[str(sign)] = max(counts.get(str(sign), 0), int(count))
+    if len(counts) < 2:
+        return
+    usual = max(counts, key=lambda sign: counts[sign])
+    odd = np.logical_or.reduce([(own != usual) & (own != "") for own in signs.values()])
+    listed = ", ".join(f"{sign} ({count:,} rows)" for sign, count in sorted(counts.items(), key=lambda one: -one[1]))
+    found.refuse(
+        f"{named(kind, lines.to_numpy()[odd])}: {' and '.join(signs)} in several currencies: {listed}: convert them to one, or make a "
+        f"file of each"
+    )
 
 
 def _decimal_mark(rows: pd.DataFrame, names: Sequence[str], options: ReadingOptions, found: Findings) -> str:

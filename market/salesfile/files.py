@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 from market.errors import UserError
-from market.salesfile.findings import Findings
-from market.salesfile.text_files import PART, ZIP, read_text_file
+from market.salesfile.findings import Findings, listed
+from market.salesfile.text_files import PART, ZIP, Reading, packed_files, read_text_file
 from market.salesfile.texts import Texts
 
 if TYPE_CHECKING:
@@ -19,8 +19,17 @@ PARQUET = (".parquet", ".pq")
 ENDINGS = (".csv", *PARQUET)  # of sales files
 PROMOTION = "promo_"  # what columns of promotions begin with
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+READ = (".csv", ".tsv", ".txt", ".gz", ".zip", *PARQUET, *WORKBOOKS)  # what a folder's files may end with
 OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 EXTRA = "pip install 'bazaar-market[calibrate]'"
+
+
+class Part(NamedTuple):
+    """A table of several: what messages call its rows' place, its name, and its texts, indexed by line or row."""
+
+    label: str
+    name: str
+    texts: pd.DataFrame
 
 
 def place(path: Path) -> str:
@@ -28,29 +37,52 @@ def place(path: Path) -> str:
     return "row" if path.suffix.lower() in (*PARQUET, *WORKBOOKS) or path.is_dir() else "line"
 
 
-def read_texts(path: Path, wanted: Sequence[str], found: Findings) -> pd.DataFrame:
-    """Every cell as stripped text, empty where there is none, indexed by line or row of the file.
+def read_parts(path: Path, reading: Reading, found: Findings) -> list[Part]:
+    """Every table of a file, a workbook's sheets or a folder, each cell as stripped text, empty where there is none.
 
     Args:
-        wanted: columns that are kept however many different texts they have.
+        reading: how texts are read, and which columns are kept however many different texts they have.
         found: told how the file was read.
 
     Raises:
         UserError: no such file, or one that cannot be read; two columns of one name; lines of too many or few fields.
     """
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise UserError(f"{path}: is a folder without Parquet files, not a file")
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        inside = [one for one in sorted(path.iterdir()) if one.suffix.lower() in READ and not one.name.startswith(".")]
+        if not inside:
+            raise UserError(f"{path}: is a folder without files that can be read: CSV, workbooks, Parquet")
+        return [part for one in inside for part in read_parts(one, reading, found)]
     if _is_workbook(path):
-        texts = _workbook(path, wanted, found)
+        parts = _workbook(path, reading, found)
     elif place(path) == "row":
-        texts = _parquet(path, wanted, found)
+        parts = {path.name: _parquet(path, reading, found)}
     else:
-        texts = read_text_file(path, wanted, found)
-    if not len(texts):
+        parts = {name: read_text_file(path, inside, reading, found) for name, inside in _files_of(path).items()}
+    if not any(map(len, parts.values())):
         found.refuse("has no rows")
-    return texts.frame()
+    return [Part(name, stem_of(name), texts.frame()) for name, texts in parts.items() if len(texts)]
+
+
+def stem_of(name: str) -> str:
+    """A file's name without what it ends with: ``shop.csv.gz`` is shop; a sheet's name as it is."""
+    stem = Path(name).name
+    while Path(stem).suffix.lower() in READ:
+        stem = Path(stem).stem
+    return stem
+
+
+def _files_of(path: Path) -> dict[str, str | None]:
+    """The names of a zip's files with their places in it; of another file its own, which lies nowhere else."""
+    with path.open("rb") as file:
+        if file.read(4) != ZIP:
+            return {path.name: None}
+    try:
+        inside = packed_files(path)
+    except BadZipFile as error:
+        raise UserError(f"{path}: is damaged ({error})") from None
+    return {name if len(inside) > 1 else path.name: name for name in inside}
 
 
 def _is_workbook(path: Path) -> bool:
@@ -66,8 +98,8 @@ def _is_workbook(path: Path) -> bool:
         return False
 
 
-def _workbook(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
-    """The first sheet that has a table."""
+def _workbook(path: Path, reading: Reading, found: Findings) -> dict[str, Texts]:
+    """The first sheet that has a table, and those of the same columns."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
@@ -77,22 +109,25 @@ def _workbook(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
         sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
     except (CalamineError, OSError, ValueError) as error:
         raise UserError(f"{path}: is not a workbook that can be read ({error})") from None
-    shown = {name: [[_shown(cell) for cell in row] for row in rows] for name, rows in sheets.items()}
-    begins = {name: _begin(rows) for name, rows in shown.items()}
-    full = [name for name in shown if begins[name] is not None]
-    if not full:
+    shown = {name: [[_shown(cell).strip() for cell in row] for row in rows] for name, rows in sheets.items()}
+    begins = {name: begin for name, rows in shown.items() if (begin := _begin(rows)) is not None}
+    if not begins:
         found.refuse("is empty")
-    heads = [shown[name][begins[name] or 0] for name in full]
-    if heads.count(heads[0]) > 1:
-        found.refuse(
-            f"sheets {', '.join(full)} have the same columns: save each as a file of its own and name all of them"
-        )
-    found.did(f"sheet {full[0]}" + (f", of {len(full)} that have tables" if len(full) > 1 else ""))
-    rows, begin = shown[full[0]], begins[full[0]] or 0
-    texts = Texts([name.strip() for name in rows[begin]], wanted)
-    kept = [(k + 1, row) for k, row in enumerate(rows) if k > begin and any(row)]
-    texts.add([k for k, _ in kept], [row for _, row in kept])
-    return texts
+    heads = {name: shown[name][begin] for name, begin in begins.items()}
+    columns = next(map(sorted, heads.values()))
+    like = [name for name in begins if sorted(heads[name]) == columns]
+    left = (
+        f"; left out, since their columns are others: {', '.join(begins.keys() - set(like))}"
+        if len(like) < len(begins)
+        else ""
+    )
+    found.did(f"sheet{'s' if len(like) > 1 else ''} {listed(like)}{left}")
+    tables = {}
+    for name in like:
+        texts = tables[name] = reading.texts(heads[name])
+        kept = [(k + 1, row) for k, row in enumerate(shown[name]) if k > begins[name] and any(row)]
+        texts.add([k for k, _ in kept], [row for _, row in kept])
+    return tables
 
 
 def _begin(rows: Sequence[Sequence[str]]) -> int | None:
@@ -108,7 +143,7 @@ def _shown(cell: Any) -> str:
     return cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
 
 
-def _parquet(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
+def _parquet(path: Path, reading: Reading, found: Findings) -> Texts:
     try:
         from pyarrow import ArrowInvalid
         from pyarrow.dataset import dataset
@@ -117,7 +152,7 @@ def _parquet(path: Path, wanted: Sequence[str], found: Findings) -> Texts:
     try:
         table = dataset(path, format="parquet", partitioning="hive")
         names = [name for name in table.schema.names if not name.startswith("__index_level")]
-        texts, row = Texts(names, wanted), 1
+        texts, row = reading.texts(names), 1
         for batch in table.to_batches(columns=names, batch_size=PART):
             add_rows(texts, batch.to_pandas(ignore_metadata=True), row)
             row += len(batch)
@@ -133,7 +168,7 @@ def add_rows(texts: Texts, part: pd.DataFrame, row: int) -> None:
     texts.add(range(row, row + len(part)), list(cells.itertuples(index=False, name=None)))
 
 
-def read_query(url: str, query: str, wanted: Sequence[str], found: Findings) -> pd.DataFrame:
+def read_query(url: str, query: str, reading: Reading, found: Findings) -> pd.DataFrame:
     """What a database answers; raise :class:`UserError` where it cannot be reached or does not understand."""
     import pandas as pd
     from sqlalchemy import create_engine, make_url, text
@@ -146,7 +181,7 @@ def read_query(url: str, query: str, wanted: Sequence[str], found: Findings) -> 
         with create_engine(url).connect().execution_options(stream_results=True) as database:
             texts, row = None, 1
             for part in pd.read_sql(text(query), database, chunksize=PART):
-                texts = texts or Texts([str(name) for name in part.columns], wanted)
+                texts = texts or reading.texts([str(name) for name in part.columns])
                 add_rows(texts, part, row)
                 row += len(part)
                 found.has_read(row - 1)

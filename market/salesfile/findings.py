@@ -1,8 +1,8 @@
-"""What the checks of a sales file find: errors, doubts that ``--force`` overrules, and warnings, each with its rows."""
+"""What the checks of a sales file find: errors, doubts that ``--force NAME`` overrules, and warnings, each with its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
@@ -26,7 +26,7 @@ class Findings:
     """
 
     where: str
-    force: bool = False
+    force: Collection[str] = ()  # names of doubts that are accepted
     option: str = "--"
     errors: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -49,9 +49,12 @@ class Findings:
         """Nothing can be done with such data."""
         self.errors.append(message)
 
-    def doubt(self, message: str) -> None:
-        """Results would mislead: an error, or with ``force`` a warning."""
-        (self.warnings if self.force else self.doubts).append(message)
+    def doubt(self, name: str, message: str) -> None:
+        """Results would mislead: an error, or a warning where ``force`` has its name."""
+        if name in self.force:
+            self.warnings.append(message)
+        else:
+            self.doubts.append(f"{message} (accept it with --force {name})")
 
     def warning(self, message: str) -> None:
         """Worth knowing."""
@@ -68,7 +71,7 @@ class Findings:
         raise self._told()
 
     def _told(self) -> UserError:
-        lines = self.errors + [f"{doubt} (--force goes on all the same)" for doubt in self.doubts]
+        lines = [*self.errors, *self.doubts]
         lines += [f"note: {warning}" for warning in self.warnings]
         return UserError("\n".join(f"{self.where}: {line}" for line in lines))
 

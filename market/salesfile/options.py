@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 Span = Literal["day", "week", "month", "quarter"]
 Missing = Literal["auto", "absent", "zero"]
 Returns = Literal["net", "drop"]
 DateOrder = Literal["dmy", "mdy", "month", "week"]
+
+
+def known_zone(name: str) -> str:
+    """A place's name; raise :class:`ValueError` with the rule where IANA has none of that name."""
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError):  # such as a folder of zones
+        raise ValueError(f"must be a place as IANA calls it, such as Europe/Berlin or UTC, got {name!r}") from None
+
+
+def known_encoding(name: str) -> str:
+    """An encoding's name; raise :class:`ValueError` with the rule where Python has none of text of that name."""
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError, UnicodeError):
+        raise ValueError(
+            f"must be an encoding of text such as cp850, cp437, mac_roman or utf-8, got {name!r}"
+        ) from None
+    return codecs.lookup(name).name
 
 
 @dataclass(frozen=True)
@@ -26,6 +47,8 @@ class ReadingOptions:
         returns: rows of negative units are taken off what was sold, or dropped.
         decimal: the mark before decimals; None: told by the file.
         dates: how dates that can be read in two ways are meant; None: told by the file.
+        zone: the place whose days count, as IANA calls it, where times name a zone or are UTC's; None: days as written.
+        encoding: of text, as Python calls it; None: told by the file.
         add_up: several rows of a seller in a period are parts of its sales, whatever tells them apart.
         prefix: what stands before an option's name in messages.
     """
@@ -38,5 +61,7 @@ class ReadingOptions:
     returns: Returns = "net"
     decimal: Literal[".", ","] | None = None
     dates: DateOrder | None = None
+    zone: str | None = None
+    encoding: str | None = None
     add_up: bool = False
     prefix: str = "--"

@@ -149,7 +149,7 @@ def added_up(
     if below := int((net < 0).sum()):
         found.did("more came back than was sold: 0 units", below)
     if several.any():
-        found.did(f"rows added up to one a period and seller: {count:,} of {len(rows):,}", int(several.sum()))
+        found.did(f"rows added up, one a period and seller: they become {count:,}", len(rows))
     return table.assign(**columns)
 
 

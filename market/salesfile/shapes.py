@@ -9,74 +9,111 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from market.salesfile.cells.dates import is_period
+from market.salesfile.cells.numbers import taken_apart
+from market.salesfile.cells.words import (
+    CURRENCIES,
+    HEADINGS,
+    IN_YEAR,
+    MEASURES,
+    NO_WORDS,
+    RANK,
+    STATUS,
+    UNSURE,
+    YEARS,
+    YES_WORDS,
+    Measure,
+    among,
+    meant,
+    measure_of,
+    plain,
+)
 from market.salesfile.files import PROMOTION
-from market.salesfile.findings import Findings
-from market.salesfile.texts import SAME
+from market.salesfile.findings import Findings, listed
+from market.salesfile.options import ReadingOptions
+from market.salesfile.parts import days_of, stacked
+from market.salesfile.texts import MANY, SAME
 
-NAMES = {  # what people call the columns that must be there, in English and German
-    "period": "date day week month quarter yearweek year_week yearmonth time timestamp datetime datum tag woche kw "
-    "kalenderwoche monat quartal zeitraum bestelldatum rechnungsdatum invoicedate order_date week_end week_start "
-    "week_beginning week_ending created_at sold_at order_day transaction_date sale_date",
-    "seller": "brand product sku item upc ean article asin shop_item marke produkt artikel artikelnummer bezeichnung "
-    "description stockcode hersteller verkäufer item_name product_name lineitem_name artikelbezeichnung warengruppe sorte",
-    "units": "unit quantity qty amount_sold units_sold sold volume sales_units menge anzahl stück stueck absatz "
-    "verkaufte_menge lineitem_quantity units_sold unit_sales",
-    "price": "unit_price unitprice price_per_unit selling_price preis einzelpreis stückpreis stueckpreis verkaufspreis vk lineitem_price avg_price average_price avg_selling_price item_price",
-    "revenue": "turnover sales_value net_sales gross_sales umsatz erlös erloes betrag gesamtpreis line_total amount revenue_net dollar_sales dollars sales_amount umsatz_netto",
-}
-YEAR = ("year", "jahr")
-IN_YEAR = {"week": "W", "woche": "W", "kw": "W", "month": "-", "monat": "-", "quarter": "Q", "quartal": "Q"}
-PER_SELLER = re.compile(r"(price|units|cost|revenue)[_ .](.+)|(.+)[_ .](price|units|cost|revenue)")
 RIVAL = re.compile(r"(?i)(comp|competitor|rival)[_ .]?(price[_ .]?)?\w+")
-YES = {*["1", "yes", "y", "true", "t", "on", "x", "ja", "j", "wahr", "oui", "si", "sí", "✓", "✔"]}
-NO = {
-    *["0", "no", "n", "false", "f", "off", "nein", "falsch", "non", "none", "null", "na", "n/a", "nan", "-", "--"],
-    "",
-}
 DISCOUNT = re.compile(r"(?i)discount|rabatt|percent|prozent|depth|off")
 
 
 def recognised(raw: pd.DataFrame, ours: Iterable[str], columns: Mapping[str, str], found: Findings) -> dict[str, str]:
     """The file's name of each of Bazaar's columns that it has: as given, of that name, or one that people use for it.
 
-    Two columns that could be one are left alone.
+    A promotion under a usual name is ``promo_`` and that name. Costs and promotions are taken for such only where every
+    cell can be one. Of two columns that could be one nobody knows which is meant: asked where it is needed
+    (:func:`asked_for`), but that a date goes before its week, a name before the number that stands for it, and one that differs before one that
+    never does.
     """
     heads = [str(name) for name in raw.columns if name != SAME]
-    taken, by_word = dict(columns), {_word(head): head for head in reversed(heads)}
+    taken, by_word = dict(columns), {plain(head): head for head in reversed(heads)}
     for name in (*ours, *(head for head in heads if head.startswith(PROMOTION))):
         if name in heads or name in by_word:
             taken.setdefault(name, name if name in heads else by_word[name])
     guessed: dict[str, str] = {}
-    for name, words in NAMES.items():
-        if name in taken:
-            continue
-        known = set(words.split())
-        like = [head for head in heads if _word(head) in known and head not in taken.values()]
-        if len(like) == 1:
-            guessed[name] = like[0]
+    for name in HEADINGS:
+        like = [head for head in heads if meant(head) == name and head not in taken.values()]
+        if name == "promotion":
+            guessed |= {PROMOTION + plain(head): head for head in like if _is_promotion(raw[head])}
+        elif name not in taken and (one := _chosen(name, like, raw)) is not None:
+            guessed[name] = one
     if guessed:
         found.did("taken for " + ", ".join(f"{name}: {theirs}" for name, theirs in guessed.items()))
     return taken | guessed
 
 
-def _word(head: str) -> str:
-    """A heading as :data:`NAMES` has it: ``Unit Price`` is unit_price."""
-    return re.sub(r"[\s\-/.]+", "_", head.strip().lower())
+def alike(raw: pd.DataFrame, name: str, taken: Iterable[str]) -> list[str]:
+    """The columns, of those that are not taken, that could be one of Bazaar's columns."""
+    heads = [str(head) for head in raw.columns if head != SAME and head not in set(taken)]
+    unsure = among(UNSURE) if name in ("units", "revenue") else frozenset()
+    return [head for head in heads if meant(head) == name or plain(head) in unsure]
+
+
+def _chosen(name: str, like: list[str], raw: pd.DataFrame) -> str | None:
+    if name == "cost":
+        like = [head for head in like if all(_is_number(text) for text in raw[head].cat.categories)]
+    if name == "period":
+        like = sorted(like, key=lambda head: RANK.get(plain(head), len(RANK)))[:1]
+    elif name == "seller" and len(like) > 1:
+        like = [head for head in like if raw[head].nunique() > 1] or like
+        if _one_to_one([raw[head] for head in like]):
+            like = [max(like, key=lambda head: sum(map(len, raw[head].cat.categories)))]
+    return like[0] if len(like) == 1 else None
+
+
+def _one_to_one(columns: list[pd.Series[Any]]) -> bool:
+    """Whether the texts of columns stand for one another, as an article's name and number do."""
+    pairs = pd.concat([column.cat.codes for column in columns], axis=1).drop_duplicates()
+    return all(len(pairs) == column.nunique() for column in columns)
+
+
+def _is_number(text: object) -> bool:
+    written = taken_apart(str(text))
+    return written is not None and not written.negative
+
+
+def _is_promotion(column: pd.Series[Any]) -> bool:
+    """Whether every cell says how much of a promotion there was: yes or no, a share, or the kind of offer beside none."""
+    texts = {str(text).lower() for text in column.cat.categories}
+    rest = texts - YES_WORDS - NO_WORDS
+    shares = all(re.fullmatch(r"0?[.,]\d+|[01](\.0+)?", text) for text in rest)
+    return bool(texts & NO_WORDS) and (shares or not any(re.search(r"\d", text) for text in texts))
 
 
 def one_row_a_seller(raw: pd.DataFrame, found: Findings) -> pd.DataFrame:
     """A file with columns such as ``price_a, units_a, price_b, units_b`` with a row for each of a and b."""
     by_seller: dict[str, dict[str, str]] = {}
     for head in map(str, raw.columns):
-        if match := PER_SELLER.fullmatch(head):
-            kind, seller = (match.group(1), match.group(2)) if match.group(1) else (match.group(4), match.group(3))
-            by_seller.setdefault(seller, {})[kind] = head
+        if (measure := measure_of(head)) is not None:
+            by_seller.setdefault(measure.seller, {})[_kind(measure)] = head
     whole = {name: own for name, own in by_seller.items() if "units" in own and ("price" in own or "revenue" in own)}
-    if len(whole) < 2 or "seller" in raw.columns:
+    if len(whole) < 2 or any(meant(str(head)) == "seller" for head in raw.columns):
         return raw
-    used = {head for own in by_seller.values() for head in own.values()}
+    used = {head for own in whole.values() for head in own.values()}
     common = [name for name in raw.columns if name not in used]
     parts = []
     for seller, own in whole.items():
@@ -86,30 +123,23 @@ def one_row_a_seller(raw: pd.DataFrame, found: Findings) -> pd.DataFrame:
     return stacked(parts)
 
 
-def stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of texts below one another; a column that one lacks is empty there."""
-    names = list(dict.fromkeys(name for part in parts for name in part.columns))
-    columns = {}
-    for name in names:
-        own = [part[name] if name in part else pd.Series(pd.Categorical([""] * len(part))) for part in parts]
-        columns[name] = (
-            pd.concat([one.reset_index(drop=True) for one in own]).to_numpy()
-            if name == SAME
-            else pd.api.types.union_categoricals([one.array for one in own])
-        )
-    index = [line for part in parts for line in part.index]
-    return pd.DataFrame(columns, index=index)
+def _kind(measure: Measure) -> str:
+    return f"{PROMOTION}{MEASURES[-1]}" if measure.what == MEASURES[-1] else measure.what
 
 
 def period_of_two(rows: pd.DataFrame, raw: pd.DataFrame, theirs: str, found: Findings) -> pd.Series[Any]:
     """The period, with the year from a column beside it where it is a week, month or quarter without one."""
-    mark = IN_YEAR.get(theirs.lower())
-    years = [str(name) for name in raw.columns if str(name).lower() in YEAR]
+    mark = next((mark for mark, words in IN_YEAR.items() if plain(theirs) in among(words)), None)
+    years = year_columns(raw)
     period = rows["period"]
-    small = pd.to_numeric(pd.Series(list(period.cat.categories)), errors="coerce").between(1, 53).all()
-    if mark is None or len(years) != 1 or not small:
+    texts = [str(text) for text in period.cat.categories]
+    small = pd.to_numeric(pd.Series(texts), errors="coerce").between(1, 53).all()
+    words = mark == "-" and all(is_period(f"{text} 2000") for text in texts) and not small
+    if mark is None or len(years) != 1 or not (small or words):
         return period
     found.did(f"period is {years[0]} and {theirs} together")
+    if words:
+        return (period.astype(str) + " " + raw[years[0]].astype(str)).astype("category")
     year, part = raw[years[0]].astype(str), period.astype(str).str.replace(r"\.0*$", "", regex=True)
     text = (
         year.str.replace(r"\.0*$", "", regex=True)
@@ -120,15 +150,20 @@ def period_of_two(rows: pd.DataFrame, raw: pd.DataFrame, theirs: str, found: Fin
     return text.astype("category")
 
 
+def year_columns(raw: pd.DataFrame) -> list[str]:
+    """Columns of years."""
+    return [str(name) for name in raw.columns if plain(str(name)) in among(YEARS)]
+
+
 def promotion_texts(column: pd.Series[Any], found: Findings) -> pd.Series[Any]:
     """A promotion in words as 1 and 0: yes and no in several languages; the kinds of offers beside nothing are 1."""
     texts = [str(text) for text in column.cat.categories]
     words = [text for text in texts if not re.search(r"\d", text)]
     lower = {text.lower() for text in words}
-    if not words or not (lower <= YES | NO or len(words) == len(texts)):
+    if not words or not (lower <= YES_WORDS | NO_WORDS or len(words) == len(texts)):
         return column
-    into = {text: ("0" if text.lower() in NO else "1") for text in words}
-    if "0" not in into.values() and set(into) == set(texts) and not lower <= YES:
+    into = {text: ("0" if text.lower() in NO_WORDS else "1") for text in words}
+    if "0" not in into.values() and set(into) == set(texts) and not lower <= YES_WORDS:
         return column  # kinds of offers in every row, none of them nothing: nobody knows which is none
     touched = int(column.isin([text for text in words if text]).sum())
     found.did(f"{column.name}: {_listed(into, '1')} is 1, {_listed(into, '0')} is 0", touched)
@@ -142,3 +177,44 @@ def _listed(into: Mapping[str, str], value: str) -> str:
 def rivals_prices(raw: pd.DataFrame) -> list[str]:
     """Columns that look like rivals' prices beside the own one: ``comp_1``, ``competitor_price_2``."""
     return [str(name) for name in raw.columns if RIVAL.fullmatch(str(name))]
+
+
+def refuse_currencies(raw: pd.DataFrame, found: Findings) -> None:
+    """Raise where a column says that money is of several currencies."""
+    for head in map(str, raw.columns):
+        if plain(head) not in among(CURRENCIES):
+            continue
+        some = [(str(text), int(count)) for text, count in raw[head].value_counts().items() if text and count]
+        if len(some) > 1:
+            listed = ", ".join(f"{text} ({count:,} rows)" for text, count in some)
+            found.refuse(
+                f"column {head} has several currencies: {listed}: {found.option}where {head}={some[0][0]} reads the rows of "
+                "one; or convert them"
+            )
+
+
+def one_seller(
+    raw: pd.DataFrame, taken: Mapping[str, str], name: str, options: ReadingOptions, found: Findings
+) -> None:
+    """What a file without a known column of sellers is: of one seller, said; asked where words tell rows of a period apart."""
+    words = [head for head in map(str, raw.columns) if head not in taken.values() and _tells(head, raw[head])]
+    keys = [days_of(raw[taken["period"]]), *([raw[taken["market"]].cat.codes] if "market" in taken else [])]
+    again = pd.DataFrame(dict(enumerate(map(np.asarray, keys)))).duplicated().any()
+    if words and again and not options.add_up:
+        found.refuse(
+            f"no column of sellers is known, and periods have several rows: {found.option}columns seller={words[0]}"
+            f"{f' (or {listed(words[1:])})' if words[1:] else ''} names them, {found.option}columns market={words[0]} the "
+            f"markets of one seller; {found.option}add-up adds them up"
+        )
+    may = f" ({found.option}columns seller={words[0]}, if that names them)" if words else ""
+    found.did(f"no column of sellers: all rows are of one, {name}{may}")
+
+
+def _tells(head: str, column: pd.Series[Any]) -> bool:
+    """Whether a column has a few different words, as names are."""
+    if head == SAME or plain(head) in among(STATUS) | among(CURRENCIES):
+        return False
+    texts = [str(text) for text in column.cat.categories if text]
+    if not 1 < len(texts) <= MANY // 10 or {text.lower() for text in texts} <= YES_WORDS | NO_WORDS:
+        return False
+    return not any(taken_apart(text) or is_period(text) for text in texts)

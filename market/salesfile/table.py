@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from market.salesfile.files import PROMOTION, place, read_query, read_texts
-from market.salesfile.findings import Findings, Step, named
+from market.salesfile.files import PROMOTION, WORKBOOKS, place, read_parts, read_query
+from market.salesfile.findings import Findings, Step, listed, named
 from market.salesfile.names import LONGEST, as_name
 from market.salesfile.options import ReadingOptions
-from market.salesfile.text_files import FIRST
+from market.salesfile.text_files import FIRST, Reading
 from market.salesfile.texts import SAME
 
 if TYPE_CHECKING:
@@ -120,10 +120,12 @@ def _read(
 ) -> Sales:
     paths = [path] if isinstance(path, Path) else list(path)
     found = Findings(query[0] if query else ", ".join(map(str, paths)), option=options.prefix, tell=tell)
-    raw, kind = _gathered(paths, query, options, found)
-    rows, unused = _columns_of(raw, paths[0], options, found)
-    others = raw[list(unused)]
-    del raw
+    gathered = _gathered(paths, query, options, found)
+    kind = gathered.kind
+    rows, others, called = _columns_of(gathered, paths[0], options, found)
+    options = replace(options, dates=options.dates or called)
+    unused = [str(name) for name in others.columns if name != gathered.source]
+    del gathered
     found.tell(f"{len(rows):,} rows: numbers, dates and sums")
     rows = _typed(rows, kind, options, found)
     table, calendar = _tidied(rows, others, kind, options, found)
@@ -132,41 +134,45 @@ def _read(
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """The SHA-256 of files one after another."""
+    """The SHA-256 of files one after another, those of folders by name."""
     found = hashlib.sha256()
-    for path in (path for path in paths if path.is_file()):
+    files = [one for path in paths for one in (sorted(path.rglob("*")) if path.is_dir() else [path]) if one.is_file()]
+    for path in files:
         with path.open("rb") as file:
             for part in iter(partial(file.read, 1 << 20), b""):
                 found.update(part)
     return found.hexdigest()
 
 
+class Gathered(NamedTuple):
+    """The texts of all tables, what messages call the place of a row, and the column of the tables' names, if several."""
+
+    texts: pd.DataFrame
+    kind: str
+    source: str | None = None
+
+
 def _gathered(
     paths: Sequence[Path], query: tuple[str, str] | None, options: ReadingOptions, found: Findings
-) -> tuple[pd.DataFrame, str]:
-    """The texts of all files, and what messages call the place of a row."""
-    import pandas as pd
+) -> Gathered:
+    from market.salesfile.cells.words import is_wanted
+    from market.salesfile.parts import FILE, SHEET, below_one_another
+    from market.salesfile.shapes import one_row_a_seller
 
-    from market.salesfile.shapes import NAMES, one_row_a_seller, stacked
-
-    known = {
-        *REQUIRED,
-        *OPTIONAL,
-        *options.columns.values(),
-        *options.where,
-        *(w for words in NAMES.values() for w in words.split()),
-    }
-    wanted = tuple(known | {name.title() for name in known} | {name.upper() for name in known})
+    asked = {*REQUIRED, *OPTIONAL, *options.columns.values(), *options.where}
+    reading = Reading(partial(is_wanted, others=asked), options.encoding, options.zone is not None)
     if query is not None:
-        parts = [read_query(*query, wanted, found)]
-    else:
-        parts = [read_texts(path, wanted, found) for path in paths]
-    parts = [one_row_a_seller(_filtered(part, options.where, found), found) for part in parts]
-    if len(parts) > 1:
-        for path, part in zip(paths, parts, strict=True):
-            part.index = pd.Index([f"{path.name}:{line}" for line in part.index])
-        found.did(f"{len(parts)} files below one another", sum(map(len, parts)))
-    return parts[0] if len(parts) == 1 else stacked(parts), place(paths[0]) if query is None else "row"
+        texts = _filtered(read_query(*query, reading, found), options.where, found)
+        return Gathered(one_row_a_seller(texts, found), "row")
+    parts = [part for path in paths for part in read_parts(path, reading, found)]
+    kind = place(paths[0])
+    if len(parts) == 1:
+        return Gathered(one_row_a_seller(_filtered(parts[0].texts, options.where, found), found), kind)
+    source = SHEET if len(paths) == 1 and paths[0].suffix.lower() in WORKBOOKS else FILE
+    if any(source in part.texts for part in parts):
+        source += " read"
+    wide = [part._replace(texts=one_row_a_seller(part.texts, found)) for part in parts]
+    return Gathered(_filtered(below_one_another(wide, source, found), options.where, found), kind, source)
 
 
 def _filtered(raw: pd.DataFrame, where: Mapping[str, str], found: Findings) -> pd.DataFrame:
@@ -191,49 +197,103 @@ def _heads(raw: pd.DataFrame) -> str:
     return f"the file has {', '.join(str(name) for name in raw.columns if name != SAME)}"
 
 
-def _columns_of(
-    raw: pd.DataFrame, path: Path, options: ReadingOptions, found: Findings
-) -> tuple[pd.DataFrame, list[str]]:
-    """The columns that mean something, under Bazaar's names, still as texts; and the others of the file."""
+class Columns(NamedTuple):
+    """The columns that mean something, under Bazaar's names, still as texts; the others; what periods are called."""
+
+    rows: pd.DataFrame
+    others: pd.DataFrame
+    called: Literal["week", "month"] | None
+
+
+def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: Findings) -> Columns:
     import pandas as pd
 
-    from market.salesfile.shapes import YEAR, period_of_two, promotion_texts, recognised, rivals_prices
+    from market.salesfile.apart import without_what_is_no_sale
+    from market.salesfile.cells.words import week_or_month
+    from market.salesfile.shapes import (
+        one_seller,
+        period_of_two,
+        promotion_texts,
+        recognised,
+        refuse_currencies,
+        rivals_prices,
+        year_columns,
+    )
 
+    raw = gathered.texts
     for ours, theirs in options.columns.items():
         if theirs not in raw.columns:
             found.error(f"{found.option}columns {ours}={theirs}: no such column; {_heads(raw)}")
     found.settle()
     taken = recognised(raw, (*REQUIRED, *OPTIONAL), options.columns, found)
+    if gathered.source is not None:
+        raw, taken = _of_several(raw, gathered.source, taken, options, found)
     _refuse_missing(taken, raw, found)
+    raw = _used(without_what_is_no_sale(raw, taken, found))
     rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()}).assign(line=raw.index)
     if SAME in raw:
         rows = rows.assign(**{SAME: raw[SAME]})
-    for name, usual in {"market": ONLY, "seller": path.stem.split(".")[0]}.items():
+    refuse_currencies(raw, found)
+    usual_name = path.stem.split(".")[0]
+    if "seller" not in taken:
+        beside = raw.drop(columns=[gathered.source] if gathered.source else [])
+        one_seller(beside, taken, usual_name, options, found)
+    for name, usual in {"market": ONLY, "seller": usual_name}.items():
         if name not in rows:
             rows[name] = pd.Categorical([usual] * len(rows))
     if rivals := [name for name in rivals_prices(raw) if name not in taken.values()]:
         found.did(f"{', '.join(rivals)}: rivals' prices, it seems; what they sell is not on file, so they are not used")
-    years = [str(name) for name in raw.columns if str(name).lower() in YEAR]
     period = rows["period"]
     rows["period"] = period_of_two(rows, raw, taken["period"], found)
-    joined = years if rows["period"] is not period and not rows["period"].equals(period) else []
+    joined = year_columns(raw) if rows["period"] is not period and not rows["period"].equals(period) else []
     for name in (name for name in rows.columns if name.startswith(PROMOTION)):
         rows[name] = promotion_texts(rows[name], found)
     used = {*taken.values(), SAME, *joined}
-    return rows, [str(name) for name in raw.columns if name not in used]
+    return Columns(rows, raw[[name for name in raw.columns if name not in used]], week_or_month(taken["period"]))
+
+
+def _of_several(
+    raw: pd.DataFrame, source: str, taken: dict[str, str], options: ReadingOptions, found: Findings
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Several tables without what two of them hold, and what their names mean."""
+    from market.salesfile.parts import meaning, without_overlaps
+
+    if "period" in taken:
+        raw = _used(without_overlaps(raw, source, taken["period"], options, found))
+    name = meaning(raw, source, taken, found)
+    if name is None:
+        return raw, taken
+    found.did(f"{name}: the {source}'s name ({listed(raw[source].cat.categories)})")
+    return raw, taken | {name: source}
 
 
 def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings) -> None:
-    """Raise where a column that is needed is not there; two of price, units and revenue give the third."""
+    """Raise where a column that is needed is not there; two of price, units and revenue give the third.
+
+    Columns that could be one are named. Where several could be the seller it is asked as well.
+    """
+    from market.salesfile.shapes import alike
+
     missing = [name for name in ("period", "price", "units") if name not in taken]
     if "revenue" in taken and len({"price", "units"} & set(missing)) == 1:
         missing = [name for name in missing if name == "period"]
+    unsure = ["seller"] if "seller" not in taken and len(alike(raw, "seller", taken.values())) > 1 else []
+    if "revenue" not in taken and {"price", "units"} & set(missing):
+        unsure.append("revenue")
+    doubts = {name: like for name in (*missing, *unsure) if (like := alike(raw, name, taken.values()))}
+    if len(missing) == 3:  # headings are somewhere else, or none
+        doubts = {}
+    may = "".join(f"; {name} may be {' or '.join(like)}" for name, like in doubts.items())
     if missing:
         first = f" ({FIRST})" if len(missing) == 3 else ""
+        ours, theirs = next(((name, like[0]) for name, like in doubts.items()), (missing[0], "COLUMN"))
         found.refuse(
-            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_heads(raw)}: name yours with "
-            f"{found.option}columns {missing[0]}=COLUMN{first}"
+            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing; {_heads(raw)}{may}: name yours with "
+            f"{found.option}columns {ours}={theirs}{first}"
         )
+    if "seller" in unsure:
+        like = doubts["seller"]
+        found.refuse(f"seller may be {' or '.join(like)}: {found.option}columns seller={like[0]} says which")
 
 
 def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
@@ -241,7 +301,7 @@ def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findin
     from market.salesfile.columns import read_numbers, read_periods, within
     from market.salesfile.rows import in_spans
 
-    values = read_periods(rows["period"], rows["line"], kind, options.dates, found)
+    values = read_periods(rows["period"], rows["line"], kind, options, found)
     if values is not None:
         chosen = within(values, options.periods, found)
         rows = rows.drop(columns="period").assign(value=values)

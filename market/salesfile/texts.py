@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from market.salesfile.cells.clock import coarser
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,25 +18,17 @@ COMPARED = 1_000_000  # rows up to which lines are compared with one another: mo
 SAME = "same line"  # a column of the gathered table: equal in rows whose cells are all equal; not there beyond COMPARED
 
 
-TIME = re.compile(r"(.*\d)(?:T|\s+)\d{1,2}:\d{2}.*")
-
-
-def _day(text: str) -> str:
-    """A text whose time of day, if any, is noon: of very many times nobody needs to know which."""
-    match = TIME.fullmatch(text)
-    return f"{match.group(1)} 12:00" if match else text
-
-
 class Texts:
     """Columns of a table as they come, part by part.
 
     Args:
         names: of the columns; those without a name are left out.
-        wanted: columns that are kept however many texts they have.
+        wanted: says which columns are kept however many texts they have.
+        quarters: of times of day the quarter of an hour is kept, which tells the day elsewhere; else none.
     """
 
-    def __init__(self, names: Sequence[str], wanted: Collection[str]) -> None:
-        self.names, self.wanted = list(names), set(wanted)
+    def __init__(self, names: Sequence[str], wanted: Callable[[str], bool], quarters: bool = False) -> None:
+        self.names, self.wanted, self.quarters = list(names), wanted, quarters
         self._codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in names if name}
         self._texts: dict[str, dict[str, int]] = {name: {} for name in self._codes}
         self._lines: list[NDArray[np.int32]] = []
@@ -59,7 +52,7 @@ class Texts:
         codes, found = pd.factorize(np.array(cells, dtype=object))
         known, texts = self._texts[name], [text.strip() for text in found]
         if name in self._timed:
-            texts = [_day(text) for text in texts]
+            texts = [coarser(text, self.quarters) for text in texts]
         into = np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
         self._codes[name].append(into[codes])
         if len(known) > MANY and name not in self._timed:
@@ -67,11 +60,11 @@ class Texts:
 
     def _too_many(self, name: str) -> None:
         """What becomes of a column of very many texts: times of day are cut, others kept only if somebody asked for them."""
-        if name not in self.wanted:
+        if not self.wanted(name):
             del self._codes[name], self._texts[name]
             return
         old = list(self._texts[name])
-        days = [_day(text) for text in old]
+        days = [coarser(text, self.quarters) for text in old]
         if len(set(days)) < len(old) / 2:
             known = {text: code for code, text in enumerate(dict.fromkeys(days))}
             into = np.array([known[day] for day in days], np.int32)

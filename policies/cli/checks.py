@@ -44,7 +44,9 @@ def _(order: orders.ResumeOrder) -> None:
 @check.register
 def _(order: orders.TuneOrder) -> None:
     from policies.config.run import read_config
+    from policies.storage.run_folder import refuse_no_place
 
+    refuse_no_place(order.runs)
     configs = [read_config(path, order.changes) for path in order.configs]
     from policies.learners.build import check_learner, check_players
 
@@ -105,9 +107,11 @@ def _(order: orders.DeviateOrder) -> None:
 
 @check.register
 def _(order: orders.TournamentOrder) -> None:
+    from policies.storage.run_folder import refuse_no_place
     from policies.studies.tournament.words import entry_rules, markets_of
 
     _refuse_files(order.json)
+    refuse_no_place(order.runs)
     first, *_ = markets_of(order.entries, order.config).values()
     for number, entry in enumerate(order.entries, 1):
         if not Path(entry).is_dir():
@@ -133,8 +137,10 @@ def _(order: orders.RecordOrder) -> None:
 @check.register
 def _(order: orders.ReproduceOrder) -> None:
     from policies.config.run import read_config
+    from policies.storage.run_folder import refuse_no_place
 
     _refuse_files(order.json)
+    refuse_no_place(order.runs)
     read_config(order.config or order.what, order.changes)
 
 
@@ -160,10 +166,13 @@ def _(order: orders.BenchOrder) -> None:
 
 
 def _refuse_files(*paths: Path | None, force: bool | None = None) -> None:
+    """Also for one that two options name: what the first wrote would be gone."""
     from policies.common.files import refuse_unwritable
 
-    for path in paths:
+    for number, path in enumerate(paths):
         refuse_unwritable(path, force)
+        if path is not None and path in paths[:number] and not path.exists():
+            raise UserError(f"{path}: two options name it, and each writes a file of its own")
 
 
 def _parse(rules: object, where: str, market: MarketSpec | None = None) -> None:

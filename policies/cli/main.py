@@ -55,9 +55,6 @@ def _status(words: Sequence[str]) -> int:
 
 def _carry_out(words: Sequence[str]) -> None:
     order, work = read(words)
-    from policies.cli.checks import check
-
-    check(order)
     from policies.common.console import Announcements, never_silent, terminal
 
     console = terminal(undisturbed=any(getattr(order, name, None) for name in FILES))
@@ -66,6 +63,9 @@ def _carry_out(words: Sequence[str]) -> None:
     LOG.setLevel(logging.INFO)
     try:
         with never_silent(console):
+            from policies.cli.checks import check
+
+            check(order)
             carry_out = function(work)
             gc.enable()
             carry_out(attrs.evolve(order, console=console, command=shlex.join(["bazaar", *words])))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -86,17 +87,26 @@ def at_work(console: Console, text: str, since: float) -> None:
 
 
 @contextmanager
+def still_at_work(console: Console) -> Iterator[None]:
+    """What is printed meanwhile says nothing of what goes on after it."""
+    going_on = (console.doing, console.since) if isinstance(console, Terminal) else None
+    yield
+    if going_on:
+        at_work(console, *going_on)
+
+
+@contextmanager
 def never_silent(console: Terminal) -> Iterator[None]:
     """Say what goes on, and for how long it has, whenever nothing has been printed for a while."""
     ended, begun = threading.Event(), time.monotonic()
 
     def watch() -> None:
-        while not ended.wait(PAUSE / 8):
+        while not ended.wait(PAUSE / 16):
             now = time.monotonic()
             if now - console.heard >= max(PAUSE, GROWS * (now - begun)):
                 try:
-                    doing, spent = console.doing or "at work", f" ... {now - console.since:.0f} s"
-                    console.aside(doing[: console.width - len(spent)] + spent, "dim")
+                    spent = f" ... {now - console.since:.0f} s"
+                    console.aside(_end(console.doing or "at work", console.width - len(spent)) + spent, "dim")
                 except (OSError, ValueError):  # nobody reads: whoever prints next finds out
                     return
 
@@ -107,6 +117,11 @@ def never_silent(console: Terminal) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+
+
+def _end(text: str, most: int) -> str:
+    """A text's end, which says more than its beginning about what goes on now."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 class Announcements(logging.Handler):
@@ -124,3 +139,9 @@ class Announcements(logging.Handler):
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print a line as it is, however long."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_onward(console: Console, *parts: str, style: str | None = None) -> None:
+    """Say where things are and what to type next, beside one another where there is room: none of it is broken."""
+    beside = "   ".join(parts)
+    say(console, beside if cell_len(beside) <= console.width else "\n".join(parts), style)

@@ -99,12 +99,13 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
+def refuse_unwritable(path: Path | None, force: bool | None = None, option: str = "--force") -> None:
     """Raise :class:`UserError` now for a file that could not be written after minutes of work.
 
     Args:
         path: None where no file is asked for.
         force: whether a file that is there is written over; None: the command has no such option to name.
+        option: what allows it.
     """
     if path is None or _is_stream(path):
         return
@@ -113,7 +114,7 @@ def refuse_unwritable(path: Path | None, force: bool | None = None) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not a file to write to")
     if path.exists() and not force:
-        way = "choose another name" if force is None else "choose another name, or --force"
+        way = "choose another name" if force is None else f"choose another name, or {option}"
         raise UserError(f"{path}: exists already and is not written over; {way}")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: cannot be written (permission denied)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, Self
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Rows
 
-from policies.common.console import at_work
+from policies.common.console import at_work, still_at_work
 
 REFRESH = 0.2
 LINES = 10
@@ -81,9 +81,10 @@ class Progress:
         self.rows.stop()
 
     def say(self, text: str) -> None:
-        """Print a line where no terminal shows the rows."""
+        """Print a line where no terminal shows the rows: one that ends in dots says what goes on from here."""
         if self.plain:
-            self.console.print(text, highlight=False, markup=False)
+            with nullcontext() if text.endswith("...") else still_at_work(self.console):
+                self.console.print(text, highlight=False, markup=False)
 
 
 class Task:
@@ -131,7 +132,7 @@ class Task:
 
 
 def thousands(per_second: float) -> str:
-    """Speed of learning in words."""
+    """A speed in words."""
     return f"{per_second / 1000:,.1f} thousand seller-periods/s"
 
 
@@ -149,6 +150,7 @@ class TrainingBar(Progress):
         self._phase = name
         if self._done == 0:
             self.say(f"{name} ...")
+        at_work(self.console, name, time.monotonic())
         self._show()
 
     def advance_to(self, done: int) -> None:
@@ -183,7 +185,8 @@ class CellsBar(Progress):
         """One more cell is done."""
         self._done += 1
         speed = (self._done - self._task.there) * self._periods / self._task.seconds
-        text, fast = f"{self._done} of {self._cells} cells", f"{speed / 1e6:,.1f} million seller-periods/s"
+        fast = f"{speed / 1e6:,.1f} million seller-periods/s" if speed >= 1e6 else thousands(speed)
+        text = f"{self._done} of {self._cells} cells"
         self._task.show(self._done, f"{text}   {fast}", text=f"{text} {fast}", left=self._task.left(self._done))
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from attrs import field, frozen
 
-from market.calibration.options import INSTRUMENTS
+from market.calibration.options import DOUBTS, INSTRUMENTS
 from market.errors import UserError
-from market.salesfile.options import DateOrder, Missing, Returns, Span
+from market.salesfile.options import DateOrder, Missing, Returns, Span, known_encoding, known_zone
 from policies.config.command import (
     AboveOne,
     Argument,
@@ -52,6 +52,7 @@ Checkpoint = Annotated[
 ]
 SeedOfCustomers = Annotated[AtLeastZero, Option("seed of the customers")]
 Json = Annotated[File, Option("write what was found as JSON", "FILE")]
+OVERWRITE = "overwrite"
 Force = Annotated[bool, Option("write over files that are there")]
 
 
@@ -69,7 +70,14 @@ class TrainOrder(Order):
     budget: Annotated[Count | None, Option("seller-periods to train for (default: the config's)", "N")] = None
     seed: Annotated[AtLeastZero, Option("seed of the run")] = 0
     device: Device = "auto"
-    changes: Changes = field(default=(), converter=words)
+    changes: Annotated[
+        Words,
+        Option(
+            "change one setting; training.evaluations=1 evaluates at the end alone, not 15 times on the way",
+            "KEY.PATH=VALUE",
+            "--set",
+        ),
+    ] = field(default=(), converter=words)
     name: Annotated[str | None, Option("name of the run's folder (default: config, seed and time)")] = None
     runs: Runs = field(default=Path("runs"), converter=path)
     checkpoint_every: Annotated[Seconds, Option("keep the whole run this often", "SECONDS")] = 60.0
@@ -292,9 +300,18 @@ Assumed = partial(Option, group="What a sales file does not tell")
 
 def instruments(given: Words) -> Words:
     """Names of instruments, each once; one word may hold several, separated by commas."""
+    return _of(INSTRUMENTS, given)
+
+
+def accepted(given: Words) -> Words:
+    """Names of doubts that are accepted, as :func:`instruments`."""
+    return _of((*DOUBTS, OVERWRITE), given)
+
+
+def _of(known: tuple[str, ...], given: Words) -> Words:
     names = tuple(part.strip() for word in given for part in word.split(","))
-    if any(name not in INSTRUMENTS for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"must be of {', '.join(INSTRUMENTS)}, each at most once, got {','.join(given)!r}")
+    if any(name not in known for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"must be of {', '.join(known)}, each at most once, got {','.join(given)!r}")
     return names
 
 
@@ -313,7 +330,7 @@ class ReadingOrder(Order):
     periods: Annotated[
         str | None,
         Reading(
-            "only these periods, both included; one may be left out, and a year or a month means all its days",
+            "only these periods, both included, or the one; an end may be left out, and a year or a month means all its days",
             "FIRST:LAST",
         ),
     ] = None
@@ -327,6 +344,16 @@ class ReadingOrder(Order):
     dates: Annotated[
         DateOrder | None, Reading("how dates are meant that can be read in two ways (default: told by the file)")
     ] = None
+    zone: Annotated[
+        str | None,
+        Constraint(known_zone),
+        Reading("days are this place's, such as Europe/Berlin, where times are in UTC or name a zone", "PLACE"),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Constraint(known_encoding),
+        Reading("of text, such as cp850 or mac_roman (default: told by the file)", "NAME"),
+    ] = None
     add_up: Annotated[bool, Reading("several rows of a seller in a period are parts of its sales")] = False
 
 
@@ -338,7 +365,10 @@ class TidySalesOrder(ReadingOrder):
     """
 
     raw: Annotated[
-        Words, Argument("CSV, workbook or Parquet (several: below one another), or a database's URL", "RAW")
+        Words,
+        Argument(
+            "CSV, workbook, Parquet, a folder or zip of them (several: below one another), or a database's URL", "RAW"
+        ),
     ] = field(converter=words, kw_only=False)
     output: Annotated[Path, Option("sales file to write", "SALES.csv", short="-o")] = field(converter=path)
     query: Annotated[str | None, Reading("what to ask the database", "SQL")] = None
@@ -370,7 +400,15 @@ class CalibrateOrder(SalesOrder):
     ] = "end"
     report: Annotated[File, Option("write a page about it", "FILE.html")] = field(default=None, converter=file)
     json: Json = field(default=None, converter=file)
-    force: Annotated[bool, Option("overrule doubts, and write over files that are there")] = False
+    force: Annotated[
+        Words,
+        Constraint(accepted),
+        Option(
+            f"accept doubts, by the names that messages give: {', '.join(DOUBTS)}; {OVERWRITE}: write over files that are "
+            "there",
+            "NAME,...",
+        ),
+    ] = field(default=(), converter=words)
     price: Annotated[Literal["auto", "linear", "log"], Demand("form of the price (auto: by fit)")] = "auto"
     nest: Annotated[bool, Demand("plain logit (default: nest if it fits)")] = True
     iv: Annotated[

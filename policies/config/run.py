@@ -36,7 +36,9 @@ class Training(Model):
     )
     markets: Rows = Field(256, description="markets side by side")
     evaluations: Count = Field(
-        15, description="evaluations against fixed competitors, evenly over the run; the best is kept"
+        15,
+        description="evaluations against fixed competitors on the way, evenly over the run after one of beginners; the best is "
+        "kept; 1: at the end alone, which is the least",
     )
     evaluation_episodes: Rows = Field(128, description="episodes of each")
     start: Literal["rules", "middle"] = Field(

@@ -104,7 +104,8 @@ def _cells(comparison: Comparison, result: Result, measures: Sequence[str]) -> l
 def line_ups_table(line_ups: AcrossLineUps, spec: MarketSpec, settings: Evaluation) -> Table:
     """One seat over all line-ups, best first, and what it says of the entrants."""
     columns = [Column(""), Column(f"profit a {spec.period}"), Column("to best fixed overall")]
-    columns += [Column("worst against"), Column("to best fixed there", MONEY if line_ups.in_money else SHARE)]
+    there = Column("to best fixed there", MONEY if line_ups.in_money else SHARE, important=True)
+    columns += [Column("worst against", important=True), there]
     rows = [Row(_overall_cells(line_ups, one), "judged" if one.entrant else "") for one in line_ups.standings]
     episodes = sorted({len(comparison.results[0].profit) for comparison in line_ups.comparisons})
     verdicts = map(Note, told("evaluation.txt", "overall_verdicts", line_ups=line_ups))

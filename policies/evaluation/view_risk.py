@@ -65,7 +65,7 @@ def risk_table(comparison: Comparison, spec: MarketSpec, settings: Evaluation, w
     rows = list(_measures(shown, len(shown), spec, settings))
     how = footnote("evaluation.txt", "risk", episodes=len(shown[0].profit), spec=spec, settings=settings)
     table = Table(title, columns, rows, [how], least=LEAST)
-    count = len(table.blocks(width)[0]) - LABELS
+    count = len(table.fitted(width).blocks(width)[0]) - LABELS
     return replace(table, rows=list(_measures(shown, count, spec, settings)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from market.calibration.calibrate import Calibration
 from market.calibration.calibrate import calibrate as fit_market
 from market.calibration.market_file import configuration
-from market.calibration.options import CalibrationOptions
+from market.calibration.options import DOUBTS, CalibrationOptions
 from market.calibration.summary import summary
 from market.calibration.uncertainty import Drawn, draw_markets
 from market.calibration.validation import Validation, validate
@@ -86,6 +86,7 @@ def calibrate(order: CalibrateOrder) -> CalibrationResult:
 
 def _options(order: CalibrateOrder) -> CalibrationOptions:
     asked = {name: getattr(order, flag) for name, flag in FLAGS.items()}
+    asked["force"] = tuple(name for name in order.force if name in DOUBTS)
     return CalibrationOptions(**asked | {"size_factor": order.market_size_factor or CalibrationOptions.size_factor})
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from market.calibration.calibrate import Calibration
 from market.calibration.market_size import rule
 from market.calibration.options import CalibrationOptions
-from market.calibration.regression.design import TREND
 from market.calibration.regression.logit import Coefficient
 from market.calibration.robustness import own_interval
 from market.calibration.uncertainty import Drawn
@@ -32,6 +31,7 @@ from policies.sales.calibration_table import (
     coefficient_table,
     elasticity_table,
     hangs_table,
+    level_title,
     seller_table,
     verdict,
     written_table,
@@ -95,6 +95,7 @@ def _held_out(found: Calibration, checked: Validation | None) -> dict[str, Any]:
         "verdict": verdict(checked),
         "checks": check_table(checked.checks, unseen),
         "last_checks": check_table(checked.last, f"{counted(checked.last_rows, 'row')} of the last fifth"),
+        "level_checks": check_table(checked.level, level_title(found)) if checked.level else None,
         "block": BLOCK,
         "folds": FOLDS,
         "weeks_figure": weeks_chart(found, checked),
@@ -125,7 +126,7 @@ def _trends(found: Calibration) -> Table:
     rows: list[list[Cells]] = []
     for name, one in found.fit.fitted.trends.items():
         low, high = (number(value, "{:+.3f}") for value in interval(one))
-        rows.append([found.sellers[int(name.removeprefix(TREND))], one.value, one.error, f"{low} to {high}"])
+        rows.append([name, one.value, one.error, f"{low} to {high}"])
     columns = [Column("seller"), Column("utility over the file", "{:+.3f}"), Column("standard error", "{:.3f}")]
     return Table("Trends, from the first period to the last", [*columns, Column("95 % interval")], rows)
 

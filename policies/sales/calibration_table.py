@@ -53,6 +53,8 @@ def tables(found: Calibration, checked: Validation | None) -> list[Table]:
         held_out = f"Weeks held out: {checked.rows:,} rows predicted by fits without them"
         last = f"The last fifth: {checked.last_rows:,} rows (a failure here only warns)"
         shown += [check_table(checked.checks, held_out), check_table(checked.last, last)]
+        if checked.level:
+            shown.append(check_table(checked.level, level_title(found)))
         notes.append(Note(verdict(checked), "" if checked.passed else "missing"))
     return [*shown, Table("", (), (), notes)]
 
@@ -182,7 +184,13 @@ def check_table(checks: Sequence[FitCheck], title: str) -> Table:
     return Table(title, [*columns, Column("", align="left")], rows, narrow="wrap")
 
 
+def level_title(found: Calibration) -> str:
+    """Of the checks of the market written."""
+    periods = latest(len(found.sales.labels))
+    return f"The market written, at the prices of the last {periods} periods (a failure here only warns)"
+
+
 def verdict(checked: Validation) -> str:
     """The held-out weeks in one sentence, and what the last fifth adds."""
-    (text,) = told("calibration.txt", "verdict", checks=checked.checks, last=checked.last)
+    (text,) = told("calibration.txt", "verdict", checks=checked.checks, last=checked.last, level=checked.level)
     return text

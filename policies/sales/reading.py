@@ -11,10 +11,19 @@ from market.salesfile.options import ReadingOptions
 from market.salesfile.table import Sales, no_column, read_sales
 from market.spec.loading import read_yaml
 from policies.common.files import refuse_unwritable
-from policies.config.orders import CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
+from policies.config.orders import OVERWRITE, CalibrateOrder, ForecastOrder, ReadingOrder, SalesOrder
 from policies.views.table import Column, Table
 
-DECIDING = ("period", "missing", "returns", "decimal", "dates", "add_up")  # options about rows and texts
+DECIDING = (
+    "period",
+    "missing",
+    "returns",
+    "decimal",
+    "dates",
+    "zone",
+    "encoding",
+    "add_up",
+)  # options about rows and texts
 
 
 def read_ordered(order: SalesOrder) -> tuple[Sales, dict[str, Any]]:
@@ -85,13 +94,13 @@ def where_option(items: tuple[str, ...]) -> dict[str, str]:
 
 
 def periods_option(text: str | None) -> tuple[str | None, str | None]:
-    """``2:52`` as its two ends; one may be left out."""
+    """``2:52`` as its two ends, of which one may be left out; ``2024-02``, without a colon, is both."""
     if text is None:
         return None, None
     first, colon, last = (part.strip() for part in text.partition(":"))
-    if not colon or not (first or last):
-        raise UserError(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:")
-    return first or None, last or None
+    if not (first or last):
+        raise UserError(f"--periods {text}: must be FIRST:LAST, such as 2:52 or 1991-01-01:, or one such as 1991-02")
+    return first or None, (last if colon else first) or None
 
 
 def refuse_outputs(order: CalibrateOrder | ForecastOrder, *names: str) -> None:
@@ -103,4 +112,7 @@ def refuse_outputs(order: CalibrateOrder | ForecastOrder, *names: str) -> None:
     for path in asked:
         if path.resolve() == order.sales.resolve():
             raise UserError(f"{path}: is the sales file itself; choose another name")
-        refuse_unwritable(path, order.force)
+        if isinstance(order.force, tuple):
+            refuse_unwritable(path, OVERWRITE in order.force, f"--force {OVERWRITE}")
+        else:
+            refuse_unwritable(path, order.force)

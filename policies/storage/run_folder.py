@@ -34,8 +34,7 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
     """
     if name is not None and not plain_name(name):
         raise UserError(f"--name {name!r}: must be a plain folder name")
-    if runs.exists() and not runs.is_dir():
-        raise UserError(f"--runs {runs}: is not a folder")
+    refuse_no_place(runs)
     folder = runs / (name or f"{config.stem}-seed{seed}-{datetime.now():%Y%m%d-%H%M%S}")
     if name is None:
         stem, others = folder.name, count(2)
@@ -44,6 +43,15 @@ def choose_folder(runs: Path, name: str | None, config: Path, seed: int) -> Path
     if folder.exists():
         raise _taken(folder)
     return folder
+
+
+def refuse_no_place(runs: Path) -> None:
+    """Raise :class:`UserError` for a folder of runs that is none, or cannot be made: where a file stands in its path."""
+    first = next((place for place in (runs, *runs.parents) if place.exists()), Path())
+    if not first.is_dir():
+        raise UserError(
+            f"--runs {runs}: " + ("is not a folder" if first == runs else f"{first} is a file, not a folder")
+        )
 
 
 def make_folder(folder: Path, *inside: str) -> None:

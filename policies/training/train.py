@@ -15,7 +15,7 @@ from rich.console import Console
 from market.demand.equilibrium import reward_scales
 from market.errors import UserError
 from market.spec.models import MarketSpec
-from policies.common.console import say
+from policies.common.console import say, say_onward
 from policies.common.files import timestamp, write_json
 from policies.common.interrupt import Stopped, careful
 from policies.common.progress import MakeBar, TrainingBar
@@ -122,7 +122,8 @@ def say_decisions(given: MarketSpec, used: MarketSpec, console: Console) -> None
             said = [
                 f"{len(v)} {k} from {min(v):g} to {max(v):g}" for k, v in axes.items() if isinstance(v, tuple) and v
             ]
-            say(console, f"grid of {after.name}, placed by theory since none is given: {' x '.join(said)}")
+            placed = f"grid of {after.name}, placed by theory since none is given: {' x '.join(said)}"
+            console.print(placed, highlight=False, markup=False)
         if before.center is None and after.center is not None:
             level = f", level {after.center.level:.4g}" if used.stocked else ""
             say(console, f"{after.name} begins where theory says: price {after.center.price:.4g}{level}")
@@ -173,8 +174,12 @@ def evaluate_at_the_end(training: TrainingRun, tracker: Tracker, folder: Path, c
 def say_what_next(folder: Path, console: Console) -> None:
     """Where the run is, and which commands read it."""
     place, runs = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    said = f"run: {folder}   report: bazaar report {place}   evaluate again: bazaar evaluate {place}   "
-    say(console, f"{said}charts: bazaar board {runs}")
+    onward = (
+        f"report: bazaar report {place}",
+        f"evaluate again: bazaar evaluate {place}",
+        f"charts: bazaar board {runs}",
+    )
+    say_onward(console, f"run: {folder}", *onward)
 
 
 def _interrupted(checkpointer: Checkpointer, between_periods: bool) -> str:

@@ -6,15 +6,16 @@ A study says what it found as tables, ``tables(result)``; how one is fitted to a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from html import escape
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -23,7 +24,10 @@ from rich.text import Text
 from policies.common.files import jsonable
 from policies.views.format import Format, amount, number, spaced
 
-FOLDED = 16
+HEADINGS = 14, 10, 6  # characters of a heading's line: the most that make room for as many columns as the least
+FOLDED = 16, 12  # of a name's line where important columns have no room beside it, and if they still have none
+UNBROKEN = re.compile(r"(?<!±)\s+(?!±)")  # between what may stand in different lines
+WORDS = re.compile(r"\S+\s*")
 GAP = 3  # characters from a column to the next: padding and divider
 BESIDE = "  "  # between figures of one cell
 STYLES = {"judged": "bold cyan", "best": "bold", "fails": "yellow", "note": "dim", "missing": "yellow"}
@@ -118,12 +122,12 @@ class Table:
 
     Args:
         narrow: what happens on a terminal that has no room for all columns: those from the right are left out, the
-            important ones last, for which names in the first column are broken; or all are split into several tables, or
-            words are wrapped, and split where that is not enough. Of a matrix, whose rows and as many columns after the
-            first are of the same things, the largest are kept, down and across, with what columns follow those.
-        least: columns that are never left out.
-        left_out: a note in which ``{}`` stands for the columns that were left out, of a matrix for their number, then for
-            the width that shows all.
+            important ones last, for which headings and names in the first column are broken; or all are split into
+            several tables, or words are wrapped, and split where that is not enough. Of a matrix, whose rows and as many
+            columns after the first are of the same things, the largest are kept, down and across, with what columns
+            follow those.
+        least: columns that are never left out: where even they have no room, the table is split.
+        left_out: of a matrix, a note in which ``{}`` stands for how many columns were left out.
         size: of a matrix, how large the things are that its rows are of.
         beside: what stands between figures of one cell.
     """
@@ -135,52 +139,94 @@ class Table:
     _: KW_ONLY
     narrow: Literal["drop", "split", "wrap", "largest"] = "drop"
     least: int = 1
-    left_out: str = "No room for {}: a terminal of {} columns shows all, or COLUMNS set to that."
+    left_out: str = ""
     size: Sequence[float] = ()
     beside: str = BESIDE
 
     # -------------------------------------------------------------------------------------------- on the terminal
 
     def print(self, console: Console) -> None:
-        """Print title, rows and notes, fitted to the console's width."""
+        """Print title, rows and notes, fitted to the console's width, and what was left out."""
         if self.title:
             console.print(Text(self.title, "table.title"))
         fitted = self.fitted(console.width)
         blocks = fitted.blocks(console.width)
         for block in blocks if self.rows else ():
             console.print(fitted._grid(block, console.width))
-        cut = self.narrow in ("drop", "largest")
-        hidden = [one.name for k, one in enumerate(self.columns) if cut and k not in blocks[0]]
+        hidden = [one.name for k, one in enumerate(self.columns) if not any(k in block for block in blocks)]
         if hidden and self.rows:
-            text = ", ".join(hidden) if self.narrow == "drop" else str(len(hidden))
-            Note(self.left_out.format(text, 1 + sum(self.widths())), "note").print(console)
+            Note(self._without(hidden, console), "note").print(console)
         for note in self.notes:
             if note.of not in hidden:
                 note.print(console)
 
+    def _without(self, hidden: Sequence[str], console: Console) -> str:
+        """What was left out, and how to see it."""
+        if self.narrow == "largest":
+            return self.left_out.format(len(hidden))
+        wide = f"{sum(self.widths())}"
+        remedy = f"a window of {wide} columns" if console.is_terminal else f"COLUMNS={wide}"
+        return f"No room in {console.width} columns for {', '.join(hidden)}: {remedy} shows the whole table."
+
     def fitted(self, width: int) -> Table:
-        """The table with the names of its rows over several lines where important columns have no room beside them."""
+        """The table with headings and names of rows over several lines, as far as that makes room that it lacks.
+
+        Where what is never left out has no room even then, names are broken anywhere, and the table is split.
+        """
+        found = max([self, *map(self._lower, HEADINGS)], key=lambda table: table._shown(width))
+        for most in FOLDED:
+            if not (found._keeps_important(width) and found._has_room(width)):
+                found = replace(found, rows=[*found._folded(most)])
+        if found._has_room(width):
+            return found
+        rows, narrow = [*found._folded(FOLDED[-1], anywhere=True)], "split" if self.narrow == "drop" else self.narrow
+        return replace(found._lower(FOLDED[-1], anywhere=True), rows=rows, narrow=narrow)
+
+    def _shown(self, width: int) -> tuple[int, int]:
+        """How many columns the first of several tables shows on a terminal so wide, more of fewer tables."""
+        blocks = self.blocks(width)
+        return -len(blocks), len(blocks[0])
+
+    def _has_room(self, width: int) -> bool:
+        """Whether no line is too long."""
+        widths = self._least_widths()
+        return all(sum(widths[k] for k in block) <= width for block in self.blocks(width))
+
+    def _keeps_important(self, width: int) -> bool:
+        """Whether no important column is left out."""
         important = {k for k, column in enumerate(self.columns) if column.important}
-        if self.narrow != "drop" or important <= set(self.blocks(width)[0]):
-            return self
-        rows = [replace(row, cells=[_folded(row.cells[0]), *row.cells[1:]]) for row in self._rows()]
-        return replace(self, rows=rows)
+        return self.narrow != "drop" or important <= set(self.blocks(width)[0])
+
+    def _lower(self, most: int, anywhere: bool = False) -> Table:
+        """With headings over lines of at most so many characters, where what stands below is no wider."""
+        below = replace(self, columns=[replace(one, heading="") for one in self.columns]).widths()
+        lines = (
+            _wrapped(one.heading, max(room - GAP, most), anywhere)
+            for one, room in zip(self.columns, below, strict=True)
+        )
+        columns = [replace(one, heading=text, key=one.name) for one, text in zip(self.columns, lines, strict=True)]
+        return replace(self, columns=columns)
+
+    def _folded(self, most: int, anywhere: bool = False) -> Iterator[Row]:
+        """The rows with their names over lines of at most so many characters."""
+        for row in self._rows():
+            yield replace(row, cells=[_folded(row.cells[0], most, anywhere), *row.cells[1:]])
 
     def blocks(self, width: int) -> list[list[int]]:
         """The columns, by number, of each table that is printed on a terminal so wide; the first stands in all of them."""
         every = list(range(len(self.columns)))
         if not every:
             return [every]
-        widths = self.widths() if self.narrow in ("drop", "split") else self._narrowest()
+        widths = self._least_widths()
         if self.narrow == "largest":
             return [self._largest(widths, width)]
         if self.narrow == "drop":
             wanted = sorted(every, key=lambda k: (k >= self.least, not self.columns[k].important))
-            fitting = int((np.cumsum([widths[k] for k in wanted]) + 1 <= width).sum())
+            fitting = int((np.cumsum([widths[k] for k in wanted]) <= width).sum())
             return [sorted(wanted[: max(fitting, self.least)])]
         found = [[0]]
-        for k in every[1:] if sum(widths) + 1 > width else ():
-            if len(found[-1]) > 1 and 1 + sum(widths[j] for j in [*found[-1], k]) > width:
+        for k in every[1:] if sum(widths) > width else ():
+            if len(found[-1]) > 1 and sum(widths[j] for j in [*found[-1], k]) > width:
                 found.append([0])
             found[-1].append(k)
         return found if len(found[0]) > 1 else [every]
@@ -188,7 +234,7 @@ class Table:
     def _largest(self, widths: Sequence[int], width: int) -> list[int]:
         """The columns of a matrix that are kept: as many of the largest as there is room for beside what is no part of it."""
         others = [0, *range(len(self.rows) + 1, len(self.columns))]
-        room, kept = width - 1 - sum(widths[k] for k in others), list[int]()
+        room, kept = width - sum(widths[k] for k in others), list[int]()
         for k in sorted(range(1, len(self.rows) + 1), key=lambda k: -self.size[k - 1]):
             if kept and sum(widths[j] for j in [*kept, k]) > room:
                 break
@@ -203,26 +249,30 @@ class Table:
                 lines.append(text.plain)
         return [max(cell_len(line) for text in lines for line in text.split("\n")) + GAP for lines in columns]
 
+    def _least_widths(self) -> list[int]:
+        """Characters that each column takes at least, where words may be wrapped if the table says so."""
+        return self.widths() if self.narrow in ("drop", "split") else self._narrowest()
+
     def _narrowest(self) -> list[int]:
-        """The same with words wrapped in all columns but the first: no word and no number is broken."""
+        """The widths with words wrapped in all columns but the first: no word, and no number with its ±, is broken."""
         words = [[cell_len(text) for text in one.heading.split()] for one in self.columns]
         for row in self._rows():
             for lengths, text in zip(words, self._texts(row), strict=True):
-                lengths += map(cell_len, text.plain.split())
+                lengths += map(cell_len, UNBROKEN.split(text.plain))
         return [self.widths()[0], *(max(lengths, default=0) + GAP for lengths in words[1:])]
 
     def _wrapped(self, block: Sequence[int], width: int) -> dict[int, int]:
         """Characters of each column's text where words must be wrapped: what room there is goes to the narrowest first."""
         full, taken = self.widths(), self._narrowest()
-        room = width - 1 - sum(taken[k] for k in block)
-        if self.narrow not in ("wrap", "largest") or room < 0 or sum(full[k] for k in block) < width:
+        room = width - sum(taken[k] for k in block)
+        if self.narrow not in ("wrap", "largest") or room < 0 or sum(full[k] for k in block) <= width:
             return {}
         for _ in range(room):
             taken[min((k for k in block if taken[k] < full[k]), key=lambda k: taken[k])] += 1
         return {k: taken[k] - GAP for k in block}
 
-    def _grid(self, block: Sequence[int], width: int) -> Grid:
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+    def _grid(self, block: Sequence[int], width: int) -> Padding:
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
         wide = self._wrapped(block, width)
         for k in block:
             one = self.columns[k]
@@ -238,7 +288,7 @@ class Table:
                 continue
             texts = self._texts(row)
             grid.add_row(*(texts[k] for k in block), style=STYLES.get(row.kind, ""), end_section=row.rule)
-        return grid
+        return Padding(grid, (1, 0, 1, 1), expand=False)
 
     def _rows(self) -> Iterator[Row]:
         return (row if isinstance(row, Row) else Row(row) for row in self.rows)
@@ -300,15 +350,35 @@ def heading(name: str) -> str:
     return name.replace("+", "\n+").replace(" (", "\n(").replace("(level", "\n(level")
 
 
-def _folded(name: Cells) -> Cells:
-    """A policy's name over lines of at most :data:`FOLDED` characters, broken before ``+`` and ``(`` if that will do."""
+def _folded(name: Cells, most: int, anywhere: bool = False) -> Cells:
+    """A policy's name over lines of at most so many characters, broken before ``+`` and ``(`` if that will do."""
     if not isinstance(name, str):
         return name
-    parts = re.split(r"(?=[+(])|(?<= )", name)
-    short = (re.split(r"(?=_)", part) if len(part.rstrip()) > FOLDED else [part] for part in parts)
+    parts: Iterable[str] = re.split(r"(?=[+(])|(?<=[ \n])", name)
+    for shorter in (_words, partial(chop_cells, width=most) if anywhere else _words):
+        parts = chain.from_iterable(shorter(part) if cell_len(part.rstrip()) > most else [part] for part in parts)
+    return _lines(parts, most)
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"(?=_)|(?<=,)", name)
+
+
+def _wrapped(heading: str, most: int, anywhere: bool) -> str:
+    """A heading over lines of at most so many characters, or as wide as its longest word."""
+    words: Iterable[str] = WORDS.findall(heading)
+    if anywhere:
+        words = chain.from_iterable(
+            chop_cells(word, most) if cell_len(word.rstrip()) > most else [word] for word in words
+        )
+    return _lines(words, most)
+
+
+def _lines(parts: Iterable[str], most: int) -> str:
+    """Parts of a text over lines of at most so many characters, where no part is longer."""
     lines = [""]
-    for part in chain.from_iterable(short):
-        if lines[-1] and len((lines[-1] + part).rstrip()) > FOLDED:
+    for part in parts:
+        if lines[-1] and (lines[-1].endswith("\n") or cell_len((lines[-1] + part).rstrip()) > most):
             lines.append("")
         lines[-1] += part
     return "\n".join(line.rstrip() for line in lines)

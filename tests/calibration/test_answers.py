@@ -15,6 +15,7 @@ from market.calibration.comparison import log_log
 from market.calibration.costs import costs_to_average, known_costs, no_instrument
 from market.calibration.market_file import configuration
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.design import cells
 from market.calibration.regression.logit import Coefficient, Estimate
 from market.calibration.robustness import Variant, nash_to_file, nest_by_size
 from market.calibration.shocks import _counting, fit_shocks
@@ -167,7 +168,7 @@ def test_counting_noise_is_that_of_the_matrix_of_each_period() -> None:
         g = 0.7 * np.diag(1 / q) + 0.3 / q.sum() + 1 / (200.0 - q.sum())
         total[np.ix_(at, at)] += g @ np.diag(q) @ g.T
         count[np.ix_(at, at)] += 1
-    np.testing.assert_allclose(_counting(table, 0.3, names), total / count)
+    np.testing.assert_allclose(_counting(table, cells(table, names), 0.3, 3), total / count)
 
 
 def test_persistence_under_counting_noise_is_told_by_two_lags() -> None:
@@ -209,7 +210,9 @@ def test_every_market_that_is_written_builds_and_sells_whatever_its_sellers_are(
     factor = dict(zip(sorted(frame["seller"].unique()), 10.0 ** chance.uniform(-2.5, 0, 4), strict=True))
     frame["units"] = (frame["units"] * frame["seller"].map(factor)).round().astype(int) + 8
     frame["cost"] *= chance.uniform(0.3, 1.6)
-    options = CalibrationOptions(inventory="stocked" if seed % 2 else "make_to_order", force=True)
+    options = CalibrationOptions(
+        inventory="stocked" if seed % 2 else "make_to_order", force=("not-significant", "negative-cost")
+    )
     spec = written(calibrate(sales_in_memory(frame.drop(columns="market_size")), options))
     batch = MarketBatch(spec, markets=4, seed=0)
     batch.reset()

@@ -152,17 +152,17 @@ def test_pyblps_own_search_over_rho_gives_the_same_estimates(nested: Calibration
         "clustering_ids": table["period"],
         "nesting_ids": "all",
         "effect": table["market"] + " " + table["seller"],
-    } | {name: table[name] for name in design.trends}
+    } | {f"trend{k}": table["period"] * (table["seller"] == name) for k, name in enumerate(design.trends)}
     names = ("f", *design.rivals)
     data |= {f"demand_instruments{k}": table[name] for k, name in enumerate(names)}
-    right = " + ".join(["0", "prices", "promo", *design.trends])
+    right = " + ".join(["0", "prices", "promo", *(f"trend{k}" for k in range(len(design.trends)))])
     problem = pyblp.Problem(pyblp.Formulation(right, absorb="C(effect)"), pd.DataFrame(data))
     result = problem.solve(rho=0.2, method="1s", se_type="clustered")
     assert one.rho is not None
     assert result.rho[0, 0] == pytest.approx(one.rho.value, abs=1e-5)
     assert -result.beta[0, 0] == pytest.approx(one.alpha.value, rel=1e-5)
-    x, z, effect = regression(table, columns := design_columns(design, True), one.instruments)
-    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), effect), table["period"].to_numpy())
+    x, z, absorbed = regression(design, columns := design_columns(design, True), one.instruments)
+    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), absorbed.effect), table["period"].to_numpy())
     clustered = dict(zip(columns, np.sqrt((summed**2).sum(0)), strict=True))
     assert result.rho_se[0, 0] == pytest.approx(clustered["within"], rel=1e-3)
     assert result.beta_se[0, 0] == pytest.approx(clustered["f"], rel=1e-3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.calibration.comparison import log_log
-from market.calibration.fit import corrections, expected_shares, shares
+from market.calibration.fit import _contradiction, corrections, expected_shares, shares
 from market.calibration.market_size import market_sizes
-from market.calibration.regression.design import Season, references
+from market.calibration.regression.absorbed import absorb
+from market.calibration.regression.design import Season, cells, references
 from market.calibration.regression.instruments import first_stage
 from market.calibration.regression.logit import Coefficient, Estimate, elasticities, implied_cost
 from market.calibration.shocks import Shocks, fit_promotions, fit_shocks
 from market.demand.equilibrium import nash_prices
 from market.demand.logit import Logit
 from market.spec.models import MarketSpec
+from tests.helpers.truths import lay_out
 
 NAMES = ["a", "b", "c"]
 
@@ -111,8 +115,21 @@ def test_levels_make_expected_totals_those_of_the_file_with_shocks_and_absent_se
     z = np.random.default_rng(2).standard_normal((4000, 4))  # other draws, and many more
     xi = (1 - rho) * (z[:, :3] * [0.4, 0.2, 0.6] + 0.3 * z[:, 3:])
     wide = moved.groupby([table["period"], table["seller"]]).first().unstack().to_numpy()
-    expected = 1000 * expected_shares(wide, rho, xi).sum(0)
+    expected = 1000 * sum(shares(wide + one, rho).sum(0) for one in xi) / len(xi)
     assert expected == pytest.approx(table.groupby("seller")["units"].sum().to_numpy(), rel=0.03)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_expected_shares_of_rows_are_those_of_a_table_laid_out(rho: float) -> None:
+    chance = np.random.default_rng(4)
+    table = table_of(np.ones((20, 3))).sample(frac=0.7, random_state=1)
+    utility, xi = pd.Series(chance.normal(0, 5, len(table)), table.index), chance.normal(0, 1, (5, 3))
+    utility.iloc[3] = np.nan
+    found = utility * 0 + expected_shares(utility.to_numpy(), *cells(table, NAMES), rho, xi)
+    wide = lay_out(table, utility, NAMES)
+    wanted = lay_out(table, found.fillna(0.0), NAMES)
+    mean = sum(shares(wide + one, rho) for one in xi) / len(xi)
+    assert np.allclose(mean[np.isfinite(wanted)], wanted[np.isfinite(wanted)], rtol=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------- shocks
@@ -210,7 +227,7 @@ def test_the_first_stages_f_of_one_instrument_is_its_clustered_t_squared() -> No
     slope = z @ (y - y.mean()) / (z @ z)
     rest = y - y.mean() - slope * z
     clustered = sum((z[k : k + 3] @ rest[k : k + 3]) ** 2 for k in range(0, 120, 3)) / (z @ z) ** 2
-    assert first_stage(table, {}, ["z"], y) == pytest.approx(slope**2 / clustered)
+    assert first_stage(table, {}, ["z"], y, absorb(table)) == pytest.approx(slope**2 / clustered)
 
 
 def test_an_instrument_that_says_nothing_is_weak_and_a_good_one_is_not() -> None:
@@ -218,5 +235,14 @@ def test_an_instrument_that_says_nothing_is_weak_and_a_good_one_is_not() -> None
     table = pd.DataFrame({"market": "all", "seller": "a", "period": np.arange(400)})
     table["good"], table["bad"], known = chance.normal(0, 1, 400), chance.normal(0, 1, 400), chance.normal(0, 1, 400)
     y = table["good"].to_numpy() + known + chance.normal(0, 1, 400)
-    assert first_stage(table, {"known": known}, ["bad"], y) < 8
-    assert first_stage(table, {"known": known}, ["good"], y) > 100
+    assert first_stage(table, {"known": known}, ["bad"], y, absorb(table)) < 8
+    assert first_stage(table, {"known": known}, ["good"], y, absorb(table)) > 100
+
+
+# ---------------------------------------------------------------------------------------------- nests below zero
+
+
+@pytest.mark.parametrize(("rho", "error", "kinds"), [(-0.13, 0.02, True), (-0.13, 0.1, False), (1.8, 3.8, False)])
+def test_a_nest_that_is_certainly_below_zero_is_explained(rho: float, error: float, kinds: bool) -> None:
+    one = replace(estimate(pd.Series([0.1, -0.1])), rho=Coefficient(rho, error))
+    assert ("customers are of several kinds" in str(_contradiction(one))) == kinds

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from market.calibration.regression.design import COST, Season, build_design, with_costs
@@ -76,9 +80,9 @@ def test_errors_of_an_estimate_are_those_of_its_scores() -> None:
     sales = sales_in_memory(sales_of("persistent", 1, markets=2, periods=60))
     design = build_design(sales, sales.rows["market_size"].astype(float), "log", Season(), trend=False)
     one, columns = estimate(design, True), design_columns(design, True)
-    x, z, effect = regression(design.sold, columns, one.instruments)
-    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), effect), design.sold["period"].to_numpy())
-    rows = long_run(summed, ["price", "price", "promotion"]) * small_sample(len(x), parameters(columns, effect), 60)
+    x, z, absorbed = regression(design, columns, one.instruments)
+    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), absorbed.effect), design.sold["period"].to_numpy())
+    rows = long_run(summed, ["price", "price", "promotion"]) * small_sample(len(x), parameters(columns, absorbed), 60)
     assert one.rho is not None and list(columns) == ["within", "f", "promo_x"]
     wanted = np.sqrt((rows**2).sum(0))
     assert [one.rho.error, one.alpha.error, one.promotions["promo_x"].error] == pytest.approx(wanted.tolist())
@@ -116,3 +120,57 @@ def test_under_instruments_the_nests_term_is_instrumented_by_rivals_costs() -> N
         least.append(estimate(design, True).alpha.value)
     assert np.mean(found, axis=0) == pytest.approx([ALPHA, 0.3], abs=0.07)
     assert np.mean(least) < 1.5
+
+
+# ------------------------------------------------------------------------------------------------ many sellers
+
+
+@needs("pyblp")
+@pytest.mark.parametrize("nested", [True, False])
+def test_taking_trends_off_is_a_regression_with_a_column_a_seller(nested: bool) -> None:
+    """Two-stage least squares on dummies and trends written out, errors by their scores; some rows and a cell are missing."""
+    frame = sales_of("persistent", 3, markets=3, periods=60)
+    frame = frame[~((frame["seller"] == "s1") & (frame["market"] == "m2"))].sample(frac=0.9, random_state=1)
+    sales = sales_in_memory(frame)
+    design = build_design(sales, sales.rows["market_size"].astype(float), "log", Season(60, 20))
+    one, table = estimate(replace(design, trends=("s1", "s2", "s3")), nested), design.sold
+    columns = ["within"] * nested + ["f", "promo_x"]
+    x = [table[name].to_numpy() for name in columns] + [(table["season"] == name).to_numpy(float) for name in "12"]
+    time = table["period"].to_numpy() / 60
+    dense = np.column_stack([*x, *(time * (table["seller"] == name) for name in ("s1", "s2", "s3"))])
+    dummies = pd.get_dummies(table["market"] + table["seller"]).to_numpy(float)
+    regressors = np.hstack([dense, dummies])
+    others = np.column_stack([table[name] for name in design.rivals[: 2 * nested]] or [np.zeros((len(table), 0))])
+    z = np.hstack([regressors[:, nested:], others])
+    projected = z @ np.linalg.lstsq(z, regressors, rcond=None)[0]
+    y = (table["share"] - table["outside"]).to_numpy()
+    wanted = np.linalg.solve(projected.T @ regressors, projected.T @ y)
+    rest = y - regressors @ wanted
+    scores = (projected * rest[:, None]) @ np.linalg.inv(projected.T @ regressors).T
+    kinds = ["price"] * (1 + nested) + ["calendar"] * 3 + ["trend"] * 3
+    rows = long_run(by_period(scores[:, : len(kinds)], table["period"].to_numpy()), kinds)
+    errors = np.sqrt((rows**2).sum(0)) * small_sample(len(table), regressors.shape[1], 60)
+    np.testing.assert_allclose(one.beta, wanted[: len(kinds)], rtol=1e-9)
+    np.testing.assert_allclose(one.xi, rest, atol=1e-9)
+    assert one.alpha.error == pytest.approx(errors[int(nested)], rel=1e-9)
+    assert [trend.error for trend in one.trends.values()] == pytest.approx(errors[-3:], rel=1e-9)
+    assert list(one.trends) == ["s1", "s2", "s3"]
+
+
+def test_a_trend_a_seller_takes_no_column_a_seller() -> None:
+    """Memory at its peak, of 200 sellers with a trend: some copies of the table, none of them times the sellers."""
+    sellers, periods = 200, 50
+    frame = pd.DataFrame({"period": np.repeat(np.arange(1, periods + 1), sellers), "market": "m"})
+    frame["seller"] = np.tile([f"s{k:03}" for k in range(sellers)], periods)
+    frame["price"] = np.exp(np.random.default_rng(1).normal(0, 0.2, len(frame)))
+    frame["units"] = (50 * frame["price"] ** -2).round() + 1
+    sales = sales_in_memory(frame)
+    tracemalloc.start()
+    try:
+        design = build_design(sales, sales.rows["units"] * 0 + 1e5, "log", Season())
+        regression(design, design_columns(design, nested=True), ("f", "rivals_f"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(design.trends) == sellers
+    assert peak < 0.5 * 8 * sellers * len(frame), "half of one column a seller"

@@ -13,7 +13,7 @@ from market.calibration.calibrate import Calibration, calibrate
 from market.calibration.market_file import configuration
 from market.calibration.moment import latest, market_at
 from market.calibration.options import CalibrationOptions
-from market.calibration.regression.logit import Coefficient, design_columns
+from market.calibration.regression.logit import Coefficient, design_columns, names
 from market.calibration.uncertainty import draw_markets, influence
 from market.salesfile.table import read_sales
 from market.spec.models import MarketSpec
@@ -37,15 +37,18 @@ def test_long_run_rows_have_the_variance_of_the_standard_errors(found: Calibrati
     columns = design_columns(found.fit.design, found.choice.nested)
     rows, one = influence(found, columns), found.fit.fitted
     assert one.rho is not None
-    errors = dict(zip(columns, np.sqrt((rows[:, : len(columns)] ** 2).sum(0)), strict=True))
+    called = names(found.fit.design, columns)
+    errors = dict(zip(called, np.sqrt((rows[:, : len(called)] ** 2).sum(0)), strict=True))
     assert errors["within"] == pytest.approx(one.rho.error) and errors["f"] == pytest.approx(one.alpha.error)
-    assert [errors[name] for name in one.trends] == pytest.approx([value.error for value in one.trends.values()])
+    assert [errors[f"trend of {name}"] for name in one.trends] == pytest.approx(
+        [value.error for value in one.trends.values()]
+    )
 
 
 def test_levels_are_as_uncertain_as_means_of_shocks_that_last(found: Calibration) -> None:
     """A seller's residuals, mean over two markets of equal size, in 120 periods of persistence .4: 2.3 times the variance."""
     columns = design_columns(found.fit.design, found.choice.nested)
-    level = influence(found, columns)[:, len(columns)]
+    level = influence(found, columns)[:, len(columns) + 3]
     xi = found.fit.fitted.xi[found.fit.design.sold["seller"] == NAMES[0]]
     period = found.fit.design.sold.loc[xi.index, "period"]
     independent = float(((xi.groupby(period).sum() / len(xi)) ** 2).sum())
@@ -85,8 +88,8 @@ def test_the_configuration_holds_the_draws_and_plays_the_estimate(found: Calibra
 def test_the_end_is_where_qualities_have_grown_to(found: Calibration) -> None:
     end, middle = market_at(found, "end"), market_at(found, "middle")
     grown = [end.mean_quality(k) - middle.mean_quality(k) for k in range(3)]
-    assert grown == pytest.approx([one.value / 2 for one in found.fit.fitted.trends.values()])
-    assert np.mean(grown) == pytest.approx(GROWTH / 2, abs=0.15)
+    assert grown == pytest.approx([0.375 * one.value for one in found.fit.fitted.trends.values()])
+    assert np.mean(grown) == pytest.approx(0.375 * GROWTH, abs=0.12), "the middle of the last quarter"
     assert list(end.cost.values()) == pytest.approx([0.8 + (90 + 119) / 200] * 3)  # the last 30 of 120 periods
     assert list(middle.cost.values()) == pytest.approx([0.8 + 119 / 200] * 3) and latest(120) == 30
     assert "is that of the file's end" in configuration(found)

@@ -36,6 +36,13 @@ MISTAKES: dict[str, str] = {
     "train duopoly --set evaluation.line_ups=[nsh]": "evaluation.line_ups.0.pricing: unknown rule",
     "train duopoly --set selfplay=leage": "selfplay",
     "train nosuch --seeds 2": "nosuch: cannot be read",
+    "train duopoly --runs run/config.yaml": "--runs run/config.yaml: is not a folder",
+    "train duopoly --runs run/config.yaml/runs": "--runs run/config.yaml/runs: run/config.yaml is a file, not a folder",
+    "tune duopoly --trials 2 --runs run/config.yaml/runs": "run/config.yaml is a file, not a folder",
+    "tournament run nash --runs run/config.yaml/runs": "run/config.yaml is a file, not a folder",
+    "reproduce calvano --runs run/config.yaml/runs": "run/config.yaml is a file, not a folder",
+    "evaluate run --json x.json --csv x.json": "x.json: two options name it",
+    "deviate run --seller left --json ./x --png x": "x: two options name it",
     "train --resume nosuch": "--resume nosuch: there is no such run",
     "tune nosuch --trials 2": "nosuch: cannot be read",
     "tune duopoly --trials 2 --learner dqnn": "--learner dqnn: unknown learner",
@@ -76,6 +83,8 @@ MISTAKES: dict[str, str] = {
 CODE = """
 import contextlib, io, json, sys
 from policies.cli.main import main
+from policies.common import console
+console.PAUSE = 1e6  # no word of how long a slow machine takes
 for words in json.loads(sys.argv[1]):
     said, before = io.StringIO(), set(sys.modules)
     with contextlib.redirect_stderr(said):

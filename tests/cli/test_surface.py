@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from market.spec.models import MarketSpec
 from policies.cli.commands import COMMANDS
 from policies.config.command import option
 from policies.config.learners import KINDS, DQNOptions
+from policies.evaluation import line_ups
 from policies.learners.registry import BUILDERS
 from policies.sellers.rules import compose
 from policies.sellers.rules.base import Rule, Seat
@@ -104,6 +106,14 @@ def _tables() -> Any:
     for table, before in zip((PRICING, REPLENISHMENT, BUILDERS, KINDS), kept, strict=True):
         table.clear()
         table.update(before)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_competitor() -> Iterator[None]:
+    """Runs of the examples are compared with one competitor: with all that are usual it takes four times as long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line_ups, "usual_competitors", lambda spec: ["nash+base_stock"])
+        yield
 
 
 @pytest.fixture(scope="module", name="scratch")

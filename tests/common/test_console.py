@@ -11,7 +11,8 @@ import time
 import pytest
 
 from policies.common import console as consoles
-from policies.common.console import Announcements, at_work, never_silent, terminal
+from policies.common.console import Announcements, _end, at_work, never_silent, terminal
+from policies.common.progress import Progress, Task
 
 
 class Told(io.StringIO):
@@ -56,6 +57,25 @@ def test_what_goes_on_is_the_last_line_with_dots_or_what_was_said_of_it() -> Non
     assert (shown.doing, shown.since) == ("evaluating left: 128 episodes", since)
     shown.print("left earns more")
     assert shown.doing == ""
+
+
+def test_a_line_of_progress_ends_nothing() -> None:
+    """What goes on after a trial has ended is the search, and after a share of the learning the learning."""
+    shown = terminal()
+    shown.file = io.StringIO()
+    with Progress(shown) as bar:
+        task = Task(bar, total=2)
+        task.show(1, "learning  50%")
+        assert "learning  50%" in shown.file.getvalue() and shown.doing == "learning  50%"
+        bar.say("trial 0 done")
+        assert shown.doing == "learning  50%"
+        bar.say("playing 4 cells ...")
+        assert shown.doing == "playing 4 cells"
+
+
+def test_what_goes_on_is_told_by_its_end() -> None:
+    assert _end("evaluating left: nash, 128 episodes", 40) == "evaluating left: nash, 128 episodes"
+    assert _end("evaluating left: nash, 128 episodes", 20) == "… nash, 128 episodes"
 
 
 @pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 200), (None, 150)])

@@ -18,12 +18,11 @@ from policies.storage.training_state import RunState, unpack
 from policies.training import loop
 from policies.training.resume import resume
 from policies.training.train import train
-from tests.helpers.real_runs import assert_the_same, three_learners
+from tests.helpers.real_runs import SHORT, assert_the_same, three_learners, whole_run
 
 
-def begin(folder: Path, name: str, every: float = 1e-9) -> Path:
-    config = three_learners(folder, 4_800)
-    return train(config, device="cpu", name=name, runs=folder / "runs", checkpoint_every=every).folder
+def begin(folder: Path, name: str) -> None:
+    train(three_learners(folder, SHORT), device="cpu", name=name, runs=folder / "runs", checkpoint_every=1e-9)
 
 
 def after_periods(patch: pytest.MonkeyPatch, periods: int, then: Any) -> None:
@@ -87,7 +86,7 @@ def test_a_full_disk_names_the_file_and_the_run_goes_on_once_there_is_room(
     assert [unpack(path.read_bytes())["step"] for path in RunState(run).files()]
     assert not list(run.rglob("*.part"))
     resume(run)
-    assert_the_same(run, begin(tmp_path, "whole", 9e5))
+    assert_the_same(run, whole_run())
 
 
 @contextmanager

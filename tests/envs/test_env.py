@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -331,15 +333,60 @@ def test_refused_settings() -> None:
         parallel_env(DUOPOLY).reset(seed=-1)
 
 
-def test_survives_pickling_in_mid_episode() -> None:
+@pytest.mark.parametrize(
+    "copied", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy], ids=["pickled", "copied"]
+)
+def test_a_copy_made_in_mid_episode_goes_on_as_the_original_does(copied: Callable[[Any], Any]) -> None:
+    """To the end and through the next episode, whatever the original did meanwhile."""
     environment = parallel_env(three_sellers(), "seat")
     environment.reset(seed=2)
     for agent in environment.possible_agents:
         environment.action_space(agent).seed(0)
     environment.step(sampled(environment))
-    twin = pickle.loads(pickle.dumps(environment))
-    actions = sampled(environment)
-    assert environment.step(actions)[4] == twin.step(actions)[4]
+    twin = copied(environment)
+    actions = [sampled(environment) for _ in range(60)]
+    one, other = (list(played(each, actions)) for each in (environment, twin))
+    assert len(one) == 60 and one == other
+
+
+def played(environment: BazaarParallelEnv, actions: Sequence[dict[str, Any]]) -> Iterator[Any]:
+    for decided in actions:
+        if not environment.agents:
+            environment.reset()
+        observations, rewards, _, _, infos = environment.step(decided)
+        yield {agent: seen.tolist() for agent, seen in observations.items()}, rewards, infos
+
+
+def test_a_copy_made_in_the_middle_of_a_turn_goes_on_as_the_original_does() -> None:
+    environment = env(DUOPOLY)
+    environment.reset(seed=2)
+    for moved in ([0.3, 0.1], [-0.2, 0.4], [0.1, 0.2]):  # a period, and half of the next
+        environment.step(np.array(moved, np.float32))
+    twin = copy.deepcopy(environment)
+    for one in (environment, twin):
+        one.step(np.array([-0.2, 0.4], np.float32))
+    assert environment.agent_selection == twin.agent_selection == "seller_0"
+    assert environment.rewards == twin.rewards and environment.infos == twin.infos
+    assert environment.rewards["seller_0"] != 0
+
+
+def test_turn_by_turn_every_seller_gets_the_rewards_of_the_market_played_at_once() -> None:
+    """Those of a period are handed out when the last seller has moved: none is missed, the last period's neither."""
+    together, in_turn = parallel_env(DUOPOLY), env(DUOPOLY)
+    together.reset(seed=4)
+    in_turn.reset(seed=4)
+    rng, wanted, got = np.random.default_rng(0), list[list[float]](), {agent: list[float]() for agent in in_turn.agents}
+    actions = dict[str, Any]()
+    for agent in in_turn.agent_iter():
+        _, reward, _, truncated, _ = in_turn.last()
+        got[agent].append(float(reward))
+        actions[agent] = None if truncated else rng.uniform(-1, 1, 2).astype(np.float32)
+        in_turn.step(actions[agent])
+        if len(actions) == 2 and not truncated:
+            wanted.append(list(together.step(actions)[1].values()))
+            actions.clear()
+    assert [list(pair) for pair in zip(*(rewards[1:] for rewards in got.values()), strict=True)] == wanted
+    assert len(wanted) == together.spec.horizon
 
 
 def test_a_step_costs_few_calls_of_python() -> None:

@@ -69,7 +69,7 @@ def test_a_narrow_terminal_keeps_the_subject_and_the_best(duopoly: tuple[LineUps
     line_ups, comparison = duopoly
     text = printed(line_ups, comparison, 75)
     left_out = ", ".join(result.policy for result in in_order(comparison)[2:])
-    assert "…" not in text and f"No room for {left_out}: a terminal of" in " ".join(text.split())
+    assert "…" not in text and f"No room in 75 columns for {left_out}: COLUMNS=" in " ".join(text.split())
     value = in_order(comparison)[1].summary()["profit"]
     assert f"{value:.4g}" in text
 

@@ -37,8 +37,8 @@ def fitted(name: str, seed: int) -> tuple[Estimate, list[float]]:
     design = design_for(sales, sales.rows["market_size"].astype(float), choice, options)
     one = estimate(design, True, choice.instruments)
     columns = design_columns(design, True)
-    x, z, effect = regression(design.sold, columns, one.instruments)
-    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), effect), design.sold["period"].to_numpy())
+    x, z, absorbed = regression(design, columns, one.instruments)
+    summed = by_period(slope_scores(x, z, one.xi.to_numpy(), absorbed.effect), design.sold["period"].to_numpy())
     clustered = dict(zip(columns, np.sqrt((summed**2).sum(0)), strict=True))
     return one, [clustered["f"], clustered["within"]]
 

@@ -53,7 +53,7 @@ def calibrated(name: str, data: Path) -> dict[str, Any]:
             sales, columns = data / STORES, COLUMNS
         else:
             sales, columns = write(record(MarketSpec.parse(known_market(**TRUTH)), 1), Path(folder)), None
-        found = calibrate(sales, output=Path(folder) / "market.yaml", columns=columns, force=True)
+        found = calibrate(sales, output=Path(folder) / "market.yaml", columns=columns, force="overwrite")
         return dict(yaml.safe_load(found.output.read_text(encoding="utf-8")))
 
 

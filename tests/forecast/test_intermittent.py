@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from market.forecast.backtest import BacktestPlan, best
+from market.forecast.backtest import RARE, BacktestPlan, best
 from market.forecast.intermittent import Compound, Pattern, pattern_of
 from market.forecast.models import backtest, backtest_model, forecast
 from market.forecast.series import Series
@@ -127,10 +127,11 @@ def test_periods_without_a_sale_choose_neither_nothing_nor_the_one_who_expects_l
     assert found.chosen.model != "Naive" and found.forecast.mean[0] > 0.2
 
 
-def test_a_window_without_a_sale_has_a_score() -> None:
+@pytest.mark.parametrize("model", RARE)
+def test_a_window_without_a_sale_has_a_score(model: str) -> None:
     units = np.zeros(40)
     units[[30, 33, 37]] = 4
-    for fold in backtest_model(units, "TSB", PLAN):
+    for fold in backtest_model(units, model, PLAN):
         assert fold.crps is not None and np.isfinite(fold.crps)
 
 

@@ -79,7 +79,7 @@ def finished(*words: object, at: Moment | None = None) -> tuple[int, str, str]:
 
 FORKING = """
 import json, os, signal, sys
-import matplotlib.backends.backend_agg, policies.training.resume, policies.training.train
+import matplotlib.backends.backend_agg, policies.training.resume, policies.training.train, torch._dynamo
 from policies.cli.main import main
 from tests.helpers.processes import signal_at
 

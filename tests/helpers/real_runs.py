@@ -15,11 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from policies.storage.run_folder import saved_sellers
+from policies.training.train import train
 from tests.helpers.markets import a_market
 from tests.helpers.processes import PATIENCE
+from tests.helpers.shared import once
 
 NAMES = ("a", "b", "c")
 PLAYERS = ("dqn", "a2c", "ddpg")
+SHORT = 4_800  # seller-periods, 50 periods of all rows
 
 
 def three_learners(folder: Path, budget: int = 60_000, **learners: Any) -> Path:
@@ -38,6 +41,15 @@ def three_learners(folder: Path, budget: int = 60_000, **learners: Any) -> Path:
     path = folder / "three.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
+
+
+def whole_run() -> Path:
+    """The run of ``three_learners`` with a SHORT budget that nothing happened to; made once."""
+    return once("three_learners", _undisturbed) / "whole"
+
+
+def _undisturbed(folder: Path) -> None:
+    train(three_learners(folder, SHORT), device="cpu", name="whole", runs=folder)
 
 
 def starts(run: Path) -> int:

@@ -78,3 +78,9 @@ def sales_in_memory(frame: pd.DataFrame) -> Sales:
     rows = frame.assign(period=frame["period"] - 1, line=range(2, len(frame) + 2), units=frame["units"].astype(float))
     rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
     return Sales(rows, [str(t) for t in sorted(frame["period"].unique())], None, "period", Path("x.csv"), "0")
+
+
+def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
+    """(R, N): a row for each market and period, NaN where a seller is not offered."""
+    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
+    return np.asarray(wide.reindex(columns=sellers), np.float64)

@@ -116,6 +116,16 @@ def test_a2c_learns_from_segments_smaller_than_its_usual_batch() -> None:
     assert learner.updates == 1
 
 
+@pytest.mark.parametrize("seat", ["a2c-grid", "a2c-box"])
+def test_a_minibatch_of_one_is_learned_from_too(seat: str) -> None:
+    """Its standard deviation is 0, or not defined: advantages are scaled before they are cut up."""
+    learner = make(seat, batch_size=SMALL["a2c"]["segment"] * ROWS - 1, normalize_advantages=True)
+    before = weights(learner)
+    run(learner, seat, 10)
+    assert learner.updates == 2 and not same(before, weights(learner))
+    assert all(np.isfinite(array).all() for array in weights(learner))
+
+
 # ------------------------------------------------------------------------------------------ determinism and resuming
 
 

@@ -43,7 +43,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Everything that options add: instruments, a reference price, overdispersion, doubts overruled."""
     path = sales_file(tmp_path_factory.mktemp("asked"), ("ann", "bob", "cid"), ("all",), promoted=True)
     options = CalibrationOptions(
-        form="log", nest=False, instruments=("rivals", "promotions"), reference=0.5, gamma=True, force=True
+        form="log", nest=False, instruments=("rivals", "promotions"), reference=0.5, gamma=True, force=("gaps",)
     )
     return calibrate(read_sales(path), options)
 

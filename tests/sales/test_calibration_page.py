@@ -197,7 +197,7 @@ def test_the_elasticity_table_is_the_matrix_and_its_colours_follow_the_sign(rich
 def test_every_option_can_be_told() -> None:
     other = CalibrationOptions(
         form="log", nest=False, instruments=("cost", "rivals"), reference=0.5, size_factor=2.0, size=100.0,
-        season_length=4, trend=False, gamma=True, force=True, inventory="make_to_order", lead_time=2, holding=0.1,
+        season_length=4, trend=False, gamma=True, force=("gaps",), inventory="make_to_order", lead_time=2, holding=0.1,
         cost_share=0.6, replay=True,
     )  # fmt: skip
     assert set(FLAGS) == set(vars(other))

@@ -124,6 +124,13 @@ def test_a_quoted_comma_belongs_to_the_name_and_names_are_kept(tmp_path: Path) -
     assert sales.sellers == ["Ann, Inc.", "日本茶 500 g"]
 
 
+def test_names_that_look_like_nothing_or_like_numbers_are_names(tmp_path: Path) -> None:
+    names = ["007", "1e3", "NA", "None", "True", "null"]
+    text = "market,period,seller,price,units\n" + "".join(f"NA,{t},{name},2,1\n" for t in (1, 2) for name in names)
+    sales = read(tmp_path, text)
+    assert sales.sellers == names and sales.markets == ["NA"] and len(sales.rows) == 12
+
+
 def test_promotions_may_be_true_or_false(tmp_path: Path) -> None:
     text = WITH_MARKETS.replace(",1\n", ",TRUE\n").replace(",0\n", ",False\n")
     assert plain(read(tmp_path, text)) == plain(read(tmp_path, WITH_MARKETS))
@@ -391,7 +398,7 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     with pytest.raises(UserError, match=r"sales.csv: no such file$"):
         read_sales(path)
-    with pytest.raises(UserError, match=r"is a folder without Parquet files, not a file$"):
+    with pytest.raises(UserError, match=r"is a folder without files that can be read: CSV, workbooks, Parquet$"):
         read_sales(tmp_path)
     path.write_bytes(bytes(range(256)) * 50)
     with pytest.raises(UserError, match=r"sales.csv: is no text that can be read"):

@@ -29,7 +29,7 @@ from policies.training.checkpointing import Checkpointer, CheckpointOptions
 from policies.training.resume import resume
 from policies.training.train import train
 from tests.helpers.cut_off import Killed, killed_at
-from tests.helpers.real_runs import assert_the_same, metrics, three_learners
+from tests.helpers.real_runs import SHORT, assert_the_same, metrics, three_learners, whole_run
 from tests.helpers.shared import once
 
 OFTEN = CheckpointOptions(every=1e-9)
@@ -42,12 +42,12 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="config", scope="module")
 def _config(folder: Path) -> Path:
-    return three_learners(folder, budget=4_800)
+    return three_learners(folder, budget=SHORT)
 
 
-@pytest.fixture(name="whole", scope="module")
-def _whole(folder: Path, config: Path) -> Path:
-    return begin(config, "whole", CheckpointOptions())[0]
+@pytest.fixture(name="whole")
+def _whole() -> Path:
+    return whole_run()
 
 
 def begin(config: Path, name: str, keeping: CheckpointOptions = OFTEN, **more: Any) -> tuple[Path, str]:
@@ -144,7 +144,7 @@ def cut_run() -> Path:
 def _cut_off(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         killed_at(loop, "play_period", 30, patch)
-        begin(three_learners(folder, budget=4_800), "cut")
+        begin(three_learners(folder, budget=SHORT), "cut")
 
 
 @pytest.fixture(name="cut")
@@ -221,10 +221,10 @@ def test_options_that_contradict_are_refused(words: tuple[str, ...], capsys: pyt
     assert CONTRADICTIONS[words] in capsys.readouterr().err
 
 
-def test_a_finished_run_says_so(whole: Path) -> None:
-    before = metrics(whole)
-    assert "was finished on 20" in go_on(whole) and "nothing left to train" in go_on(whole)
-    assert metrics(whole).equals(before)
+def test_a_finished_run_says_so(whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    assert "was finished on 20" in go_on(run) and "nothing left to train" in go_on(run)
+    assert metrics(run).equals(metrics(whole))
 
 
 @pytest.mark.parametrize(

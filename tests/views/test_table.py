@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from policies.views.table import Cell, Column, Note, Row, Table, _folded, heading
 
@@ -44,7 +47,7 @@ def test_a_table_with_room_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "columns"), [(71, [[0, 1, 2, 3]]), (70, [[0, 1, 2]]), (64, [[0, 1, 2]]), (63, [[0, 1]]), (10, [[0]])]
+    ("width", "columns"), [(70, [[0, 1, 2, 3]]), (69, [[0, 1, 2]]), (63, [[0, 1, 2]]), (62, [[0, 1]]), (10, [[0]])]
 )
 def test_columns_without_room_are_left_out_from_the_right(width: int, columns: list[list[int]]) -> None:
     assert POLICIES.widths() == [30, 16, 17, 7]
@@ -53,16 +56,65 @@ def test_columns_without_room_are_left_out_from_the_right(width: int, columns: l
 
 
 def test_columns_that_are_never_left_out_and_those_that_are_named() -> None:
-    table = Table("", POLICIES.columns, POLICIES.rows, least=2, left_out="No room here for {}.")
+    table = Table("", POLICIES.columns, POLICIES.rows, least=2)
     assert table.blocks(10) == [[0, 1]]
-    assert printed(table, 50).endswith("\nNo room here for to best, how.")
-    assert "No room" not in printed(table, 71)
+    left_out = "\nNo room in 52 columns for to best, how: COLUMNS=70\nshows the whole table."
+    assert printed(table, 52).endswith(left_out)
+    assert "No room" not in printed(table, 70)
+
+
+def test_on_a_terminal_the_remedy_is_a_wider_window() -> None:
+    shown = Console(file=io.StringIO(), width=60, force_terminal=True, no_color=True)
+    POLICIES.print(shown)
+    text = " ".join(Text.from_ansi(shown.file.getvalue()).plain.split())  # type: ignore[attr-defined]
+    assert "No room in 60 columns for to best, how: a window of 70 columns shows the whole table." in text
+
+
+def test_headings_are_broken_before_a_column_is_left_out() -> None:
+    columns = [Column("response"), Column("profit a day"), Column("to the present policy"), Column("in %", "{:+.0%}")]
+    table = Table("", columns, [["nash", 5.5, 0.3, 0.06], ["match", 5.4, 0.2, 0.04]])
+    assert table.blocks(50) == [[0, 1, 2]] and sum(table.widths()) == 57
+    assert printed(table, 50) == (
+        "\n"
+        "                            to the present\n"
+        "  response   profit a day           policy   in %\n"
+        " ─────────────────────────────────────────────────\n"
+        "  nash                5.5              0.3    +6%\n"
+        "  match               5.4              0.2    +4%\n"
+    )
+    assert printed(table, 57).count("to the present policy") == 1
+    assert table.records()[0]["to the present policy"] == 0.3
+
+
+def test_where_columns_that_are_never_left_out_have_no_room_the_table_is_split() -> None:
+    columns = [Column(""), *(Column(f"seat {k}", "{:.3f}") for k in range(9))]
+    table = Table("", columns, [["日本茶" * 5, *(k + 0.125 for k in range(9))]], least=10)
+    lines = printed(table, 40).split("\n")
+    assert max(map(cell_len, lines)) <= 40 and not any("…" in line or "No room" in line for line in lines)
+    assert [word for word in " ".join(lines).split() if "." in word] == [f"{k}.125" for k in range(9)]
+
+
+@pytest.mark.parametrize("narrow", ["drop", "split", "wrap"])
+def test_a_name_longer_than_the_terminal_breaks_no_number(narrow: Any) -> None:
+    name = "kaffeerösterei" * 6
+    columns = [Column(""), Column(f"price of {name}", "{:+.3f}"), Column("margin", "{:+.3f}", important=True)]
+    lines = printed(Table("", columns, [[name, -2.345, 1.25]], narrow=narrow), 60).split("\n")
+    assert max(map(len, lines)) <= 60
+    assert {"-2.345", "+1.250"} & set(" ".join(lines).split()) >= {"+1.250"}
+    assert all(word.count(".") == 1 for word in " ".join(lines).split() if word[0] in "+-")
+
+
+def test_a_number_is_not_broken_before_half_its_interval() -> None:
+    columns = [Column("seat"), Column("a bound from hindsight"), Column("what it is", align="left")]
+    table = Table("", columns, [["left", Cell(5.9992, 0.018), "words that are wrapped"]], narrow="wrap")
+    for width in range(34, 70):
+        assert "5.999 ± 0.018" in printed(table, width)
 
 
 def test_a_table_in_several_parts() -> None:
     table = Table("three", [Column(""), *(Column(f"head {k}") for k in range(3))], [["row", 1, 2, 3]], narrow="split")
     assert table.widths() == [6, 9, 9, 9]
-    assert table.blocks(25) == [[0, 1, 2], [0, 3]]
+    assert table.blocks(24) == [[0, 1, 2], [0, 3]]
     assert table.blocks(5) == [[0, 1], [0, 2], [0, 3]]
     text = printed(table, 25)
     assert text.count("three") == 1 and text.count("row") == 2
@@ -175,10 +227,8 @@ def test_important_columns_stay_where_others_have_no_room() -> None:
     notes = (Note("Turnover: sales / mean stock.", of="turnover"), Note("Share: of all customers.", of="share"))
     table = Table("", columns, rows, notes, least=2)
     assert table.widths() == [32, 9, 11, 8]
-    assert printed(table, 61).endswith("Turnover: sales / mean stock.\nShare: of all customers.")
-    without = (
-        "No room for turnover: a terminal of 61 columns\nshows all, or COLUMNS set to that.\nShare: of all customers."
-    )
+    assert printed(table, 60).endswith("Turnover: sales / mean stock.\nShare: of all customers.")
+    without = "No room in 50 columns for turnover: COLUMNS=60\nshows the whole table.\nShare: of all customers."
     assert printed(table, 50).endswith(without)
     assert printed(table, 40).startswith(
         "\n"
@@ -192,8 +242,18 @@ def test_important_columns_stay_where_others_have_no_room() -> None:
     assert table.html().count("<p>") == 2
 
 
-@pytest.mark.parametrize("name", ["collusive+base_stock(level=best)", "optimal (knows the market)", "nash", "a" * 40])
-def test_names_over_several_lines_are_the_same_names(name: str) -> None:
-    lines = _folded(name).split("\n")  # type: ignore[union-attr]
+NAMES = [
+    "collusive+base_stock(level=best)",
+    "nash+min_max(s=best,S=best)",
+    "optimal (knows the market)",
+    "nash",
+    "a" * 40,
+]
+
+
+@pytest.mark.parametrize("most", [16, 13])
+@pytest.mark.parametrize("name", NAMES)
+def test_names_over_several_lines_are_the_same_names(name: str, most: int) -> None:
+    lines = _folded(name, most).split("\n")  # type: ignore[union-attr]
     assert "".join(lines).replace(" ", "") == name.replace(" ", "")
-    assert all(len(line) <= 16 for line in lines) or name == "a" * 40
+    assert all(len(line) <= most for line in lines) or name == "a" * 40

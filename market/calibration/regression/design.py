@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from market.salesfile.table import Sales
-from market.state import Floats
+from market.state import Ints
 
-TREND = "trend"  # and the seller's number
+TREND = "trend of "  # and the seller
+ELAPSED = "elapsed"  # time, 0 in the middle of the file and one unit over its length
 COST, RIVALS_COST = COST_COLUMNS = "instrument_cost", "rivals_instrument_cost"
 SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
 
@@ -50,7 +51,8 @@ def season_of(sales: Sales, length: int | None) -> Season:
 class Design:
     """``table``: rows of the sales file with size, share, outside, within (all in logs but size) and regressors.
 
-    ``promotions``, ``trends`` and ``rivals`` name columns; ``memory`` is the reference price's, None without one.
+    ``promotions`` and ``rivals`` name columns, ``trends`` sellers, each with a line in the column ``ELAPSED``; ``memory`` is the
+    reference price's, None without one.
     """
 
     table: pd.DataFrame
@@ -99,19 +101,10 @@ def price_term(price: pd.Series[float], form: str) -> pd.Series[float]:
 
 
 def _trends(table: pd.DataFrame, sales: Sales) -> tuple[str, ...]:
-    """A line for each seller, 0 in the middle of the file and one unit over its length.
-
-    Sellers that no market saw sell in three periods have none: it would explain them altogether.
-    """
-    elapsed = (table["period"] + 0.5) / len(sales.labels) - 0.5
+    """Sellers with a trend; those that no market saw sell in three periods have none: it would explain them altogether."""
+    table[ELAPSED] = (table["period"] + 0.5) / len(sales.labels) - 0.5
     seen = table[table["units"] > 0].groupby(["market", "seller"])["period"].nunique().groupby("seller").max()
-    names = []
-    for k, seller in enumerate(sales.sellers):
-        if seen.get(seller, 0) < 3:
-            continue
-        names.append(f"{TREND}{k}")
-        table[names[-1]] = elapsed * (table["seller"] == seller)
-    return tuple(names)
+    return tuple(seller for seller in sales.sellers if seen.get(seller, 0) >= 3)
 
 
 def with_costs(design: Design, cost: pd.Series[float]) -> Design:
@@ -155,7 +148,8 @@ def references(table: pd.DataFrame, memory: float) -> pd.Series[float]:
     return table.groupby(["market", "seller"])["f"].transform(smooth)
 
 
-def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:
-    """(R, N): a row for each market and period, NaN where a seller is not offered."""
-    wide = values.groupby([table["market"], table["period"], table["seller"]]).first().unstack("seller")
-    return np.asarray(wide.reindex(columns=sellers), np.float64)
+def cells(table: pd.DataFrame, sellers: list[str]) -> tuple[Ints, Ints]:
+    """Of each row (R,): the number of its market and period, and its seller's seat."""
+    seat = table["seller"].map({name: k for k, name in enumerate(sellers)})
+    cell = table.groupby(["market", "period"]).ngroup()
+    return np.asarray(cell, np.int64), np.asarray(seat, np.int64)

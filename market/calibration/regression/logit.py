@@ -23,12 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from market.calibration.regression.design import TREND, Design
+from market.calibration.regression.absorbed import Absorbed, absorb, score_sums
+from market.calibration.regression.design import ELAPSED, TREND, Design
 from market.calibration.regression.instruments import first_stage, independent, refuse_collinear, said
-from market.calibration.regression.standard_errors import by_period, long_run, slope_scores, small_sample, within
+from market.calibration.regression.standard_errors import long_run, slope_scores, small_sample
 from market.errors import UserError
 from market.salesfile.table import by_number
-from market.state import Floats, Ints
+from market.state import Floats
 
 FLAT = 1e-20  # variance of log units that is only rounding
 LEFT = "what instruments leave of the price"
@@ -54,9 +55,10 @@ class Estimate:
     """What was estimated. Utility: ``quality - alpha f(p) + weight (r - f(p)) + promotions + season + trend + xi``.
 
     ``first_stage``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
-    ``beta`` (K,): coefficients of :func:`design_columns`. ``together``: covariance of alpha and rho. ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``xi``: the
-    residuals, by row of ``design.sold``. ``r2``: share of the variance within
-    seller and market that is explained.
+    ``beta`` (K + S,): coefficients of :func:`design_columns`, then of trends. ``together``: covariance of alpha and rho.
+    ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``trends``: by
+    seller. ``xi``: the residuals, by row of ``design.sold``. ``r2``: share of the variance within seller and market that is
+    explained.
     """
 
     form: str
@@ -103,8 +105,7 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
             "season and trend do not say already: choose other instruments, or none"
         )
     instruments = kept if price_instruments else ["f", *kept]
-    beta = _solve(design.sold, regressors, instruments)
-    covariance = _covariance(design.sold, regressors, instruments, beta)
+    beta, covariance = _solve(design, regressors, instruments)
     found = unpack(design, regressors, beta, covariance, tuple(instruments))
     return replace(found, first_stage=_first_stages(design, regressors, nested, bool(price_instruments), kept))
 
@@ -120,9 +121,9 @@ def controlled(design: Design, nested: bool, price_instruments: tuple[str, ...])
     regressors = {name: x for name, x in design_columns(design, nested=False).items() if name != "f"}
     kept = _instruments(design, regressors | {"f": np.zeros(0)}, False, price_instruments)
     sold = design.sold
-    effect = (sold["market"] + " " + sold["seller"]).factorize()[0].astype(np.int64)
-    z = within(np.column_stack([*regressors.values(), *(np.asarray(sold[name], np.float64) for name in kept)]), effect)
-    f = within(np.asarray(sold["f"], np.float64)[:, None], effect)[:, 0]
+    absorbed = absorb(sold, design.trends)
+    z = absorbed.off(np.column_stack([*regressors.values(), *(np.asarray(sold[name], np.float64) for name in kept)]))
+    f = absorbed.off(np.asarray(sold["f"], np.float64)[:, None])[:, 0]
     left = pd.Series(f - z @ np.linalg.lstsq(z, f, rcond=None)[0], index=sold.index)
     table = design.table.assign(**{LEFT: left.reindex(design.table.index).fillna(0.0)})
     beside = replace(design, table=table, promotions=(*design.promotions, LEFT))
@@ -135,7 +136,9 @@ def _first_stages(
     """First-stage F of the price, where instruments stand for it, and of the share within the nest."""
     endogenous = [name for name, is_one in (("f", priced), ("within", nested)) if is_one]
     known = {name: x for name, x in regressors.items() if name not in endogenous}
-    return {name: first_stage(design.sold, known, instruments, regressors[name]) for name in endogenous}
+    sold = design.sold
+    absorbed = absorb(sold, design.trends)
+    return {name: first_stage(sold, known, instruments, regressors[name], absorbed) for name in endogenous}
 
 
 def can_nest(design: Design, price_instruments: tuple[str, ...] = ()) -> bool:
@@ -155,50 +158,68 @@ def _instruments(
     exogenous = {
         name: x for name, x in regressors.items() if name != "within" and (name != "f" or not price_instruments)
     }
-    return independent(design.sold, exogenous, [*price_instruments, *(design.rivals if nested else ())])
+    sold = design.sold
+    candidates = [*price_instruments, *(design.rivals if nested else ())]
+    return independent(sold, exogenous, candidates, absorb(sold, design.trends))
 
 
 def design_columns(design: Design, nested: bool) -> dict[str, Floats]:
-    """The columns of the regression, centred within seller and market where that matters only to the fixed effects."""
+    """The columns of the regression but fixed effects and trends, each (R,)."""
     table = design.sold
     columns: dict[str, Any] = {"within": table["within"]} if nested else {}
     columns["f"] = table["f"]
     if design.memory is not None:
         columns["reference"] = table["reference"]
-    columns |= {name: table[name] for name in (*design.promotions, *design.trends)}
+    columns |= {name: table[name] for name in design.promotions}
     seasons = by_number(table["season"].unique())
     columns |= {f"season {name}": (table["season"] == name).astype(float) for name in seasons[1:]}
     arrays = {name: np.asarray(column, np.float64) for name, column in columns.items()}
-    refuse_collinear(table, arrays)
+    refuse_collinear(arrays, absorb(table, design.trends))
     return arrays
 
 
-def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str]) -> Floats:
-    """Coefficients (K,) of the columns, by pyblp."""
+def _solve(design: Design, columns: dict[str, Floats], instruments: list[str]) -> tuple[Floats, Floats]:
+    """Coefficients (K + S,) of the columns and the trends, and their covariance."""
+    table = design.sold
+    x, z, absorbed = regression(design, columns, tuple(instruments))
+    slopes = _two_stage(table, x, z[:, len(z.T) - len(instruments) :], nested="within" in columns)
+    y = (table["share"] - table["outside"]).to_numpy(np.float64)
+    raw = np.column_stack(list(columns.values()))
+    left = (y - raw @ slopes)[:, None]
+    beta = np.concatenate([slopes, absorbed.slopes(left)[:, 0]])
+    e, period = absorbed.off(left)[:, 0], table["period"].to_numpy()
+    summed = score_sums(raw, slope_scores(x, z, e, absorbed.effect), e, absorbed, period)
+    rows = long_run(summed, kinds(names(design, columns)))
+    covariance = rows.T @ rows * small_sample(len(table), parameters(columns, absorbed), len(summed)) ** 2
+    if not np.isfinite(covariance).all():
+        raise UserError(UNTOLD)
+    return beta, np.asarray(covariance)
+
+
+def _two_stage(table: pd.DataFrame, x: Floats, instruments: Floats, nested: bool) -> Floats:
+    """Coefficients (K,) of columns (R, K) of which effects and trends are taken off, by pyblp.
+
+    Instruments (R, I) without them leave nothing of what the effects and trends are of the outcome: it is taken as it is.
+    """
     pyblp = load_pyblp()
-    nested = "within" in columns
-    endogenous = "within" if nested else "f"
+    priced = 1 + nested  # the first columns: the nest's term, the price
     data = {
         "market_ids": table["market"] + " " + table["period"].astype(str),
         "shares": np.exp(table["share"]),
-        "effect": table["market"] + " " + table["seller"],
         # pyblp takes as endogenous whatever contains "prices": the first endogenous variable goes by that name, and
         # the price term of a nested logit is written as a sum with it.
-        "prices": columns[endogenous],
-        "rest": columns["f"] - columns[endogenous],
+        "prices": x[:, 0],
+        "rest": x[:, priced - 1] - x[:, 0],
     }
-    terms = ["prices", *(["I(rest + prices)"] if nested else [])]
-    for k, name in enumerate(columns):
-        if name not in ("f", "within"):
-            data[f"x{k}"] = columns[name]
-            terms.append(f"x{k}")
-    data |= {f"demand_instruments{k}": np.asarray(table[name]) for k, name in enumerate(instruments)}
-    formulation = pyblp.Formulation("0 + " + " + ".join(terms), absorb="C(effect)")
+    data |= {f"x{k}": one for k, one in enumerate(x.T) if k >= priced}
+    terms = ["prices", *(["I(rest + prices)"] if nested else []), *(f"x{k}" for k in range(priced, len(x.T)))]
+    data |= {f"demand_instruments{k}": one for k, one in enumerate(instruments.T)}
     with warnings.catch_warnings():
         # What pyblp warns of (columns that explain one another, moments that do not vary) is looked for here before.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            result = pyblp.Problem(formulation, pd.DataFrame(data)).solve(method="1s", se_type="robust")
+            problem = pyblp.Problem(pyblp.Formulation("0 + " + " + ".join(terms)), pd.DataFrame(data))
+            result = problem.solve(method="1s", se_type="robust")
         except pyblp.exceptions.MultipleErrors as error:
             raise UserError(f"the demand could not be estimated: {error}") from None
     beta = np.asarray(result.beta.ravel(), np.float64)
@@ -207,38 +228,31 @@ def _solve(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[st
     return beta
 
 
-def _covariance(table: pd.DataFrame, columns: dict[str, Floats], instruments: list[str], beta: Floats) -> Floats:
-    """(K, K), robust to heteroskedasticity, to what sellers and markets share in a period and to what lasts."""
-    x, z, effect = regression(table, columns, tuple(instruments))
-    y = (table["share"] - table["outside"]).to_numpy(np.float64)
-    scores = slope_scores(x, z, within((y - x @ beta)[:, None], effect)[:, 0], effect)
-    summed = by_period(scores, table["period"].to_numpy())
-    rows = long_run(summed, kinds(columns))
-    covariance = rows.T @ rows * small_sample(len(table), parameters(columns, effect), len(summed)) ** 2
-    if not np.isfinite(covariance).all():
-        raise UserError(UNTOLD)
-    return np.asarray(covariance)
-
-
 def regression(
-    table: pd.DataFrame, columns: dict[str, Floats], instruments: tuple[str, ...]
-) -> tuple[Floats, Floats, Ints]:
-    """Regressors (R, K), instruments and exogenous regressors (R, Z), and each row's seller x market (R,)."""
+    design: Design, columns: dict[str, Floats], instruments: tuple[str, ...]
+) -> tuple[Floats, Floats, Absorbed]:
+    """Regressors (R, K), exogenous regressors and instruments (R, Z), without what is taken off both: the third."""
+    table = design.sold
+    absorbed = absorb(table, design.trends)
     exogenous = [x for name, x in columns.items() if name not in ("within", "f")]
     z = np.column_stack([*exogenous, *(np.asarray(table[name], np.float64) for name in instruments)])
-    effect = (table["market"] + " " + table["seller"]).factorize()[0]
-    return np.column_stack(list(columns.values())), z, np.asarray(effect, np.int64)
+    return absorbed.off(np.column_stack(list(columns.values()))), absorbed.off(z), absorbed
 
 
-def kinds(columns: Iterable[str]) -> list[str]:
+def names(design: Design, columns: Iterable[str]) -> list[str]:
+    """Of all coefficients: the columns', then the trends'."""
+    return [*columns, *(f"{TREND}{seller}" for seller in design.trends)]
+
+
+def kinds(coefficients: Iterable[str]) -> list[str]:
     """Which scores last alike: those of trends, of what prices move, and of promotions and seasons."""
     own = {"f": "price", "within": "price", "reference": "price"}
-    return [TREND if name.startswith(TREND) else own.get(name, "calendar") for name in columns]
+    return [TREND if name.startswith(TREND) else own.get(name, "calendar") for name in coefficients]
 
 
-def parameters(columns: dict[str, Floats], effect: Ints) -> int:
-    """Coefficients and fixed effects that were estimated."""
-    return len(columns) + int(effect.max()) + 1
+def parameters(columns: dict[str, Floats], absorbed: Absorbed) -> int:
+    """Coefficients, fixed effects and trends that were estimated."""
+    return len(columns) + absorbed.count
 
 
 def load_pyblp() -> Any:
@@ -256,10 +270,14 @@ def load_pyblp() -> Any:
 def unpack(
     design: Design, columns: dict[str, Floats], beta: Floats, covariance: Floats, instruments: tuple[str, ...]
 ) -> Estimate:
-    """What coefficients (K,) of the design's columns make of its rows: fixed effects, residuals, and errors by covariance."""
-    table, at, nested = design.sold, {name: k for k, name in enumerate(columns)}, "within" in columns
+    """What coefficients (K + S,) of the design's columns and trends make of its rows: fixed effects, residuals, and errors by covariance."""
+    table, at, nested = design.sold, {n: k for k, n in enumerate(names(design, columns))}, "within" in columns
     errors = np.sqrt(np.diag(covariance))
-    left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in columns)
+    trends = {
+        seller: Coefficient(float(beta[k]), float(errors[k]))
+        for k, seller in enumerate(design.trends, start=len(columns))
+    }
+    left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in columns) - grown(trends, table)
     group = [table["market"], table["seller"]]
     effect = left.groupby(group).transform("mean")
     xi, seasons = left - effect, by_number(table["season"].unique())
@@ -284,7 +302,7 @@ def unpack(
         memory=design.memory,
         promotions={name: one(name) for name in design.promotions},
         season={s: _season(covariance, at, effects, s, middle) for s in seasons} if len(seasons) > 1 else {},
-        trends={name: one(name) for name in design.trends},
+        trends=trends,
         quality=effect.groupby(group).first() + middle,
         xi=xi,
         r2=float(1.0 - (xi**2).sum() / (moved**2).sum()),
@@ -311,14 +329,23 @@ def _season(covariance: Floats, at: dict[str, int], effects: dict[str, float], n
     return Coefficient(effects[name] - middle, math.sqrt(max(float(contrast @ covariance @ contrast), 0.0)))
 
 
+def grown(trends: dict[str, Coefficient], table: pd.DataFrame) -> pd.Series[float]:
+    """Utility of every row by its seller's trend, 0 where it has none."""
+    if not trends:
+        return pd.Series(0.0, table.index)
+    slope = {seller: one.value for seller, one in trends.items()}
+    return table["seller"].map(slope).fillna(0.0).astype("float64") * table[ELAPSED]
+
+
 def predict(fitted: Estimate, table: pd.DataFrame) -> pd.Series[float]:
     """Mean utility (without xi) of every row of a design's table, sold or not; NaN where a seller has no quality."""
     keys = pd.MultiIndex.from_frame(table[["market", "seller"]])
     utility = fitted.quality.reindex(keys).set_axis(table.index) - fitted.alpha.value * table["f"]
     if fitted.weight is not None:
         utility += fitted.weight.value * (table["reference"] - table["f"])
-    for name, one in (fitted.promotions | fitted.trends).items():
+    for name, one in fitted.promotions.items():
         utility += one.value * table[name]
+    utility += grown(fitted.trends, table)
     return utility + table["season"].map({name: one.value for name, one in fitted.season.items()}).fillna(0.0)
 
 

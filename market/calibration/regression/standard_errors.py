@@ -33,6 +33,14 @@ def by_period(scores: Floats, period: Ints) -> Floats:
     return np.column_stack([np.bincount(at, column, int(at.max()) + 1) for column in scores.T]).astype(np.float64)
 
 
+def by_period_and(values: Floats, period: Ints, kind: Ints, kinds: int) -> Floats:
+    """Sums (T, kinds) of values (R,) by period and kind; rows of kind ``kinds`` and above are left out."""
+    at, kept = period - period.min(), kind < kinds
+    count = int(at.max()) + 1
+    sums = np.bincount(at[kept] * kinds + kind[kept], values[kept], count * kinds)
+    return np.asarray(sums.reshape(count, kinds), np.float64)
+
+
 def long_run(summed: Floats, kinds: Sequence[Hashable] | None = None, lags: int | None = None) -> Floats:
     """Rows (T + L, K) whose sum of squares and products is the long-run covariance of sums (T, K) by period.
 

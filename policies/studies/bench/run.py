@@ -20,6 +20,7 @@ from rich.console import Console
 
 from market.errors import UserError
 from policies.common.files import refuse_unwritable, write_json
+from policies.common.progress import phases
 from policies.common.results import Records
 from policies.config.command import ordered_by
 from policies.config.orders import BenchOrder
@@ -110,10 +111,8 @@ def bench(order: BenchOrder) -> BenchResult:
 
 def _measure_one(key: str, seconds: float, console: Console) -> dict[str, Any]:
     figure = FIGURES[key]
-    progress = f"measuring {key}: {figure.what}"
-    if not console.is_terminal:
-        console.print(progress, highlight=False)
-    with console.status(progress):
+    with phases(console, f"measuring {key}") as say:
+        say(figure.what)
         try:
             result = measure(figure.prepare(), seconds)
         except UserError as refusal:

@@ -122,7 +122,7 @@ def reproduce(order: ReproduceOrder) -> ReproductionResult:
             _deep(work, learner)
     work.show_tables()
     write_json(order.json, work.results())
-    say(order.console, f"all figures, strategy tables and the picture are in {folder}")
+    say(order.console, f"figures, strategy tables, picture: {folder}")
     return ReproductionResult(folder, work.findings)
 
 

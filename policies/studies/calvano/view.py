@@ -38,7 +38,7 @@ def _gains(findings: Sequence[Finding], game: PriceGame) -> Table:
     title = f"{game.spec.name}: profit gain Δ in the long run (0 Bertrand-Nash, 1 joint profit), 95 % intervals"
     gain, words = "{:.3f}", ("Δ", "expected", "single ones", "re-matched Δ", "expected")
     columns = [Column("sellers"), Column("of", align="left"), *(Column(word, gain) for word in words)]
-    columns += [Column("price", "{:.3f}"), Column("profit", "{:.4f}")]
+    columns += [Column("price", "{:.3f}", important=True), Column("profit", "{:.4f}", important=True)]
     rows = []
     for one in findings:
         span = f"{one.gain.min():.2f} to {one.gain.max():.2f}" if one.sessions > 1 else "only one"
@@ -61,7 +61,7 @@ def _courses(findings: Sequence[Finding]) -> Table:
     shown = [k for k in SHOWN_PERIODS if k <= last]
     columns = [Column("sellers"), Column("mean price", align="left")]
     columns += [Column(f"{k}" if k else "before", "{:.3f}") for k in shown]
-    columns += [Column(f"course 0 to {last}"), Column("returned", "{:.0%}"), Column("pays", "{:.0%}")]
+    columns += [Column(f"course 0 to {last}"), Column("returned", "{:.0%}"), Column("pays", "{:.0%}", important=True)]
     rows = [row for one in findings for row in _course(one, shown)]
     notes = [Note(text, "note") for text in told("calvano.txt", "courses", findings=findings, last=last)]
     return Table(title, [*columns, Column("worth", "{:+.1%}")], rows, notes, least=LEAST)

@@ -30,8 +30,9 @@ def tables(spec: MarketSpec, response: DeviationResponse) -> list[Table]:
     """
     names, seat = response.names, response.seat
     rivals = [k for k in range(len(names)) if k != seat]
-    columns = [Column(f"{spec.period}s after", align="right"), *(Column(f"price of {name}", SHARE) for name in names)]
-    columns += [Column(f"profit of {names[seat]}", MONEY), Column("gained so far", MONEY)]
+    columns = [Column(f"{spec.period}s after", align="right")]
+    columns += [Column(f"price of {name}", SHARE, important=k == seat) for k, name in enumerate(names)]
+    columns += [Column(f"profit of {names[seat]}", MONEY), Column("gained so far", MONEY, important=True)]
     columns += [Column(f"units of {names[seat]}", MONEY), *(Column(f"profit of {names[k]}", MONEY) for k in rivals)]
     changes = [_changes(response, "relative", k) for k in range(len(names))]
     changes += [_changes(response, "profit", seat), [*map(_change, response.gain, response.gain_half)]]

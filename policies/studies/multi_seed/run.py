@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from market.errors import UserError
-from policies.common.console import at_work, say
+from policies.common.console import at_work, say, say_onward
 from policies.common.files import read_json, timestamp, write_json
 from policies.common.interrupt import careful
 from policies.common.parallel import Engine, Listener, Lost, open_engine
@@ -132,7 +132,8 @@ def carry_out(several: SeedsFolder, checkpointing: CheckpointOptions, means: Wor
     several.finished = timestamp()
     several.write()
     place = shlex.quote(str(several.folder))
-    say(console, f"runs: {several.folder}   evaluate again: bazaar evaluate {place}   charts: bazaar board {place}")
+    onward = f"evaluate again: bazaar evaluate {place}", f"charts: bazaar board {place}"
+    say_onward(console, f"runs: {several.folder}", *onward)
 
 
 def _train(

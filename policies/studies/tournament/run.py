@@ -18,7 +18,7 @@ from typing import Any
 from market.errors import UserError
 from market.spec.models import MarketSpec
 from market.state import Floats
-from policies.common.console import say
+from policies.common.console import say_onward
 from policies.common.files import refuse_unwritable, write_csv, write_json
 from policies.common.parallel import open_engine
 from policies.common.progress import CellsBar, progress
@@ -168,7 +168,8 @@ def _report(order: TournamentOrder, config: RunConfig, played: Played, folder: P
     write_json(order.json, facts)
     for table in tables(facts, order.console.width):
         table.print(order.console)
-    say(order.console, f"tournament: {folder}   figures: {folder / RESULTS}   every line-up: {folder / PAYOFFS}")
+    files = f"figures: {folder / RESULTS}", f"every line-up: {folder / PAYOFFS}"
+    say_onward(order.console, f"tournament: {folder}", *files)
 
 
 def tournament_summary(folder: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def matrices(facts: dict[str, Any], width: int) -> list[Table]:
     """
     for intervals, digits in ((True, 4), (False, 4), (False, 3)) if len(facts["seats"]) == 2 else ():
         both = _bimatrix(facts, intervals, digits)
-        if len(both.blocks(width)) == 1:
+        if len(both.fitted(width).blocks(width)) == 1:
             return [both]
     return [_one_seat(facts, seat) for seat in facts["seats"]]
 
@@ -128,7 +128,7 @@ def ranking_table(facts: dict[str, Any]) -> Table:
     """Mean rank, rating, and profit in every seat."""
     form = column_form(one["profit"] for row in facts["ranking"] for one in row["seats"].values())
     columns = [Column(""), Column("mean rank", "{:.2f}"), Column("rating", "{:.0f}")]
-    columns += [Column(f"profit as {seat}", form) for seat in facts["seats"]]
+    columns += [Column(f"profit as {seat}", form, important=True) for seat in facts["seats"]]
     rows = []
     for row in facts["ranking"]:
         seats = [row["seats"].get(seat) for seat in facts["seats"]]
@@ -147,7 +147,7 @@ def cross_play_table(facts: dict[str, Any]) -> Table:
     for one in found:
         profits = [_estimate(one, "with_partners"), _estimate(one, "with_others")]
         rows.append([_named(facts, one["policy"]), *profits, _share(one, "change"), _share(one, "candidates_change")])
-    columns += [Column("change"), Column("others in its seat")]
+    columns += [Column("change", important=True), Column("others in its seat")]
     notes = [*map(Note, told("tournament.txt", "cross_play", found=found, said=_said)), Note("")]
     return Table("cross-play, each in the seat it was trained in", columns, rows, notes, least=LEAST)
 

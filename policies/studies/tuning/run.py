@@ -18,7 +18,7 @@ from rich.console import Console
 from sqlalchemy import URL
 
 from market.errors import UserError
-from policies.common.console import say
+from policies.common.console import at_work, say_onward
 from policies.common.parallel import open_engine
 from policies.common.progress import Progress, Task, progress
 from policies.common.results import WrittenRecords
@@ -195,6 +195,7 @@ class TrialsBar(Progress):
         done = self._ended * self._rungs + sum(self._at.values())
         text, left = f"{self._ended} of {self._trials} trials{best}", self._task.left(done)
         self._task.show(done, text=text, left=left)
+        at_work(self.console, f"tuning: {text}", self._task.begun)
         return text, left
 
 
@@ -227,10 +228,10 @@ def _report(order: TuneOrder, study: Study, setup: TrialSetup, folder: Path) -> 
         table.print(order.console)
     best = best_of(found)
     paths = write_best(folder, best, setup, order.command or "bazaar tune") if best else []
-    train = f"   best: bazaar train {shlex.quote(str(paths[0]))}" if paths else ""
+    train = [f"best: bazaar train {shlex.quote(str(paths[0]))}"] if paths else []
     if paths and order.budget:
         order.console.print(
             f"best.yaml trains for the search's --budget, {order.budget:,} seller-periods", highlight=False
         )
-    charts = f"bazaar board {shlex.quote(str(folder))}"
-    say(order.console, f"search: {folder}   trials: {folder / TRIALS}{train}   charts: {charts}")
+    charts = f"charts: bazaar board {shlex.quote(str(folder))}"
+    say_onward(order.console, f"search: {folder}", f"trials: {folder / TRIALS}", *train, charts)

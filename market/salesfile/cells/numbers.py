@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 SPACES = re.compile(r"[\s\u00a0\u202f\u2009'’]")  # between thousands, before currencies
 CURRENCY = r"(?:[$€£¥₹₽₩₺₴₫₱฿₪¢]|[A-Z]{2}\$|[A-Z]{3}|kr\.?|Kč|zł|Fr\.?|Ft|lei|Rs\.?|R\$)"
+CODES = {"€": "EUR", "$": "USD", "US$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "zł": "PLN", "Kč": "CZK"}
+CODES |= {"kr.": "kr", "Fr": "CHF", "Fr.": "CHF", "Ft": "HUF", "lei": "RON", "R$": "BRL"}
 AROUND = re.compile(rf"^({CURRENCY})?(.*?)({CURRENCY}|%)?$")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 BODY = re.compile(r"[+-]?[\d.,]*\d[.,]?")
@@ -24,16 +26,16 @@ MARKS = ",."
 
 
 class Written(NamedTuple):
-    """A text taken apart: its digits and marks, whether it is a negative, a currency around it, a percent sign behind."""
+    """A text taken apart: its digits and marks, whether it is a negative, the currency around it, a percent sign behind."""
 
     body: str
     negative: bool
-    currency: bool
+    currency: str
     percent: bool
 
 
 def taken_apart(text: str) -> Written | None:
-    """A number as it is written, None where it is none. ``(1.234,50 €)``: 1.234,50, negative, a currency."""
+    """A number as it is written, None where it is none. ``(1.234,50 €)``: 1.234,50, negative, EUR."""
     body = SPACES.sub("", text).replace("−", "-")
     negative = body.startswith("(") and body.endswith(")")
     body = body[1:-1] if negative else body
@@ -46,10 +48,10 @@ def taken_apart(text: str) -> Written | None:
     inside = AROUND.match(inner)  # -€5 and €-5
     if inside is not None and before is None and inside.group(1):
         before, inner = inside.group(1), inside.group(2)
-    currency = before is not None or behind not in (None, "%")
+    sign = before or (behind if behind != "%" else None) or ""
     if not (BODY.fullmatch(inner) or PLAIN.fullmatch(inner)):
         return None
-    return Written(inner, negative, currency, behind == "%")
+    return Written(inner, negative, CODES.get(sign, sign), behind == "%")
 
 
 def decimal_of(body: str) -> str | None:
@@ -103,21 +105,19 @@ def decimals(columns: Mapping[str, Iterable[str]], counts: Iterable[str]) -> Dec
 
 
 class Read(NamedTuple):
-    """A column of numbers: values, NaN where a text is none; how many rows were not written plainly, and had percent signs."""
+    """A column of numbers: values, NaN where a text is none; how many rows were not written plainly; the currency of each,
+    empty where none stands, None where no row has one.
+    """
 
     values: NDArray[np.float64]
     rewritten: int
-    percent: NDArray[np.bool_]
+    currency: NDArray[np.object_] | None
 
 
 def read_numbers_of(column: pd.Series[str], mark: str) -> Read:
     """A column of texts as numbers, each text once. Infinite numbers are none."""
     texts = column.cat.categories
-    values, odd, percent = (
-        np.full(len(texts) + 1, np.nan),
-        np.zeros(len(texts) + 1, bool),
-        np.zeros(len(texts) + 1, bool),
-    )
+    values, odd, currency = np.full(len(texts) + 1, np.nan), np.zeros(len(texts) + 1, bool), [""] * (len(texts) + 1)
     for k, text in enumerate(texts):
         written = taken_apart(text)
         if written is None:
@@ -128,6 +128,7 @@ def read_numbers_of(column: pd.Series[str], mark: str) -> Read:
             whole = written.body
         value = float(whole) * (-1 if written.negative else 1) / (100 if written.percent else 1)
         values[k] = value if np.isfinite(value) else np.nan
-        percent[k], odd[k] = written.percent, not PLAIN.fullmatch(text) or whole != written.body
+        currency[k], odd[k] = written.currency, not PLAIN.fullmatch(text) or whole != written.body
     codes = column.cat.codes.to_numpy()
-    return Read(values[codes], int(odd[codes].sum()), percent[codes])
+    signs = np.array(currency, dtype=object)[codes] if any(currency) else None
+    return Read(values[codes], int(odd[codes].sum()), signs)

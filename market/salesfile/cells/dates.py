@@ -12,49 +12,22 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from market.salesfile.cells.clock import Clock, clock, day_of
+from market.salesfile.cells.words import MONTHS, QUARTER_WORD, WEEK_WORD, folded
 from market.salesfile.options import DateOrder
 
-TIME = re.compile(
-    r"(.*\d)(?:T|\s+)(\d{1,2}):(\d{2})(?::\d{2}(?:[.,]\d+)?)?\s*([AaPp][Mm])?\s*(Z|UTC|GMT|[+-]\d{2}:?(?:\d{2})?)?"
-)
-UTC = re.compile(r"Z|UTC|GMT|[+-]00:?(00)?")
-MONTHS = {
-    **{
-        name: k
-        for k, name in enumerate(
-            ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
-        )
-    },
-    "mär": 3,
-    "mrz": 3,
-    "mae": 3,
-    "mai": 5,
-    "okt": 10,
-    "dez": 12,
-    "sept": 9,
-    "juin": 6,
-    "juil": 7,
-    "déc": 12,
-    "ene": 1,
-    "abr": 4,
-    "ago": 8,
-    "dic": 12,
-    "fév": 2,
-    "avr": 4,
-    "aoû": 8,
-    "mag": 5,
-    "giu": 6,
-    "lug": 7,
-    "set": 9,
-    "ott": 10,
-    "gen": 1,
-}
+MONTH_OF = {word: k for k, words in enumerate(MONTHS, 1) for word in words.split()}
 SPREADSHEET_DAYS = 36_526, 55_153  # 2000-01-01 to 2050-12-31, counted from 1899-12-30
-TOTALS = re.compile(r"(grand )?totals?|sum|summe|gesamt(summe)?|insgesamt|overall|all", re.IGNORECASE)
+# A whole date, so that what stands before it (a weekday, w/e, "week ending") says nothing more, nor a second one behind.
+WHOLE = r"(?:\d{4}[./\-]\d{1,2}[./\-]\d{1,2}|\d{1,2}[./\-]\d{1,2}[./\-](?:\d{4}|\d\d)|\d{1,2}\w{0,2}\.?[\s\-](?:de )?[^\W\d]{3,}\.?[\s\-,]+(?:de )?(?:\d{4}|\d\d)|[^\W\d]{3,}\.?\s\d{1,2}\w{0,2},?\s\d{4})"
+BEFORE = re.compile(rf"(?:\d{{1,2}}\s+(?=[^\W\d]+/))?((?:[^\W\d]+[./,:\s]+)+?)({WHOLE})")
+BEHIND = re.compile(rf"({WHOLE})\s*\(?[^\W\d]{{2,10}}\.?\)?")
+SPAN = re.compile(rf"({WHOLE})\s*(?:-|–|—|/|to|bis|au|al|tot|do|a)\s*{WHOLE}", re.IGNORECASE)
 
 
 class Form(NamedTuple):
@@ -114,8 +87,8 @@ def _named(pattern: str, order: str) -> Callable[[str], date | None]:
     def read(text: str) -> date | None:
         match = compiled.fullmatch(text)
         parts = dict(zip(order, match.groups(), strict=True)) if match else {}
-        word = parts.get("m", "").lower()
-        month = MONTHS.get(word[:4]) or MONTHS.get(word[:3])
+        word = folded(parts.get("m", ""))
+        month = MONTH_OF.get(word[:4]) or MONTH_OF.get(word[:3])
         return _made(_year(parts["y"]), month, int(parts.get("d", 1))) if month else None
 
     return read
@@ -125,17 +98,19 @@ DAY, SEP = r"(\d{1,2})", r"[/.\-\s]"
 FORMS = (
     Form("dates", _numbers(rf"(\d{{4}}){SEP}{DAY}{SEP}{DAY}", "ymd")),
     Form("dates in one number", _numbers(r"((?:19|20)\d\d)(\d\d)(\d\d)", "ymd")),
-    Form("ISO weeks", _numbers(r"(\d{4})[-\s/]?(?:W|KW|CW|week)[-\s]?(\d{1,2})(?:-[1-7])?", "yw")),
-    Form("ISO weeks", _numbers(r"(?:W|KW|CW|week)[-\s]?(\d{1,2})[-\s/,.]*(\d{4})", "wy")),
-    Form("quarters", _numbers(r"(\d{4})[-\s/]?Q([1-4])", "yq")),
-    Form("quarters", _numbers(r"Q([1-4])[-\s/]*(\d{4}|\d\d)", "qy")),
+    Form("ISO weeks", _numbers(rf"(\d{{4}})[-\s/.]*{WEEK_WORD}[-\s]?(\d{{1,2}})(?:-[1-7])?", "yw")),
+    Form("ISO weeks", _numbers(rf"{WEEK_WORD}[-\s]?(\d{{1,2}})[-\s/,.]*(\d{{4}})", "wy")),
+    Form("quarters", _numbers(rf"(\d{{4}})[-\s/]?{QUARTER_WORD}([1-4])", "yq")),
+    Form("quarters", _numbers(rf"{QUARTER_WORD}([1-4])[-\s/]*(\d{{4}}|\d\d)", "qy")),
     Form("months", _numbers(rf"(\d{{4}})[/.\-]{DAY}", "ym")),
     Form("months", _numbers(rf"{DAY}[/.\-](\d{{4}})", "my")),
+    Form("ISO weeks", _numbers(rf"(\d{{4}})[/.\-]{DAY}", "yw")),
+    Form("ISO weeks", _numbers(rf"{DAY}[/.\-](\d{{4}})", "wy")),
     Form("months", _named(r"([^\W\d]{3,12})\.?[-\s/,']*(\d{4}|\d\d)", "my")),
     Form("months", _named(r"(\d{4})[-\s/]*([^\W\d]{3,12})\.?", "ym")),
     Form(
         "dates with the month in words",
-        _named(rf"{DAY}(?:st|nd|rd|th)?[-\s/.,]*([^\W\d]{{3,12}})\.?[-\s/.,]*(\d{{4}}|\d\d)", "dmy"),
+        _named(rf"{DAY}(?:st|nd|rd|th|er)?[-\s/.,]*(?:de )?([^\W\d]{{3,12}})\.?[-\s/.,]*(?:de )?(\d{{4}}|\d\d)", "dmy"),
     ),
     Form(
         "dates with the month in words",
@@ -148,17 +123,22 @@ MONTH = Form("months in one number", _numbers(r"((?:19|20)\d\d)(\d\d)", "ym"))
 WEEK = Form("ISO weeks in one number", _numbers(r"((?:19|20)\d\d)(\d\d)", "yw"))
 
 
-def read_periods(texts: Sequence[str], order: DateOrder | None) -> Periods:
-    """Periods of different texts; NaN or NaT where a text is none, or not written as most are."""
+def read_periods(texts: Sequence[str], order: DateOrder | None, place: ZoneInfo | None = None) -> Periods:
+    """Periods of different texts; NaN or NaT where a text is none, or not written as most are.
+
+    ``place``: whose day counts where a time has a zone; None: the day that is written.
+    """
     numbers = pd.to_numeric(pd.Series(list(texts), dtype=object), errors="coerce").replace([np.inf, -np.inf], np.nan)
     numbers = numbers.where(numbers % 1 == 0).astype("float64")
-    cut, said = _without_time(texts)
+    cut, said = _without_time(texts, place)
+    cut, words = _bare(cut)
+    said = said._replace(words=tuple(filter(None, (*words, *said.words))))
     best, most = Periods(numbers), int(numbers.notna().sum())
     if most == len(texts) and numbers.between(*SPREADSHEET_DAYS).all():
         return Periods(
             pd.Timestamp("1899-12-30") + pd.to_timedelta(numbers, unit="D"), ("days as spreadsheets count them",)
         )
-    for form in FORMS:
+    for form in _in_order(order):
         if (found := [form.read(text) for text in cut]).count(None) < len(texts) - most or (
             form.name == "dates in one number" and found.count(None) == len(texts) - most and most
         ):
@@ -166,45 +146,88 @@ def read_periods(texts: Sequence[str], order: DateOrder | None) -> Periods:
     for pair, chosen in (((DMY, MDY), {"dmy": DMY, "mdy": MDY}), ((MONTH, WEEK), {"month": MONTH, "week": WEEK})):
         read = {form.name: [form.read(text) for text in cut] for form in pair}
         count = max(len(texts) - found.count(None) for found in read.values())
-        if count and (count > most or (pair[0] is MONTH and count == most and _numbered_on(numbers))):
+        dated = pair[0] is MONTH and count == most and (order in chosen or _numbered_on(numbers))
+        if count and (count > most or dated):
             best, most = _one_of(pair, read, chosen.get(order or ""), cut, said), count
     return best
 
 
+def is_period(text: str) -> bool:
+    """Whether a text alone can be a period."""
+    time = clock(text)
+    (bare,), _ = _bare([text if time is None else time.date])
+    return bare.isdecimal() or any(form.read(bare) for form in (*FORMS, DMY, MDY))
+
+
+def _in_order(order: DateOrder | None) -> Sequence[Form]:
+    """Forms in the order in which they are tried: of those that read the same texts the first counts."""
+    return sorted(FORMS, key=lambda form: form.name == "months") if order == "week" else FORMS
+
+
+def _bare(texts: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Dates without what stands around them: a weekday, ``w/e``, the end of a span; and words about it."""
+    found, before, spans = list[str](), dict[str, None](), 0
+    for text in texts:
+        if (match := BEFORE.fullmatch(text)) is not None:
+            before.setdefault(match.group(1).strip(" ,.:"))
+            text = match.group(2)
+        elif (match := BEHIND.fullmatch(text)) is not None:
+            text = match.group(1)
+        elif (match := SPAN.fullmatch(text)) is not None:
+            spans, text = spans + 1, match.group(1)
+        found.append(text)
+    words = f"words before dates left out ({', '.join(list(before)[:3])}{' ...' if len(before) > 3 else ''})"
+    return found, (words if before else "", "the first day of those from and to" if spans else "")
+
+
 class Times(NamedTuple):
-    """What was cut of texts: a shift in days of each, and words about it."""
+    """What was cut of texts: the time of each, by how many days each is shifted, and words about it.
 
+    With ``place`` the days are those that it has then.
+    """
+
+    clocks: list[Clock | None]
     days: list[int]
-    words: str
+    words: tuple[str, ...]
+    place: ZoneInfo | None = None
 
 
-def _without_time(texts: Sequence[str]) -> tuple[list[str], Times]:
+CUT, NO_TIMES = "time of day cut", "without times, so that no zone changes them"
+
+
+def _without_time(texts: Sequence[str], place: ZoneInfo | None) -> tuple[list[str], Times]:
     """The dates of texts, and by how many days they are to be shifted: local midnights written in UTC."""
-    split = [TIME.fullmatch(text) for text in texts]
-    cut = [match.group(1) if match else text for match, text in zip(split, texts, strict=True)]
-    hours = {
-        (int(m.group(2)) % 12 + 12 * ((m.group(4) or "").lower() == "pm")) if m.group(4) else int(m.group(2))
-        for m in split
-        if m
-    }
-    minutes = {m.group(3) for m in split if m}
-    in_utc = all(m is not None and m.group(5) and UTC.fullmatch(m.group(5)) for m in split) and len(split) > 0
-    one_time = minutes == {"00"} and (len(hours) == 1 or (len(hours) == 2 and (max(hours) - min(hours)) in (1, 23)))
+    clocks = [clock(text) for text in texts]
+    cut = [text if time is None else time.date for time, text in zip(clocks, texts, strict=True)]
+    timed = [time for time in clocks if time is not None]
+    none = [0] * len(texts)
+    if place is not None:
+        days = f"{CUT}: days are {place.key}'s, and times that name no zone UTC's" if timed else NO_TIMES
+        return cut, Times(clocks, none, (days,), place)
+    hours = {time.hour for time in timed}
+    in_utc = len(timed) == len(texts) > 0 and all(time.offset == 0 for time in timed)
+    known = sorted(hour for hour in hours if hour is not None)
+    close = len(known) == 1 or (len(known) == 2 and known[1] - known[0] in (1, 23))
+    one_time = {time.minute for time in timed} == {0} and close and len(known) == len(hours)
     if in_utc and one_time and hours != {0}:
-        late = [int(m is not None and int(m.group(2)) >= 12) for m in split]
-        shown = " or ".join(f"{hour:02}:00" for hour in sorted(hours))
-        return cut, Times(late, f"always {shown} UTC: read as midnight of the local date")
-    several = len({m.groups()[1:3] for m in split if m}) > 1
-    return cut, Times([0] * len(texts), "time of day cut" if several else "")
+        late = [int(time is not None and (time.hour or 0) >= 12) for time in clocks]
+        shown = " or ".join(f"{hour:02}:00" for hour in known)
+        return cut, Times(clocks, late, (f"always {shown} UTC: read as midnight of the local date",))
+    several = None in hours or len({(time.hour, time.minute) for time in timed}) > 1
+    days = ": all hours of UTC, so days are UTC's (--zone makes them a place's, such as Europe/Berlin)"
+    return cut, Times(clocks, none, (CUT + (days if in_utc else ""),) if several else ())
 
 
 def _shifted(found: Sequence[date | None], times: Times) -> pd.Series[pd.Timestamp]:
     moved = [None if day is None else day + timedelta(days=by) for day, by in zip(found, times.days, strict=True)]
+    if (place := times.place) is not None:
+        both = zip(found, times.clocks, strict=True)
+        moved = [None if day is None else day_of(day, time, place) for day, time in both]
     return pd.to_datetime(pd.Series(moved, dtype=object), errors="coerce")
 
 
 def _words(form: Form, times: Times) -> tuple[str, ...]:
-    return tuple(filter(None, (form.name if form is not FORMS[0] else "", times.words)))
+    return tuple(filter(None, (form.name if form is not FORMS[0] else "", *times.words)))
 
 
 def _numbered_on(numbers: pd.Series[float]) -> bool:
