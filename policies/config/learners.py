@@ -130,7 +130,7 @@ class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
     n_step: PositiveInt = Field(
-        1,
+        2,
         description="periods of real rewards in a return before the target network's value; each beyond the first brings "
         "what exploration lost into it",
     )
@@ -206,6 +206,7 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
+    n_step: PositiveInt = Field(1, description="as DQN's")
     lr: float = Field(2.5e-3, gt=0, description="Adam's step size at the start, of the actor")
     lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
     critic_lr: float = Field(3.5e-3, gt=0, description="the critic's step size at the start; lr is the actor's")
