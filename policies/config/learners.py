@@ -129,7 +129,11 @@ class RecurrentOptions(LearnerOptions):
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
-    n_step: PositiveInt = Field(3, description="periods of real rewards in a return before the target network's value")
+    n_step: PositiveInt = Field(
+        2,
+        description="periods of real rewards in a return before the target network's value; each beyond the first brings "
+        "what exploration lost into it",
+    )
     batch_size: PositiveInt = Field(256, description="transitions per update")
     replay_ratio: float = Field(2.0, gt=0, description="transitions drawn per transition stored")
     buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
@@ -159,8 +163,8 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
     )
     axes: bool = Field(
         True,
-        description="values are a state's part + a price's + a level's + a joint part + parts that decisions beside one "
-        "another share, unless quantiles are learned",
+        description="values are polynomials along prices and along levels, unless quantiles are learned; false: each "
+        "decision's is learned alone",
     )
     target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
     epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")
@@ -202,9 +206,7 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
-    n_step: PositiveInt = Field(
-        1, description="as DQN's; each further period brings the noise's own losses into returns"
-    )
+    n_step: PositiveInt = Field(1, description="as DQN's")
     lr: float = Field(2.5e-3, gt=0, description="Adam's step size at the start, of the actor")
     lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
     critic_lr: float = Field(3.5e-3, gt=0, description="the critic's step size at the start; lr is the actor's")

@@ -122,6 +122,10 @@ class Learner(ABC):
         """
         return self._act(obs if self.frames is None else self.frames.push(obs), explore)
 
+    def in_units(self, quantity: Floats) -> Floats:
+        """Quantities (M,) that it wants, in the whole units that a market takes while it explores; the market rounds the rest."""
+        return quantity
+
     def restart(self, rows: Flags) -> None:
         """Forget what lies before now in the rows (M,) whose episode begins anew."""
         if self.frames is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from policies.learners.base import Learner
 
 # Raised where the same options come to learn otherwise: runs begun before are not gone on with.
-RECIPE = 4
+RECIPE = 5
 MOST_ACTIONS = 10_000
 MOST_WEIGHTS = 100_000_000
 NOBODY_LEARNS = "seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)"

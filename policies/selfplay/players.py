@@ -89,7 +89,9 @@ class LearnerAtPlay(SeatPlayer):
         its = np.asarray(np.split(self.action, len(self.seats))[self.seats.index(seat)])
         price, level = self.decisions[seat].decode(its)
         on_hand, coming = self.own(batch.state.on_hand[:, seat]), self.own(batch.state.pipeline[:, seat])
-        return price, order_quantity(level, on_hand, coming.sum(1))
+        quantity = order_quantity(level, on_hand, coming.sum(1))
+        whole = batch.spec.stocked and batch.spec.customers.mode == "sampled"
+        return price, self.learner.in_units(quantity) if whole else quantity
 
     def restart(self, rows: Flags) -> None:
         """What the learner remembers does not reach from one episode into the next."""

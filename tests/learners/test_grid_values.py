@@ -1,4 +1,4 @@
-"""Values of a grid as sums of parts: by hand, and that an action never tried is valued by its price and its level."""
+"""Values of a grid as polynomials: by hand, and that an action never tried is valued by those around it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,63 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from market.errors import UserError
 from policies.config.run import read_config
 from policies.learners.build import make_learner
 from policies.networks.architecture import Architecture, build
 from policies.networks.heads import GridPerceptron
+from policies.sellers.checkpoint import SavedSeller, checked
 from tests.helpers.learning import CONFIGS
 
 
-def test_a_grid_by_hand() -> None:
-    body = GridPerceptron(1, (2, 2), (1,))
-    parts = torch.tensor([1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0])
+def with_coefficients(axes: tuple[int, int], degree: int, coefficients: list[float]) -> GridPerceptron:
+    """Whatever is seen."""
+    body = GridPerceptron(1, axes, (1,), degree)
     with torch.no_grad():
         body._run[-1].weight.zero_()
-        body._run[-1].bias.copy_(parts)
-    assert body(torch.zeros(1, 1)).tolist() == [[1.0, 4.0, 3.0, 6.0]]
+        body._run[-1].bias.copy_(torch.tensor(coefficients))
+    return body
 
 
-def test_five_actions_tell_of_nine() -> None:
-    """Values 2 p + j on a 3 x 3 grid, learned without a joint part from one row and one column of it."""
-    torch.manual_seed(0)
-    body, x = GridPerceptron(1, (3, 3), (4,)), torch.ones(1, 1)
-    wanted = torch.tensor([2.0 * p + j for p in range(3) for j in range(3)])
-    seen, last = torch.tensor([0, 1, 2, 3, 6]), body._run[-1]
-    with torch.no_grad():
-        last.weight[-9:] = 0.0
-    optimizer = torch.optim.Adam(body.parameters(), lr=0.05)
-    for _ in range(600):
-        optimizer.zero_grad()
-        (body(x)[0, seen] - wanted[seen]).square().sum().backward()
-        assert last.weight.grad is not None and last.bias.grad is not None
-        last.weight.grad[-9:] = last.bias.grad[-9:] = 0.0
-        optimizer.step()
-    assert torch.allclose(body(x)[0], wanted, atol=1e-2)
+def test_prices_alone_by_hand() -> None:
+    """1 + 2 x + 3 (3 x^2 - 1) / 2 at -1, 0 and 1."""
+    body = with_coefficients((3, 1), 2, [1.0, 2.0, 3.0])
+    assert body(torch.zeros(1, 1)).tolist() == [[2.0, -0.5, 6.0]]
+
+
+def test_prices_and_levels_by_hand() -> None:
+    """1 + 2 y + 10 x + 20 x y: y to the first power, as there are two levels; of degree two in all, so no x^2 y."""
+    body = with_coefficients((3, 2), 2, [1.0, 2.0, 10.0, 20.0, 0.0])
+    assert body(torch.zeros(1, 1)).tolist() == [[9.0, -27.0, -1.0, 3.0, -11.0, 33.0]]
+
+
+def test_one_decision_alone() -> None:
+    assert with_coefficients((1, 1), 6, [4.0])(torch.zeros(1, 1)).tolist() == [[4.0]]
+
+
+@pytest.mark.parametrize("axes", [(3, 3), (2, 4), (4, 1)])
+def test_a_small_grid_can_have_any_values(axes: tuple[int, int]) -> None:
+    body = GridPerceptron(1, axes, (1,), 6)
+    assert np.linalg.matrix_rank(body.basis.numpy()) == axes[0] * axes[1]
+
+
+def test_what_was_never_tried_is_valued_by_what_is_around_it() -> None:
+    """A smooth hill over 17 x 17 decisions, every third tried once, with noise of a tenth of its height; 200 times."""
+    place = torch.linspace(-1, 1, 17)
+    hill = -((place[:, None] - 0.3) ** 2) - (place[None, :] + 0.2) ** 2 + 0.5 * place[:, None] * place[None, :]
+    hill, tried = hill.flatten() / (hill.max() - hill.min()), torch.arange(0, 289, 3)
+    seen = hill[tried, None] + 0.1 * torch.randn(len(tried), 200, generator=torch.Generator().manual_seed(0))
+    basis = GridPerceptron(1, (17, 17), (1,), 6).basis
+    fitted = basis @ torch.linalg.lstsq(basis[tried], seen).solution
+    lost, lost_by_looking = (hill.max() - hill[best].mean() for best in (fitted.argmax(0), tried[seen.argmax(0)]))
+    assert lost < 0.6 * lost_by_looking
 
 
 def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     config = read_config(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
     learner, _ = make_learner(config, 0, "dqn", "cpu", 0)
     assert learner.architecture.axes == (3, 8)
-    assert learner.architecture.knots == 5
+    assert learner.architecture.degree == 6
     plain, _ = make_learner(config, 0, {"learner": "dqn", "axes": False}, "cpu", 0)
     assert plain.architecture.axes is None
     with torch.device("meta"):  # as saved sellers are built
@@ -55,39 +73,28 @@ def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     assert np.array_equal(again.greedy(torch.from_numpy(obs)).numpy(), learner.act(obs, explore=False))
 
 
+def test_a_network_of_an_earlier_version_is_refused_in_words() -> None:
+    config = read_config(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
+    learner, decisions = make_learner(config, 0, "dqn", "cpu", 0)
+    facts = {"encoding": decisions.encoding, "learner": "dqn", "trained": 1, "score": 0.0, "path": CONFIGS / "old.pt"}
+    saved = SavedSeller.of(learner.network, config.market, 0, **facts)
+    plain = saved.header
+    plain["architecture"] = {k: v for k, v in plain["architecture"].items() if k != "degree"} | {"knots": 5}
+    with pytest.raises(UserError, match="earlier version, .* train it anew"):
+        checked(saved.path, plain, config.market, saved.weights)
+
+
 @pytest.mark.parametrize(("kind", "actions"), [("q", 7), ("categorical", 6)])
 def test_axes_that_do_not_fit_are_refused(kind: str, actions: int) -> None:
     with pytest.raises(ValidationError, match="q network of 6 actions"):
-        Architecture(kind=kind, observation=2, actions=actions, axes=(2, 3))
+        Architecture(kind=kind, observation=2, actions=actions, axes=(2, 3), degree=2)
 
 
-def test_shared_parts_by_hand() -> None:
-    """3 prices x 2 levels, 2 knots: the middle price has half of either end's part, alone and with its level."""
-    body = GridPerceptron(1, (3, 2), (1,), knots=2)
-    prices, levels, both = [1.0, 3.0], [0.0, 10.0], [0.0, 100.0, 0.0, 300.0]
-    with torch.no_grad():
-        body._run[-1].weight.zero_()
-        body._run[-1].bias.copy_(torch.tensor([0.0] * (1 + 3 + 2 + 6) + prices + levels + both))
-    assert body(torch.zeros(1, 1)).tolist() == [[1.0, 111.0, 2.0, 212.0, 3.0, 313.0]]
-
-
-def test_what_is_learned_of_a_decision_tells_of_its_neighbours() -> None:
-    """A step up at the third of nine prices, by hand: 7 parts there, half of two beside it, state and level (3) for all."""
-    torch.manual_seed(0)
-    body, x = GridPerceptron(1, (9, 1), (4,), knots=5), torch.ones(1, 1)
-    before = body(x).detach().clone()
-    body.at(x, torch.tensor([2])).sum().backward()
-    with torch.no_grad():
-        body._run[-1].bias += body._run[-1].bias.grad
-    gained = (body(x).detach() - before)[0]
-    assert gained.tolist() == pytest.approx([3, 4, 7, 4, 3, 3, 3, 3, 3], abs=1e-5)
-
-
-@pytest.mark.parametrize("knots", [0, 3])
+@pytest.mark.parametrize("degree", [1, 6])
 @pytest.mark.parametrize("axes", [(2, 3), (1, 4), (5, 1)])
-def test_one_value_alone_is_that_of_all(axes: tuple[int, int], knots: int) -> None:
-    """And its gradient is, too: what it does not touch does not move."""
-    body = GridPerceptron(4, axes, (8,), knots=knots)
+def test_one_value_alone_is_that_of_all(axes: tuple[int, int], degree: int) -> None:
+    """And its gradient is, too."""
+    body = GridPerceptron(4, axes, (8,), degree)
     actions = axes[0] * axes[1]
     seen = torch.randn(3 * actions, 4, generator=torch.Generator().manual_seed(0))
     index = torch.arange(3 * actions) % actions

@@ -394,3 +394,11 @@ def test_means_out_of_range_come_back_by_the_penalty_alone() -> None:
             learner.learn()
         ends[weight] = learner.network(obs)[0][0][:, 0].max().item()
     assert ends[1.0] < 1.2 < ends[0.0]
+
+
+def test_a2c_orders_whole_units_whose_mean_is_what_it_wants() -> None:
+    learner = make("a2c-box")
+    wanted = np.array([0.0, 0.3, 2.0, 7.75])
+    drawn = np.stack([learner.in_units(wanted) for _ in range(4_000)])
+    assert ((drawn == np.floor(wanted)) | (drawn == np.ceil(wanted))).all()
+    assert drawn.mean(axis=0) == pytest.approx(wanted, abs=5 * 0.5 / 4_000**0.5)
