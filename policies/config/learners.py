@@ -91,7 +91,7 @@ class LearnerOptions(_Options):
     @model_validator(mode="after")
     def _falls(self) -> Self:
         """What falls over a run ends at or below its start (``lr_final`` is a fraction of it), and above 0 if exponentially."""
-        for name in ("epsilon", "noise", "entropy"):
+        for name in ("epsilon", "noise", "entropy", "n_step"):
             start, end = getattr(self, name, 0.0), getattr(self, f"{name}_final", 0.0)
             if end > start:
                 raise ValueError(f"{name}_final {end} must not exceed {name} {start}")
@@ -129,11 +129,7 @@ class RecurrentOptions(LearnerOptions):
 class ReplayOptions(LearnerOptions):
     """What learners with a replay buffer share."""
 
-    n_step: PositiveInt = Field(
-        2,
-        description="periods of real rewards in a return before the target network's value; each beyond the first brings "
-        "what exploration lost into it",
-    )
+    n_step: PositiveInt = Field(3, description="periods of real rewards in a return before the target network's value")
     batch_size: PositiveInt = Field(256, description="transitions per update")
     replay_ratio: float = Field(2.0, gt=0, description="transitions drawn per transition stored")
     buffer: PositiveInt = Field(200_000, description="transitions kept, rounded down to whole periods of all rows")
@@ -156,6 +152,10 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
         8, ge=0, description="recurrent only: periods before a sequence that bring the cell up to date, nothing else"
     )
 
+    n_step_final: PositiveInt = Field(
+        1,
+        description="the same from epsilon_fraction of the run on: longer returns settle sooner, shorter ones have less noise",
+    )
     lr: float = Field(2e-3, gt=0, description="Adam's step size at the start")
     replay_ratio: float = Field(4.0, gt=0, description="transitions drawn per transition stored")
     double: bool = Field(
@@ -206,7 +206,9 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
 class DDPGOptions(ReplayOptions):
     """Deep deterministic policy gradient on a box of actions (Lillicrap et al. 2016)."""
 
-    n_step: PositiveInt = Field(1, description="as DQN's")
+    n_step: PositiveInt = Field(
+        1, description="as DQN's; each further period brings the noise's own losses into returns"
+    )
     lr: float = Field(2.5e-3, gt=0, description="Adam's step size at the start, of the actor")
     lr_final: float = Field(0.1, ge=0, le=1, description="step size at the end of the run, as a fraction of lr")
     critic_lr: float = Field(3.5e-3, gt=0, description="the critic's step size at the start; lr is the actor's")

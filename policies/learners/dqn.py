@@ -140,6 +140,7 @@ class DQNLearner(ReplayLearner):
         o = self.options
         way = min(fraction / o.epsilon_fraction, 1.0)
         self.policy.eps_training = anneal(o.epsilon_schedule, o.epsilon, o.epsilon_final, way)
+        self.algorithm.periods = o.n_step if way < 1 else o.n_step_final
 
     def _exploration(self) -> dict[str, float]:
         return {"epsilon": self.policy.eps_training}

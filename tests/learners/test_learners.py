@@ -204,7 +204,7 @@ def test_trimmed_updates_give_stock_numbers(seat: str, n_step: int) -> None:
         changes |= {"normalize_advantages": False, "batch_size": None}
         changes |= {"clip": None, "repeat": 1} if n_step == 1 else {}  # as published; else beside Tianshou's PPO
     else:
-        changes |= {"n_step": n_step}
+        changes |= {"n_step": n_step} | ({"n_step_final": n_step} if seat == "dqn" else {})
     lean, other = make(seat, **changes), stock(make(seat, **changes))
     run(lean, seat, 60)
     run(other, seat, 60)
@@ -253,6 +253,23 @@ def test_schedules_reach_their_ends_and_stay() -> None:
         assert a2c.scalars()["entropy_weight"] == pytest.approx(entropy)
     rates = [group["lr"] for o in ddpg.algorithm._optimizers for group in o._optim.param_groups]
     assert sorted(rates) == pytest.approx([1e-3, 2e-3])
+
+
+def test_returns_are_longer_while_it_explores() -> None:
+    """Of rewards 1, 2, 4 with gamma .5 and values of 0 after them: 1 + 1 + 1, and 1 alone from half of the run on."""
+    dqn = make("dqn", n_step=3, n_step_final=1, gamma=0.5, epsilon_fraction=0.5, center_rewards=False)
+    obs, nothing = np.zeros((ROWS, 4), np.float32), np.zeros(ROWS, bool)
+    for reward in (1.0, 2.0, 4.0):
+        dqn.remember(obs, np.zeros(ROWS, np.int64), np.full(ROWS, reward), obs, nothing)
+    with torch.no_grad():
+        for parameter in dqn.algorithm.model_old.parameters():
+            parameter.zero_()
+    found = {}
+    for fraction in (0.0, 0.49, 0.5, 1.0):
+        dqn.progress(fraction)
+        found[fraction] = round(float(dqn.algorithm.drawn(dqn.memory, 2_000).returns.min()), 6)
+    print(found)
+    assert found == {0.0: 3.0, 0.49: 3.0, 0.5: 1.0, 1.0: 1.0}
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.5, 6), (1.0, 12), (2.0, 25)])

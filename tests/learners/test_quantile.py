@@ -56,6 +56,7 @@ def test_trimmed_updates_give_stock_numbers(n_step: int) -> None:
         "quantiles": 8,
         "kappa": 1.0,
         "n_step": n_step,
+        "n_step_final": n_step,
         "center_rewards": False,
     }
     lean, other = make("dqn", **changes), stock(make("dqn", **changes))

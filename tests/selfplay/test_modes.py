@@ -118,7 +118,8 @@ def test_a_shared_learner_learns_what_one_over_stacked_rows_learns(name: Any) ->
         price, quantity = np.empty((ROWS, 3)), np.empty((ROWS, 3))
         for seat, part in ((0, action[:ROWS]), (1, action[ROWS:])):
             price[:, seat], level = fresh.decisions(seat).decode(part)
-            quantity[:, seat] = order_quantity(level, batch.state.on_hand[:, seat], batch.on_order[:, seat])
+            wanted = order_quantity(level, batch.state.on_hand[:, seat], batch.on_order[:, seat])
+            quantity[:, seat] = learner.in_units(wanted)
         price[:, 2], quantity[:, 2] = rival.act(batch, 2, seen)
         value = [batch.state.on_hand + batch.on_order]
         batch.step(price, quantity)

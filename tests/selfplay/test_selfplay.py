@@ -15,6 +15,7 @@ from market.simulation.batch import MarketBatch
 from market.simulation.decisions import Decisions, order_quantity
 from market.spec.models import MarketSpec
 from policies.common.seeding import row_seed
+from policies.learners.a2c import A2CLearner
 from policies.learners.base import Learner
 from policies.learners.registry import BUILDERS
 from policies.selfplay.players import FixedSeat
@@ -119,15 +120,16 @@ def by_tianshou(name: str, staggered: bool = True) -> Learner:
 
 
 @pytest.mark.parametrize("name", ["dqn", "ddpg", "a2c"])
-def test_one_learner_ends_with_the_weights_of_tianshous_trainer(name: str) -> None:
+def test_one_learner_ends_with_the_weights_of_tianshous_trainer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """60 periods of 8 rows, bit for bit: weights, target networks included, and the whole memory.
 
     On one side SelfPlay with a learner in seat 0. On the other Tianshou 2.0.1's Collector and trainer as they come,
     on SeatVectorEnv, with the networks and policy of a learner built alike; nothing of the learner's ``act``,
     ``remember`` or ``learn`` runs there, nor of SelfPlay. Both have Tianshou's own update and VectorReplayBuffer (it
     wraps around), a rival with a memory, first episodes cut short, and schedules held constant, since the trainer has
-    none.
+    none; orders are rounded by the market alone, as the trainer's are.
     """
+    monkeypatch.setattr(A2CLearner, "in_units", Learner.in_units)
     ours, theirs = by_the_loop(name), by_tianshou(name)
     assert same(weights(ours), weights(theirs))
     fresh = learner(market(), 0, name)[0]
