@@ -151,7 +151,7 @@ class A2CLearner(Learner):
         as small nothing tells its mean which way to go: on the seasonal market of ``tests/helpers/known_optima.py`` it
         stayed .4 % further from the optimum.
         """
-        return np.floor(quantity + self.policy.rng.random(len(quantity)))
+        return np.asarray(np.floor(quantity + self.policy.rng.random(len(quantity))))
 
     def _learn(self) -> bool:
         if len(self.memory) < self.options.segment * self.rows:
