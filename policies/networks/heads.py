@@ -81,8 +81,8 @@ class GridPerceptron(Perceptron):
     x, y evenly from -1 to 1 along prices and along levels, of degree n - 1 at most along an axis of n values: what is
     learned of one decision tells of those around it (linear values over an orthogonal basis of actions: Sutton & Barto
     2018, sections 9.5 and 10.1). A part of its own for each of hundreds of decisions is more than noisy returns can tell.
-    Fitted to the exact values of a market, a million of them with noise as large as a period's profit, networks that had
-    such parts lost 1 to 3 % of the best average profit, polynomials .4 %.
+    Fitted to the exact values of a market (a million of them, noise as large as a period's profit), networks with such
+    parts lost .5 to 2.8 % of the best average profit, polynomials of degree 4 or 3 lost .4 to .8 %.
 
     Example: 3 x 1, D 2, coefficients (1, 2, 3) of L_0 = 1, L_1 = x and L_2 = (3 x^2 - 1) / 2: values 2, -0.5, 6.
     """
