@@ -29,7 +29,8 @@ from policies.learners.dqn import DQNLearner, LeanDQN
 from policies.learners.memory import SequenceMemory, Sequences, TensorMemory, whole
 from policies.learners.updates import Losses, advantages, n_step_return
 from policies.networks.encoders import CellKind, Hidden, RecurrentCell, restarted
-from policies.networks.heads import Actor, Perceptron, QNetwork
+from policies.networks.heads import Actor, QNetwork
+from policies.networks.perceptrons import Perceptron
 
 
 class RecurrentCritic(nn.Module):

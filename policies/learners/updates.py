@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from policies.learners.memory import TensorMemory
 from policies.learners.optim import FusedAdam
 from policies.learners.rewards import RewardBaseline
-from policies.networks.heads import Perceptron
+from policies.networks.perceptrons import Perceptron
 
 
 class LeanPolicy:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from market.state import Observation
@@ -25,7 +25,8 @@ class Architecture(BaseModel):
     ``normalize``: whether it holds a :class:`~policies.networks.normalizer.Normalizer` of its observations. ``cell``,
     ``cell_size``: of a recurrent network, its kind and units. ``stack``: how many of the last observations it sees.
     ``quantiles``: Q of each action's return, of a network that has them. ``axes``: prices x levels of a grid whose
-    values are polynomials (:class:`~policies.networks.heads.GridPerceptron`), and their ``degree``.
+    values are polynomials (:class:`~policies.networks.perceptrons.GridPerceptron`), and their ``degree``; earlier versions
+    saved sums of parts (:class:`~policies.networks.perceptrons.PartsPerceptron`), with ``knots`` or without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,13 +42,7 @@ class Architecture(BaseModel):
     quantiles: PositiveInt = 1
     axes: tuple[PositiveInt, PositiveInt] | None = None
     degree: PositiveInt | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_this_version(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("axes") is not None and given.get("degree") is None:
-            raise ValueError("a dqn network of an earlier version, whose values were made otherwise: train it anew")
-        return given
+    knots: NonNegativeInt = 0
 
     @field_validator("kind")
     @classmethod

@@ -7,12 +7,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from market.errors import UserError
 from policies.config.run import read_config
 from policies.learners.build import make_learner
 from policies.networks.architecture import Architecture, build
-from policies.networks.heads import GridPerceptron
-from policies.sellers.checkpoint import SavedSeller, checked
+from policies.networks.perceptrons import GridPerceptron, PartsPerceptron
 from tests.helpers.learning import CONFIGS
 
 
@@ -73,15 +71,20 @@ def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     assert np.array_equal(again.greedy(torch.from_numpy(obs)).numpy(), learner.act(obs, explore=False))
 
 
-def test_a_network_of_an_earlier_version_is_refused_in_words() -> None:
-    config = read_config(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
-    learner, decisions = make_learner(config, 0, "dqn", "cpu", 0)
-    facts = {"encoding": decisions.encoding, "learner": "dqn", "trained": 1, "score": 0.0, "path": CONFIGS / "old.pt"}
-    saved = SavedSeller.of(learner.network, config.market, 0, **facts)
-    plain = saved.header
-    plain["architecture"] = {k: v for k, v in plain["architecture"].items() if k != "degree"} | {"knots": 5}
-    with pytest.raises(UserError, match="earlier version, .* train it anew"):
-        checked(saved.path, plain, config.market, saved.weights)
+def test_networks_that_earlier_versions_saved_are_sums_of_parts() -> None:
+    """3 prices x 2 levels, by hand: state 1, prices 0, 2 and 4, levels 0 and 3, and with 2 knots half of either end's part."""
+    own = [1.0, 0.0, 2.0, 4.0, 0.0, 3.0] + [0.0] * 6
+    for knots, shared, values in (
+        (0, [], [1.0, 4.0, 3.0, 6.0, 5.0, 8.0]),
+        (2, [1.0, 3.0, 0.0, 10.0, 0.0, 100.0, 0.0, 300.0], [2.0, 115.0, 5.0, 218.0, 8.0, 321.0]),
+    ):
+        body = build(Architecture(kind="q", observation=1, actions=6, axes=(3, 2), hidden=(1,), knots=knots)).body
+        assert isinstance(body, PartsPerceptron)
+        with torch.no_grad():
+            body._run[-1].weight.zero_()
+            body._run[-1].bias.copy_(torch.tensor(own + shared))
+        assert body(torch.zeros(1, 1)).tolist() == [values]
+        assert body.at(torch.zeros(6, 1), torch.arange(6)).tolist() == values
 
 
 @pytest.mark.parametrize(("kind", "actions"), [("q", 7), ("categorical", 6)])
