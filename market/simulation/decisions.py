@@ -73,6 +73,14 @@ class Decisions:
         """Prices x levels of a grid; None in the Box."""
         return (len(self.prices), len(self.levels)) if self.encoding == "grid" else None
 
+    @property
+    def listed(self) -> bool:
+        """Whether a grid's values are listed one by one, where they matter, and not so many spread over the whole range."""
+        grid = self.seller.grid
+        if self.encoding != "grid" or grid is None:
+            return False
+        return isinstance(grid.prices, tuple) and (isinstance(grid.levels, tuple) or not self.stocked)
+
     def decode(self, action: NDArray[Any]) -> tuple[Floats, Floats]:
         """Actions (M,) on a grid or (M, 1 to 3) in the Box to prices (M,) and order-up-to levels (M,), 0 for no order.
 

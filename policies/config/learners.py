@@ -163,8 +163,9 @@ class DQNOptions(ReplayOptions, RecurrentOptions):
     )
     axes: bool = Field(
         True,
-        description="values are polynomials along prices and along levels, unless quantiles are learned; false: each "
-        "decision's is learned alone",
+        description="values are polynomials along prices and levels, or on a grid of counts (over whole ranges) sums of a state's, "
+        "a price's, a level's and joint parts, and of parts that neighbours share; not where quantiles are learned. false: "
+        "each decision's is learned alone",
     )
     target_update: PositiveInt = Field(50, description="updates between two copies into the target network")
     epsilon: float = Field(1.0, ge=0, le=1, description="probability of a random action at the start")

@@ -59,6 +59,7 @@ class LearnerSetup:
     rng: np.random.Generator  # for exploration
     memory_seed: int
     grid: tuple[int, int] | None = None  # prices x levels of discrete actions
+    listed: bool = False  # whether the grid's values are listed, where they matter, and do not span whole ranges
     gate: bool = False  # whether the last component of a box action says whether to order
 
 

@@ -84,6 +84,7 @@ def make_learner(
             device=device,
             seed=seed,
             grid=decisions.axes,
+            listed=decisions.listed,
             gate=decisions.encoding == "gated",
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError

@@ -30,6 +30,7 @@ from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
 
 DEGREE = 6  # of the polynomials along prices and levels: 4 and 8 lose more
+KNOTS = 5  # along prices and along levels, whose values share parts, of a grid that spans the ranges
 
 
 def _build_dqn(setup: LearnerSetup) -> Learner:
@@ -167,6 +168,7 @@ def build_learner(
     device: str = "cpu",
     seed: int = 0,
     grid: tuple[int, int] | None = None,
+    listed: bool = False,
     gate: bool = False,
 ) -> Learner:
     """Make a learner for one seat; ValueError where options and action space do not suit it.
@@ -180,6 +182,7 @@ def build_learner(
         device: where networks live and updates run.
         seed: of the networks' first weights, of exploration and of sampling; torch's global generator is untouched.
         grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
+        listed: whether that grid's values are listed, where they matter: then values are smooth from one to the next.
         gate: whether the last component of a box action says whether to order.
     """
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
@@ -192,6 +195,7 @@ def build_learner(
         rng=np.random.Generator(np.random.PCG64(explore)),
         memory_seed=memory,
         grid=grid,
+        listed=listed,
         gate=gate,
     )
     with torch.random.fork_rng(devices=[]):
@@ -217,7 +221,8 @@ def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, 
         stack=o.stack,
         quantiles=quantiles,
         axes=axes,
-        degree=None if axes is None else DEGREE,
+        degree=DEGREE if axes is not None and setup.listed else None,
+        knots=KNOTS if axes is not None and not setup.listed else 0,
         cell=getattr(o, "recurrent", "none"),
         cell_size=getattr(o, "recurrent_size", 64),
     )

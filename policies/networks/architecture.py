@@ -25,8 +25,8 @@ class Architecture(BaseModel):
     ``normalize``: whether it holds a :class:`~policies.networks.normalizer.Normalizer` of its observations. ``cell``,
     ``cell_size``: of a recurrent network, its kind and units. ``stack``: how many of the last observations it sees.
     ``quantiles``: Q of each action's return, of a network that has them. ``axes``: prices x levels of a grid whose
-    values are polynomials (:class:`~policies.networks.perceptrons.GridPerceptron`), and their ``degree``; earlier versions
-    saved sums of parts (:class:`~policies.networks.perceptrons.PartsPerceptron`), with ``knots`` or without.
+    values are polynomials (:class:`~policies.networks.perceptrons.GridPerceptron`), and their ``degree``, or without one
+    sums of parts (:class:`~policies.networks.perceptrons.PartsPerceptron`), and ``knots``: of their shared parts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -109,9 +109,15 @@ def _evenly(count: int) -> NDArray[np.float64]:
 
 
 class PartsPerceptron(Perceptron):
-    """Values (B, K) of a grid in networks that earlier versions saved: state + price + level + joint + shared parts.
+    """Values (B, K) of a grid of P prices x J levels, each a sum: state + price + level + joint + shared parts.
 
-    They are played, and no longer made. ``knots``: C hats (linear splines) along prices, C along levels and C x C of both.
+    For grids that span whole ranges, where a polynomial would follow the large losses at their ends and miss the best.
+    What is learned of one action tells of all with its price, and of all with its level. State and advantage apart:
+    Wang et al. (2016), dueling networks; a part for each branch of a decision: Tavakoli et al. (2018). With ``knots`` C,
+    decisions beside one another share parts too: C hats (linear splines) along prices, C along levels and C x C of both,
+    at most as many as an axis has values; coarse coding of actions (Sutton & Barto 2018, section 9.5.3).
+
+    Example: 2 x 2, no knots, state 1, price parts (0, 2), level parts (0, 3), joint parts 0: values 1, 4, 3, 6.
     """
 
     shared: Tensor | None
@@ -132,9 +138,18 @@ class PartsPerceptron(Perceptron):
         values = joint + (price.unsqueeze(2) + level.unsqueeze(1)).flatten(1) + state
         return values if self.shared is None else torch.addmm(values, found[:, own:], self.shared.T)
 
-    def at(self, x: Tensor, index: Tensor) -> Tensor:
-        """As every perceptron's, of :meth:`forward`."""
-        return self(x).gather(1, index.unsqueeze(1)).squeeze(1)  # type: ignore[no-any-return]
+    def _at(self, inner: Tensor, index: Tensor) -> Tensor:
+        last, own, rows = self._run[-1], sum(self._parts), self._rows(index)
+        values = (inner * nn.functional.embedding(rows, last.weight).sum(dim=1)).sum(dim=1) + last.bias[rows].sum(dim=1)
+        if self.shared is None:
+            return values
+        coarse = nn.functional.linear(inner, last.weight[own:], last.bias[own:])
+        return values + (coarse * self.shared[index]).sum(dim=1)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        _, prices, levels, _ = self._parts
+        price, level, joint = 1 + index // levels, 1 + prices + index % levels, 1 + prices + levels + index
+        return torch.stack((torch.zeros_like(index), price, level, joint), dim=1)
 
 
 def _shared(axes: tuple[int, int], knots: int) -> Tensor:

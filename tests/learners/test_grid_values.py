@@ -59,9 +59,13 @@ def test_what_was_never_tried_is_valued_by_what_is_around_it() -> None:
 
 def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     config = read_config(CONFIGS / "monopoly.yaml", ["market.sellers.shop.grid.prices=3"])
-    learner, _ = make_learner(config, 0, "dqn", "cpu", 0)
-    assert learner.architecture.axes == (3, 8)
-    assert learner.architecture.degree == 6
+    spread, _ = make_learner(config, 0, "dqn", "cpu", 0)
+    assert spread.architecture.axes == (3, 8)
+    assert (spread.architecture.degree, spread.architecture.knots) == (None, 5)
+    listed = ["market.sellers.shop.grid.prices=[1.5, 2, 2.2]", "market.sellers.shop.grid.levels=[10, 20, 25, 30]"]
+    learner, _ = make_learner(read_config(CONFIGS / "monopoly.yaml", listed), 0, "dqn", "cpu", 0)
+    assert learner.architecture.axes == (3, 4)
+    assert (learner.architecture.degree, learner.architecture.knots) == (6, 0)
     plain, _ = make_learner(config, 0, {"learner": "dqn", "axes": False}, "cpu", 0)
     assert plain.architecture.axes is None
     with torch.device("meta"):  # as saved sellers are built
@@ -71,7 +75,7 @@ def test_a_learner_uses_the_grid_of_its_seat_unless_told_not_to() -> None:
     assert np.array_equal(again.greedy(torch.from_numpy(obs)).numpy(), learner.act(obs, explore=False))
 
 
-def test_networks_that_earlier_versions_saved_are_sums_of_parts() -> None:
+def test_sums_of_parts_by_hand() -> None:
     """3 prices x 2 levels, by hand: state 1, prices 0, 2 and 4, levels 0 and 3, and with 2 knots half of either end's part."""
     own = [1.0, 0.0, 2.0, 4.0, 0.0, 3.0] + [0.0] * 6
     for knots, shared, values in (
@@ -93,11 +97,12 @@ def test_axes_that_do_not_fit_are_refused(kind: str, actions: int) -> None:
         Architecture(kind=kind, observation=2, actions=actions, axes=(2, 3), degree=2)
 
 
-@pytest.mark.parametrize("degree", [1, 6])
+@pytest.mark.parametrize("changes", [{"degree": 1}, {"degree": 6}, {"knots": 0}, {"knots": 3}])
 @pytest.mark.parametrize("axes", [(2, 3), (1, 4), (5, 1)])
-def test_one_value_alone_is_that_of_all(axes: tuple[int, int], degree: int) -> None:
+def test_one_value_alone_is_that_of_all(axes: tuple[int, int], changes: dict[str, int]) -> None:
     """And its gradient is, too."""
-    body = GridPerceptron(4, axes, (8,), degree)
+    kind = GridPerceptron if "degree" in changes else PartsPerceptron
+    body = kind(4, axes, (8,), **changes)  # type: ignore[arg-type]
     actions = axes[0] * axes[1]
     seen = torch.randn(3 * actions, 4, generator=torch.Generator().manual_seed(0))
     index = torch.arange(3 * actions) % actions

@@ -175,7 +175,12 @@ def training_loop(setup: Trained) -> SelfPlay:
         if "replay_ratio" in BUILDERS[name].options.model_fields:
             options |= {"replay_ratio": REPLAY_RATIO, "buffer": setup.buffer, "warm_up": 0}
         decisions, chosen = Decisions(spec, seat, encoding), BUILDERS[name].options(**options)
-        spaces: dict[str, Any] = {"observation": seen, "action_space": decisions.space, "grid": decisions.axes}
+        spaces: dict[str, Any] = {
+            "observation": seen,
+            "action_space": decisions.space,
+            "grid": decisions.axes,
+            "listed": decisions.listed,
+        }
         learner = build_learner(name, chosen, **spaces, rows=setup.markets, device=setup.device, seed=seat)
         players.append((learner, decisions))
     return SelfPlay(spec, list(players), setup.markets, 10**9, 0)
