@@ -148,8 +148,7 @@ class A2CLearner(Learner):
         """Rounded up with the probability of the fraction, so that the mean is the quantity.
 
         Rounded to the nearest, quantities half a unit around a whole one earn the same, and once the actor's deviation is
-        as small nothing tells its mean which way to go: on the seasonal market of ``tests/helpers/known_optima.py`` it
-        stayed .4 % further from the optimum.
+        as small nothing tells its mean which way to go (``tests/experiments/learning_table.md``).
         """
         return np.asarray(np.floor(quantity + self.policy.rng.random(len(quantity))))
 

@@ -29,7 +29,7 @@ from policies.learners.rewards import CVaRReward, ReturnScale, RewardBaseline
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
 
-DEGREE = 6  # of the polynomials along prices and levels: 4 and 8 lose more
+DEGREE = 6  # of the polynomials along prices and levels: 4 and 8 lost more in single runs of 1,000,000
 KNOTS = 5  # along prices and along levels, whose values share parts, of a grid that spans the ranges
 
 

@@ -69,9 +69,8 @@ class GridPerceptron(Perceptron):
     The value at price i and level j is the sum over a + b <= D of c_ab L_a(x_i) L_b(y_j), with Legendre polynomials L and
     x, y evenly from -1 to 1 along prices and along levels, of degree n - 1 at most along an axis of n values: what is
     learned of one decision tells of those around it (linear values over an orthogonal basis of actions: Sutton & Barto
-    2018, sections 9.5 and 10.1). A part of its own for each of hundreds of decisions is more than noisy returns can tell.
-    Fitted to the exact values of a market (a million of them, noise as large as a period's profit), networks with such
-    parts lost .5 to 2.8 % of the best average profit, polynomials of degree 4 or 3 lost .4 to .8 %.
+    2018, sections 9.5 and 10.1). A part of its own for each of hundreds of decisions is more than noisy returns can tell
+    (``tests/experiments/learning_table.md``).
 
     Example: 3 x 1, D 2, coefficients (1, 2, 3) of L_0 = 1, L_1 = x and L_2 = (3 x^2 - 1) / 2: values 2, -0.5, 6.
     """
@@ -160,6 +159,9 @@ def _shared(axes: tuple[int, int], knots: int) -> Tensor:
 
 
 def _hats(count: int, knots: int) -> Tensor:
-    """Linear splines (count, knots) at evenly spread values: 3 values, 2 knots: (1, 0), (.5, .5), (0, 1)."""
+    """Linear splines (count, knots) at evenly spread values: 3 values, 2 knots: (1, 0), (.5, .5), (0, 1).
+
+    On the processor for the reason that :func:`_polynomials` gives.
+    """
     at = torch.linspace(0, knots - 1, count, device="cpu").unsqueeze(1)
     return (1 - (at - torch.arange(knots, device="cpu")).abs()).clamp(min=0)

@@ -268,7 +268,6 @@ def test_returns_are_longer_while_it_explores() -> None:
     for fraction in (0.0, 0.49, 0.5, 1.0):
         dqn.progress(fraction)
         found[fraction] = round(float(dqn.algorithm.drawn(dqn.memory, 2_000).returns.min()), 6)
-    print(found)
     assert found == {0.0: 3.0, 0.49: 3.0, 0.5: 1.0, 1.0: 1.0}
 
 
