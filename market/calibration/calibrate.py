@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from market.calibration.checks import check_sales
+from market.calibration.checks import check_sales, zeros_left_out
 from market.calibration.costs import costs_to_average
 from market.calibration.fit import SIGNIFICANT, Fit, ModelChoice, choose, design_for, fit
 from market.calibration.market_size import market_sizes
@@ -23,7 +23,10 @@ from market.salesfile.findings import Findings, listed
 from market.salesfile.table import Sales
 from market.state import Floats
 
-FEW_UNITS = 8  # a row, on average: with fewer, simulated files give shocks and elasticities that are too small
+FEW_UNITS = 8  # a row, on average: with fewer, logarithms give shocks and elasticities that are too small
+HARDLY = (
+    0.8  # of the residuals' variance: persistence of .7 comes out as .2 to .98 in simulated files of 1.6 units a row
+)
 FAR_FROM_NASH = 1.75  # times the file's prices, or the file's so many times Nash prices
 IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
 
@@ -85,6 +88,8 @@ def calibrate(
     say("choosing the demand model")
     try:
         choice, tried = choose(sales, size, options, found)
+        if not choice.counts:
+            zeros_left_out(sales, found)
         lost = [name for name in choice.instruments if name not in tried[-1].instruments]
         _check_estimate(tried[-1], lost, found)
         found.settle()
@@ -103,9 +108,12 @@ def calibrate(
     _check_answer(others, prices, options, found)
     if source != IMPLIED:
         _check_prices(price, share, cost, one, sales.sellers, found)
-    _check_counts(sales, fitted, found)
-    for seller in fitted.shocks.lost:
-        found.warning(f"seller {seller}: its own demand shocks come out below zero and are taken as 0")
+    _check_counts(sales, choice, fitted, found)
+    if fitted.shocks.lost:
+        several = "s" if len(fitted.shocks.lost) > 1 else ""
+        found.warning(
+            f"seller{several} {listed(fitted.shocks.lost)}: own demand shocks come out below zero and are taken as 0"
+        )
     return Calibration(
         sales, options, size, choice, fitted, tried, others, prices, price, share,
         elasticities(price, share, one.alpha.value, one.nest, one.form), cost, source, found.warnings,
@@ -160,15 +168,17 @@ def _check_answer(
         )
 
 
-def _check_counts(sales: Sales, fitted: Fit, found: Findings) -> None:
+def _check_counts(sales: Sales, choice: ModelChoice, fitted: Fit, found: Findings) -> None:
     """Units so few that logarithms and their counting noise are not what the method takes them for."""
-    mean = float(sales.rows["units"].mean())
-    if mean < FEW_UNITS or fitted.shocks.noise > DROWNED:
+    mean, noise = float(sales.rows["units"].mean()), fitted.shocks.noise
+    of = f"a row sells {mean:.1f} units on average, and counting makes {noise:.0%} of what is not explained: "
+    if not choice.counts and mean < FEW_UNITS:
         found.warning(
-            f"a row sells {mean:.1f} units on average, and counting makes {fitted.shocks.noise:.0%} of what is not explained: "
-            "how large demand shocks are and how long they last cannot be told, and elasticities come out too small (rows "
+            f"{of}how large demand shocks are and how long they last cannot be told, and elasticities come out too small (rows "
             f"of {FEW_UNITS} units and more tell them): sum periods, or places, before calibrating"
         )
+    elif noise > (HARDLY if choice.counts else DROWNED):
+        found.warning(f"{of}how large demand shocks are and how long they last can hardly be told (elasticities can)")
 
 
 def _check_prices(

@@ -17,6 +17,7 @@ from scipy.special import ndtri
 
 from market.calibration.costs import known_costs, no_instrument
 from market.calibration.options import CalibrationOptions
+from market.calibration.regression.counts import counted, few
 from market.calibration.regression.design import (
     COST,
     Design,
@@ -28,6 +29,7 @@ from market.calibration.regression.design import (
 )
 from market.calibration.regression.logit import Estimate, can_nest, controlled, estimate, predict
 from market.calibration.shocks import Promotions, Shocks, fit_promotions, fit_shocks
+from market.errors import UserError
 from market.salesfile.findings import Findings
 from market.salesfile.table import Sales
 from market.state import Floats, Ints
@@ -117,12 +119,16 @@ def shares(utility: Floats, rho: float) -> Floats:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What was decided by the whole file: folds and other market sizes are fitted the same way."""
+    """What was decided by the whole file: folds and other market sizes are fitted the same way.
+
+    ``counts``: units are taken as counts (:mod:`market.calibration.regression.counts`) and not by their logarithms.
+    """
 
     form: str
     nested: bool
     memory: float | None
     instruments: tuple[str, ...]
+    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,13 +155,18 @@ def design_for(sales: Sales, size: pd.Series[float], choice: ModelChoice, option
     design = build_design(sales, size, choice.form, season, choice.memory, options.trend)
     if choice.instruments and "rivals" not in options.instruments:
         design = replace(design, rivals=without_price(design.rivals))
-    return with_costs(design, known_costs(sales)) if "cost" in options.instruments else design
+    design = with_costs(design, known_costs(sales)) if "cost" in options.instruments else design
+    return counted(design, choice.nested) if choice.counts else design
 
 
 def fit(
     design: Design, choice: ModelChoice, sellers: list[str], gamma: bool = False, known: Estimate | None = None
 ) -> Fit:
     """Demand (``known`` where it is estimated already), shocks, promotions and level corrections of a design's rows."""
+    if (
+        choice.counts and known is None
+    ):  # these rows' own expected units, and not those of a table that they are part of
+        design = counted(design, choice.nested)
     fitted = known or estimate(design, choice.nested, choice.instruments)
     shocks = fit_shocks(design.sold, fitted, sellers, gamma)
     moves = corrections(design.table, predict(fitted, design.table), fitted.nest, shocks)
@@ -171,29 +182,50 @@ def choose(
     of the control function, since least squares have the smallest of all. A nest with rho outside [0, 0.95) and a reference price of negative weight contradict the model: they are left
     out, and it is said.
     """
-    tried: list[Estimate] = []
-    forms = ("linear", "log") if options.form == "auto" else (options.form,)
     instruments = _instruments(sales, options, found)
-    for form in forms:
-        plain = ModelChoice(form, False, options.reference, instruments)
-        tried.append(estimate(design_for(sales, size, plain, options), False, instruments))
+    tried, counts = _forms(sales, size, options, instruments)
     best = (
         tried[0] if len(tried) == 1 else max(tried, key=lambda one: _explained(sales, size, options, one, instruments))
     )
-    for attempt in _simpler(ModelChoice(best.form, options.nest, options.reference, instruments)):
+    for attempt in _simpler(ModelChoice(best.form, options.nest, options.reference, instruments, counts)):
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
             tried.append(best)
         else:
-            design = design_for(sales, size, attempt, options)
-            if attempt.nested and not can_nest(design, attempt.instruments):
+            if attempt.nested and not can_nest(
+                design_for(sales, size, replace(attempt, nested=False), options), instruments
+            ):
                 found.warning(f"no nest: it needs instruments ({_nest_instruments(options)}), and has none left")
                 continue
-            tried.append(estimate(design, attempt.nested, attempt.instruments))
+            try:
+                tried.append(estimate(design_for(sales, size, attempt, options), attempt.nested, instruments))
+            except UserError:
+                if not (counts and attempt.nested):
+                    raise
+                found.warning("no nest: with one, no demand was found that the file's counts would be of")
+                continue
         problem = _contradiction(tried[-1])
         if problem is None:
             return attempt, tried
         found.warning(problem)
     raise AssertionError("the last attempt has neither a nest nor a reference price, and so no contradiction")
+
+
+def _forms(
+    sales: Sales, size: pd.Series[float], options: CalibrationOptions, instruments: tuple[str, ...]
+) -> tuple[list[Estimate], bool]:
+    """The demand by form of the price, without a nest; and whether units were taken as counts."""
+    forms = ("linear", "log") if options.form == "auto" else (options.form,)
+
+    def by(counts: bool) -> list[Estimate]:
+        plain = [ModelChoice(form, False, options.reference, instruments, counts) for form in forms]
+        return [estimate(design_for(sales, size, one, options), False, instruments) for one in plain]
+
+    if few(sales) and not instruments:
+        try:
+            return by(counts=True), True
+        except UserError:  # a promotion with which nothing was ever sold, say: logarithms leave such rows out
+            pass
+    return by(counts=False), False
 
 
 def _explained(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from market.calibration.costs import no_instrument
 from market.calibration.fit import SIGNIFICANT, ModelChoice, design_for
-from market.calibration.market_size import OTHERS
+from market.calibration.market_size import OTHERS, busiest_but_for_chance
 from market.calibration.options import CalibrationOptions
 from market.calibration.regression.design import COST
 from market.calibration.regression.instruments import WEAK
@@ -93,10 +93,10 @@ def variants(
     found = [variant(sales, size, fitted, TAKEN, TAKEN)]
     for label, kind, other, choice_, options_ in _others(sales, size, choice, options):
         try:
-            design = design_for(sales, other, choice_, options_)
-            if choice_.nested and not can_nest(design, choice_.instruments):
+            plain = design_for(sales, other, replace(choice_, nested=False), options_)
+            if choice_.nested and not can_nest(plain, choice_.instruments):
                 continue
-            one = estimate(design, choice_.nested, choice_.instruments)
+            one = estimate(design_for(sales, other, choice_, options_), choice_.nested, choice_.instruments)
         except UserError:
             continue
         found.append(variant(sales, other, one, label, kind))
@@ -113,6 +113,9 @@ def _others(
     form = "linear" if choice.form == "log" else "log"
     yield f"--price {form}", "price", size, replace(choice, form=form), options
     if options.size is None and not sales.has("market_size"):
+        if choice.counts:
+            label = "market size: the busiest period's, but for chance"
+            yield label, "size", busiest_but_for_chance(sales), choice, options
         total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
         least = total.groupby(sales.rows["market"]).transform("max") + 1
         for factor in OTHERS:
@@ -131,11 +134,11 @@ def endogeneity(
         names, instruments = ("cost",), (COST,)
     asked = replace(options, instruments=names)
     try:
-        with_them = replace(choice, instruments=instruments)
+        with_them = replace(choice, instruments=instruments, counts=False)
         design = design_for(sales, size, with_them, asked)
         nested = choice.nested and can_nest(design, instruments)
         one, t = estimate(design, nested, instruments), controlled(design, nested, instruments).promotions[LEFT].t
-        plain = design_for(sales, size, replace(choice, instruments=()), replace(options, instruments=()))
+        plain = design_for(sales, size, replace(with_them, instruments=()), replace(options, instruments=()))
         least = estimate(plain, choice.nested and can_nest(plain))
     except UserError:
         return None

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from market.calibration.regression.design import cells
+from market.calibration.regression.design import EXPECTED, WEIGHT, cells
 from market.calibration.regression.logit import Estimate
 from market.salesfile.table import PROMOTED
 from market.state import Floats, Ints
@@ -52,7 +52,7 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     shock's standard deviation is ``sqrt(0.01) = 0.1``.
     """
     at = cells(table, sellers)
-    moments = _moments(at, np.asarray(fitted.xi, np.float64), len(sellers))
+    moments = _moments(at, np.asarray(fitted.xi, np.float64), len(sellers), _weight(table))
     counting = _counting(table, at, fitted.nest, len(sellers))
     total = moments - counting
     pairs = ~np.eye(len(sellers), dtype=bool) & np.isfinite(total)
@@ -61,7 +61,7 @@ def fit_shocks(table: pd.DataFrame, fitted: Estimate, sellers: list[str], gamma:
     outside = float(np.exp(table["outside"]).mean())
     own = {seller: float(np.nan_to_num(total[k, k] - common)) for k, seller in enumerate(sellers)}
     noise = float(np.nansum(np.diag(counting)) / max(np.nansum(np.diag(moments)), 1e-300))
-    told = noise < DROWNED
+    told = noise < DROWNED or EXPECTED in table
     return Shocks(
         common=0.0 if gamma else float(np.sqrt(common)),
         own={seller: float(np.sqrt(max(value, 0.0))) for seller, value in own.items()},
@@ -78,23 +78,31 @@ def _products(at: tuple[Ints, Ints], one: Floats, other: Floats, sellers: int) -
     return np.asarray((left.T @ right).todense(), np.float64)
 
 
-def _moments(at: tuple[Ints, Ints], xi: Floats, sellers: int) -> Floats:
+def _weight(table: pd.DataFrame) -> Floats:
+    """(R,): of counts what a row tells, so that a row of .1 units does not drown one of 10; else all alike."""
+    return table[WEIGHT].to_numpy(np.float64) if WEIGHT in table else np.ones(len(table))
+
+
+def _moments(at: tuple[Ints, Ints], xi: Floats, sellers: int, weight: Floats) -> Floats:
     """Mean products (N, N) of xi (R,) over the cells in which both sellers are there; NaN where none are."""
-    count = _products(at, np.ones(len(xi)), np.ones(len(xi)), sellers)
-    return np.where(count > 0, _products(at, xi, xi, sellers) / np.maximum(count, 1.0), np.nan)
+    count = _products(at, weight, weight, sellers)
+    return np.where(
+        count > 0, _products(at, xi * weight, xi * weight, sellers) / np.where(count > 0, count, 1.0), np.nan
+    )
 
 
 def _counting(table: pd.DataFrame, at: tuple[Ints, Ints], rho: float, sellers: int) -> Floats:
-    """Mean covariance (N, N) that counting alone gives to the inverted utilities."""
-    units, size = (table[name].to_numpy(np.float64) for name in ("units", "size"))
-    sold, there = np.bincount(at[0], units)[at[0]], np.ones(len(units))
+    """Mean covariance (N, N) that counting alone gives to the inverted utilities; of counts, at their expected units."""
+    units, size = (table[name].to_numpy(np.float64) for name in (EXPECTED if EXPECTED in table else "units", "size"))
+    sold, weight = np.bincount(at[0], units)[at[0]], _weight(table)
     shift = rho / sold + 1.0 / np.maximum(size - sold, 1.0)
     # G diag(q) G' with G = diag(own) + shift, own_j = (1 - rho) / q_j: own_j^2 q_j [j = k] + shift (own_j q_j + own_k q_k)
     # + shift^2 Q, summed over the cells in which both are there
-    cross = _products(at, (1.0 - rho) * shift, there, sellers)
-    noise = cross + cross.T + _products(at, shift**2 * sold, there, sellers)
-    noise += np.diag(np.bincount(at[1], (1.0 - rho) ** 2 / units, sellers))
-    return np.asarray(noise / np.maximum(_products(at, there, there, sellers), 1.0))
+    cross = _products(at, (1.0 - rho) * shift * weight, weight, sellers)
+    noise = cross + cross.T + _products(at, shift**2 * sold * weight, weight, sellers)
+    noise += np.diag(np.bincount(at[1], (1.0 - rho) ** 2 / units * weight**2, sellers))
+    count = _products(at, weight, weight, sellers)
+    return np.asarray(noise / np.where(count > 0, count, 1.0))
 
 
 def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, sellers: list[str]) -> float:
@@ -102,8 +110,9 @@ def _persistence(table: pd.DataFrame, xi: pd.Series[float], variance: Floats, se
     pairs = _apart(table, xi, 1)
     if pairs.empty:
         return 0.0
-    expected = pairs["seller"].map(dict(zip(sellers, np.maximum(np.nan_to_num(variance), 0.0), strict=True))).sum()
-    moved = float((pairs["xi"] * pairs["xi_before"]).sum())
+    own = pairs["seller"].map(dict(zip(sellers, np.maximum(np.nan_to_num(variance), 0.0), strict=True)))
+    expected = float((own * pairs["weight"]).sum())
+    moved = float((pairs["xi"] * pairs["xi_before"] * pairs["weight"]).sum())
     return float(np.clip(moved / expected, 0.0, LARGEST_PERSISTENCE)) if expected > 0 else 0.0
 
 
@@ -121,10 +130,11 @@ def _by_two_lags(table: pd.DataFrame, xi: pd.Series[float]) -> float:
 
 
 def _apart(table: pd.DataFrame, xi: pd.Series[float], lag: int) -> pd.DataFrame:
-    """Residuals ``xi`` beside those of the same seller and market ``lag`` periods before, ``xi_before``."""
-    frame = pd.DataFrame({"market": table["market"], "seller": table["seller"], "period": table["period"], "xi": xi})
+    """Residuals ``xi`` beside those of the same seller and market ``lag`` periods before, ``xi_before``; ``weight``: both rows'."""
+    frame = table[["market", "seller", "period"]].assign(xi=xi, weight=_weight(table))
     before = frame.assign(period=frame["period"] + lag)
-    return frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))
+    pairs = frame.merge(before, on=["market", "seller", "period"], suffixes=("", "_before"))
+    return pairs.assign(weight=pairs["weight"] * pairs["weight_before"])
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def _estimate(one: Estimate) -> dict[str, Any]:
     named |= {f"{TREND}{seller}": value for seller, value in one.trends.items()}
     return {
         "price_form": one.form,
+        "counts": one.counts,
         "coefficients": {
             name: {"estimate": value.value, "standard_error": value.error}
             for name, value in named.items()

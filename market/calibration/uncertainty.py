@@ -23,7 +23,7 @@ from market.calibration.calibrate import Calibration
 from market.calibration.fit import LARGEST_RHO, Fit, corrections, draws, expected_shares
 from market.calibration.moment import MarketAt, market_at, market_qualities
 from market.calibration.regression.absorbed import score_sums
-from market.calibration.regression.design import cells
+from market.calibration.regression.design import WEIGHT, Design, cells
 from market.calibration.regression.logit import (
     Estimate,
     design_columns,
@@ -120,19 +120,29 @@ def influence(found: Calibration, columns: dict[str, Floats]) -> Floats:
     raw = np.column_stack(list(columns.values()))
     summed = np.hstack(
         [
-            score_sums(raw, slope_scores(x, z, e, absorbed.effect), e, absorbed, period),
-            by_period_and(_level_weights(table, seat, count) * e, period, seat, count),
-            by_period((e**2 - np.mean(e**2))[:, None] / len(e), period),
+            score_sums(raw, slope_scores(x, z, e, absorbed.effect, absorbed.weight), e, absorbed, period),
+            by_period_and(_level_weights(design, seat, count) * e, period, seat, count),
+            by_period(_about_mean(e, absorbed.weight)[:, None], period),
         ]
     )
     rows = long_run(summed, [*kinds(names(design, columns)), *["level"] * count, "variance"])
     return np.asarray(rows * small_sample(len(table), parameters(columns, absorbed), len(summed)))
 
 
-def _level_weights(table: pd.DataFrame, seat: Ints, count: int) -> Floats:
+def _about_mean(e: Floats, weight: Floats | None) -> Floats:
+    """(R,): what each row adds to the mean square of residuals less that mean; of counts by weights as the shocks' is."""
+    of = np.ones(len(e)) if weight is None else weight**2
+    mean = float(of @ e**2 / of.sum())
+    return np.asarray(of * (e**2 - mean) / of.sum())
+
+
+def _level_weights(design: Design, seat: Ints, count: int) -> Floats:
     """(R,): a seller's level is its markets' mean residual, weighted by their sizes, as its quality is."""
-    size = table.groupby(["market", "seller"])["size"]
-    weight = (size.transform("mean") / size.transform("size")).to_numpy(np.float64)
+    table = design.sold
+    effects = table.groupby(["market", "seller"])
+    weight = (effects["size"].transform("mean") / effects["size"].transform("size")).to_numpy(np.float64)
+    if design.counted:  # its markets' mean residuals are weighted too
+        weight *= (table[WEIGHT] / effects[WEIGHT].transform("mean")).to_numpy(np.float64)
     return np.asarray(weight / np.bincount(seat, weight, count)[seat])
 
 

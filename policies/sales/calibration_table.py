@@ -62,7 +62,7 @@ def tables(found: Calibration, checked: Validation | None) -> list[Table]:
 def title(found: Calibration) -> str:
     """The model in words."""
     one = found.fit.fitted
-    instruments = [] if one.instruments == ("f",) else [*map(said, one.instruments)]
+    instruments = [] if one.counts or one.instruments == ("f",) else [*map(said, one.instruments)]
     (text,) = told("calibration.txt", "model", one=one, instruments=instruments)
     return text
 

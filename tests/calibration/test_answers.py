@@ -185,15 +185,6 @@ def test_persistence_under_counting_noise_is_told_by_two_lags() -> None:
     assert found.noise > 0.5 and found.persistence == pytest.approx(0.6, abs=0.06)
 
 
-@needs("pyblp")
-def test_files_of_a_few_units_a_row_are_said_to_tell_little() -> None:
-    few = calibrate(sales_in_memory(sales_of("exogenous", 2, 2, 60, level=-6.5)), CalibrationOptions(form="log"))
-    assert few.sales.rows["units"].mean() < 8
-    assert any("counting makes" in one and "sum periods" in one for one in few.warnings)
-    many = calibrate(sales_in_memory(small("exogenous")), CalibrationOptions(form="log"))
-    assert not any("counting makes" in one for one in many.warnings)
-
-
 # ------------------------------------------------------------------------------------------------ what is written
 
 

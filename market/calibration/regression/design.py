@@ -17,6 +17,7 @@ from market.state import Ints
 
 TREND = "trend of "  # and the seller
 ELAPSED = "elapsed"  # time, 0 in the middle of the file and one unit over its length
+WEIGHT, EXPECTED, OFF = "weight", "expected", "off"  # of a table of counts: see market.calibration.regression.counts
 COST, RIVALS_COST = COST_COLUMNS = "instrument_cost", "rivals_instrument_cost"
 SEASONS = {"day": (7, 1), "week": (52, 4), "month": (12, 1)}  # periods in a cycle, periods in a season
 
@@ -65,9 +66,26 @@ class Design:
 
     @property
     def sold(self) -> pd.DataFrame:
-        """The rows of the regression: those that sold something (there is no logarithm of zero), with instruments known."""
+        """The rows of the regression: those that sold something (there is no logarithm of zero), with instruments known.
+
+        Of a table of counts: all, but those of a seller that never sold there.
+        """
+        if self.counted:
+            return self.table[self.table[WEIGHT] > 0]
         known = self.table[[name for name in COST_COLUMNS if name in self.table]].notna().all(axis=1)
         return self.table[(self.table["units"] > 0) & known]
+
+    @property
+    def counted(self) -> bool:
+        """Whether units are taken as counts."""
+        return WEIGHT in self.table
+
+    @property
+    def response(self) -> pd.Series[float]:
+        """What the regression explains, by row of ``sold``: ``ln s_j - ln s_0``; of counts, the expected one and what is off it."""
+        table = self.sold
+        explained = table["share"] - table["outside"]
+        return explained + table[OFF] if self.counted else explained
 
     def keep(self, mask: pd.Series[bool]) -> Design:
         """The same of some rows only; shares and references stay those of the whole file."""
@@ -83,7 +101,7 @@ def build_design(
     total = rows.groupby(["market", "period"])["units"].transform("sum")
     table["size"], table["total"] = size, total
     table["f"] = price_term(rows["price"], form)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # of counts, a total may be above the size
         table["share"], table["within"] = np.log(rows["units"] / size), np.log(rows["units"] / total.clip(lower=1e-300))
         table["outside"] = np.log((size - total) / size)
     if memory is not None:

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import xlogy
 
 from market.calibration.regression.absorbed import Absorbed, absorb, score_sums
-from market.calibration.regression.design import ELAPSED, TREND, Design
+from market.calibration.regression.design import ELAPSED, EXPECTED, TREND, WEIGHT, Design
 from market.calibration.regression.instruments import first_stage, independent, refuse_collinear, said
 from market.calibration.regression.standard_errors import long_run, slope_scores, small_sample
 from market.errors import UserError
@@ -56,9 +57,10 @@ class Estimate:
 
     ``first_stage``: first-stage F of "f" (the price) and "within" (the nest), where instruments stand for them.
     ``beta`` (K + S,): coefficients of :func:`design_columns`, then of trends. ``together``: covariance of alpha and rho.
+    ``counts``: units were taken as counts (:mod:`market.calibration.regression.counts`).
     ``quality``: by (market, seller), mean over the seasons. ``season``: utility by season's name, mean 0. ``trends``: by
     seller. ``xi``: the residuals, by row of ``design.sold``. ``r2``: share of the variance within seller and market that is
-    explained.
+    explained, of counts share of the deviance.
     """
 
     form: str
@@ -78,6 +80,7 @@ class Estimate:
     first_stage: dict[str, float] = field(default_factory=dict)
     beta: Floats = field(default_factory=lambda: np.zeros(0))
     together: float = 0.0
+    counts: bool = False
 
     @property
     def nest(self) -> float:
@@ -95,6 +98,10 @@ def estimate(design: Design, nested: bool, price_instruments: tuple[str, ...] = 
         UserError: pyblp is missing, a nest without instruments, or columns that explain one another.
     """
     regressors = design_columns(design, nested)
+    if design.counted:  # the share within the nest is the expected one, which prices and promotions make
+        own = ["f", "within"] if nested else ["f"]
+        found = unpack(design, regressors, *_solve(design, regressors, own), tuple(own))
+        return replace(found, r2=explained(design), counts=True)
     kept = _instruments(design, regressors, nested, price_instruments)
     if nested and not _enough(design, kept, price_instruments):
         raise UserError("a nest needs instruments, and neither rivals' prices nor promotions vary: leave the nest out")
@@ -182,13 +189,16 @@ def _solve(design: Design, columns: dict[str, Floats], instruments: list[str]) -
     """Coefficients (K + S,) of the columns and the trends, and their covariance."""
     table = design.sold
     x, z, absorbed = regression(design, columns, tuple(instruments))
-    slopes = _two_stage(table, x, z[:, len(z.T) - len(instruments) :], nested="within" in columns)
-    y = (table["share"] - table["outside"]).to_numpy(np.float64)
+    y = np.asarray(design.response, np.float64)
+    if design.counted:
+        slopes = absorbed.least_squares(x, y)
+    else:
+        slopes = _two_stage(table, x, z[:, len(z.T) - len(instruments) :], nested="within" in columns)
     raw = np.column_stack(list(columns.values()))
     left = (y - raw @ slopes)[:, None]
     beta = np.concatenate([slopes, absorbed.slopes(left)[:, 0]])
     e, period = absorbed.off(left)[:, 0], table["period"].to_numpy()
-    summed = score_sums(raw, slope_scores(x, z, e, absorbed.effect), e, absorbed, period)
+    summed = score_sums(raw, slope_scores(x, z, e, absorbed.effect, absorbed.weight), e, absorbed, period)
     rows = long_run(summed, kinds(names(design, columns)))
     covariance = rows.T @ rows * small_sample(len(table), parameters(columns, absorbed), len(summed)) ** 2
     if not np.isfinite(covariance).all():
@@ -277,14 +287,14 @@ def unpack(
         seller: Coefficient(float(beta[k]), float(errors[k]))
         for k, seller in enumerate(design.trends, start=len(columns))
     }
-    left = (table["share"] - table["outside"]) - sum(beta[at[n]] * columns[n] for n in columns) - grown(trends, table)
+    left = design.response - sum(beta[at[n]] * columns[n] for n in columns) - grown(trends, table)
     group = [table["market"], table["seller"]]
-    effect = left.groupby(group).transform("mean")
+    effect = by_effect(design, left)
     xi, seasons = left - effect, by_number(table["season"].unique())
     effects = {s: float(beta[at[f"season {s}"]]) if f"season {s}" in at else 0.0 for s in seasons}
     middle = float(np.mean(list(effects.values())))
-    inverted = table["share"] - table["outside"] - (beta[at["within"]] * table["within"] if nested else 0.0)
-    moved = inverted - inverted.groupby(group).transform("mean")
+    inverted = design.response - (beta[at["within"]] * table["within"] if nested else 0.0)
+    moved = inverted - by_effect(design, inverted)
     if float((moved**2).mean()) < FLAT:
         raise UserError("units do not vary within any seller and market: there is no demand to explain")
 
@@ -312,6 +322,26 @@ def unpack(
         beta=beta,
         together=-sum(float(covariance[at[n], at["within"]]) for n in ("f", "reference") if n in at) if nested else 0.0,
     )
+
+
+def explained(design: Design) -> float:
+    """R2 of counts by their Poisson deviance: 1 - D / D of each seller's mean share of a market (Cameron & Windmeijer 1996, JBES 14)."""
+    table = design.sold
+    sums = table.groupby(["market", "seller"])[["units", "size"]].transform("sum")
+    usual = table["size"] * sums["units"] / sums["size"]
+    gained = xlogy(table["units"], table[EXPECTED] / usual) - (table[EXPECTED] - usual)
+    most = xlogy(table["units"], table["units"] / usual) - (table["units"] - usual)
+    return float(gained.sum() / most.sum())
+
+
+def by_effect(design: Design, values: pd.Series[float]) -> pd.Series[float]:
+    """The mean of the rows' seller x market, by their weights where they have some, for each row of ``design.sold``."""
+    table = design.sold
+    group = [table["market"], table["seller"]]
+    if not design.counted:
+        return values.groupby(group).transform("mean")
+    sums = (values * table[WEIGHT]).groupby(group).transform("sum")
+    return sums / table[WEIGHT].groupby(group).transform("sum")
 
 
 def _held(f: Coefficient, reference: Coefficient, covariance: float) -> tuple[Coefficient, Coefficient]:

@@ -91,12 +91,16 @@ def small_sample(rows: int, parameters: int, periods: int) -> float:
     return float(critical * np.sqrt(rows / left * periods / max(periods - 1, 1)))
 
 
-def slope_scores(x: Floats, z: Floats, e: Floats, effect: Ints) -> Floats:
+def slope_scores(x: Floats, z: Floats, e: Floats, effect: Ints, weight: Floats | None = None) -> Floats:
     """Scores (R, K) of the coefficients of ``x`` (R, K), instrumented by ``z``, residuals ``e`` (R,).
 
-    ``effect`` (R,): the number of each row's fixed effect, whose means are taken off.
+    ``effect`` (R,): the number of each row's fixed effect, whose means are taken off. ``weight`` (R,): rows', where they
+    have some.
     """
-    z, x = within(z, effect), within(x, effect)
+    z, x = within(z, effect, weight), within(x, effect, weight)
+    if weight is not None:
+        root = np.sqrt(weight)
+        z, x, e = z * root[:, None], x * root[:, None], e * root
     scale = np.sqrt((z**2).sum(0))
     z = z / np.where(scale > 0, scale, 1.0)
     first, *_ = np.linalg.lstsq(z, x, rcond=None)
@@ -104,8 +108,9 @@ def slope_scores(x: Floats, z: Floats, e: Floats, effect: Ints) -> Floats:
     return np.asarray((fitted * e[:, None]) @ np.linalg.inv(fitted.T @ x).T)
 
 
-def within(values: Floats, effect: Ints) -> Floats:
-    """Columns less their mean in each group."""
-    count = np.bincount(effect)
-    means = np.column_stack([np.bincount(effect, column) for column in values.T]) / count[:, None]
+def within(values: Floats, effect: Ints, weight: Floats | None = None) -> Floats:
+    """Columns (R, K) less their mean in each group, by ``weight`` (R,) where rows have some."""
+    count = np.bincount(effect, weight)
+    weighted = values if weight is None else values * weight[:, None]
+    means = np.column_stack([np.bincount(effect, column) for column in weighted.T]) / count[:, None]
     return np.asarray(values - means[effect])
