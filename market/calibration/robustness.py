@@ -27,6 +27,9 @@ from market.salesfile.table import Sales
 from market.state import Floats
 
 TAKEN = "as calibrated"
+HANGS = (
+    2 / 3
+)  # of the nest is left at another size: simulated files without any nest, of sizes by the rule, have .5 to .65
 
 
 @dataclass(frozen=True)
@@ -163,13 +166,23 @@ def own_interval(found: list[Variant], seat: int) -> tuple[float, float, float]:
 
 
 def nest_by_size(found: list[Variant]) -> str | None:
-    """A nest that is there at the size taken and not at another one that the file allows as well."""
+    """A nest that is there at the size taken and not, or hardly, at another one that the file allows as well."""
     taken = found[0]
     if taken.rho is None or taken.t < SIGNIFICANT:
         return None
-    without = [one for one in found if one.kind == "size" and one.t < SIGNIFICANT]
+    others = [one for one in found if one.kind == "size"]
+    without = [one for one in others if one.t < SIGNIFICANT]
     if not without:
-        return None
+        least = min(others, key=lambda one: one.rho or 0.0, default=taken)
+        if (least.rho or 0.0) > HANGS * taken.rho:
+            return None
+        means = sorted([taken.mean, *(one.mean for one in others)])
+        return (
+            f"how much of a nest there is hangs on the market size: rho {taken.rho:.2f} as calibrated, {least.rho or 0.0:.2f} with "
+            f"{least.label}, and a size that is too large looks like a nest where there is none; own elasticities hang on it "
+            f"less ({means[0]:.2f} to {means[-1]:.2f} on average): give the size if you know it, or --no-nest if you know no "
+            "reason for one"
+        )
     return (
         f"the nest is found only because of the market size: rho {taken.rho:.2f} (t {taken.t:.1f}) as calibrated, "
         f"{without[0].rho:.2f} (t {without[0].t:.1f}) with {without[0].label}: --no-nest if you know no reason for one"

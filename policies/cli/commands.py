@@ -65,6 +65,9 @@ def read(words: Sequence[str]) -> tuple[Order, str]:
     """
     if not words:
         raise UserError("the following arguments are required: COMMAND")
+    if "" in words:
+        behind = " ".join(words[: words.index("")])
+        raise UserError(f"nothing stands behind '{behind}' but an empty word: a variable that is not set?")
     app = _app(words[:1] if words[0] in COMMANDS else list(COMMANDS))
     try:
         found, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False, help_on_error=False)

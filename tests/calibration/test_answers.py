@@ -136,6 +136,7 @@ def test_a_nest_that_only_the_size_makes_is_said() -> None:
     taken = line("as calibrated", 0.4, 4.8)
     assert nest_by_size([taken, line("size", 0.3, 3.0), line("trend", 0.0, 0.1)]) is None
     assert "rho 0.40 (t 4.8)" in str(nest_by_size([taken, line("size", -0.1, -0.6)]))
+    assert "rho 0.40 as calibrated, 0.20 with size" in str(nest_by_size([taken, line("size", 0.2, 2.4)]))
     assert nest_by_size([line("as calibrated", 0.1, 1.0), line("size", -0.1, -0.6)]) is None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from policies.cli.commands import COMMANDS
+from policies.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -35,6 +36,7 @@ MISTAKES: dict[str, str] = {
     "train duopoly --set seats={left:nash,right:nash}": "seats",
     "train duopoly --set evaluation.line_ups=[nsh]": "evaluation.line_ups.0.pricing: unknown rule",
     "train duopoly --set selfplay=leage": "selfplay",
+    "train": "the following arguments are required",
     "train nosuch --seeds 2": "nosuch: cannot be read",
     "train duopoly --runs run/config.yaml": "--runs run/config.yaml: is not a folder",
     "train duopoly --runs run/config.yaml/runs": "--runs run/config.yaml/runs: run/config.yaml is a file, not a folder",
@@ -111,6 +113,12 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(words: str, told: d
     assert status == 2 and MISTAKES[words] in said and said.count("\n") == 1
     assert {name.split(".")[0] for name in modules} & HEAVY == set()
     assert set(modules) & SCIPY == set()
+
+
+def test_an_empty_word_is_named_and_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a shell's variable that is not set: it would be read as the folder where one is."""
+    assert main(["evaluate", "duopoly", "--against", ""]) == 2
+    assert "nothing stands behind 'evaluate duopoly --against'" in capsys.readouterr().err
 
 
 def test_every_command_has_a_mistake_here() -> None:
