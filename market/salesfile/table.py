@@ -122,12 +122,12 @@ def _read(
     found = Findings(query[0] if query else ", ".join(map(str, paths)), option=options.prefix, tell=tell)
     gathered = _gathered(paths, query, options, found)
     kind = gathered.kind
-    rows, others, called = _columns_of(gathered, paths[0], options, found)
+    rows, others, called, scales = _columns_of(gathered, paths[0], options, found)
     options = replace(options, dates=options.dates or called)
     unused = [str(name) for name in others.columns if name != gathered.source]
     del gathered
     found.tell(f"{len(rows):,} rows: numbers, dates and sums")
-    rows = _typed(rows, kind, options, found)
+    rows = _typed(rows, scales, kind, options, found)
     table, calendar = _tidied(rows, others, kind, options, found)
     about = paths[0], _digest(paths), tuple(unused), tuple(found.steps)
     return Sales(table, calendar.labels, calendar.dates, calendar.step, *about)
@@ -198,18 +198,21 @@ def _heads(raw: pd.DataFrame) -> str:
 
 
 class Columns(NamedTuple):
-    """The columns that mean something, under Bazaar's names, still as texts; the others; what periods are called."""
+    """The columns that mean something, under Bazaar's names, still as texts; the others; what periods are called; by name
+    what one of a column counts for, where it is not 1.
+    """
 
     rows: pd.DataFrame
     others: pd.DataFrame
     called: Literal["week", "month"] | None
+    scales: Mapping[str, float]
 
 
 def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: Findings) -> Columns:
     import pandas as pd
 
     from market.salesfile.apart import without_what_is_no_sale
-    from market.salesfile.cells.words import week_or_month
+    from market.salesfile.cells.words import scale_of, week_or_month
     from market.salesfile.shapes import (
         one_seller,
         period_of_two,
@@ -249,7 +252,9 @@ def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: 
     for name in (name for name in rows.columns if name.startswith(PROMOTION)):
         rows[name] = promotion_texts(rows[name], found)
     used = {*taken.values(), SAME, *joined}
-    return Columns(rows, raw[[name for name in raw.columns if name not in used]], week_or_month(taken["period"]))
+    scales = {ours: scale_of(taken[ours]) for ours in ("units", "revenue", "market_size") if ours in taken}
+    others = raw[[name for name in raw.columns if name not in used]]
+    return Columns(rows, others, week_or_month(taken["period"]), {name: by for name, by in scales.items() if by != 1})
 
 
 def _of_several(
@@ -296,7 +301,9 @@ def _refuse_missing(taken: Mapping[str, str], raw: pd.DataFrame, found: Findings
         found.refuse(f"seller may be {' or '.join(like)}: {found.option}columns seller={like[0]} says which")
 
 
-def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findings) -> pd.DataFrame:
+def _typed(
+    rows: pd.DataFrame, scales: Mapping[str, float], kind: str, options: ReadingOptions, found: Findings
+) -> pd.DataFrame:
     """Texts as what they mean: periods in the column ``value``, numbers, and rows outside of the chosen periods gone."""
     from market.salesfile.columns import read_numbers, read_periods, within
     from market.salesfile.rows import in_spans
@@ -307,6 +314,9 @@ def _typed(rows: pd.DataFrame, kind: str, options: ReadingOptions, found: Findin
         rows = rows.drop(columns="period").assign(value=values)
         rows = rows if chosen.all() else _used(rows[chosen])
     rows = read_numbers(rows, kind, options, found)
+    for name, by in scales.items():
+        rows[name] = (rows[name] * by).round(6)
+        found.did(f"{name}: in {by:,.0f}s, by the column's name, as single ones", len(rows))
     _texts(rows, kind, found)
     found.settle()
     return rows if options.period is None else in_spans(rows, options.period, found)

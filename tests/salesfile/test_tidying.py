@@ -373,6 +373,22 @@ def test_headings_are_known_in_any_case_and_as_systems_write_them(tmp_path: Path
         assert plain(read(tmp_path, head + "\n2023-01-02,a,2,9\n"))[0][1:] == ("a", 2, 9)
 
 
+@pytest.mark.parametrize(
+    "head, scale",
+    [("Units (000)", 1e3), ("Units ('000)", 1e3), ("Units [thousands]", 1e3), ("Absatz (Tsd. Stück)", 1e3), ("Units (Mio.)", 1e6)],
+)  # fmt: skip
+def test_units_in_thousands_are_single_ones(head: str, scale: float, tmp_path: Path) -> None:
+    """Read as they stand, 12.5 would be counts of a few units."""
+    found = read(tmp_path, f"week,brand,price,{head}\n2023-01-02,a,2,12.5\n2023-01-09,a,2,0.25\n")
+    assert found.rows["units"].tolist() == [12.5 * scale, 0.25 * scale]
+    assert f"units: in {scale:,.0f}s, by the column's name, as single ones" in [step.what for step in found.steps]
+
+
+@pytest.mark.parametrize("head", ["Units", "Units (1000 ml)", "Units (kg)", "Units (100k)", "Quantity"])
+def test_other_brackets_are_no_thousands(head: str, tmp_path: Path) -> None:
+    assert plain(read(tmp_path, f"week,brand,price,{head}\n2023-01-02,a,2,9\n"))[0][1:] == ("a", 2, 9)
+
+
 def test_list_prices_beside_what_was_paid_are_asked_about(tmp_path: Path) -> None:
     text = "date,brand,unit price,quantity,net sales\n2023-01-02,a,4,10,32\n2023-01-03,a,4,5,16\n"
     assert "lines 2, 3: price x units is not the revenue: --columns revenue=COLUMN takes prices from it" in refused(

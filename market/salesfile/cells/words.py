@@ -108,6 +108,10 @@ CANCELLED = re.compile(
     r"|terugbetaald|zwrocon\w+|void(ed)?|failed|declined|rejected|abgelehnt|returned|retourniert|retourn\w+|devuelto)\b.*"
 )
 PARTLY = re.compile(r"\b(part\w*|teil\w*)\b")  # refunded in part: the sale stands
+SCALES = {
+    1e6: r"[(\[][^)\]]*\b(000[ ,.]?000|millions?|millionen|mio|mln|millones|milioni)\b|\bin (millions|mio|mln)\b",
+    1e3: r"[(\[][^)\]]*\b(000'?s?|thousands?|tsd|tausend|milliers|miles|migliaia|k)\b|'000s?\b|\bin (000s?|thousands?|tausend|tsd)\b",
+}
 WEEK_WORD = r"(?:w|kw|cw|wk|week|woche|s|sem|semaine|semana|sett|settimana|tydz|tydzien)\.?"
 QUARTER_WORD = "[qtk]"
 ERROR = re.compile(r"#[^\W\d_]\S*|#+")  # #DIV/0!, #N/A, #BEZUG!, and ### of a column that is too narrow
@@ -125,6 +129,12 @@ def folded(text: str) -> str:
 def plain(head: str) -> str:
     """A heading as the tables here have it; what stands in brackets are units."""
     return _joined(re.sub(r"\(.*?\)|\[.*?\]", " ", head)) or _joined(head)
+
+
+def scale_of(head: str) -> float:
+    """What one of a column counts for, by its heading: ``Units (000)`` and ``Umsatz [Tsd. €]`` 1,000, ``Units`` 1."""
+    text = folded(head)
+    return next((scale for scale, words in SCALES.items() if re.search(words, text)), 1.0)
 
 
 def _joined(text: str) -> str:
