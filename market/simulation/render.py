@@ -152,6 +152,8 @@ def _dress(axes: Axes, panel: _Panel) -> None:
     if panel.form == "bars":
         most = float(panel.values.max(initial=0.0))
         axes.set_ylim(0, 1.08 * most if most > 0 else 1.0)
+        if most == 0:
+            axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", color=INK)
 
 
 def rgb_array(spec: MarketSpec, history: Ledger) -> NDArray[np.uint8]:

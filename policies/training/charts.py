@@ -73,7 +73,7 @@ WORDS = {  # beside those of GLOSSARY: unit and meaning
 
 def described(tag: str) -> str:
     """What a chart shows, in TensorBoard's Markdown: its unit and its meaning; empty of what has no words."""
-    phase, _, metric = tag.partition("/")
+    phase, metric, *_ = (*tag.split("/"), "")
     unit, meaning = WORDS.get(metric) or GLOSSARY.get(metric) or ("", "")
     exploring = ", while exploring" if phase == "training" and metric == "profit" else ""
     return f"**{unit}**: {meaning}{exploring}; steps are seller-periods" if unit else ""

@@ -22,8 +22,9 @@ from typing import Any, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary, SummaryMetadata
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from market.errors import UserError
 from policies.common.files import inside, sync, writing
@@ -185,7 +186,10 @@ class Tracker:
         about = None
         if (chart := (writer.log_dir, tag)) not in self._described:
             self._described.add(chart)
-            about = SummaryMetadata(summary_description=described(tag))
+            # TensorBoard's own reader of files drops what is said of a value that does not call itself a scalar.
+            about = SummaryMetadata(
+                summary_description=described(tag), data_class=DATA_CLASS_SCALAR, plugin_data={"plugin_name": "scalars"}
+            )
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=about)])
         file: Any = writer._get_file_writer()  # type: ignore[no-untyped-call]
         self._event(file.add_summary, summary, step)
@@ -215,6 +219,10 @@ class Tracker:
         every = [(metric, *one) for metric, values in figures.items() for one in values.items()]
         finite = [(metric, seller, value) for metric, seller, value in every if np.isfinite(value)]
         tagged = {f"final/{metric}/{seller}": value for metric, seller, value in finite}
-        self._event(self._market.add_hparams, plain, tagged, run_name=".", global_step=step)
+        file: Any = self._market._get_file_writer()  # type: ignore[no-untyped-call]
+        for part in hparams(plain, tagged):  # type: ignore[no-untyped-call]
+            self._event(file.add_summary, part)
+        for tag, value in tagged.items():
+            self._scalar(self._market, tag, value, step)
         for metric, seller, value in finite:
             self._row(step, "final", seller, metric, value)

@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -94,6 +97,25 @@ def test_hparams_stand_in_the_same_run_with_the_final_figures(boards: dict[str, 
         a_run / "seller_left",
         a_run / "seller_right",
     }
+
+
+def test_every_chart_says_its_unit_and_meaning_and_that_it_is_a_scalar(a_run: Path) -> None:
+    """Told once a chart, in its first value: TensorBoard's fast reader drops the words of values of no class."""
+    for folder in (a_run, a_run / "seller_left"):
+        values = [
+            value
+            for path in folder.glob("events.out*")
+            for event in RawEventFileLoader(str(path)).Load()
+            for value in Event.FromString(event).summary.value
+        ]
+        told: dict[str, Any] = {}
+        for value in values:
+            if value.tag.split("/")[0] in ("evaluation", "training", "final"):
+                told.setdefault(value.tag, value.metadata)
+        assert {"final/profit/left", "evaluation/hhi"} <= set(told) or "training/profit" in told
+        for tag, about in told.items():
+            assert about.summary_description.startswith("**") and ": " in about.summary_description, tag
+            assert about.data_class == DATA_CLASS_SCALAR and about.plugin_data.plugin_name == "scalars", tag
 
 
 def test_one_custom_chart_shows_all_sellers_and_none_is_empty(boards: dict[str, Any]) -> None:
