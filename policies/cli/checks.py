@@ -106,6 +106,20 @@ def _(order: orders.DeviateOrder) -> None:
 
 
 @check.register
+def _(order: orders.DecideOrder) -> None:
+    from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers
+
+    _refuse_files(order.output, order.template)
+    config = open_run(order.run)
+    refuse_other_sellers(order.seller, order.run, (config.market.names[seat] for seat in learning_seats(config)))
+    if order.state is None and order.template is None:
+        raise UserError("the following arguments are required: STATE (--template FILE writes one to fill in)")
+    for path, name in ((order.state, ""), (order.rails, "--rails ")):
+        if path is not None and not path.is_file():
+            raise UserError(f"{name}{path}: no such file")
+
+
+@check.register
 def _(order: orders.TournamentOrder) -> None:
     from policies.storage.run_folder import refuse_no_place
     from policies.studies.tournament.words import entry_rules, markets_of

@@ -44,6 +44,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "tournament": (Form(orders.TournamentOrder, "tournament"),),
     "exploit": (Form(orders.ExploitOrder, "exploit"),),
     "deviate": (Form(orders.DeviateOrder, "deviate"),),
+    "decide": (Form(orders.DecideOrder, "decide"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
     "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),

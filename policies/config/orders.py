@@ -247,6 +247,34 @@ class DeviateOrder(Order):
 
 
 @frozen(kw_only=True)
+class DecideOrder(Order):
+    """What a run's seller posts and orders now, from a state of things as they are.
+
+    ``state`` None: only the ``template`` of one is written. ``episodes`` 0: the decision alone, without what it is worth.
+    """
+
+    run: RunPath = field(converter=path, kw_only=False)
+    state: Annotated[File, Argument("YAML or JSON of one state or a few, CSV or Parquet of many", "STATE")] = field(
+        default=None, converter=file, kw_only=False
+    )
+    seller: Annotated[str | None, Option("whose decision (default: the one that learned)")] = None
+    template: Annotated[File, Option("write a state to fill in, and nothing else", "FILE")] = field(
+        default=None, converter=file
+    )
+    rails: Annotated[File, Option("what decisions are kept within (default: the run's rails)", "FILE")] = field(
+        default=None, converter=file
+    )
+    explain: Annotated[bool, Option("say which sentence of the decision tree applies")] = False
+    periods: Annotated[Count, Option("how far the decision is played on, to see what it is worth")] = 30
+    episodes: Annotated[AtLeastZero, Option("episodes of that (0: none)")] = 512
+    seed: SeedOfCustomers = 0
+    checkpoint: Checkpoint = "best"
+    output: Annotated[File, Option("write decisions as JSON, or as CSV (.csv)", "FILE", short="-o")] = field(
+        default=None, converter=file
+    )
+
+
+@frozen(kw_only=True)
 class TheoryOrder(Order):
     """Equilibrium prices, elasticities and exact optima of a market.
 

@@ -17,6 +17,7 @@ from market.spec.loading import find_tape, parse_model, read_yaml, short
 from market.spec.models import MarketSpec, Model
 from market.spec.plain_yaml import plain_data
 from policies.config.fields import Count, Periods, Rows, number
+from policies.config.rails import Rails
 from policies.config.rivals import TrainedRival, pinned_rival, trained_rival
 from policies.config.search_space import Dimension, flatten
 from policies.config.selfplay import IndependentOptions, SelfPlayOptions, parse_mode
@@ -89,6 +90,9 @@ class RunConfig(Model):
     )
     training: Training = Field(Training(), description="how long")
     evaluation: Evaluation = Field(Evaluation(), description="how sellers are evaluated")
+    rails: dict[str, Rails] = Field(
+        default_factory=dict, description="by seller: what `bazaar decide` keeps its decisions within"
+    )
     tune: Annotated[dict[str, Dimension], BeforeValidator(flatten)] = Field(
         default_factory=dict, description="what `bazaar tune` searches: by option's path its values"
     )
@@ -117,6 +121,9 @@ class RunConfig(Model):
         unknown = [name for name in self.seats if name not in self.market.names]
         if unknown:
             raise ValueError(f"seats.{unknown[0]}: no such seller; the market has {', '.join(self.market.names)}")
+        unknown = [name for name in self.rails if name not in self.market.names]
+        if unknown:
+            raise ValueError(f"rails.{unknown[0]}: no such seller; the market has {', '.join(self.market.names)}")
         if self.evaluation.warm_up >= self.market.horizon:
             raise ValueError(
                 f"evaluation.warm_up: {self.evaluation.warm_up} periods leave nothing of a market.horizon of "
@@ -134,7 +141,8 @@ class RunConfig(Model):
 
     def dump(self) -> dict[str, Any]:
         """Plain data that :func:`parse_run` reads back."""
-        data = self.model_dump(mode="json", exclude_none=True, exclude=None if self.tune else {"tune"})
+        unused = {name for name in ("tune", "rails") if not getattr(self, name)}
+        data = self.model_dump(mode="json", exclude_none=True, exclude=unused)
         return data | {"market": self.market.dump()}
 
 

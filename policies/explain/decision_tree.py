@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.explain.features import StateFeature, natural_features, plain
-from policies.explain.states import Rollout, level_wanted, views
+from policies.explain.states import Rollout, RolloutStates, level_wanted, views
 from policies.sellers.protocol import Seller
 from policies.views.format import OFF_FILE
 
@@ -101,6 +101,42 @@ def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -
     Example: a base-stock rule with a constant price has one sentence, "Always: post 2.000, order up to 31 (100 % of
     periods)", and fidelity 1.
     """
+    grown = _grown(seller, rollout, seat, depth)
+    test, decided, leaves, told = grown.test, grown.decided, grown.leaves, grown.told
+    sentences = list(grown.sentences.values())
+    said = np.array([told[leaf] for leaf in leaves[test]])
+    usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
+    if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded
+        sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
+    fidelity = _fidelity(rollout, seat, test, said, usual)
+    ranked = tuple(sorted(sentences, key=lambda one: -one.share))
+    return DecisionTree(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
+
+
+def sentence_for(seller: Seller, rollout: Rollout, seat: int, state: RolloutStates, depth: int = DEPTH) -> Sentence:
+    """The sentence of :func:`grow_tree` that applies in a state (1,)."""
+    grown = _grown(seller, rollout, seat, depth)
+    both = rollout.states.joined(state)
+    own = {feature.name: feature.values[-1:] for feature in natural_features(rollout.spec, both, seat)}
+    # A feature that changes only there was no feature when the tree was grown.
+    columns = np.stack([own[feature.name] for feature in grown.features], 1) if grown.features else np.zeros((1, 1))
+    return grown.sentences[int(grown.tree.apply(columns)[0])]
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """A tree and what it was grown on: ``leaves`` (D,) and ``decided`` by state, what is ``told`` and the sentence by leaf."""
+
+    tree: Any
+    features: list[StateFeature]
+    test: NDArray[np.bool_]
+    decided: Floats
+    leaves: NDArray[np.int64]
+    told: dict[int, Floats]
+    sentences: dict[int, Sentence]
+
+
+def _grown(seller: Seller, rollout: Rollout, seat: int, depth: int) -> _Grown:
     met = rollout.states
     features = natural_features(rollout.spec, met, seat)
     columns = np.stack([feature.values for feature in features], 1) if features else np.zeros((len(met), 1))
@@ -110,21 +146,15 @@ def grow_tree(seller: Seller, rollout: Rollout, seat: int, depth: int = DEPTH) -
     tree = _grow(columns[~test], decided[~test], _scales(rollout.spec, seat, decided), depth)
     leaves = np.asarray(tree.apply(columns))
     told = {leaf: np.median(decided[~test & (leaves == leaf)], axis=0) for leaf in np.unique(leaves[~test])}
-    sentences = []
+    sentences = {}
     for leaf, conditions in _paths(tree.tree_, features):
         there = leaves == leaf
         level = float(told[leaf][1]) if rollout.spec.stocked else None
         orders = level != 0 and bool((rollout.order[there & ~test, seat] > 0).mean() > 0.05)
         share, price = float(there[test].mean()), float(told[leaf][0])
         mark = f" {OFF_FILE}" if rollout.spec.sellers[seat].off_file(price) else ""
-        sentences.append(Sentence(conditions, price, level, orders, share, mark))
-    said = np.array([told[leaf] for leaf in leaves[test]])
-    usual = np.broadcast_to(np.median(decided[~test], axis=0), said.shape)
-    if len({one.what for one in sentences}) == 1:  # all leaves say the same once rounded
-        sentences, said = [replace(sentences[0], conditions=(), share=1.0)], usual
-    fidelity = _fidelity(rollout, seat, test, said, usual)
-    ranked = tuple(sorted(sentences, key=lambda one: -one.share))
-    return DecisionTree(ranked, fidelity, depth, int((~test).sum()), int(test.sum()))
+        sentences[leaf] = Sentence(conditions, price, level, orders, share, mark)
+    return _Grown(tree, features, test, decided, leaves, told, sentences)
 
 
 def _decisions(seller: Seller, rollout: Rollout, seat: int) -> Floats:

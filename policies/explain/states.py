@@ -48,6 +48,12 @@ class RolloutStates:
         """The states of ``rows``: indices, a mask or a slice."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    def joined(self, other: Self) -> Self:
+        """These and others behind them."""
+        return replace(
+            self, **{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)}
+        )
+
     def position(self, seat: int) -> Floats:
         """Inventory position (D,), units: on hand + on order."""
         return np.asarray(self.on_hand[:, seat] + self.pipeline[:, seat].sum(1))
@@ -124,11 +130,12 @@ def views(spec: MarketSpec, states: RolloutStates, seat: int) -> Iterator[tuple[
         part = slice(start, min(start + size, len(states)))
         batch = MarketBatch(spec, part.stop - part.start, np.zeros(part.stop - part.start, np.uint64))
         batch.serial = True
-        _put(batch, states.at(part))
+        put(batch, states.at(part))
         yield part, look(batch, seat, batch.observe())
 
 
-def _put(batch: MarketBatch, states: RolloutStates) -> None:
+def put(batch: MarketBatch, states: RolloutStates) -> None:
+    """Put the rows of a batch into states (M,); their tapes stay, but for the events that the states tell."""
     state, rows = batch.state, np.arange(batch.markets)[:, None]
     for name in OF_THE_STATE:
         getattr(state, name)[...] = getattr(states, name)

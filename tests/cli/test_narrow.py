@@ -35,6 +35,7 @@ TOLD = {
     f"tournament run nash {CAPPED} --episodes 8 --processes 1": {"mean rank", "profit as left", "change"},
     "exploit run --seller left --episodes 8 --budget 4000": {"profit a day", "to the present policy", "in %"},
     "deviate run --seller left --to nash --episodes 8": {"price of left", "gained so far"},
+    "decide run states.csv --seller left": {"price", "order", "profit a day", "the decision's advantage"},
     "theory orange_juice": {"price", "share", "margin", "profit a week", "price of tropicana"},
     "sales wide.csv -o tidied.csv": {"rows"},
     "calibrate sales.csv -o market.yaml": {"own elasticity", "price", "share", "margin"},
@@ -52,6 +53,8 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(small_run(), tmp_path / "run")
     two_sellers(tmp_path).rename(tmp_path / "two.csv")
     sales_file(tmp_path, ("ann", "bob"), ("all",))
+    names = "on_hand,price,sold,lost,rivals.right.price,rivals.right.in_stock"
+    (tmp_path / "states.csv").write_text(f"{names}\n20,1.8,5,0,1.8,true\n", encoding="utf-8")
     (tmp_path / "wide.csv").write_text((tmp_path / "two.csv").read_text().replace(",", ";"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))

@@ -46,6 +46,7 @@ LESS = {
     "evaluate": ["--episodes", "16", "--set", "evaluation.panel=[nash, undercut]"],
     "exploit": ["--budget", "4000", "--episodes", "16"],
     "deviate": ["--episodes", "16"],
+    "decide": ["--episodes", "16"],
     "report": ["--episodes", "16"],
     "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0", "--beta", "1e-3"],

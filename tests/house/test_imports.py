@@ -25,6 +25,7 @@ ROOMS = [  # each may import what stands above it
     *("policies.common", "policies.views", "policies.config", "policies.networks", "policies.sellers"),
     *("policies.storage", "policies.evaluation", "policies.games", "policies.explain", "policies.learners"),
     *("policies.selfplay", "policies.training", "policies.studies", "policies.sales", "policies.report"),
+    "policies.deployment",
     "policies.cli",
 ]
 WITHOUT_TIANSHOU = [
@@ -34,7 +35,7 @@ WITHOUT_TIANSHOU = [
     "policies.games",
     "policies.explain",
 ]
-WITHOUT_TIANSHOU += [f"policies.{name}" for name in ("views", "common", "storage", "report", "studies.deviate")]
+WITHOUT_TIANSHOU += [f"policies.{name}" for name in ("views", "common", "storage", "report", "deployment", "studies.deviate")]
 WITHOUT_TIANSHOU += [f"policies.studies.{name}" for name in ("tournament", "theory", "calvano.strategies")]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
 MOST_FILES = 14

@@ -1,0 +1,124 @@
+"""`bazaar decide`: what a run's seller posts and orders now, from a state of things as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from market.errors import UserError
+from market.spec.loading import parse_model, read_yaml
+from policies.common.files import refuse_unwritable, write_csv, write_file, write_json
+from policies.common.progress import progress
+from policies.common.results import Records
+from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
+from policies.config.orders import DecideOrder
+from policies.config.rails import Rails
+from policies.deployment.decider import Decided, Decider
+from policies.deployment.outlook import Outlook, outlook
+from policies.deployment.states import read_states
+from policies.deployment.template import template
+from policies.deployment.view import many_table, one_table, outlook_table
+from policies.evaluation.run_sellers import RunSellers, run_sellers
+from policies.explain.decision_tree import sentence_for
+from policies.storage.run_folder import learning_seats, refuse_other_sellers
+
+LOOKED_AHEAD = 4  # decisions at most that are simulated onward
+
+
+@dataclass(frozen=True)
+class DecideResult(Records):
+    """Decisions, and what those that were looked at further are expected to earn."""
+
+    seller: str
+    decided: Decided
+    outlooks: tuple[Outlook, ...] = ()
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row a decision."""
+        return [self._row(k) for k in range(len(self.decided.labels))]
+
+    def _row(self, k: int) -> dict[str, Any]:
+        one = self.decided
+        row: dict[str, Any] = {"id": one.labels[k], "seller": self.seller, "price": float(one.price[k])}
+        row |= {"order": float(one.order[k]), "level": float(one.level[k]), "by": one.by[k]}
+        row |= {"wanted_price": float(one.wanted[0][k]), "wanted_order": float(one.wanted[1][k])}
+        row |= {"rule_price": float(one.rule[0][k]), "rule_order": float(one.rule[1][k])}
+        row |= {name: "; ".join(getattr(one, name)[k]) for name in ("bound", "outside", "assumed")}
+        if k < len(self.outlooks):
+            found = self.outlooks[k]
+            row["periods"] = found.periods
+            for name, profit in found.profit.items():
+                row |= profit.figures(f"profit of {name}")
+        return row
+
+
+@ordered_by(DecideOrder)
+def decide(order: DecideOrder) -> DecideResult | None:
+    """Carry out `bazaar decide`: print the decisions, write the file asked for; with ``template`` that file alone, and None.
+
+    Raises :class:`UserError` for a run without that seller, rails that cannot be, and states with a field that is wrong or
+    missing.
+
+    Example::
+
+        from policies import decide
+
+        decide("runs/first", seller="left", template="state.yaml")
+        found = decide("runs/first", "state.yaml", seller="left", periods=5, episodes=16)
+        print(found.to_frame()[["price", "order"]])
+    """
+    one_torch_thread()
+    refuse_unwritable(order.output)
+    refuse_unwritable(order.template)
+    run = run_sellers(order.run, order.checkpoint)
+    seat = _seat(run, order.seller)
+    decider = Decider(run, seat, _rails(order.rails, run, seat))
+    if order.template is not None:
+        write_file(order.template, template(decider, order.template).encode())
+        order.console.print(f"Written: {order.template}", highlight=False)
+        return None
+    if order.state is None:
+        raise UserError("the following arguments are required: STATE (--template FILE writes one to fill in)")
+    given = read_states(order.state, run.spec, seat, decider.fields, decider.remembers)
+    decided = decider.decide(given)
+    count = len(decided.labels)
+    ahead = range(count if count <= LOOKED_AHEAD and order.episodes else 0)
+    if count > LOOKED_AHEAD:
+        many_table(decider, decided).print(order.console)
+    outlooks = []
+    for k in range(count) if count <= LOOKED_AHEAD else ():
+        one_table(decider, decided, k).print(order.console)
+        if order.explain:
+            told = sentence_for(decider.seller, decider.rollout, seat, decided.states.at(slice(k, k + 1)))
+            order.console.print(f"In words: {told.when}, {told.what} ({told.covers} of what was met)", highlight=False)
+        if k in ahead:
+            with progress(order.console, "playing on from here", 3 * order.episodes) as tick:
+                outlooks.append(outlook(decider, decided, k, order.periods, order.episodes, order.seed, tick))
+            outlook_table(decider, outlooks[-1]).print(order.console)
+    found = DecideResult(run.spec.names[seat], decided, tuple(outlooks))
+    if order.output is not None:
+        (write_csv if order.output.suffix.lower() == ".csv" else write_json)(order.output, found.records())
+        order.console.print(f"Written: {order.output}", highlight=False)
+    return found
+
+
+def _seat(run: RunSellers, seller: str | None) -> int:
+    """Whose decisions are asked for: the one that learned, where only one did."""
+    learned = [run.spec.names[seat] for seat in learning_seats(run.config)]
+    refuse_other_sellers(seller, run.folder, learned)
+    if seller is None and len(learned) > 1:
+        raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say whose decision it is")
+    return run.spec.names.index(seller or learned[0])
+
+
+def _rails(path: Path | None, run: RunSellers, seat: int) -> Rails:
+    """Of a file, or of the run's configuration for that seller; none where neither has any."""
+    name = run.spec.names[seat]
+    if path is None:
+        return run.config.rails.get(name, Rails())
+    data: Mapping[str, Any] = read_yaml(path)
+    data = data.get("rails", data)
+    return parse_model(Rails, data.get(name, data) if isinstance(data, dict) else data, str(path))

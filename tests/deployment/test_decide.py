@@ -1,0 +1,188 @@
+"""`bazaar decide`: what it decides is what the policy decides in the market, and what it says of it is true."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from market.errors import UserError
+from policies import decide
+from policies.config.rails import Rails
+from policies.deployment.decider import POLICY, Decider
+from policies.deployment.outlook import SAME, outlook
+from policies.deployment.states import Given
+from policies.evaluation.run_sellers import run_sellers
+from policies.networks.architecture import build
+from policies.sellers.checkpoint import SavedSeller, load_seller, save_seller
+from tests.helpers.small_run import small_run
+from tests.helpers.untrained_run import untrained_run
+
+a_run = pytest.fixture(scope="session", name="a_run")(small_run)
+
+
+@pytest.fixture(scope="module", name="decider")
+def _decider(a_run: Path) -> Decider:
+    return Decider(run_sellers(a_run), 0)
+
+
+def given_by(decider: Decider, rows: slice | np.ndarray) -> Given:
+    """States met in greedy play, as a file would tell them."""
+    states = decider.rollout.states.at(rows)
+    values = np.stack([field.values(states) for field in decider.fields], 1)
+    none = np.full(len(values), np.nan)
+    return Given([""] * len(values), values, none, np.zeros(len(values), np.int64), np.arange(len(values)))
+
+
+def test_decisions_are_those_of_the_policy_in_the_market(decider: Decider) -> None:
+    found = decider.decide(given_by(decider, slice(None)))
+    np.testing.assert_allclose(found.price, decider.rollout.price[:, 0], rtol=1e-6)
+    np.testing.assert_array_equal(found.order, decider.rollout.order[:, 0])
+    assert set(found.by) == {POLICY} and not any(found.bound) and not any(found.outside) and not any(found.assumed)
+    position = decider.rollout.states.position(0)
+    np.testing.assert_array_equal(found.level, position + found.order)
+
+
+def remembering(saved: SavedSeller) -> SavedSeller:
+    """The same seat with a recurrent network of random weights."""
+    architecture = saved.architecture.model_copy(update={"cell": "gru", "cell_size": 8, "axes": None, "degree": None})
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        weights = {name: 3 * tensor for name, tensor in build(architecture).state_dict().items()}
+    return replace(saved, architecture=architecture, weights=weights)
+
+
+def test_a_seller_that_remembers_is_asked_with_what_happened_before(tmp_path: Path) -> None:
+    """The last of four states of an episode: as in play from its first period on, and not as without the other three."""
+    run = untrained_run(tmp_path / "gru", "evaluation.warm_up=0")
+    for path in (run / "checkpoints").glob("right.*.pt"):
+        save_seller(remembering(load_seller(path)))
+    decider = Decider(run_sellers(run), 1)
+    assert decider.remembers
+    states = decider.rollout.states
+    rows = np.array(
+        [np.flatnonzero((states.episode == e) & (states.period == t))[0] for e in range(40) for t in range(4)]
+    )
+    alone = given_by(decider, rows)
+    found = decider.decide(replace(alone, decision=np.arange(160) // 4))
+    np.testing.assert_allclose(found.price, decider.rollout.price[rows[3::4], 1], rtol=1e-6)
+    without = decider.decide(given_by(decider, rows[3::4]))
+    assert not np.allclose(without.price, found.price)
+
+
+def test_what_is_missing_is_assumed_or_decided_by_the_rule(a_run: Path, decider: Decider) -> None:
+    names = [field.name for field in decider.fields]
+    given = given_by(decider, slice(0, 3))
+    given.values[0, names.index("lost")] = np.nan
+    given.values[1, names.index("price")] = np.nan
+    with pytest.raises(UserError, match="state 2: price not given; rails.fallback names rules"):
+        decider.decide(given)
+    guarded = Decider(decider.run, 0, Rails(fallback="cost_plus+base_stock"))
+    found = guarded.decide(given)
+    assert found.assumed[0] == ["lost 0"]
+    assert found.by[0] == POLICY and found.by[1] == "rule (cost_plus+base_stock): price not given"
+    assert found.price[1] == pytest.approx(1.5), "unit cost 1 and half of it"
+    assert (found.price[1], found.order[1]) == (found.rule[0][1], found.rule[1][1])
+
+
+def test_inputs_outside_what_was_met_are_named_and_far_ones_are_the_rules(decider: Decider) -> None:
+    names = [field.name for field in decider.fields]
+    at, (low, _, high) = names.index("sold"), decider.met.ranges["sold"]
+    given = given_by(decider, slice(0, 2))
+    given.values[0, at], given.values[1, at] = high + 1, high + 0.6 * (high - low)
+    found = Decider(decider.run, 0, Rails(fallback="nash+base_stock")).decide(given)
+    assert found.outside[0] == [f"sold {high + 1:.4g} (met {low:.4g} to {high:.4g})"] and found.by[0] == POLICY
+    assert found.by[1].startswith("rule (nash+base_stock): sold")
+
+
+def test_rails_bind_and_are_said(decider: Decider) -> None:
+    given = given_by(decider, slice(0, 50))
+    free, railed = decider.decide(given), Decider(decider.run, 0, Rails(price=(1.9, 1.95), order=3)).decide(given)
+    np.testing.assert_array_equal(railed.price, np.clip(free.price, 1.9, 1.95))
+    np.testing.assert_array_equal(railed.order, np.minimum(free.order, 3))
+    moved = (railed.price != free.price) | (railed.order != free.order)
+    assert [bool(bound) for bound in railed.bound] == moved.tolist() and moved.any()
+
+
+def test_the_best_fixed_rule_beside_it_is_that_of_the_final_evaluation(a_run: Path, decider: Decider) -> None:
+    rows = json.loads((a_run / "evaluation.json").read_text())
+    assert decider.rule.label == next(row["best_fixed"] for row in rows if row["seat"] == "left")
+    found = decider.decide(given_by(decider, slice(0, 5)))
+    assert np.ptp(found.rule[0]) < 1e-9, "it posts one price"
+
+
+def test_the_outlook_is_paired_and_true_of_what_can_be_worked_out(decider: Decider) -> None:
+    """Over whole episodes from their states on, the policy's profit is that of greedy play."""
+    decided = decider.decide(given_by(decider, slice(0, 1)))
+    found = outlook(decider, decided, 0, periods=60, episodes=400)
+    name, rule = decider.run.players[0].label, decider.rule.label
+    assert list(found.profit) == [name, rule, SAME] and list(found.gaps) == [rule, SAME]
+    for other in (rule, SAME):
+        assert found.gaps[other].value == pytest.approx(found.profit[name].value - found.profit[other].value)
+        assert found.gaps[other].half < found.profit[name].half + found.profit[other].half
+    again = outlook(decider, decided, 0, periods=60, episodes=400)
+    assert again == found
+    scores = {row["policy"]: row for row in json.loads((decider.run.folder / "evaluation.json").read_text())}
+    played = scores[f"{name}"]["profit"]
+    assert abs(found.profit[name].value - played) < 0.25 * abs(played) + found.profit[name].half
+
+
+def test_an_outlook_ends_with_its_episode(decider: Decider) -> None:
+    last = np.flatnonzero(decider.rollout.states.period == decider.spec.horizon - 5)[:1]
+    decided = decider.decide(given_by(decider, last))
+    late = replace(decided, states=replace(decided.states, period=decider.rollout.states.period[last]))
+    assert outlook(decider, late, 0, periods=30, episodes=8).periods == 5
+
+
+def shown(*given: Any, **options: Any) -> str:
+    text = io.StringIO()
+    decide(*given, console=Console(file=text, width=100), **options)
+    return text.getvalue()
+
+
+def test_the_command_fills_its_own_template(a_run: Path, tmp_path: Path) -> None:
+    for name in ("state.yaml", "state.csv"):
+        assert decide(a_run, seller="left", template=tmp_path / name) is None
+    said = shown(
+        a_run, tmp_path / "state.yaml", seller="left", episodes=16, periods=5, explain=True, output=tmp_path / "d.json"
+    )
+    assert "left: first, decided by left (dqn)" in said and "The next 5 days" in said and "In words: " in said
+    (row,) = json.loads((tmp_path / "d.json").read_text())
+    found = decide(a_run, tmp_path / "state.csv", seller="left", episodes=0)
+    assert found is not None and found.to_frame()["price"].tolist() == [row["price"]] and not found.outlooks
+
+
+def test_many_states_are_a_line_each(a_run: Path, tmp_path: Path, decider: Decider) -> None:
+    given = given_by(decider, slice(0, 30))
+    frame = pd.DataFrame(given.values, columns=[field.name for field in decider.fields])
+    frame.assign(id=[f"shop {k}" for k in range(30)]).to_csv(tmp_path / "s.csv", index=False)
+    said = shown(a_run, tmp_path / "s.csv", seller="left", output=tmp_path / "d.csv")
+    assert "30 decisions of left (dqn)" in said and "shop 19" in said and "10 more; -o FILE has all." in said
+    written = pd.read_csv(tmp_path / "d.csv")
+    np.testing.assert_allclose(written["price"], decider.rollout.price[:30, 0], rtol=1e-6)
+
+
+def test_rails_come_from_the_configuration_or_a_file(a_run: Path, tmp_path: Path) -> None:
+    decide(a_run, seller="left", template=tmp_path / "state.yaml")
+    (tmp_path / "rails.yaml").write_text(yaml.safe_dump({"rails": {"left": {"price": [1.25, 1.25]}}}), encoding="utf-8")
+    found = decide(a_run, tmp_path / "state.yaml", seller="left", episodes=0, rails=tmp_path / "rails.yaml")
+    assert found is not None and found.decided.price.tolist() == [1.25] and found.decided.bound[0]
+    (tmp_path / "rails.yaml").write_text("prise: [1, 2]\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"rails.yaml.prise: unknown key \(did you mean price\?\)"):
+        decide(a_run, tmp_path / "state.yaml", seller="left", rails=tmp_path / "rails.yaml")
+
+
+def test_wrong_words_are_refused(a_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--seller: the run's trained sellers are left, right"):
+        decide(a_run, tmp_path / "state.yaml")
+    with pytest.raises(UserError, match="arguments are required: STATE"):
+        decide(a_run, seller="left")
