@@ -102,6 +102,7 @@ class Decider:
         outside, far = self._outside(given.values[last])
         price, order, memory = self._asked(self.seller, states, given.decision)
         *rule, its_memory = self._asked(self.rule, states, given.decision)
+        far = far if self.rails.fallback else [[] for _ in last]  # nobody else decides: what is outside is said
         reasons = [self._reason(lacking[k], far[k], price[k], order[k]) for k in range(len(last))]
         failed = np.array([bool(reason) for reason in reasons])
         if failed.any() and self.rails.fallback is None:

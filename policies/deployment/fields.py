@@ -27,8 +27,8 @@ class Field:
     """One number of a state.
 
     ``place``: where it stands in the arrays of states: the array's name, and the seat, slot or periods ahead behind it.
-    ``missing``: what is taken where it is not given, NaN where nothing can be; ``flag``: true or false; ``log``: the market
-    keeps its logarithm.
+    ``missing``: what is taken where it is not given, NaN where nothing can be; ``flag``: true or false; ``reach``: what
+    is no great difference in it, at least; ``log``: the market keeps its logarithm.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Field:
     missing: float = NEEDED
     flag: bool = False
     least: float = 0.0
+    reach: float = 1.0
     log: bool = False
 
     def values(self, met: RolloutStates) -> Floats:
@@ -87,7 +88,7 @@ def _own(spec: MarketSpec, seat: int) -> Iterator[Field]:
         yield Field("on_hand", "units, what has arrived today among them", ("on_hand", seat, 0))
         for slot in range(spec.sellers[seat].lead_time - 1):
             yield Field(f"arriving_in_{slot + 1}", "units on their way", ("pipeline", seat, slot), 0.0)
-    yield Field("price", f"money per unit, last {spec.period}", ("price", seat, 0))
+    yield Field("price", f"money per unit, last {spec.period}", ("price", seat, 0), reach=_reach(spec, seat))
     yield Field("sold", f"units, last {spec.period}", ("sold", seat, 0))
     if spec.stocked:
         yield Field("lost", f"units wanted and not there, last {spec.period}", ("lost", seat, 0), 0.0)
@@ -101,7 +102,8 @@ def _rivals(spec: MarketSpec, seat: int) -> Iterator[Field]:
     for rival in ((seat + offset) % count for offset in range(1, count)):
         of = f"rivals.{spec.names[rival]}"
         if spec.visibility.rivals_prices == "last":
-            yield Field(f"{of}.price", f"money per unit, last {spec.period}", ("price", rival, 0))
+            unit = f"money per unit, last {spec.period}"
+            yield Field(f"{of}.price", unit, ("price", rival, 0), reach=_reach(spec, rival))
             yield from _reference(spec, rival, f"{of}.reference")
         if spec.stocked and spec.visibility.rivals_stock == "flag":
             yield Field(f"{of}.in_stock", "true or false", ("on_hand", rival, 0), 1.0, flag=True)
@@ -112,7 +114,14 @@ def _rivals(spec: MarketSpec, seat: int) -> Iterator[Field]:
 def _reference(spec: MarketSpec, seat: int, name: str) -> Iterator[Field]:
     if spec.prices_linger and spec.reference_price is not None and spec.reference_price.memory > 0:
         log = spec.price_form == "log"
-        yield Field(name, "money per unit, smoothed past price", ("reference", seat, 0), log=log)
+        unit, reach = "money per unit, smoothed past price", _reach(spec, seat)
+        yield Field(name, unit, ("reference", seat, 0), reach=reach, log=log)
+
+
+def _reach(spec: MarketSpec, seat: int) -> float:
+    """Half of a seller's price range."""
+    low, high = spec.sellers[seat].prices
+    return (high - low) / 2
 
 
 def _events(spec: MarketSpec, seat: int) -> Iterator[Field]:
@@ -140,8 +149,12 @@ class Met:
         return self.ranges[field.name][1]
 
     def beyond(self, field: Field, values: Floats) -> Floats:
-        """How far values (D,) lie outside what was met, as a share of that range's width; 0 inside, and of what is missing."""
+        """How far values (D,) lie outside what was met, as a share of that range's width; 0 inside, and of what is missing.
+
+        The width is that of the field's ``reach`` at least: a rival that posted one price throughout is none that may not
+        post another. A flag is never far from the other one.
+        """
         low, _, high = self.ranges[field.name]
-        width = high - low if high > low else max(abs(high), 1.0)
-        off = np.maximum(np.maximum(low - values, values - high), 0.0)
-        return np.asarray(np.nan_to_num(off) / width)
+        width = np.inf if field.flag else max(high - low, field.reach, 1e-9)
+        off = np.nan_to_num(np.maximum(np.maximum(low - values, values - high), 0.0))
+        return np.where(off > 0, np.maximum(off / width, 1e-9), 0.0)

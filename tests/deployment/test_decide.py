@@ -19,6 +19,7 @@ from market.errors import UserError
 from policies import decide
 from policies.config.rails import Rails
 from policies.deployment.decider import POLICY, Decider
+from policies.deployment.fields import Met
 from policies.deployment.outlook import SAME, outlook
 from policies.deployment.states import Given
 from policies.evaluation.run_sellers import run_sellers
@@ -102,6 +103,21 @@ def test_inputs_outside_what_was_met_are_named_and_far_ones_are_the_rules(decide
     found = Decider(decider.run, 0, Rails(fallback="nash+base_stock")).decide(given)
     assert found.outside[0] == [f"sold {high + 1:.4g} (met {low:.4g} to {high:.4g})"] and found.by[0] == POLICY
     assert found.by[1].startswith("rule (nash+base_stock): sold")
+    alone = decider.decide(given)
+    assert alone.by == [POLICY, POLICY] and alone.outside == found.outside, "without a fallback it is only said"
+
+
+def test_another_price_of_a_rival_who_never_moved_is_outside_and_not_far(decider: Decider) -> None:
+    fields = {field.name: field for field in decider.fields}
+    met = Met(
+        {"rivals.right.price": (1.8, 1.8, 1.8), "rivals.right.in_stock": (1.0, 1.0, 1.0), "sold": (0.0, 3.0, 10.0)}
+    )
+    low, high = decider.spec.sellers[1].prices
+    width = (high - low) / 2
+    beyond = met.beyond(fields["rivals.right.price"], np.array([1.8, 1.8 + 0.4 * width, 1.8 + 0.6 * width, np.nan]))
+    assert beyond == pytest.approx([0, 0.4, 0.6, 0])
+    assert 0 < met.beyond(fields["rivals.right.in_stock"], np.array([0.0]))[0] < 0.01
+    assert met.beyond(fields["sold"], np.array([16.0])).tolist() == [0.6]
 
 
 def test_rails_bind_and_are_said(decider: Decider) -> None:

@@ -35,7 +35,9 @@ WITHOUT_TIANSHOU = [
     "policies.games",
     "policies.explain",
 ]
-WITHOUT_TIANSHOU += [f"policies.{name}" for name in ("views", "common", "storage", "report", "deployment", "studies.deviate")]
+WITHOUT_TIANSHOU += [
+    f"policies.{name}" for name in ("views", "common", "storage", "report", "deployment", "studies.deviate")
+]
 WITHOUT_TIANSHOU += [f"policies.studies.{name}" for name in ("tournament", "theory", "calvano.strategies")]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
 MOST_FILES = 14
