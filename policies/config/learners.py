@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from market.spec.models import Model, worded
 
+USUAL_PERIODS = 1_000_000  # of a seller in a run: what default options were searched with
+
 
 class _Options(Model):
     model_config = ConfigDict(allow_inf_nan=False)
@@ -98,6 +100,10 @@ class LearnerOptions(_Options):
         for name in ("lr", "epsilon", "noise"):
             if getattr(self, f"{name}_schedule", None) == "exponential" and not getattr(self, f"{name}_final"):
                 raise ValueError(f"{name}_final must be above 0 for an exponential schedule, which never reaches 0")
+        return self
+
+    def over(self, periods: int) -> Self:
+        """The options of a seller that plays so many periods in all, on which what was left out may depend."""
         return self
 
     @property
@@ -225,7 +231,12 @@ class A2COptions(RecurrentOptions):
     """Advantage actor-critic (Mnih et al. 2016) with PPO's clipped objective (Schulman et al. 2017): a Gaussian head on a
     box, a categorical one on a grid. ``clip: null, repeat: 1, lr: 0.001`` is A2C as published."""
 
-    lr: float = Field(3e-3, gt=0, description="Adam's step size at the start")
+    lr: float = Field(
+        3e-3,
+        gt=0,
+        description="Adam's step size at the start; left out, of a seller that plays more than 1,000,000 periods so much less: "
+        ".001 at 3,000,000",
+    )
 
     segment: PositiveInt = Field(10, description="periods of all rows per update")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="weight of longer returns in the advantage")
@@ -243,6 +254,13 @@ class A2COptions(RecurrentOptions):
     )
     normalize_advantages: bool = Field(True, description="give a segment's advantages mean 0 and standard deviation 1")
     initial_sd: float = Field(0.5, gt=0, description="sd of a Gaussian head at the start; actions lie in [-1, 1]")
+
+    def over(self, periods: int) -> Self:
+        """Smaller steps where there are more of them: at .003 throughout three times the periods made a worse seller
+        (tests/experiments/learning_table.md)."""
+        if "lr" in self.model_fields_set or periods <= USUAL_PERIODS:
+            return self
+        return self.model_copy(update={"lr": self.lr * USUAL_PERIODS / periods})
 
 
 class Kind(NamedTuple):

@@ -96,7 +96,8 @@ def seat_options(config: RunConfig, seat: int, name: str, player: Any) -> tuple[
     """The options of a seat's learner, those that the seat gives of its own, and where they stand."""
     own = {key: value for key, value in player.items() if key != "learner"} if isinstance(player, dict) else {}
     where = f"seats.{config.market.names[seat]}" if own else f"learners.{name}"
-    return parse_model(KINDS[name].options, {**config.learners.get(name, {}), **own}, where), own, where
+    options = parse_model(KINDS[name].options, {**config.learners.get(name, {}), **own}, where)
+    return options.over(config.training.budget // len(config.market.sellers)), own, where
 
 
 def what_is_learned(config: RunConfig) -> dict[str, Any]:

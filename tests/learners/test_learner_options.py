@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
+from policies.config.run import read_config
 from policies.learners.base import Learner
+from policies.learners.build import seat_options
 from policies.learners.optim import SHAPES, anneal
 from policies.learners.registry import BUILDERS
 from tests.helpers.probes import feed, make, next_batch, same, twin, update, weights
@@ -178,3 +180,26 @@ def test_the_memory_that_older_configurations_name_is_read_and_says_nothing(give
     assert DQNOptions.model_validate({"memory": given, "gamma": 0.9}) == DQNOptions(gamma=0.9)
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         DQNOptions.model_validate({"memory": f"{given}s"})
+
+
+# ------------------------------------------------------------------------------------------------ what was left out
+
+
+@pytest.mark.parametrize(
+    "market, changes, lr",
+    [
+        ("monopoly", ("training.budget=3e6",), 0.001),
+        ("monopoly", ("training.budget=1e6",), 0.003),
+        ("monopoly", ("training.budget=1e5",), 0.003),
+        ("duopoly", ("training.budget=3e6",), 0.002),
+        ("monopoly", ("training.budget=3e6", "learners.a2c.lr=0.003"), 0.003),
+        ("monopoly", ("training.budget=3e6", "learners.a2c={clip: null, repeat: 1, lr: 0.001}"), 0.001),
+    ],
+)
+def test_a2c_steps_less_far_where_there_are_more_steps(market: str, changes: tuple[str, ...], lr: float) -> None:
+    """.003 x 1,000,000 / the periods of a seller; a step size that is given stays as it is."""
+    config = read_config(market, changes)
+    options, _, _ = seat_options(config, 0, "a2c", "a2c")
+    assert options.lr == pytest.approx(lr, rel=1e-12)
+    others = [seat_options(config, 0, name, name)[0] for name in ("dqn", "ddpg")]
+    assert [one.lr for one in others] == [DQNOptions().lr, DDPGOptions().lr]
