@@ -24,9 +24,7 @@ from market.salesfile.table import Sales
 from market.state import Floats
 
 FEW_UNITS = 8  # a row, on average: with fewer, logarithms give shocks and elasticities that are too small
-HARDLY = (
-    0.8  # of the residuals' variance: persistence of .7 comes out as .2 to .98 in simulated files of 1.6 units a row
-)
+HARDLY = 0.8  # of the residuals' variance, where units are taken as counts, which tell shocks longer
 FAR_FROM_NASH = 1.75  # times the file's prices, or the file's so many times Nash prices
 IMPLIED = "ASSUMPTION: implied by a Bertrand equilibrium at the file's prices, mean"
 

@@ -156,6 +156,11 @@ def design_for(sales: Sales, size: pd.Series[float], choice: ModelChoice, option
     if choice.instruments and "rivals" not in options.instruments:
         design = replace(design, rivals=without_price(design.rivals))
     design = with_costs(design, known_costs(sales)) if "cost" in options.instruments else design
+    return as_chosen(design, choice)
+
+
+def as_chosen(design: Design, choice: ModelChoice) -> Design:
+    """Rows whose units are counts by their own expected units, with a nest or without; others as they are."""
     return counted(design, choice.nested) if choice.counts else design
 
 
@@ -163,10 +168,7 @@ def fit(
     design: Design, choice: ModelChoice, sellers: list[str], gamma: bool = False, known: Estimate | None = None
 ) -> Fit:
     """Demand (``known`` where it is estimated already), shocks, promotions and level corrections of a design's rows."""
-    if (
-        choice.counts and known is None
-    ):  # these rows' own expected units, and not those of a table that they are part of
-        design = counted(design, choice.nested)
+    design = as_chosen(design, choice) if known is None else design  # a fold's rows do not know the others' units
     fitted = known or estimate(design, choice.nested, choice.instruments)
     shocks = fit_shocks(design.sold, fitted, sellers, gamma)
     moves = corrections(design.table, predict(fitted, design.table), fitted.nest, shocks)
@@ -191,13 +193,12 @@ def choose(
         if (attempt.form, attempt.nested, attempt.memory) == (best.form, False, best.memory):
             tried.append(best)
         else:
-            if attempt.nested and not can_nest(
-                design_for(sales, size, replace(attempt, nested=False), options), instruments
-            ):
+            design = design_for(sales, size, replace(attempt, nested=False), options)
+            if attempt.nested and not can_nest(design, instruments):
                 found.warning(f"no nest: it needs instruments ({_nest_instruments(options)}), and has none left")
                 continue
             try:
-                tried.append(estimate(design_for(sales, size, attempt, options), attempt.nested, instruments))
+                tried.append(estimate(as_chosen(design, attempt), attempt.nested, instruments))
             except UserError:
                 if not (counts and attempt.nested):
                     raise

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from market.calibration.costs import no_instrument
-from market.calibration.fit import SIGNIFICANT, ModelChoice, design_for
+from market.calibration.fit import SIGNIFICANT, ModelChoice, as_chosen, design_for
 from market.calibration.market_size import OTHERS, busiest_but_for_chance
 from market.calibration.options import CalibrationOptions
 from market.calibration.regression.design import COST
@@ -27,9 +27,7 @@ from market.salesfile.table import Sales
 from market.state import Floats
 
 TAKEN = "as calibrated"
-HANGS = (
-    2 / 3
-)  # of the nest is left at another size: simulated files without any nest, of sizes by the rule, have .5 to .65
+HANGS = 2 / 3  # of the nest is left at another size: files without any nest can have as much
 
 
 @dataclass(frozen=True)
@@ -96,10 +94,10 @@ def variants(
     found = [variant(sales, size, fitted, TAKEN, TAKEN)]
     for label, kind, other, choice_, options_ in _others(sales, size, choice, options):
         try:
-            plain = design_for(sales, other, replace(choice_, nested=False), options_)
-            if choice_.nested and not can_nest(plain, choice_.instruments):
+            design = design_for(sales, other, replace(choice_, nested=False), options_)
+            if choice_.nested and not can_nest(design, choice_.instruments):
                 continue
-            one = estimate(design_for(sales, other, choice_, options_), choice_.nested, choice_.instruments)
+            one = estimate(as_chosen(design, choice_), choice_.nested, choice_.instruments)
         except UserError:
             continue
         found.append(variant(sales, other, one, label, kind))

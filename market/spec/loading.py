@@ -91,17 +91,22 @@ def refuse_booleans(data: object, path: str) -> None:
         refuse_booleans(value, f"{path}.{key}")
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping; raise :class:`UserError` that names the file when it is missing or not one."""
+def read_data(path: str | Path, missing: str = "", aside: str = "") -> Any:
+    """Read YAML, or JSON, as plain data; what else to say where the file cannot be opened, and of one that is none."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}){hint(path)}") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}){missing}") from None
     try:
-        data = plain_data(content)
+        return plain_data(content)
     except UserError as error:
-        raise UserError(f"{path}: {error}{_aside(path)}") from None
+        raise UserError(f"{path}: {error}{aside}") from None
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping; raise :class:`UserError` that names the file when it is missing or not one."""
+    data = read_data(path, hint(path), _aside(path))
     if not isinstance(data, dict):
         raise UserError(f"{path}: must be a YAML mapping with the key market{_aside(path)}")
     return data

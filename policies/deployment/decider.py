@@ -69,7 +69,7 @@ class Decider:
         self.spec: MarketSpec = run.spec
         self.fields: list[Field] = fields_of(self.spec, seat)
         self.seller: Seller = run.players[seat].seller
-        self.rule = self._fixed(rails.fallback, "rails.fallback") if rails.fallback else self._best_fixed()
+        self.rule = self.fixed(rails.fallback, "rails.fallback") if rails.fallback else self._best_fixed()
 
     @property
     def remembers(self) -> bool:
@@ -186,7 +186,8 @@ class Decider:
 
     # -------------------------------------------------------------------------------------------- the rule beside it
 
-    def _fixed(self, text: str, where: str) -> FixedSeller:
+    def fixed(self, text: str, where: str) -> FixedSeller:
+        """Rules in the seat; ``where`` is the place that a mistake in them is told with."""
         rules: Rules = parse_rules(text, where, self.spec)
         return self.run.line_ups.fixed(rules, self.seat)
 
@@ -195,7 +196,7 @@ class Decider:
         name, path = self.spec.names[self.seat], self.run.folder / "evaluation.json"
         best = _best_of(path, name)
         return (
-            self._fixed(best, str(path))
+            self.fixed(best, str(path))
             if best
             else self.run.line_ups.fixed(self.run.line_ups.competitors()[0], self.seat)
         )

@@ -17,7 +17,7 @@ from policies.common.progress import Tick, unseen
 from policies.deployment.decider import Decided, Decider
 from policies.evaluation.statistics import Interval, half_width
 from policies.explain.states import RolloutStates, put
-from policies.sellers.protocol import Memory, Seller, View, look
+from policies.sellers.protocol import Memory, Seller, look
 
 EPISODES, PERIODS = 512, 30
 SAME = "as last period"
@@ -31,22 +31,6 @@ class Outlook:
     episodes: int
     profit: dict[str, Interval]
     gaps: dict[str, Interval]
-
-
-class SameAgain:
-    """Posts the price that it is given and orders up to the same level for good. Satisfies ``Seller``."""
-
-    def __init__(self, price: float, level: float) -> None:
-        self.price, self.level = price, level
-
-    def start(self, markets: int) -> Memory:
-        """Nothing."""
-        return {}
-
-    def act(self, view: View, memory: Memory) -> tuple[Floats, Floats, Memory]:
-        """The price, and what is missing to the level."""
-        position = view.on_hand + view.on_order
-        return np.full_like(position, self.price), np.maximum(self.level - position, 0.0), memory
 
 
 def outlook(
@@ -67,14 +51,16 @@ def outlook(
     now = decided.states.at(slice(k, k + 1))
     periods = min(periods, spec.horizon - int(now.period[0]))
     start = _around(decider, now, np.random.default_rng(seed).integers(len(decider.rollout.states), size=episodes))
-    position = float(now.position(seat)[0]) if spec.stocked else 0.0
-    same = SameAgain(float(now.price[0, seat]), position + float(now.sold[0, seat]))
+    rules_of_same = f"constant(price={float(now.price[0, seat])!r})"
+    if spec.stocked:
+        rules_of_same += f"+base_stock(level={float(now.position(seat)[0] + now.sold[0, seat])!r})"
+    same = decider.fixed(rules_of_same, SAME)
     mine = {name: np.repeat(array[k : k + 1], episodes, axis=0) for name, array in decided.memory[0].items()}
     rules = {name: np.repeat(array[k : k + 1], episodes, axis=0) for name, array in decided.memory[1].items()}
     players: dict[str, tuple[Seller, Memory, tuple[float, float] | None]] = {
         decider.run.players[seat].label: (decider.seller, mine, (float(decided.price[k]), float(decided.order[k]))),
         decider.rule.label: (decider.rule, rules, (float(decided.rule[0][k]), float(decided.rule[1][k]))),
-        SAME: (same, {}, None),
+        SAME: (same, same.start(episodes), None),
     }
     found = {}
     for name, player in players.items():

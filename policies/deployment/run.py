@@ -23,6 +23,7 @@ from policies.deployment.template import template
 from policies.deployment.view import many_table, one_table, outlook_table
 from policies.evaluation.run_sellers import RunSellers, run_sellers
 from policies.explain.decision_tree import sentence_for
+from policies.sellers.rules.base import place
 from policies.storage.run_folder import learning_seats, refuse_other_sellers
 
 LOOKED_AHEAD = 4  # decisions at most that are simulated onward
@@ -75,7 +76,9 @@ def decide(order: DecideOrder) -> DecideResult | None:
     refuse_unwritable(order.template)
     run = run_sellers(order.run, order.checkpoint)
     seat = _seat(run, order.seller)
-    decider = Decider(run, seat, _rails(order.rails, run, seat))
+    rails = _rails(order.rails, run, seat)
+    with place(str(order.rails or order.run / "config.yaml")):
+        decider = Decider(run, seat, rails)
     if order.template is not None:
         write_file(order.template, template(decider, order.template).encode())
         order.console.print(f"Written: {order.template}", highlight=False)
@@ -83,7 +86,8 @@ def decide(order: DecideOrder) -> DecideResult | None:
     if order.state is None:
         raise UserError("the following arguments are required: STATE (--template FILE writes one to fill in)")
     given = read_states(order.state, run.spec, seat, decider.fields, decider.remembers)
-    decided = decider.decide(given)
+    with place(str(order.state)):
+        decided = decider.decide(given)
     count = len(decided.labels)
     ahead = range(count if count <= LOOKED_AHEAD and order.episodes else 0)
     if count > LOOKED_AHEAD:

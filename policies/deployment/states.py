@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from market.errors import UserError
-from market.spec.loading import suggestion
+from market.spec.loading import read_data, suggestion
 from market.spec.models import MarketSpec
-from market.spec.plain_yaml import MOST_BYTES, plain_data
 from market.state import Floats, Ints
 from policies.deployment.fields import COST, LABEL, LOCATION, Field
 
@@ -85,9 +84,9 @@ def _rows(path: Path, spec: MarketSpec, seat: int) -> Iterator[tuple[str, Mappin
         for k, cells in enumerate(zip(*columns, strict=True)):
             yield f"{path}: {kind} {first + k}", dict(zip(names, cells, strict=True))
         return
-    data = _plain(path)
+    data = read_data(path)
     for k, entry in enumerate(data if isinstance(data, list) else [data]):
-        place = f"{path}: {k}" if isinstance(data, list) else str(path)
+        place, label = (f"{path}: {k}", str(k + 1)) if isinstance(data, list) else (str(path), "")
         if not isinstance(entry, dict):
             raise UserError(f"{place}: must be a mapping of fields to values")
         earlier = entry.get(HISTORY) or []
@@ -95,21 +94,9 @@ def _rows(path: Path, spec: MarketSpec, seat: int) -> Iterator[tuple[str, Mappin
             if not isinstance(one, dict):
                 raise UserError(f"{place}: {HISTORY}.{j}: must be a mapping of fields to values")
             flat = _flat(one, spec, seat, f"{place}: {HISTORY}.{j}")
-            yield f"{place}: {HISTORY}.{j}", flat | {LABEL: entry.get(LABEL, k)}
+            yield f"{place}: {HISTORY}.{j}", flat | {LABEL: entry.get(LABEL, label)}
         now = {key: value for key, value in entry.items() if key != HISTORY}
-        yield place, {LABEL: k} | _flat(now, spec, seat, place)
-
-
-def _plain(path: Path) -> Any:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        return plain_data(content)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        yield place, {LABEL: label} | _flat(now, spec, seat, place)
 
 
 def _flat(entry: Mapping[str, Any], spec: MarketSpec, seat: int, place: str) -> dict[str, Any]:

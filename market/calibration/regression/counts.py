@@ -1,7 +1,7 @@
 """Units as counts: the demand where rows are so few that a logarithm of units is not the logarithm of demand.
 
 A row of 4 units at a demand of 4 is often 1 or 8, sometimes 0: logarithms leave the zeros out, and what is left is too
-inelastic (20 simulated files of 1.6 units a row: a price coefficient of 1.5 in place of 2.5). Here units q are explained by
+inelastic (tests/calibration/test_counts.py: of 1.8 units a row 1.58 in place of 2.5). Here units q are explained by
 their mean, zeros among them: ``E q_j = mu_j = M s_j(u)``, shares of the (nested) logit and M the market size. The
 equations are those of a quasi-likelihood (McCullagh & Nelder 1989, ch. 9; for demand Silva & Tenreyro 2006, Rev. Econ. Stat.
 88): by iteratively reweighted least squares the inversion of Berry (1994), taken not at the units but to first order at
@@ -10,7 +10,8 @@ their means,
 ``z_j = (1 - rho) (q_j - mu_j) / mu_j + rho (Q - N) / N + (Q - N) / (M - N)``, ``Q = sum q``, ``N = sum mu``,
 
 is regressed on what utility is made of, the nest's term being the expected ``ln mu_j / N``, which units do not move. Weights
-``mu / (1 + v mu)`` are those of counts whose mean has itself the relative variance v (shocks), which is found by moments
+are ``1 / (c + v)``, c the variance that counting gives z_j (``1 / mu_j`` without a nest in a large market) and v the
+relative variance of the counts' means beside it (shocks), which is found by moments
 (Cameron & Trivedi 1986, J. Applied Econometrics 1, eq. 3.16): no estimate's consistency hangs on it.
 
 R rows, K columns.
@@ -30,7 +31,7 @@ from market.errors import UserError
 from market.salesfile.table import Sales
 from market.state import Floats, Ints
 
-FEW = 16  # units, the median row: from 17 units on both ways find the same in simulated files
+FEW = 16  # units, the median row
 ROUNDS, CLOSE, LONGEST = 200, 1e-8, 1.0  # of utility: where rounds end, and the longest step of one
 RHO = (-2.0, 0.95)  # the values that a round may go to
 
