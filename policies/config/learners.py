@@ -68,7 +68,9 @@ class LearnerOptions(_Options):
         False, description="divide rewards by the running standard deviation of their discounted sums before learning"
     )
     normalize_observations: bool = Field(
-        False, description="give each observed number mean 0 and sd 1, as seen so far; saved with the network"
+        False,
+        description="give each observed number mean 0 and sd 1, as seen so far, in place of the scale that theory expects; "
+        "saved with the network",
     )
     reward: Reward = Field(
         "own", description="what is maximised: own profit, minus_best_rival, or {own: w}, the rest the market's total"

@@ -44,7 +44,7 @@ from policies.learners.updates import Losses
 from policies.networks.architecture import Architecture
 from policies.networks.encoders import Frames, FrameStack
 from policies.networks.heads import Actor
-from policies.networks.normalizer import Moments, share
+from policies.networks.normalizer import Moments, Usual, share
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class LearnerSetup:
     grid: tuple[int, int] | None = None  # prices x levels of discrete actions
     listed: bool = False  # whether the grid's values are listed, where they matter, and do not span whole ranges
     gate: bool = False  # whether the last component of a box action says whether to order
+    usual: Usual | None = None  # what networks are shown (W,), as theory expects it; None: as it comes
+
+    @property
+    def normalize(self) -> bool:
+        """Whether networks bring what they are shown to one scale."""
+        return self.options.normalize_observations or self.usual is not None
 
 
 def memory_sizes(setup: LearnerSetup, length: int) -> tuple[Any, ...]:
@@ -86,9 +92,11 @@ class Learner(ABC):
         self.baseline: RewardBaseline = algorithm.baseline
         self.network: Actor = network
         algorithm.configure(setup.options)
-        self._seen = Moments(setup.observation, setup.device) if network.normalizer is not None else None
+        self._seen = Moments(setup.observation, setup.device) if setup.options.normalize_observations else None
         if network.normalizer is not None:
             share(algorithm, network.normalizer)
+            if self._seen is None and setup.usual is not None:
+                network.normalizer.set(setup.usual)
         self.frames = FrameStack(network.recall, setup.rows) if isinstance(network.recall, Frames) else None
         self.memory = self._make_memory(setup, length)
         self.stored, self.updates, self.fraction, self.rate = 0, 0, 0.0, 1.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from policies.learners.base import Learner
 
 # Raised where the same options come to learn otherwise: runs begun before are not gone on with.
-RECIPE = 5
+RECIPE = 6
 MOST_ACTIONS = 10_000
 MOST_WEIGHTS = 100_000_000
 NOBODY_LEARNS = "seats: no seat has a learner, so there is nothing to train (use bazaar evaluate)"
@@ -63,6 +63,7 @@ def make_learner(
     Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
     from market.simulation.observation import feature_list
+    from policies.learners.default_inputs import usual_observation
     from policies.learners.registry import build_learner
 
     name = learner_name(player, f"seats.{config.market.names[seat]}")
@@ -86,6 +87,7 @@ def make_learner(
             grid=decisions.axes,
             listed=decisions.listed,
             gate=decisions.encoding == "gated",
+            usual=None if extra or config.training.start == "middle" else usual_observation(config.market, seat),
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise UserError(f"{where}: {error}") from None

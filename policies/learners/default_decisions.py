@@ -90,10 +90,10 @@ def center_of(spec: MarketSpec, seat: int) -> Center | None:
 
     The middle of the levels' range where theory has no level; None where it has no price.
     """
-    price = _price(spec, seat)
+    price = nash_price(spec, seat)
     if price is None:
         return None
-    seller, level = spec.sellers[seat], _middle_level(spec, seat) if spec.stocked else 0.0
+    seller, level = spec.sellers[seat], middle_level(spec, seat) if spec.stocked else 0.0
     if level is None:
         level = sum(seller.order_up_to) / 2
     return Center(price=_readable(price, seller.prices), level=_readable(level, seller.order_up_to))
@@ -104,7 +104,7 @@ def _readable(value: float, bounds: tuple[float, float]) -> float:
     return min(max(float(f"{value:.5g}"), bounds[0]), bounds[1])
 
 
-def _price(spec: MarketSpec, seat: int, joint: bool = False) -> float | None:
+def nash_price(spec: MarketSpec, seat: int, joint: bool = False) -> float | None:
     """The Bertrand-Nash or joint-profit price; None where there is none that is finite."""
     try:
         return float(prices_in_range(spec, joint)[seat])
@@ -113,7 +113,7 @@ def _price(spec: MarketSpec, seat: int, joint: bool = False) -> float | None:
 
 
 def _prices(spec: MarketSpec, seat: int) -> Floats:
-    (low, high), nash = spec.sellers[seat].prices, _price(spec, seat)
+    (low, high), nash = spec.sellers[seat].prices, nash_price(spec, seat)
     count = PRICES if spec.stocked else PRICES_ALONE
     if nash is None:
         return np.linspace(low, high, count)
@@ -121,7 +121,7 @@ def _prices(spec: MarketSpec, seat: int) -> Floats:
     down, up = DOWN * nash, UP * nash
     if markup > 0:
         down, up = min(down, OF_MARKUP[0] * markup), min(up, OF_MARKUP[1] * markup)
-    joint = _price(spec, seat, joint=True)
+    joint = nash_price(spec, seat, joint=True)
     up = min(max(up, BEYOND * ((math.inf if joint is None else joint) - nash)), AT_MOST * up)
     return _around(nash, (nash - down, nash + up), (low, high), count)
 
@@ -129,7 +129,7 @@ def _prices(spec: MarketSpec, seat: int) -> Floats:
 def _levels(spec: MarketSpec, seat: int) -> Floats:
     seller = spec.sellers[seat]
     count, (low, high) = LEVELS - (seller.order_cost > 0), seller.order_up_to
-    middle = _middle_level(spec, seat)
+    middle = middle_level(spec, seat)
     if middle is None or not (LOWEST * middle < high and HIGHEST * middle > low):
         return np.linspace(low, high, count)
     return _around(middle, (LOWEST * middle, HIGHEST * middle), (low, high), count)
@@ -148,7 +148,7 @@ def _around(middle: float, ends: tuple[float, float], bounds: tuple[float, float
     return np.asarray(middle + np.where(at > 0, above, -below) * np.abs(at) ** GROWTH)
 
 
-def _middle_level(spec: MarketSpec, seat: int) -> float | None:
+def middle_level(spec: MarketSpec, seat: int) -> float | None:
     """None where theory has none, or it is no stock at all."""
     place, seller = Seat(spec, seat), spec.sellers[seat]
     try:

@@ -13,6 +13,7 @@ from tianshou.algorithm.optim import TorchOptimizerFactory
 from torch import nn
 
 from market.errors import UserError
+from market.state import Floats
 from policies.config.learners import KINDS, Kind, LearnerOptions, Risk
 from policies.learners.a2c import A2CLearner, LeanA2C, SamplingPolicy
 from policies.learners.base import Learner, LearnerSetup
@@ -28,6 +29,7 @@ from policies.learners.recurrent import (
 from policies.learners.rewards import CVaRReward, ReturnScale, RewardBaseline
 from policies.networks.architecture import Architecture, build, tail_emphasis
 from policies.networks.heads import ActionValueCritic, Actor, GaussianActor, ValueCritic
+from policies.networks.normalizer import Usual
 
 DEGREE = 6  # of the polynomials along prices and levels: 4 and 8 lost more in single runs of 1,000,000
 KNOTS = 5  # along prices and along levels, whose values share parts, of a grid that spans the ranges
@@ -64,7 +66,7 @@ def _build_ddpg(setup: LearnerSetup) -> Learner:
     o = setup.options
     _need(isinstance(setup.action_space, Box), f"ddpg needs a box of actions, this seat has {setup.action_space}")
     network = _actor("deterministic", setup)
-    sizes = setup.observation, network.architecture.actions, o.hidden, o.normalize_observations
+    sizes = setup.observation, network.architecture.actions, o.hidden, setup.normalize
     algorithm = LeanDDPG(
         policy=NoisyPolicy(rng=setup.rng, gate=setup.gate, actor=network, action_space=setup.action_space),
         policy_optim=_adam(o.lr),
@@ -101,7 +103,7 @@ def _build_a2c(setup: LearnerSetup) -> Learner:
         "clip": o.clip,
         "baseline": _baseline(setup, o.risk),
     }
-    sizes = o.hidden, o.normalize_observations
+    sizes = o.hidden, setup.normalize
     if o.recurrent == "none":
         critic = ValueCritic(setup.observation, *sizes).to(setup.device)
         return A2CLearner(setup, LeanA2C(critic=critic, **shared), network, o.segment)
@@ -170,6 +172,7 @@ def build_learner(
     grid: tuple[int, int] | None = None,
     listed: bool = False,
     gate: bool = False,
+    usual: tuple[Floats, Floats] | None = None,
 ) -> Learner:
     """Make a learner for one seat; ValueError where options and action space do not suit it.
 
@@ -184,6 +187,8 @@ def build_learner(
         grid: prices x levels, where discrete actions are numbered by them, for networks that make use of it.
         listed: whether that grid's values are listed, where they matter: then values are smooth from one to the next.
         gate: whether the last component of a box action says whether to order.
+        usual: the middle of each observed number and its usual distance from there, (F,) each, to which networks bring
+            observations unless they do so by what they have seen; None: observations are of one scale as they come.
     """
     init, explore, memory = (int(s) for s in np.random.SeedSequence(seed).generate_state(3, np.uint64))
     setup = LearnerSetup(
@@ -197,10 +202,15 @@ def build_learner(
         grid=grid,
         listed=listed,
         gate=gate,
+        usual=None if usual is None else _stacked(*usual, options.stack),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init >> 1)
         return BUILDERS[name].build(setup)
+
+
+def _stacked(middle: Floats, distance: Floats, stack: int) -> Usual:
+    return Usual(*(torch.as_tensor(np.tile(part, stack)) for part in (middle, distance**2)))
 
 
 def _need(condition: bool, message: str) -> None:
@@ -217,7 +227,7 @@ def _actor(kind: str, setup: LearnerSetup, quantiles: int = 1, axes: tuple[int, 
         observation=setup.observation // o.stack,
         actions=actions,
         hidden=o.hidden,
-        normalize=o.normalize_observations,
+        normalize=setup.normalize,
         stack=o.stack,
         quantiles=quantiles,
         axes=axes,

@@ -1,10 +1,12 @@
 """Observations brought to one scale inside a network, so that a saved seller carries the scale with it.
 
-A learner's networks share one :class:`Normalizer`. :class:`Moments` are what its learner has seen, in 64 bits; the
-network gets them rounded to 32. Dimensions: M rows, B rows of a batch, F observation features.
+A learner's networks share one :class:`Normalizer`. It has the :class:`Usual` values that theory expects, or the
+:class:`Moments` of what its learner has seen; both are of 64 bits, the network gets them rounded to 32. Dimensions: M rows, B rows of a batch, F observation features.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +29,17 @@ class Normalizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean) * torch.rsqrt(self.variance + EPSILON)).clamp(-CLIP, CLIP)
 
-    def set(self, moments: Moments) -> None:
-        """Take over what has been seen."""
-        self.mean.copy_(moments.mean)
-        self.variance.copy_(moments.variance)
+    def set(self, known: Moments | Usual) -> None:
+        """Take over what has been seen, or is expected."""
+        self.mean.copy_(known.mean)
+        self.variance.copy_(known.variance)
+
+
+class Usual(NamedTuple):
+    """What observations usually are: the middle of each number (F,), and the square of its usual distance from there."""
+
+    mean: Tensor
+    variance: Tensor
 
 
 class Moments:

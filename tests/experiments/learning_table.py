@@ -21,7 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from policies.common.torch_tools import one_torch_thread
 from policies.config.run import read_config
+from policies.training.run import TrainingRun
 from tests.experiments.kept import Case, done, worked
 from tests.helpers.known_optima import MARKETS, ZIPKIN, optimal_averages, run_of, zipkin_market
 from tests.helpers.learning import CONFIGS, average_profit, gaps_to_best_fixed, train_best
@@ -30,6 +32,7 @@ OUTPUT = Path(__file__).with_suffix(".md")
 LEARNERS = ("dqn", "ddpg", "a2c")
 PUBLISHED = {"a2c as published": {"clip": None, "repeat": 1, "lr": 0.001}}  # Mnih et al. (2016): no clipped passes
 BUDGET = 3_000_000  # the default for one seller
+SOON, ENOUGH, EVERY = ("monopoly", "lead_time_3"), 0.99, 20_000
 
 
 class Result(NamedTuple):
@@ -59,10 +62,10 @@ class Given(NamedTuple):
     kept: Path | None
 
 
-def measured(cases: list[Case], given: Given) -> dict[Case, Result]:
+def measured(cases: list[Case], given: Given, work: Callable[[Case], Result] = measure) -> dict[Case, Result]:
     """All cases, in parallel."""
     found = {case: Result(*result) for case, result in done(given.kept).items()}
-    for case, (mean, error, seconds) in worked(measure, cases, given.processes, given.kept):
+    for case, (mean, error, seconds) in worked(work, cases, given.processes, given.kept):
         found[case] = Result(mean, error, seconds)
         print(*case, f"{mean:.4f} +- {error:.4f}", f"{seconds:.0f} s", flush=True)
     return found
@@ -89,6 +92,44 @@ def optima(given: Given) -> Iterator[str]:
             shares = [result.mean / fine for result in results]
             label = f"{market} ({fine:.4f}; {grid / fine:.2%})"
             yield _row(label, learner, shares, min(shares), results)
+
+
+def soon(case: Case) -> Result:
+    """Seller-periods and processor seconds of learning until the greedy policy has 99 %: its share then, in ``mean``."""
+    name, learner, seed = case
+    one_torch_thread()
+    training, seconds = TrainingRun(run_of(MARKETS[name], learner, BUDGET), seed, "cpu"), 0.0
+    share, fine = 0.0, optimal_averages(name)[1]
+    for looked in range(EVERY, BUDGET + 1, EVERY):
+        begun = time.process_time()
+        while training.play.done < looked:
+            training.play.play_period()
+        seconds += time.process_time() - begun
+        share = average_profit(training.config, training.greedy(0))[0] / fine
+        if share >= ENOUGH:
+            return Result(share, training.play.done, seconds)
+    return Result(share, np.nan, seconds)
+
+
+def time_to(given: Given) -> Iterator[str]:
+    """When learning is nearly done."""
+    cases: list[Case] = [
+        (market, learner, seed) for market in SOON for learner in LEARNERS for seed in range(given.seeds)
+    ]
+    found = measured(cases, given, soon)
+    yield (
+        f"Thousands of seller-periods and processor seconds of learning until the greedy policy, judged every {EVERY:,} of "
+        "them on 512 fresh episodes of 1,008 periods, first has 99 % of the optimal average profit; options and budget are the "
+        "defaults. Judging is not counted.\n"
+    )
+    yield "| market | learner | thousands of seller-periods, by seed | seconds, by seed | medians |"
+    yield "| --- | --- | --- | --- | --- |"
+    for market in SOON:
+        for learner in LEARNERS:
+            results = [found[market, learner, seed] for seed in range(given.seeds)]
+            periods, seconds = [r.error / 1000 for r in results], [r.seconds for r in results]
+            cells = " ".join(f"{n:.0f}" for n in periods), " ".join(f"{second:.1f}" for second in seconds)
+            yield f"| {market} | {learner} | {' | '.join(cells)} | {np.median(periods):.0f}, {np.median(seconds):.1f} s |"
 
 
 def zipkin(given: Given) -> Iterator[str]:
@@ -131,6 +172,7 @@ def orange_juice(given: Given) -> Iterator[str]:
 
 PARTS: dict[str, tuple[str, Callable[[Given], Iterable[str]]]] = {
     "optima": ("Known optima", optima),
+    "soon": ("Time to 99 % of the optimum", time_to),
     "zipkin": ("Zipkin's lost-sales instances", zipkin),
     "orange_juice": ("orange_juice.yaml", orange_juice),
 }
