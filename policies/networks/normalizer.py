@@ -20,19 +20,32 @@ class Normalizer(nn.Module):
 
     mean: Tensor
     variance: Tensor
+    _factor: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("variance", torch.ones(features))
+        self.register_buffer("_factor", torch.ones(features), persistent=False)  # every forward pass needs it
+        self.register_load_state_dict_post_hook(_refresh)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ((x - self.mean) * torch.rsqrt(self.variance + EPSILON)).clamp(-CLIP, CLIP)
+        return torch.sub(x, self.mean).mul_(self._factor).clamp_(-CLIP, CLIP)
+
+    def refresh(self) -> None:
+        """Make the factor of the variance as it is now."""
+        self._factor = torch.rsqrt(self.variance + EPSILON)
 
     def set(self, known: Moments | Usual) -> None:
         """Take over what has been seen, or is expected."""
         self.mean.copy_(known.mean)
         self.variance.copy_(known.variance)
+        self.refresh()
+
+
+def _refresh(module: nn.Module, _keys: object) -> None:
+    assert isinstance(module, Normalizer)
+    module.refresh()
 
 
 class Usual(NamedTuple):
