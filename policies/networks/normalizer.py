@@ -27,7 +27,7 @@ class Normalizer(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("variance", torch.ones(features))
         self.register_buffer("_factor", torch.ones(features), persistent=False)  # every forward pass needs it
-        self.register_load_state_dict_post_hook(_refresh)
+        self.register_load_state_dict_post_hook(_refresh)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sub(x, self.mean).mul_(self._factor).clamp_(-CLIP, CLIP)
