@@ -155,6 +155,23 @@ def year_columns(raw: pd.DataFrame) -> list[str]:
     return [str(name) for name in raw.columns if plain(str(name)) in among(YEARS)]
 
 
+def filled_down(raw: pd.DataFrame, heads: Iterable[str], found: Findings) -> pd.DataFrame:
+    """A pivot table, which leaves a group's name out below its first row, with the name in every row.
+
+    Of a column that begins with a text, whose cells are empty at least as often as not, and in which no text follows
+    itself. What is empty elsewhere is missing.
+    """
+    for head in heads:
+        column = raw[head]
+        empty = column == ""
+        told = column[~empty].astype(str)
+        if empty.sum() < max(len(told), 1) or empty.iloc[0] or (told.shift() == told).any():
+            continue
+        raw = raw.assign(**{head: column.mask(empty).ffill().cat.remove_unused_categories()})
+        found.did(f"{head}: an empty cell is what stands above it, as in a pivot table", int(empty.sum()))
+    return raw
+
+
 def promotion_texts(column: pd.Series[Any], found: Findings) -> pd.Series[Any]:
     """A promotion in words as 1 and 0: yes and no in several languages; the kinds of offers beside nothing are 1."""
     texts = [str(text) for text in column.cat.categories]

@@ -214,6 +214,7 @@ def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: 
     from market.salesfile.apart import without_what_is_no_sale
     from market.salesfile.cells.words import scale_of, week_or_month
     from market.salesfile.shapes import (
+        filled_down,
         one_seller,
         period_of_two,
         promotion_texts,
@@ -233,6 +234,8 @@ def _columns_of(gathered: Gathered, path: Path, options: ReadingOptions, found: 
         raw, taken = _of_several(raw, gathered.source, taken, options, found)
     _refuse_missing(taken, raw, found)
     raw = _used(without_what_is_no_sale(raw, taken, found))
+    groups = [taken[name] for name in ("period", "seller", "market") if name in taken]
+    raw = filled_down(raw, dict.fromkeys([*groups, *year_columns(raw)]), found)
     rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in taken.items()}).assign(line=raw.index)
     if SAME in raw:
         rows = rows.assign(**{SAME: raw[SAME]})

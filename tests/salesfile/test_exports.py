@@ -325,6 +325,30 @@ def test_sheets_that_go_on_are_one_table(tmp_path: Path) -> None:
     assert [row[3] for row in plain(sales)] == [9, 8, 7] and sales.markets == ["all"]
 
 
+@pytest.mark.parametrize("total", ["", ",,,54\n", "Grand Total,,,54\n"])
+def test_a_pivot_table_has_the_name_of_a_group_in_every_row(tmp_path: Path, total: str) -> None:
+    by_brand = "brand,date,price,units\na,2023-01-02,2,9\n,2023-01-03,2,8\nb,2023-01-02,3,7\n,2023-01-03,3,6\n"
+    by_date = "date,brand,price,units\n2023-01-02,a,2,9\n,b,3,7\n2023-01-03,a,2,8\n,b,3,6\n"
+    for text, head in ((by_brand, "brand"), (by_date, "date")):
+        sales = read(tmp_path, text + total)
+        assert plain(sales) == [
+            ("2023-01-02", "a", 2, 9), ("2023-01-02", "b", 3, 7), ("2023-01-03", "a", 2, 8), ("2023-01-03", "b", 3, 6)
+        ]  # fmt: skip
+        assert said(sales, f"{head}: an empty cell is what stands above it, as in a pivot table") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + day(2) + day(3, "") + day(4, "a") + day(5, "b"),  # one name is missing
+        HEAD + day(2, "") + day(3, "") + day(4),  # nothing stands above
+        HEAD + day(2) + day(3) + day(4, "") + day(5, "") + day(6, ""),  # names are in every row, as far as they go
+    ],
+)
+def test_a_name_that_is_missing_is_no_group(tmp_path: Path, text: str) -> None:
+    assert "seller is missing" in refused(tmp_path, text)
+
+
 def test_a_folder_and_a_zip_are_several_files(tmp_path: Path) -> None:
     texts = {f"{name}.csv": HEAD + day(2, units=k) + day(3, units=9) for k, name in enumerate(("Berlin", "Bonn"))}
     (tmp_path / "shops").mkdir()
