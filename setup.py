@@ -8,7 +8,7 @@ setup(
     package_data={
         "market": ["py.typed", "calibration/*.j2", "metrics/*.yaml"],
         "market.configs": ["*.yaml"],
-        "policies": ["py.typed", "views/templates/*"],
+        "policies": ["py.typed", "views/templates/*", "deployment/*.j2"],
     },
     include_package_data=False,  # the wheel holds what is named here, and not all that the source archive does
     py_modules=["bazaar_start"],

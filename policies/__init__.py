@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from policies.deployment.export import export as export
     from policies.deployment.run import decide as decide
     from policies.evaluation.evaluate import evaluate as evaluate
     from policies.evaluation.run_sellers import Run as Run
@@ -51,6 +52,7 @@ _PLACES = {
     "exploit": "policies.studies.exploit.run:exploit",
     "deviate": "policies.studies.deviate.run:deviate",
     "decide": "policies.deployment.run:decide",
+    "export": "policies.deployment.export:export",
     "theory": "policies.studies.theory.run:theory",
     "tune": "policies.studies.tuning.run:tune",
     "record": "policies.sales.record:record",

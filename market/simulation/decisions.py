@@ -134,6 +134,7 @@ class Scale:
     linear: c +- L (a u + (1 - a) u^3). The slope s is the shorter of the two ways, but 5 % of the range and the share
     ``least`` of the way down at least, and a is at most 1: a way shorter than s is linear. All of the range is in reach,
     and what explores around the center stays near it.
+    ``linear``: a of the way down and of the way up.
     Range [0, 200], center 20, s = 20: -1 is 0, -.5 is 10, .5 is 20 + 180 (.0556 + .1111) = 50, 1 is 200.
     """
 
@@ -142,7 +143,7 @@ class Scale:
         middle = (self.low + self.high) / 2 if center is None else center
         self.down, self.up = middle - self.low, self.high - middle
         slope = max(min(self.down, self.up), least * self.down, LEAST_SLOPE * (self.high - self.low))
-        self._linear = tuple(min(slope / way, 1.0) if way else 1.0 for way in (self.down, self.up))
+        self.linear = tuple(min(slope / way, 1.0) if way else 1.0 for way in (self.down, self.up))
 
     def value(self, number: Floats) -> Floats:
         """Values (M,) of numbers (M,) in [-1, 1]."""
@@ -157,7 +158,7 @@ class Scale:
 
     def _left(self, share: Any, side: int) -> Any:
         """What is left of the way to an end."""
-        linear = self._linear[side]
+        linear = self.linear[side]
         return 1.0 - share * (linear + (1.0 - linear) * share * share)
 
     def number(self, value: Floats) -> Floats:
@@ -167,7 +168,7 @@ class Scale:
         away = np.clip(value, self.low, self.high) - (self.low + self.down)
         down, up = (
             _cubic_root(np.abs(away) / (way or 1.0), a)
-            for way, a in zip((self.down, self.up), self._linear, strict=True)
+            for way, a in zip((self.down, self.up), self.linear, strict=True)
         )
         return np.clip(np.where(away < 0, -down, up), -1.0, 1.0)
 

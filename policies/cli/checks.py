@@ -107,16 +107,31 @@ def _(order: orders.DeviateOrder) -> None:
 
 @check.register
 def _(order: orders.DecideOrder) -> None:
-    from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers
-
     _refuse_files(order.output, order.template)
-    config = open_run(order.run)
-    refuse_other_sellers(order.seller, order.run, (config.market.names[seat] for seat in learning_seats(config)))
+    _refuse_seller(order.run, order.seller)
     if order.state is None and order.template is None:
         raise UserError("the following arguments are required: STATE (--template FILE writes one to fill in)")
     for path, name in ((order.state, ""), (order.rails, "--rails ")):
         if path is not None and not path.is_file():
             raise UserError(f"{name}{path}: no such file")
+
+
+@check.register
+def _(order: orders.ExportOrder) -> None:
+    from policies.common.files import refuse_taken_folder
+
+    _refuse_seller(order.run, order.seller)
+    refuse_taken_folder(order.output)
+    if order.rails is not None and not order.rails.is_file():
+        raise UserError(f"--rails {order.rails}: no such file")
+
+
+def _refuse_seller(run: Path, seller: str | None) -> None:
+    """Raise for a seller that did not learn in a run."""
+    from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers
+
+    config = open_run(run)
+    refuse_other_sellers(seller, run, (config.market.names[seat] for seat in learning_seats(config)))
 
 
 @check.register

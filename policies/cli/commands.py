@@ -45,6 +45,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "exploit": (Form(orders.ExploitOrder, "exploit"),),
     "deviate": (Form(orders.DeviateOrder, "deviate"),),
     "decide": (Form(orders.DecideOrder, "decide"),),
+    "export": (Form(orders.ExportOrder, "export"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
     "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),

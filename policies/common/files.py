@@ -99,6 +99,14 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def refuse_taken_folder(folder: Path) -> None:
+    """Raise :class:`UserError` for a folder that is to be made and is there already, or lies nowhere."""
+    if folder.exists():
+        raise UserError(f"{folder}: exists already and is not written over; choose another name")
+    if not folder.absolute().parent.is_dir():
+        raise UserError(f"{folder}: the folder {folder.parent} does not exist")
+
+
 def refuse_unwritable(path: Path | None, force: bool | None = None, option: str = "--force") -> None:
     """Raise :class:`UserError` now for a file that could not be written after minutes of work.
 

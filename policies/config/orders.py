@@ -275,6 +275,19 @@ class DecideOrder(Order):
 
 
 @frozen(kw_only=True)
+class ExportOrder(Order):
+    """A run's seller as one ONNX file that decides from raw numbers, without Bazaar."""
+
+    run: RunPath = field(converter=path, kw_only=False)
+    seller: Annotated[str | None, Option("who (default: the one that learned)")] = None
+    rails: Annotated[File, Option("rails that the contract names (default: the run's rails)", "FILE")] = field(
+        default=None, converter=file
+    )
+    checkpoint: Checkpoint = "best"
+    output: Annotated[Path, Option("the folder that is made", "FOLDER", short="-o")] = field(converter=path)
+
+
+@frozen(kw_only=True)
 class TheoryOrder(Order):
     """Equilibrium prices, elasticities and exact optima of a market.
 

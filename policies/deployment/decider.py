@@ -19,7 +19,7 @@ from market.simulation.observation import usual_demand
 from market.spec.models import MarketSpec
 from market.state import Floats, Ints
 from policies.config.rails import Rails
-from policies.deployment.fields import PERIOD, Field, Met, fields_of
+from policies.deployment.fields import PERIOD, Field, Met, cycle_of, fields_of
 from policies.deployment.rails import Railed, within_order, within_price
 from policies.deployment.states import Given
 from policies.evaluation.run_sellers import RunSellers
@@ -254,11 +254,7 @@ def in_calendar(spec: MarketSpec, period: Floats) -> Floats:
     beyond = period >= spec.horizon
     if not beyond.any():
         return period
-    lengths = [len(spec.customers.weekly), len(spec.season)]
-    yearly = spec.customers.yearly
-    lengths += [int(yearly.length)] if yearly and yearly.length == int(yearly.length) else []
-    cycle = math.lcm(*(length for length in lengths if length))
-    if spec.customers.trend or cycle > spec.horizon or (yearly and yearly.length != int(yearly.length)):
+    if (cycle := cycle_of(spec)) is None:
         raise UserError(
             f"{PERIOD}: must be below {spec.horizon}, the length of an episode, since the calendar does not repeat within it"
         )

@@ -83,6 +83,16 @@ def _when(spec: MarketSpec) -> Iterator[Field]:
         yield Field(PERIOD, f"{spec.period}s since the calendar's first", ("period", 0, 0))
 
 
+def cycle_of(spec: MarketSpec) -> int | None:
+    """Periods after which the calendar is the same again; None where it never is, or not within an episode."""
+    yearly = spec.customers.yearly
+    if spec.customers.trend or (yearly and yearly.length != int(yearly.length)):
+        return None
+    lengths = [len(spec.customers.weekly), len(spec.season), int(yearly.length) if yearly else 0]
+    cycle = math.lcm(*(length for length in lengths if length))
+    return cycle if cycle <= spec.horizon else None
+
+
 def _own(spec: MarketSpec, seat: int) -> Iterator[Field]:
     if spec.stocked:
         yield Field("on_hand", "units, what has arrived today among them", ("on_hand", seat, 0))

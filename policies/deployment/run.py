@@ -75,8 +75,8 @@ def decide(order: DecideOrder) -> DecideResult | None:
     refuse_unwritable(order.output)
     refuse_unwritable(order.template)
     run = run_sellers(order.run, order.checkpoint)
-    seat = _seat(run, order.seller)
-    rails = _rails(order.rails, run, seat)
+    seat = seat_of(run, order.seller)
+    rails = rails_of(order.rails, run, seat)
     with place(str(order.rails or order.run / "config.yaml")):
         decider = Decider(run, seat, rails)
     if order.template is not None:
@@ -109,7 +109,7 @@ def decide(order: DecideOrder) -> DecideResult | None:
     return found
 
 
-def _seat(run: RunSellers, seller: str | None) -> int:
+def seat_of(run: RunSellers, seller: str | None) -> int:
     """Whose decisions are asked for: the one that learned, where only one did."""
     learned = [run.spec.names[seat] for seat in learning_seats(run.config)]
     refuse_other_sellers(seller, run.folder, learned)
@@ -118,7 +118,7 @@ def _seat(run: RunSellers, seller: str | None) -> int:
     return run.spec.names.index(seller or learned[0])
 
 
-def _rails(path: Path | None, run: RunSellers, seat: int) -> Rails:
+def rails_of(path: Path | None, run: RunSellers, seat: int) -> Rails:
     """Of a file, or of the run's configuration for that seller; none where neither has any."""
     name = run.spec.names[seat]
     if path is None:

@@ -63,8 +63,8 @@ def make_learner(
     Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
     from market.simulation.observation import feature_list
-    from policies.learners.default_inputs import usual_observation
     from policies.learners.registry import build_learner
+    from policies.learners.seat_theory import usual_observation
 
     name = learner_name(player, f"seats.{config.market.names[seat]}")
     assert name is not None

@@ -12,15 +12,11 @@ import math
 
 import numpy as np
 
-from market.demand.equilibrium import prices_in_range
-from market.errors import UserError
 from market.spec.models import Center, Grid, MarketSpec
 from market.state import Floats
-from market.theory.newsvendor import newsvendor_level
-from market.theory.reorder import economic_order
 from policies.config.run import RunConfig
 from policies.learners.build import encoding_of, learner_name
-from policies.sellers.rules.base import Seat
+from policies.learners.seat_theory import middle_level, nash_price
 
 PRICES, LEVELS = 17, 17
 PRICES_ALONE = 25  # where nothing else is decided
@@ -30,7 +26,6 @@ BEYOND = 1.1  # of the way up to the joint-profit price, which rivals may post: 
 AT_MOST = 3  # times as far up as without: where all must buy, the joint-profit price is infinite
 LOWEST, HIGHEST = 0.3, 2.2  # levels, of the one in their middle
 GROWTH = 1.5  # distances from the middle, of prices and levels, grow as this power of the number of steps
-ORDER_SHARE = 0.6  # of the economic order on top of the newsvendor level
 
 
 def with_decisions(config: RunConfig) -> RunConfig:
@@ -104,14 +99,6 @@ def _readable(value: float, bounds: tuple[float, float]) -> float:
     return min(max(float(f"{value:.5g}"), bounds[0]), bounds[1])
 
 
-def nash_price(spec: MarketSpec, seat: int, joint: bool = False) -> float | None:
-    """The Bertrand-Nash or joint-profit price; None where there is none that is finite."""
-    try:
-        return float(prices_in_range(spec, joint)[seat])
-    except UserError:
-        return None
-
-
 def _prices(spec: MarketSpec, seat: int) -> Floats:
     (low, high), nash = spec.sellers[seat].prices, nash_price(spec, seat)
     count = PRICES if spec.stocked else PRICES_ALONE
@@ -146,19 +133,6 @@ def _around(middle: float, ends: tuple[float, float], bounds: tuple[float, float
 
     at = np.linspace(steps(max(bounds[0], ends[0])), steps(min(bounds[1], ends[1])), count)
     return np.asarray(middle + np.where(at > 0, above, -below) * np.abs(at) ** GROWTH)
-
-
-def middle_level(spec: MarketSpec, seat: int) -> float | None:
-    """None where theory has none, or it is no stock at all."""
-    place, seller = Seat(spec, seat), spec.sellers[seat]
-    try:
-        price = float(place.nash[seat])
-        level = newsvendor_level(spec, seat, place.posted(price))
-    except UserError:
-        return None
-    if level > 0 and seller.order_cost > 0:
-        level += ORDER_SHARE * economic_order(place.mean_demand(price), seller.order_cost, seller.holding_cost)
-    return level if level > 0 else None
 
 
 def _values(values: Floats, bounds: tuple[float, float], whole: bool = False) -> list[float]:

@@ -44,7 +44,7 @@ TOLD = {
     "configs": {"configuration", "story"},
     "bench --only batch --seconds 0.01": {"median", "wanted"},
 }
-NO_TABLES = {"report", "record", "board"}
+NO_TABLES = {"report", "record", "board", "export"}
 NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast"}
 
 

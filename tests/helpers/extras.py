@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-WITH = {"pyblp": "calibrate", "statsforecast": "calibrate", "ray": "ray"}
+WITH = {"pyblp": "calibrate", "statsforecast": "calibrate", "ray": "ray", "onnxruntime": "serve"}
 
 
 def needs(name: str) -> pytest.MarkDecorator:

@@ -14,7 +14,7 @@ from policies.config.run import parse_run
 from policies.learners.base import Learner
 from policies.learners.build import make_learner
 from policies.learners.default_decisions import with_decisions
-from policies.learners.default_inputs import usual_observation
+from policies.learners.seat_theory import usual_observation
 from tests.helpers.known_optima import MARKETS
 from tests.helpers.markets import a_market
 
