@@ -6,7 +6,6 @@ Both are texts about a :class:`~policies.deployment.graph.SellerGraph`.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from functools import partial
 from importlib import metadata
@@ -16,12 +15,12 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from policies.common.files import timestamp
+from policies.common.files import read_json, timestamp
 from policies.deployment.decider import Decider
 from policies.deployment.fields import PERIOD, Field, cycle_of
 from policies.deployment.graph import SellerGraph
 from policies.deployment.onnx_file import DECISIONS, OPSET, Checked, memory_names
-from policies.storage.run_folder import read_about
+from policies.storage.run_folder import ANALYSIS, read_about
 
 GRAPH, CONTRACT = "seller.onnx", "contract.json"
 VERSION = 1
@@ -111,22 +110,26 @@ def card(decider: Decider, contract: dict[str, Any]) -> str:
     learned = about.get("learning", {}).get("seats", {})
     return made.get_template("model_card.md.j2").render(
         contract=contract, spec=decider.spec, own=decider.spec.sellers[decider.seat], config=run.config, seed=about.get("seed"),
-        learners={name: one["learner"] for name, one in learned.items()}, judged=_judged(decider), example=example_of(contract),
+        learners={name: one["learner"] for name, one in learned.items()}, judged=_judged(decider), regrets=_regrets(decider), example=example_of(contract),
         command=about.get("command"), versions=about.get("versions", {}),
     )  # fmt: skip
 
 
 def _judged(decider: Decider) -> list[dict[str, Any]]:
     """What the run's final evaluation says of the seller, a row a line-up."""
-    path, name = decider.run.folder / "evaluation.json", decider.spec.names[decider.seat]
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
+    rows = read_json(decider.run.folder / "evaluation.json", list)
+    name = decider.spec.names[decider.seat]
     return [
         row for row in rows
         if isinstance(row, dict) and row.get("table") == "comparison" and row.get("seat") == name and row.get("judged")
     ]  # fmt: skip
+
+
+def _regrets(decider: Decider) -> list[dict[str, Any]]:
+    """What `bazaar exploit` found that the seat could earn more, in money a period."""
+    found = [read_json(path, dict) for path in sorted((decider.run.folder / ANALYSIS).glob("exploit-*.json"))]
+    name, keys = decider.spec.names[decider.seat], {"regret", "exact", "response"}
+    return [one for one in found if one and one.get("seller") == name and keys <= one.keys()]
 
 
 def example_of(contract: dict[str, Any]) -> str:
