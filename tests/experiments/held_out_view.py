@@ -15,7 +15,7 @@ HEAD = (
     "revenue. Medians and worst over seats and seeds; seconds are a run's, with all of its learners. No search of options "
     "saw these markets, but faults were found here and mended: that DQN learned fine steps slowly (its shared parts and "
     "replay ratio: workwear, milk, bakery, timber), that its grid ended too early (petrol, ice_cream), that all began where stock only costs (flowers) and met "
-    "only one another (ice_cream), and that prices must not be decided as coarsely as levels (antiques). There the figures flatter.\n"
+    "only one another (ice_cream), that prices must not be decided as coarsely as levels (antiques), and that of wide ranges networks saw next to nothing (ice_cream). There the figures flatter.\n"
 )
 COLUMNS = "seats | median | worst | at least -.2 % | below -.5 %"
 
