@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,11 +132,11 @@ def checked(content: bytes, graph: SellerGraph, decider: Decider, seed: int = 0)
     for _ in range(STEPS if mine else 1):
         values, location = _random_values(decider, rng)
         states = market_states(decider.spec, graph.fields, values, location)
-        price, order, margin, mine = _decided(decider, seller, states, mine)
+        price, level, margin, mine = _decided(decider, seller, states, mine)
         found = written(dict(zip(graph.names, [*values.T, location.astype(np.float64)], strict=False)) | theirs)
         theirs = {name: found[f"{name}.next"] for name in theirs}
         clear = margin > CLOSE
-        largest = max(largest, _off(found["new_price"], price, clear), _off(found["order"], order, clear))
+        largest = max(largest, _off(found["new_price"], price, clear), _off(found["level"], level, clear))
         decisions, close = decisions + int(clear.sum()), close + int((~clear).sum())
     if not largest <= CLOSE:
         raise UserError(f"the graph decides otherwise than the seller does (by {largest:.1e}); nothing is written")
@@ -165,18 +165,20 @@ def _random_values(decider: Decider, rng: np.random.Generator) -> tuple[Floats, 
 def _decided(
     decider: Decider, seller: NetworkSeller, states: RolloutStates, memory: dict[str, NDArray[Any]]
 ) -> tuple[Floats, Floats, Floats, dict[str, NDArray[Any]]]:
-    """Price and order (B,) of the seller, by how much the network prefers what it decides, and its memory then."""
-    price, order, margin = np.empty(len(states)), np.empty(len(states)), np.empty(len(states))
+    """Price and level (B,) of the seller, by how much the network prefers what it decides, and its memory then.
+
+    Of a position of 0 the order is the level; orders are whole units, and half a unit may go either way.
+    """
+    price, level, margin = np.empty(len(states)), np.empty(len(states)), np.empty(len(states))
     after = {name: array.copy() for name, array in memory.items()}
     for part, view in views(decider.spec, states, decider.seat):
         before = {name: array[part] for name, array in memory.items()}
-        price[part], order[part], now = seller.act(view, before)
+        empty = np.zeros_like(view.on_hand)
+        price[part], level[part], now = seller.act(replace(view, on_hand=empty, on_order=empty), before)
         margin[part] = _margin(seller.network, seller.seen(view), before)
         for name, array in now.items():
             after[name][part] = array
-    if decider.spec.customers.mode == "sampled":
-        order = np.floor(order + 0.5)
-    return price, order, margin, after
+    return price, level, margin, after
 
 
 @torch.no_grad()
