@@ -217,7 +217,7 @@ def test_a_network_too_large_for_any_memory_is_refused_at_once(saved: SavedSelle
 def test_weights_that_are_not_finite_are_refused(a_run: Path, tmp_path: Path) -> None:
     content = content_of(a_run)
     first = next(iter(content["weights"].values()))
-    first[0, 0] = float("nan")
+    first.view(-1)[0] = float("nan")
     torch.save(content, tmp_path / "nan.pt")
     with pytest.raises(UserError, match="not all finite"):
         load_seller(tmp_path / "nan.pt")
