@@ -88,7 +88,7 @@ class QuantileNetwork(Actor):
     def quantiles(self, obs: Tensor) -> Tensor:
         """Of what the body sees (B, W): (B, K, Q)."""
         found: Tensor = self.body(obs)
-        return found.view(len(obs), self.architecture.actions, -1)
+        return found.reshape(-1, self.architecture.actions, self.architecture.quantiles)  # graphs know no len()
 
     def forward(self, obs: Tensor | NDArray[Any], state: Any = None, info: Any = None) -> tuple[Any, Any]:
         return self.quantiles(self.body.tensor(obs)), state
