@@ -15,10 +15,7 @@ from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ExportOrder
-from policies.deployment.decider import Decider
-from policies.deployment.run import rails_of, seat_of
-from policies.evaluation.run_sellers import run_sellers
-from policies.sellers.rules.base import place
+from policies.deployment.run import decider_of
 
 if TYPE_CHECKING:
     from policies.deployment.onnx_file import Checked
@@ -59,17 +56,13 @@ def export(order: ExportOrder) -> ExportResult:
         print(found.to_frame()[["decisions", "largest difference"]])
     """
     refuse_taken_folder(order.output)
-    run = run_sellers(order.run, order.checkpoint)
-    seat = seat_of(run, order.seller)
-    rails = rails_of(order.rails, run, seat)
-    with place(str(order.rails or order.run / "config.yaml")):
-        decider = Decider(run, seat, rails)
+    decider = decider_of(order)
     from policies.deployment.contract import CONTRACT, GRAPH, card, contract_of  # what plays a network is heavy
     from policies.deployment.onnx_file import checked, graph_of, onnx_bytes
 
     one_torch_thread()
     graph = graph_of(decider)
-    with phases(order.console, f"exporting {run.spec.names[seat]}") as say:
+    with phases(order.console, f"exporting {decider.spec.names[decider.seat]}") as say:
         say("writing the graph")
         content = onnx_bytes(graph)
         say("deciding beside the seller")

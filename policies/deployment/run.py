@@ -14,7 +14,7 @@ from policies.common.progress import progress
 from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
-from policies.config.orders import DecideOrder
+from policies.config.orders import DecideOrder, ExportOrder
 from policies.config.rails import Rails
 from policies.deployment.decider import Decided, Decider
 from policies.deployment.outlook import Outlook, outlook
@@ -74,11 +74,8 @@ def decide(order: DecideOrder) -> DecideResult | None:
     one_torch_thread()
     refuse_unwritable(order.output)
     refuse_unwritable(order.template)
-    run = run_sellers(order.run, order.checkpoint)
-    seat = seat_of(run, order.seller)
-    rails = rails_of(order.rails, run, seat)
-    with place(str(order.rails or order.run / "config.yaml")):
-        decider = Decider(run, seat, rails)
+    decider = decider_of(order)
+    run, seat = decider.run, decider.seat
     if order.template is not None:
         write_file(order.template, template(decider, order.template).encode())
         order.console.print(f"Written: {order.template}", highlight=False)
@@ -109,7 +106,16 @@ def decide(order: DecideOrder) -> DecideResult | None:
     return found
 
 
-def seat_of(run: RunSellers, seller: str | None) -> int:
+def decider_of(order: DecideOrder | ExportOrder) -> Decider:
+    """The seller that is asked for, within its rails."""
+    run = run_sellers(order.run, order.checkpoint)
+    seat = _seat(run, order.seller)
+    rails = _rails(order.rails, run, seat)
+    with place(str(order.rails or order.run / "config.yaml")):
+        return Decider(run, seat, rails)
+
+
+def _seat(run: RunSellers, seller: str | None) -> int:
     """Whose decisions are asked for: the one that learned, where only one did."""
     learned = [run.spec.names[seat] for seat in learning_seats(run.config)]
     refuse_other_sellers(seller, run.folder, learned)
@@ -118,7 +124,7 @@ def seat_of(run: RunSellers, seller: str | None) -> int:
     return run.spec.names.index(seller or learned[0])
 
 
-def rails_of(path: Path | None, run: RunSellers, seat: int) -> Rails:
+def _rails(path: Path | None, run: RunSellers, seat: int) -> Rails:
     """Of a file, or of the run's configuration for that seller; none where neither has any."""
     name = run.spec.names[seat]
     if path is None:
