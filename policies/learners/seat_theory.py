@@ -53,7 +53,7 @@ def usual_observation(spec: MarketSpec, seat: int) -> tuple[Floats, Floats] | No
     """The middle of each number that a seat sees and its usual distance from there, (F,) each; None where all stay.
 
     Units: 0, and 1.1 times the newsvendor level. Prices: the Nash price, and .15 of it, at most .45
-    of its markup. Never farther than the ranges go, so that ordinary ones stay as they are.
+    of its markup. Never farther than the ranges go: narrow ones stay as they are.
     Of a top of 5,000 and a level of 500: a distance of .11, 550 units.
     """
     count, units, prices = len(spec.sellers), cache(partial(_units, spec)), cache(partial(_prices, spec))
