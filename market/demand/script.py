@@ -42,8 +42,9 @@ def known_calendar(spec: MarketSpec, periods: ArrayLike) -> Floats:
     """
     if spec.tape is not None:
         return np.ones(np.shape(periods))
-    still = spec.customers.model_copy(update={"surges": ()})
-    return calendar(spec.model_copy(update={"customers": still}), periods)
+    if spec.customers.surges:
+        spec = spec.model_copy(update={"customers": spec.customers.model_copy(update={"surges": ()})})
+    return calendar(spec, periods)
 
 
 def location_offsets(spec: MarketSpec) -> Floats:

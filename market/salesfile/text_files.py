@@ -171,12 +171,12 @@ def _table(path: Path, text: io.TextIOWrapper, reading: Reading, found: Findings
 
 def _separator(sample: str) -> str:
     """What stands between columns, told from the beginning of a file."""
-    from clevercsv import Sniffer
-    from clevercsv.exceptions import Error
-
     first = next((line for line in sample.splitlines() if line.strip()), "")
     if not any(mark in first for mark in SEPARATORS if mark != ",") or len(first) > SAMPLE // 4:
         return ","
+    from clevercsv import Sniffer
+    from clevercsv.exceptions import Error
+
     try:
         found = Sniffer().sniff(sample[: SAMPLE // 8], delimiters=list(SEPARATORS))
     except Error:

@@ -19,7 +19,6 @@ from market.state import Floats, Ints
 from market.theory.newsvendor import newsvendor_level, service_level, window_means
 
 NODES = 128  # of the average over xi: shares are off by 1e-5
-MOST_BITS = 40  # events that are 0 or 1, beside the date in a number of 63
 UNKNOWN = 64  # B
 
 
@@ -57,8 +56,7 @@ class SeasonalLevels:
     usual: Logit
     decay: float
     unknown: Floats
-    _window: dict[tuple[int, bytes | None], float] = field(default_factory=dict)
-    _share: dict[tuple[int, bytes | None], float] = field(default_factory=dict)
+    _share: dict[bytes, float] = field(default_factory=dict)
     _level: dict[float, float] = field(default_factory=dict)
 
     @classmethod
@@ -82,56 +80,44 @@ class SeasonalLevels:
 
     def levels(self, period: ArrayLike, event: ArrayLike | None = None) -> Floats:
         """Levels (M,), units, at ``period`` (M,) with events announced (M, A + 1, N), sellers in seat order."""
-        period = np.asarray(period, dtype=np.int64)
-        if self.spec.events is None or event is None:
-            seen, row = np.unique(period, return_inverse=True)
-            mean = np.array([self._mean(int(t), None) for t in seen])
-        else:
-            known = np.asarray(event, np.int8)[:, : self.spec.sellers[self.seat].lead_time + 1]
-            _, first, row = np.unique(_numbered(period, known), axis=0, return_index=True, return_inverse=True)
-            mean = np.array([self._mean(int(period[at]), known[at]) for at in first])
-        return self._quantiles(mean)[row.reshape(-1)]
+        known = None if self.spec.events is None or event is None else np.asarray(event, np.int8)
+        return self._quantiles(self._means(np.asarray(period, dtype=np.int64), known))
 
-    def _mean(self, start: int, event: NDArray[np.int8] | None) -> float:
-        """Mean baskets of the window that begins at ``start``, worked out once."""
-        key = (start, None if event is None else event.tobytes())
-        if key not in self._window:
-            self._window[key] = self._summed(start, event)
-        return self._window[key]
+    def _means(self, start: Ints, event: NDArray[np.int8] | None) -> Floats:
+        """Mean baskets (M,) of the windows that begin at ``start``."""
+        total = np.zeros(len(start))
+        for k in range(self.spec.sellers[self.seat].lead_time + 1):
+            total = total + known_calendar(self.spec, start + k) * self._shares(start + k, k, event)
+        return self.crowd * total
 
-    def _summed(self, start: int, event: NDArray[np.int8] | None) -> float:
-        when = start + np.arange(self.spec.sellers[self.seat].lead_time + 1)
-        return self.crowd * float(
-            sum(
-                f * self._share_at(int(t), k, event)
-                for k, (t, f) in enumerate(zip(when, self._factor(when), strict=True))
-            )
-        )
-
-    def _factor(self, when: Ints) -> Floats:
-        return known_calendar(self.spec, when)
-
-    def _share_at(self, t: int, k: int, event: NDArray[np.int8] | None) -> float:
-        """The mean share of customers k periods ahead, at time t."""
-        phase = t % len(self.spec.season) if self.spec.season and self.spec.tape is None else 0
+    def _shares(self, when: Ints, k: int, event: NDArray[np.int8] | None) -> Floats:
+        """The mean shares of customers (M,) k periods ahead, at the times ``when``."""
+        seasons = self.spec.season if self.spec.tape is None else ()
+        phase = when % max(len(seasons), 1)
         if event is None:
-            return self._share_of(phase, None)
-        last = min(k, len(event) - 1)
+            return self._looked_up(phase, None)
+        last = min(k, event.shape[1] - 1)
         sure = self.decay ** (k - last)
-        seen = self._share_of(phase, event[last])
-        return seen if sure == 1.0 else sure * seen + (1.0 - sure) * self._share_of(phase, None)
+        seen = self._looked_up(phase, event[:, last])
+        return seen if sure == 1.0 else sure * seen + (1.0 - sure) * self._looked_up(phase, None)
+
+    def _looked_up(self, phase: Ints, event: NDArray[np.int8] | None) -> Floats:
+        """Each row's share, worked out once for each phase and set of events (M, N), or the usual mix of them."""
+        rows = np.ascontiguousarray(np.column_stack([phase] if event is None else [phase, event]), np.int32)
+        keys = rows.view(f"V{rows[0].nbytes}").ravel().tolist()
+        for at, key in enumerate(keys):
+            if key not in self._share:
+                self._share[key] = self._share_of(int(phase[at]), None if event is None else event[at])
+        return np.array([self._share[key] for key in keys])
 
     def _share_of(self, phase: int, event: NDArray[np.int8] | None) -> float:
         """At a phase of the season, with these events (N,), or with the usual mix of them."""
-        key = (phase, None if event is None else event.tobytes())
-        if key not in self._share:
-            season = self.spec.season[phase] if self.spec.season and self.spec.tape is None else 0.0
-            logit = self.usual if event is None else self.logit
-            effect = self.spec.events.effect if self.spec.events else 0.0
-            added = season + (0.0 if event is None else effect * event)
-            chosen = choices(replace(logit, nodes=logit.nodes + added), self.price)[0][:, self.seat]
-            self._share[key] = float(logit.weights @ chosen)
-        return self._share[key]
+        season = self.spec.season[phase] if self.spec.season and self.spec.tape is None else 0.0
+        logit = self.usual if event is None else self.logit
+        effect = self.spec.events.effect if self.spec.events else 0.0
+        added = season + (0.0 if event is None else effect * event)
+        chosen = choices(replace(logit, nodes=logit.nodes + added), self.price)[0][:, self.seat]
+        return float(logit.weights @ chosen)
 
     @np.errstate(under="ignore")
     def _quantiles(self, mean: Floats) -> Floats:
@@ -147,14 +133,6 @@ class SeasonalLevels:
                 zip(fresh.tolist(), _poisson_quantiles(fresh, self.unknown, self.ratio).tolist(), strict=True)
             )
         return np.array([self._level[one] for one in mean.tolist()]) * basket
-
-
-def _numbered(period: Ints, known: NDArray[np.int8]) -> Ints:
-    """A key for each date with the events known then: one number (M,) where it holds all, which is sorted far faster."""
-    events = known.reshape(len(period), -1)
-    if events.shape[1] > MOST_BITS:
-        return np.column_stack([period, events]).astype(np.int64)
-    return np.asarray((period << events.shape[1]) + events @ (1 << np.arange(events.shape[1])), np.int64)
 
 
 def _poisson_quantiles(mean: Floats, unknown: Floats, q: float) -> Floats:

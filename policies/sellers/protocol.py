@@ -6,6 +6,7 @@ A periods that events are announced ahead, L longest lead time, F observation fe
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,37 +71,42 @@ def reset_rows(seller: Seller, memory: Memory, rows: NDArray[np.bool_]) -> Memor
 
 def look(batch: MarketBatch, seat: int, observation: NDArray[np.float32]) -> View:
     """Seat ``seat``'s view of a batch, whose ``observe()`` returned ``observation`` (M, N, F)."""
+    return next(looks(batch, observation, [seat]))
+
+
+def looks(batch: MarketBatch, observation: NDArray[np.float32], seats: Iterable[int]) -> Iterator[View]:
+    """The views of some seats, as :func:`look` gives each: what they share is worked out once."""
     spec, state, n = batch.spec, batch.state, len(batch.spec.sellers)
-    onward = [(seat + offset) % n for offset in range(n)]
-    rivals = onward[1:]
     prices = spec.visibility.rivals_prices == "last"
     stock = spec.stocked and spec.visibility.rivals_stock != "hidden"
     ahead = state.period[:, None] + np.arange(spec.announced + 1)
+    event = batch.tape.event[np.arange(batch.markets)[:, None], ahead]
+    bits = _mixed(_mixed(np.asarray(state.seed, np.uint64), state.episode), state.period)
     recorded = batch.recorded
-    return View(
-        observation=observation[:, seat],
-        on_hand=state.on_hand[:, seat],
-        on_order=state.pipeline[:, seat].sum(1),
-        pipeline=state.pipeline[:, seat],
-        price=state.price[:, seat],
-        sold=state.sold[:, seat],
-        lost=state.lost[:, seat],
-        rivals_price=state.price[:, rivals] if prices else None,
-        rivals_in_stock=state.on_hand[:, rivals] > 0 if stock else None,
-        event=batch.tape.event[np.arange(batch.markets)[:, None], ahead][:, :, onward],
-        period=state.period,
-        noise=_noise(state.seed, state.episode, state.period, seat),
-        recorded=None if recorded is None else recorded[:, seat],
-    )
+    for seat in seats:
+        onward = [(seat + offset) % n for offset in range(n)]
+        rivals = onward[1:]
+        yield View(
+            observation=observation[:, seat],
+            on_hand=state.on_hand[:, seat],
+            on_order=state.pipeline[:, seat].sum(1),
+            pipeline=state.pipeline[:, seat],
+            price=state.price[:, seat],
+            sold=state.sold[:, seat],
+            lost=state.lost[:, seat],
+            rivals_price=state.price[:, rivals] if prices else None,
+            rivals_in_stock=state.on_hand[:, rivals] > 0 if stock else None,
+            event=event[:, :, onward],
+            period=state.period,
+            noise=_mixed(bits, np.int64(seat + 1)),
+            recorded=None if recorded is None else recorded[:, seat],
+        )
 
 
-def _noise(seed: Any, episode: Any, period: Any, seat: int) -> NDArray[np.uint64]:
-    """splitmix64's finaliser over the four keys, so that a rule's draws depend on nothing else."""
-    bits: NDArray[np.uint64] = np.asarray(seed, np.uint64)
+def _mixed(bits: NDArray[np.uint64], key: Any) -> NDArray[np.uint64]:
+    """splitmix64's finaliser over one more key, so that a rule's draws depend on nothing but the keys."""
     with np.errstate(over="ignore"):
-        for part in (episode, period, np.int64(seat + 1)):
-            bits = (bits ^ np.asarray(part).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
-            bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            bits = bits ^ (bits >> np.uint64(31))
-    return bits
+        bits = (bits ^ np.asarray(key).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return bits ^ (bits >> np.uint64(31))

@@ -15,7 +15,7 @@ from market.metrics.summary import episode_profit, profit_a_period
 from market.simulation.batch import MarketBatch
 from market.spec.models import MarketSpec
 from market.state import LEDGER, LEDGER_UNITS, Floats, Record
-from policies.sellers.protocol import Seller, look
+from policies.sellers.protocol import Seller, looks
 
 COUNTED = ("profit", "on_hand_left", "on_order")  # the ledger's fields that an episode's profit is counted from
 LARGEST_LEDGER = 2**20  # seller-periods in memory at once: 128 MiB with all fields
@@ -39,8 +39,9 @@ def rounds(batch: MarketBatch, sellers: Sequence[Seller], periods: int | None = 
     order = np.empty_like(price)
     for _ in range(spec.horizon if periods is None else min(periods, spec.horizon)):
         observation = batch.observe()
-        for seat, seller in enumerate(sellers):
-            view = look(batch, seat, observation)
+        for seat, (seller, view) in enumerate(
+            zip(sellers, looks(batch, observation, range(len(sellers))), strict=True)
+        ):
             price[:, seat], order[:, seat], memories[seat] = seller.act(view, memories[seat])
         yield batch.step(price, order)
 
