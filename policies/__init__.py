@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from policies.sellers.rollout import play
     from policies.sellers.rules.compose import register_rule as register_rule
     from policies.sellers.rules.level_search import build
+    from policies.serving.run import serve as serve
     from policies.studies.bench.run import bench as bench
     from policies.studies.calvano.run import reproduce as reproduce
     from policies.studies.deviate.run import deviate as deviate
@@ -53,6 +54,7 @@ _PLACES = {
     "deviate": "policies.studies.deviate.run:deviate",
     "decide": "policies.deployment.run:decide",
     "export": "policies.deployment.export:export",
+    "serve": "policies.serving.run:serve",
     "theory": "policies.studies.theory.run:theory",
     "tune": "policies.studies.tuning.run:tune",
     "record": "policies.sales.record:record",

@@ -126,6 +126,15 @@ def _(order: orders.ExportOrder) -> None:
         raise UserError(f"--rails {order.rails}: no such file")
 
 
+@check.register
+def _(order: orders.ServeOrder) -> None:
+    for run in order.runs:
+        _refuse_seller(run, None)
+    for path, name in ((order.rails, "--rails"), (order.token, "--token")):
+        if path is not None and not path.is_file():
+            raise UserError(f"{name} {path}: no such file")
+
+
 def _refuse_seller(run: Path, seller: str | None) -> None:
     """Raise for a seller that did not learn in a run."""
     from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers

@@ -46,6 +46,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "deviate": (Form(orders.DeviateOrder, "deviate"),),
     "decide": (Form(orders.DecideOrder, "decide"),),
     "export": (Form(orders.ExportOrder, "export"),),
+    "serve": (Form(orders.ServeOrder, "serve"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
     "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),

@@ -97,6 +97,7 @@ def _one_of(values: tuple[str, ...]) -> Callable[[Any], Any]:
 Count = Annotated[int, Constraint(count)]
 AtLeastZero = Annotated[int, _number(lambda value: value >= 0, "a whole number >= 0", _digits)]
 Port = Annotated[int, _number(lambda value: 0 < value < 65_536, "from 1 to 65535", _digits)]
+AnyPort = Annotated[int, _number(lambda value: 0 <= value < 65_536, "from 0 to 65535", _digits)]
 Seconds = Annotated[float, _number(lambda value: 0 < value < 1e6, "a number of seconds above 0")]
 Share = Annotated[float, _number(lambda value: 0 < value < 1, "a number between 0 and 1")]
 Discount = Annotated[float, _number(lambda value: 0 <= value < 1, "a number from 0 to below 1")]

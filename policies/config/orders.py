@@ -11,6 +11,7 @@ from market.errors import UserError
 from market.salesfile.options import DateOrder, Missing, Returns, Span, known_encoding, known_zone
 from policies.config.command import (
     AboveOne,
+    AnyPort,
     Argument,
     AtLeastZero,
     Constraint,
@@ -285,6 +286,30 @@ class ExportOrder(Order):
     )
     checkpoint: Checkpoint = "best"
     output: Annotated[Path, Option("the folder that is made", "FOLDER", short="-o")] = field(converter=path)
+
+
+@frozen(kw_only=True)
+class ServeOrder(Order):
+    """Decisions of runs' sellers over HTTP, each in a log before it is answered.
+
+    ``db`` None: the file ``decisions.db`` in the first run's folder; else a file or an SQLAlchemy URL. ``token`` None: what
+    the environment's BAZAAR_TOKEN says, if it says anything.
+    """
+
+    runs: Annotated[Paths, Argument("folders of runs", "RUN")] = field(converter=paths, kw_only=False)
+    host: Annotated[str, Option("address that it listens at")] = "127.0.0.1"
+    port: Annotated[AnyPort, Option("where it listens; 0: wherever it can")] = 8000
+    db: Annotated[str | None, Option("log of decisions (default: in the first run)", "FILE|URL")] = None
+    mode: Annotated[
+        Literal["live", "shadow"], Option("shadow: the fixed rule answers, the policy is logged beside it")
+    ] = "live"
+    token: Annotated[File, Option("its first line is what every request must bear", "FILE")] = field(
+        default=None, converter=file
+    )
+    rails: Annotated[File, Option("what decisions are kept within (default: the run's rails)", "FILE")] = field(
+        default=None, converter=file
+    )
+    checkpoint: Checkpoint = "best"
 
 
 @frozen(kw_only=True)

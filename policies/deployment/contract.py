@@ -32,21 +32,12 @@ def contract_of(
     decider: Decider, graph: SellerGraph, content: bytes, found: Checked, checkpoint: str
 ) -> dict[str, Any]:
     """What whoever plays the graph must know, as plain data."""
-    spec, seat, run = decider.spec, decider.seat, decider.run
-    own, money = spec.sellers[seat], "money per unit"
-    bounds = {"new_price": own.prices, "level": own.order_up_to, "order": (0.0, own.order_up_to[1])}
-    units = {
-        "new_price": money,
-        "level": "units on hand and on order that are ordered up to; 0: no order",
-        "order": "units",
-    }
+    about = described(decider)
     return {
         "contract": VERSION,
-        "seller": spec.names[seat],
-        "market": {"name": spec.name, "period": spec.period, "sellers": spec.names, "inventory": spec.inventory},
-        "policy": {"run": run.folder.name, "checkpoint": checkpoint, "kind": run.players[seat].label},
+        **about,
+        "policy": about["policy"] | {"checkpoint": checkpoint},
         "graph": {"file": GRAPH, "sha256": hashlib.sha256(content).hexdigest(), "opset": OPSET},
-        "inputs": [*map(partial(_input, decider), decider.fields), *_location(decider)],
         "memory": [
             {
                 "name": name,
@@ -57,14 +48,32 @@ def contract_of(
             }
             for name, array in zip(memory_names(graph), graph.network.recall.start(1).values(), strict=True)
         ],
+        "check": {"decisions": found.decisions, "largest difference": found.largest, "close calls": found.close_calls},
+        "made": timestamp(),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in USED},
+    }
+
+
+def described(decider: Decider) -> dict[str, Any]:
+    """Who decides, what it must be told and what it answers, as plain data."""
+    spec, seat, run = decider.spec, decider.seat, decider.run
+    own, money = spec.sellers[seat], "money per unit"
+    bounds = {"new_price": own.prices, "level": own.order_up_to, "order": (0.0, own.order_up_to[1])}
+    units = {
+        "new_price": money,
+        "level": "units on hand and on order that are ordered up to; 0: no order",
+        "order": "units",
+    }
+    return {
+        "seller": spec.names[seat],
+        "market": {"name": spec.name, "period": spec.period, "sellers": spec.names, "inventory": spec.inventory},
+        "policy": {"run": run.folder.name, "kind": run.players[seat].label},
+        "inputs": [*map(partial(_input, decider), decider.fields), *_location(decider)],
         "outputs": [
             {"name": name, "unit": units[name], "type": "float64", "range": [float(end) for end in bounds[name]]}
             for name in DECISIONS
         ],
         "rails": decider.rails.model_dump(mode="json", exclude_defaults=True),
-        "check": {"decisions": found.decisions, "largest difference": found.largest, "close calls": found.close_calls},
-        "made": timestamp(),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in USED},
     }
 
 

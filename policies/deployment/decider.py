@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from market.errors import UserError
+from market.simulation.batch import MarketBatch
 from market.simulation.observation import usual_demand
 from market.spec.models import MarketSpec
 from market.state import Floats, Ints
@@ -23,7 +25,7 @@ from policies.deployment.fields import PERIOD, Field, Met, cycle_of, fields_of
 from policies.deployment.rails import Railed, within_order, within_price
 from policies.deployment.states import Given
 from policies.evaluation.run_sellers import RunSellers
-from policies.explain.states import Rollout, RolloutStates, greedy_rollout, views
+from policies.explain.states import Rollout, RolloutStates, greedy_rollout, to_look_at, views
 from policies.sellers.protocol import Memory, Seller
 from policies.sellers.rules.compose import FixedSeller, Rules, parse_rules
 
@@ -38,7 +40,7 @@ class Decided:
     ``level``: the inventory position that the order reaches; ``wanted``: price and order of whoever decided, before rails;
     ``rule``: what the best fixed rule would do. ``by``: the policy, or the rule with the reason. ``bound``: rails that
     moved something; ``outside``: inputs outside what was met in training; ``assumed``: fields that were not given.
-    ``memory``: what the policy and the rule remember afterwards.
+    ``memory``: what the policy and the rule remember afterwards; ``cost``: money per unit, as given or the market's.
     """
 
     labels: list[str]
@@ -53,6 +55,15 @@ class Decided:
     assumed: list[list[str]]
     states: RolloutStates
     memory: tuple[Memory, Memory]
+    cost: Floats
+
+    def answer(self, k: int) -> dict[str, Any]:
+        """Decision ``k`` as plain data."""
+        row: dict[str, Any] = {"id": self.labels[k], "price": float(self.price[k]), "order": float(self.order[k])}
+        row |= {"level": float(self.level[k]), "by": self.by[k]}
+        row |= {"wanted_price": float(self.wanted[0][k]), "wanted_order": float(self.wanted[1][k])}
+        row |= {"rule_price": float(self.rule[0][k]), "rule_order": float(self.rule[1][k])}
+        return row | {"bound": self.bound[k], "outside": self.outside[k], "assumed": self.assumed[k]}
 
 
 class Decider:
@@ -92,6 +103,11 @@ class Decider:
         """Units that it sold a period there."""
         return float(self.rollout.states.sold[:, self.seat].mean())
 
+    @cached_property
+    def _single(self) -> MarketBatch:
+        """What a single state is looked at in: making one takes longer than all else of a decision."""
+        return to_look_at(self.spec, 1)
+
     # -------------------------------------------------------------------------------------------- deciding
 
     def decide(self, given: Given) -> Decided:
@@ -113,12 +129,12 @@ class Decider:
         wanted = (np.where(failed, rule[0], price), np.where(failed, rule[1], order))
         now = states.at(last)
         cost = np.where(np.isnan(given.cost[last]), self.spec.sellers[self.seat].unit_cost, given.cost[last])
-        railed = self._railed(wanted, now, cost)
+        railed = self.railed(wanted, now, cost)
         return Decided(
             labels=[given.labels[k] for k in last], price=railed.price, order=railed.order,
             level=now.position(self.seat) + railed.order if self.spec.stocked else np.zeros(len(last)),
             wanted=wanted, rule=(rule[0], rule[1]), bound=railed.bound, outside=outside, assumed=[assumed[k] for k in last],
-            by=[f"{RULE} ({self.rule.label}): {reason}" if reason else POLICY for reason in reasons], states=now, memory=(memory, its_memory),
+            by=[f"{RULE} ({self.rule.label}): {reason}" if reason else POLICY for reason in reasons], states=now, memory=(memory, its_memory), cost=cost,
         )  # fmt: skip
 
     def _reason(self, lacking: list[str], far: list[str], price: float, order: float) -> str:
@@ -150,11 +166,15 @@ class Decider:
         """By decision the inputs outside what was met, with the range, and those that are far outside."""
         outside: list[list[str]] = [[] for _ in values]
         far: list[list[str]] = [[] for _ in values]
-        for column, field in enumerate(self.fields):
+        low, _, high = np.array([self.met.ranges[field.name] for field in self.fields]).reshape(-1, 3).T
+        with np.errstate(invalid="ignore"):
+            somewhere = ((values < low) | (values > high)).any(axis=0)
+        for column in np.flatnonzero(somewhere).tolist():
+            field = self.fields[column]
             beyond = self.met.beyond(field, values[:, column])
-            low, _, high = self.met.ranges[field.name]
+            least, _, most = self.met.ranges[field.name]
             for k in np.flatnonzero(beyond > 0):
-                outside[k].append(f"{field.name} {values[k, column]:.4g} (met {low:.4g} to {high:.4g})")
+                outside[k].append(f"{field.name} {values[k, column]:.4g} (met {least:.4g} to {most:.4g})")
                 if beyond[k] > self.rails.outside:
                     far[k].append(f"{field.name} {values[k, column]:.4g}")
         return outside, far
@@ -167,12 +187,15 @@ class Decider:
         for back in range(int(counts.max()), 0, -1):
             there = np.flatnonzero(counts >= back)
             part = {name: array[there] for name, array in memory.items()}
-            price[there], order[there], after = _act(self.spec, seller, states.at(ends[there] - back), self.seat, part)
+            market = self._single if len(there) == 1 else None
+            asked = states.at(ends[there] - back)
+            price[there], order[there], after = _act(self.spec, seller, asked, self.seat, part, market)
             for name, array in memory.items():
                 array[there] = after[name]
         return price, order, memory
 
-    def _railed(self, wanted: tuple[Floats, Floats], now: RolloutStates, cost: Floats) -> Railed:
+    def railed(self, wanted: tuple[Floats, Floats], now: RolloutStates, cost: Floats) -> Railed:
+        """What is wanted in states (D,), within the rails."""
         low, high = self.spec.sellers[self.seat].prices
         railed = Railed(np.clip(wanted[0], low, high), wanted[1])
         others = [k for k in range(len(self.spec.sellers)) if k != self.seat]
@@ -234,12 +257,12 @@ def _best_of(path: Path, seller: str) -> str | None:
 
 
 def _act(
-    spec: MarketSpec, seller: Seller, states: RolloutStates, seat: int, memory: Memory
+    spec: MarketSpec, seller: Seller, states: RolloutStates, seat: int, memory: Memory, market: MarketBatch | None
 ) -> tuple[Floats, Floats, Memory]:
     """What a seller decides in states (D,), and what it remembers then."""
     price, order = np.empty(len(states)), np.empty(len(states))
     after = {name: array.copy() for name, array in memory.items()}
-    for part, view in views(spec, states, seat):
+    for part, view in views(spec, states, seat, market):
         price[part], order[part], now = seller.act(view, {name: array[part] for name, array in memory.items()})
         for name, array in now.items():
             after[name][part] = array

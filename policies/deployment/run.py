@@ -42,12 +42,9 @@ class DecideResult(Records):
         return [self._row(k) for k in range(len(self.decided.labels))]
 
     def _row(self, k: int) -> dict[str, Any]:
-        one = self.decided
-        row: dict[str, Any] = {"id": one.labels[k], "seller": self.seller, "price": float(one.price[k])}
-        row |= {"order": float(one.order[k]), "level": float(one.level[k]), "by": one.by[k]}
-        row |= {"wanted_price": float(one.wanted[0][k]), "wanted_order": float(one.wanted[1][k])}
-        row |= {"rule_price": float(one.rule[0][k]), "rule_order": float(one.rule[1][k])}
-        row |= {name: "; ".join(getattr(one, name)[k]) for name in ("bound", "outside", "assumed")}
+        answer = self.decided.answer(k)
+        row: dict[str, Any] = {"id": answer["id"], "seller": self.seller, **answer}
+        row |= {name: "; ".join(answer[name]) for name in ("bound", "outside", "assumed")}
         if k < len(self.outlooks):
             found = self.outlooks[k]
             row["periods"] = found.periods
@@ -109,10 +106,13 @@ def decide(order: DecideOrder) -> DecideResult | None:
 def decider_of(order: DecideOrder | ExportOrder) -> Decider:
     """The seller that is asked for, within its rails."""
     run = run_sellers(order.run, order.checkpoint)
-    seat = _seat(run, order.seller)
-    rails = _rails(order.rails, run, seat)
-    with place(str(order.rails or order.run / "config.yaml")):
-        return Decider(run, seat, rails)
+    return railed_decider(run, _seat(run, order.seller), order.rails)
+
+
+def railed_decider(run: RunSellers, seat: int, rails: Path | None) -> Decider:
+    """A run's seller within the rails of a file, or of its configuration."""
+    with place(str(rails or run.folder / "config.yaml")):
+        return Decider(run, seat, _rails(rails, run, seat))
 
 
 def _seat(run: RunSellers, seller: str | None) -> int:

@@ -54,11 +54,29 @@ def read_states(path: Path, spec: MarketSpec, seat: int, fields: Sequence[Field]
     Raises:
         UserError: a file that cannot be read, or a row with a field that is unknown, no number or out of the possible.
     """
-    rows = list(_rows(path, spec, seat))
+    if reader := TABLES.get(path.suffix.lower()):
+        return _given(list(_rows_of_a_table(path, reader)), str(path), spec, fields, joined, alike=True)
+    return told_states(read_data(path), str(path), spec, seat, fields, joined)
+
+
+def told_states(data: Any, place: str, spec: MarketSpec, seat: int, fields: Sequence[Field], joined: bool) -> Given:
+    """A mapping, or a list of them, as :func:`read_states`; ``place`` is what a mistake is told with."""
+    return _given(list(_entries(data, place, spec, seat)), place, spec, fields, joined)
+
+
+def _given(
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    where: str,
+    spec: MarketSpec,
+    fields: Sequence[Field],
+    joined: bool,
+    alike: bool = False,
+) -> Given:
+    """Rows with their places; ``alike``: they have the same columns."""
     if not rows:
-        raise UserError(f"{path}: holds no state")
+        raise UserError(f"{where}: holds no state")
     known = [LABEL, COST, *([LOCATION] if len(spec.locations) > 1 else []), *(field.name for field in fields)]
-    for place, row in rows[:1] if path.suffix.lower() in TABLES else rows:  # a table's rows have the same columns
+    for place, row in rows[:1] if alike else rows:
         for name in row:
             if name not in known:
                 raise UserError(f"{place}: {name}: unknown field{suggestion(name, known)}")
@@ -70,23 +88,23 @@ def read_states(path: Path, spec: MarketSpec, seat: int, fields: Sequence[Field]
     return Given(labels, values.reshape(len(rows), len(fields)), cost, location, decision)
 
 
-def _rows(path: Path, spec: MarketSpec, seat: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every row with its place, fields under their full names."""
-    reader = TABLES.get(path.suffix.lower())
-    if reader is not None:
-        try:
-            table = reader(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error})") from None
-        names = [str(name) for name in table.columns]
-        columns = [table[name].tolist() for name in table.columns]
-        kind, first = ("line", 2) if reader is pd.read_csv else ("row", 1)
-        for k, cells in enumerate(zip(*columns, strict=True)):
-            yield f"{path}: {kind} {first + k}", dict(zip(names, cells, strict=True))
-        return
-    data = read_data(path)
+def _rows_of_a_table(path: Path, reader: Callable[[Path], pd.DataFrame]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every row with its place."""
+    try:
+        table = reader(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    names = [str(name) for name in table.columns]
+    columns = [table[name].tolist() for name in table.columns]
+    kind, first = ("line", 2) if reader is pd.read_csv else ("row", 1)
+    for k, cells in enumerate(zip(*columns, strict=True)):
+        yield f"{path}: {kind} {first + k}", dict(zip(names, cells, strict=True))
+
+
+def _entries(data: Any, where: str, spec: MarketSpec, seat: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every state, what happened before it first, with its place; fields under their full names."""
     for k, entry in enumerate(data if isinstance(data, list) else [data]):
-        place, label = (f"{path}: {k}", str(k + 1)) if isinstance(data, list) else (str(path), "")
+        place, label = (f"{where}: {k}", str(k + 1)) if isinstance(data, list) else (where, "")
         if not isinstance(entry, dict):
             raise UserError(f"{place}: must be a mapping of fields to values")
         earlier = entry.get(HISTORY) or []
@@ -151,7 +169,7 @@ def _number(value: Any, field: Field, place: str) -> float:
         return float(word in TRUE)
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or number < field.least:
         raise UserError(f"{place}: {field.name}: must be a number of at least {field.least:g}, got {value!r}")

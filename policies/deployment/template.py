@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,6 +17,11 @@ from policies.deployment.fields import COST, LABEL, LOCATION, Field
 def template(decider: Decider, path: Path) -> str:
     """The file's text: a table of one row for ``.csv``, else YAML with a comment a field."""
     return _table(decider) if path.suffix.lower() == ".csv" else _yaml(decider)
+
+
+def example_state(decider: Decider) -> dict[str, Any]:
+    """A usual state, as the file has it."""
+    return dict(yaml.safe_load(_yaml(decider)))
 
 
 def _rest(decider: Decider) -> dict[str, tuple[str, str]]:

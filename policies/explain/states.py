@@ -120,18 +120,27 @@ def _gather(spec: MarketSpec, notes: list[tuple[Any, ...]]) -> Rollout:
     return Rollout(spec, states, np.concatenate(price), np.concatenate(order), joined)
 
 
-def views(spec: MarketSpec, states: RolloutStates, seat: int) -> Iterator[tuple[slice, View]]:
+def views(
+    spec: MarketSpec, states: RolloutStates, seat: int, market: MarketBatch | None = None
+) -> Iterator[tuple[slice, View]]:
     """What ``seat`` sees of the states: slices of D and their views, in order; use each before the next.
 
-    Rules that randomise draw the same bits in every state.
+    Rules that randomise draw the same bits in every state. ``market``: what :func:`to_look_at` made for so many states,
+    where one is at hand.
     """
     size = max(1, CELLS // spec.horizon)
     for start in range(0, len(states), size):
         part = slice(start, min(start + size, len(states)))
-        batch = MarketBatch(spec, part.stop - part.start, np.zeros(part.stop - part.start, np.uint64))
-        batch.serial = True
+        batch = to_look_at(spec, part.stop - part.start) if market is None else market
         put(batch, states.at(part))
         yield part, look(batch, seat, batch.observe())
+
+
+def to_look_at(spec: MarketSpec, rows: int) -> MarketBatch:
+    """A market of so many rows that is put into states and looked at, never played."""
+    batch = MarketBatch(spec, rows, np.zeros(rows, np.uint64))
+    batch.serial = True
+    return batch
 
 
 def put(batch: MarketBatch, states: RolloutStates) -> None:

@@ -54,6 +54,11 @@ class Page:
         return _environment().get_template("page.html").render(about | inside)
 
 
+def rendered(template: str, **values: Any) -> str:
+    """A template that is a page by itself."""
+    return _environment().get_template(template).render(values)
+
+
 def sentences(template: str, **values: Any) -> str:
     """Plain text by a template, words one space apart."""
     return " ".join(Markup(_environment().get_template(template).render(values)).unescape().split())

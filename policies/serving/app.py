@@ -1,0 +1,246 @@
+"""The HTTP interface of served sellers: decisions, outcomes, the log, health and figures.
+
+Everything is decided in one thread, one request after another: a decision takes about a millisecond, and the log has one
+writer. What takes longer, :meth:`Desk.outlook`, has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from market.errors import UserError
+from policies.serving import inference
+from policies.serving.desk import Desk
+from policies.serving.guard import Guard
+from policies.serving.log import Conflict, DecisionLog
+from policies.serving.log import Request as Asked
+from policies.serving.metrics import Counted, Metrics
+from policies.serving.schemas import BODIES, REFUSALS, Decisions, Outlook, Page, Settled
+from policies.storage.run_folder import versions
+from policies.views.page import rendered
+
+LOG = logging.getLogger("bazaar")
+LONGEST_KEY = 200
+MOST_SHOWN = 1000
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=LONGEST_KEY,
+        description="any text of your own: a request that is sent again with it is answered as before, and decided once",
+    ),
+]
+
+
+@dataclass
+class Shop:
+    """What a server has: its sellers by name, the log, its counters."""
+
+    desks: Mapping[str, Desk]
+    log: DecisionLog
+    metrics: Metrics = field(default_factory=Metrics)
+    looking: Lock = field(default_factory=Lock)
+
+    def desk(self, seller: str) -> Desk:
+        """Of a seller; raises what becomes a 404."""
+        if seller not in self.desks:
+            raise HTTPException(404, f"seller {seller!r}: not served here; there are {', '.join(self.desks)}")
+        return self.desks[seller]
+
+    def decide(self, seller: str, data: Any, asked: Asked) -> tuple[list[dict[str, Any]], bool]:
+        """Answers in the log, and whether they were there before."""
+        desk = self.desk(seller)
+        before = self.log.repeated(seller, asked)
+        if before is not None:
+            return before, True
+        answers = desk.answers(data)
+        found = self.log.add(seller, desk.run, asked, data if isinstance(data, list) else [data], answers)
+        self.metrics.decided(seller, desk.mode, answers)
+        return found, False
+
+
+def application(desks: Mapping[str, Desk], log: DecisionLog, token: str | None = None) -> Any:
+    """The ASGI application that serves these sellers; requests bear the ``token``, where there is one."""
+    shop = Shop(desks, log)
+    app = FastAPI(
+        title="Bazaar", version=versions()["bazaar-market"], redoc_url=None,
+        description="Prices and orders by trained sellers, within their rails. Every decision is in the log before it is answered.",
+        responses=REFUSALS,
+    )  # fmt: skip
+    _refusals(app)
+    _sellers(app, shop)
+    _about(app, shop)
+    inference.add(app, shop.desks, lambda seller, data, asked: shop.decide(seller, data, asked)[0])
+    return Counted(Guard(app, token), shop.metrics)
+
+
+# ------------------------------------------------------------------------------------------------ what is asked
+
+
+def _sellers(app: FastAPI, shop: Shop) -> None:
+    @app.post("/v1/sellers/{seller:path}/decide", response_model=Decisions, openapi_extra=BODIES["decide"])
+    async def decide(seller: str, request: Request, key: Key = None) -> Response:
+        """What the seller posts and orders now, in one state or in each of a list."""
+        body = await request.body()
+        data = parsed(body)
+        found, again = shop.decide(seller, data, asked(seller, body, key))
+        headers = {"Idempotent-Replay": "true"} if again else None
+        return JSONResponse({"decisions": found}, headers=headers)
+
+    @app.post("/v1/sellers/{seller:path}/outcomes", response_model=Settled, openapi_extra=BODIES["outcomes"])
+    async def outcomes(seller: str, request: Request) -> Response:
+        """What came of decisions: units sold, and what else is known. The same again changes nothing."""
+        desk = shop.desk(seller)
+        data = parsed(await request.body())
+        entries = data if isinstance(data, list) else [data]
+        found: dict[int, dict[str, Any]] = {}
+        for k, entry in enumerate(entries):
+            place = f"outcome: {k}" if isinstance(data, list) else "outcome"
+            number, outcome = desk.outcome(entry, place)
+            if found.setdefault(number, outcome) != outcome:
+                raise UserError(f"{place}: decision: {number} stands here twice, with different outcomes")
+        try:
+            new = shop.log.settle(seller, found)
+        except KeyError as error:
+            raise HTTPException(404, f"decision {error.args[0]}: {seller} made none of this number") from None
+        shop.metrics.outcomes.labels(seller).inc(new)
+        return JSONResponse({"outcomes": len(found), "new": new})
+
+    @app.post("/v1/sellers/{seller:path}/outlook", response_model=Outlook, openapi_extra=BODIES["state"])
+    async def outlook(
+        seller: str,
+        request: Request,
+        periods: Annotated[int, Query(ge=1, le=1000)] = 30,
+        episodes: Annotated[int, Query(ge=2, le=4096)] = 256,
+    ) -> Response:
+        """What deciding in this state is worth, played on in the run's market: the policy, the rule, and as last period."""
+        desk, data = shop.desk(seller), parsed(await request.body())
+
+        def looked() -> dict[str, Any]:
+            with shop.looking:
+                return desk.outlook(data, periods, episodes)
+
+        return JSONResponse(await run_in_threadpool(looked))
+
+    @app.get("/v1/sellers")
+    async def sellers() -> Response:
+        """Who is served."""
+        return JSONResponse({"sellers": [{"seller": name, "mode": one.mode} for name, one in shop.desks.items()]})
+
+    @app.get("/v1/sellers/{seller:path}")
+    async def contract(seller: str) -> Response:
+        """What a seller must be told, in what units and within what it met in training, and what it answers."""
+        desk = shop.desk(seller)
+        return JSONResponse(desk.contract | {"example_state": desk.example})
+
+    @app.get("/v1/decisions", response_model=Page)
+    async def decisions(
+        seller: str | None = None,
+        after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_SHOWN)] = 100,
+        latest: bool = False,
+    ) -> Response:
+        """The log, a page at a time: decisions above the number ``after``, or the ``latest``; with their outcomes."""
+        if latest:
+            return JSONResponse({"decisions": shop.log.latest(seller, limit), "next": None})
+        found = shop.log.decisions(seller, after, limit)
+        return JSONResponse({"decisions": found, "next": found[-1]["decision"] if len(found) == limit else None})
+
+
+def _about(app: FastAPI, shop: Shop) -> None:
+    @app.get("/health/live")
+    @app.get("/v2/health/live")
+    async def live() -> Response:
+        """The server answers."""
+        return JSONResponse({"live": True})
+
+    @app.get("/health/ready")
+    @app.get("/v2/health/ready")
+    async def ready() -> Response:
+        """The log can be read."""
+        shop.log.decisions(limit=1)
+        return JSONResponse({"ready": True})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Counters, as Prometheus reads them."""
+        return Response(shop.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return HTMLResponse(rendered("serving.html", version=app.version))
+
+
+def asked(seller: str, body: bytes, key: str | None) -> Asked:
+    """Who a request is: its key, and what all of it says."""
+    return Asked(key or None, hashlib.sha256(seller.encode() + b"\n" + body).hexdigest())
+
+
+def parsed(body: bytes) -> Any:
+    """A body's JSON.
+
+    Raises :class:`UserError` for what is none, for numbers that are none, and for text that cannot be written.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number")
+
+    try:
+        data = json.loads(body, parse_constant=refuse)
+        if b"\\ud" in body.lower():
+            json.dumps(data, ensure_ascii=False).encode()  # half of a pair is no text
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"body: is no JSON ({error})") from None
+    return data
+
+
+# ------------------------------------------------------------------------------------------------ what is refused
+
+
+def _refusals(app: FastAPI) -> None:
+    def told(status: int, message: str) -> Response:
+        return JSONResponse({"error": message}, status)
+
+    @app.exception_handler(UserError)
+    async def wrong(_: Request, error: UserError) -> Response:
+        return told(422, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def misfit(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return told(422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
+
+    @app.exception_handler(Conflict)
+    async def conflict(_: Request, error: Conflict) -> Response:
+        return told(409, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        message = (
+            error.detail
+            if error.status_code != 404 or error.detail != "Not Found"
+            else f"{request.url.path}: nothing is here; /docs lists what is"
+        )
+        return JSONResponse({"error": message}, error.status_code, error.headers)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def unlogged(_: Request, error: SQLAlchemyError) -> Response:
+        LOG.error(f"the log cannot be reached: {getattr(error, 'orig', None) or error}")
+        return told(503, "the log cannot be reached, and nothing is decided without it: try again")
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> Response:
+        return told(500, "an error in Bazaar: the server's own output says which")

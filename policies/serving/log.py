@@ -1,0 +1,233 @@
+"""The decision log: every decision and what came of it, in one SQLite file or any database that SQLAlchemy opens.
+
+A decision is in the log before anybody is told of it. A request that says who it is (its *key*) is carried out once,
+whoever repeats it and however often.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from market.errors import UserError
+
+VERSION = 1  # of the tables
+PATIENCE = 10  # seconds that one process waits for another's write
+
+TABLES = MetaData()
+ABOUT = Table("bazaar_log", TABLES, Column("version", Integer, nullable=False))
+DECISIONS = Table(
+    "decisions",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("at", String(40), nullable=False),
+    Column("seller", String(200), nullable=False),
+    Column("run", Text, nullable=False),
+    Column("request", String(200), nullable=True),  # its key; none where it did not say
+    Column("position", Integer, nullable=False),  # within the request
+    Column("digest", String(64), nullable=False),  # of the request, to tell a repeated one from another of the same key
+    Column("state", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    UniqueConstraint("seller", "request", "position"),
+    sqlite_autoincrement=True,
+)
+OUTCOMES = Table(
+    "outcomes",
+    TABLES,
+    Column("decision", Integer, ForeignKey("decisions.id"), primary_key=True),
+    Column("at", String(40), nullable=False),
+    Column("outcome", Text, nullable=False),
+)
+
+
+class Conflict(Exception):
+    """What was asked contradicts what the log holds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What asks for decisions: its key, None where it has none, and a hash of all it says."""
+
+    key: str | None
+    digest: str
+
+
+class DecisionLog:
+    """Opens the log at an SQLAlchemy URL, making its tables where there are none.
+
+    Raises :class:`UserError` for a database that cannot be opened, is damaged, or holds another version's tables.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.engine: Engine = create_engine(url)
+            if self.engine.dialect.name == "sqlite":
+                event.listen(self.engine, "connect", _as_a_log)
+            self._prepare()
+        except (SQLAlchemyError, ImportError) as error:
+            raise UserError(f"--db {_shown(url)}: cannot be opened as a decision log ({_reason(error)})") from None
+
+    def _prepare(self) -> None:
+        TABLES.create_all(self.engine)
+        with self.engine.begin() as connection:
+            found = connection.execute(select(ABOUT.c.version)).scalars().all()
+            if not found:
+                connection.execute(insert(ABOUT).values(version=VERSION))
+            elif found != [VERSION]:
+                said = ", ".join(map(str, found))
+                raise UserError(f"--db {_shown(self.url)}: is a log of version {said}, this Bazaar writes {VERSION}")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    # -------------------------------------------------------------------------------------------- decisions
+
+    def repeated(self, seller: str, request: Request) -> list[dict[str, Any]] | None:
+        """What was answered to this request before; None where it is new.
+
+        Raises :class:`Conflict` for another request of the same key.
+        """
+        if request.key is None:
+            return None
+        query = select(DECISIONS).where(DECISIONS.c.seller == seller, DECISIONS.c.request == request.key)
+        rows = self._read(query.order_by(DECISIONS.c.position))
+        if rows and rows[0]["digest"] != request.digest:
+            raise Conflict(f"Idempotency-Key {request.key}: another request for {seller} had this key")
+        return [_answer(row) for row in rows] or None
+
+    def add(
+        self, seller: str, run: str, request: Request, states: Sequence[Any], answers: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Keep the decisions of a request, all or none; returns them with their numbers, or those of another process that was first."""
+        at = _now()
+        rows = [
+            {"at": at, "seller": seller, "run": run, "request": request.key, "position": k, "digest": request.digest,
+             "state": json.dumps(state, ensure_ascii=False), "answer": json.dumps(answer, ensure_ascii=False)}
+            for k, (state, answer) in enumerate(zip(states, answers, strict=True))
+        ]  # fmt: skip
+        try:
+            with self.engine.begin() as connection:
+                made = insert(DECISIONS).returning(DECISIONS.c.id, sort_by_parameter_order=True)
+                numbers = connection.execute(made, rows).scalars().all()
+        except IntegrityError:
+            found = self.repeated(seller, request)
+            if found is None:
+                raise
+            return found
+        return [_answer(row | {"id": number}) for row, number in zip(rows, numbers, strict=True)]
+
+    def decisions(self, seller: str | None = None, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """Decisions numbered above ``after``, in order, with the states they were made in and what came of them."""
+        joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
+        query = select(DECISIONS, OUTCOMES.c.outcome).select_from(joined).where(DECISIONS.c.id > after)
+        return [_entry(row) for row in self._read(_of(query, seller).order_by(DECISIONS.c.id).limit(limit))]
+
+    def latest(self, seller: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest decisions, in order."""
+        joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
+        query = _of(select(DECISIONS, OUTCOMES.c.outcome).select_from(joined), seller)
+        return [_entry(row) for row in self._read(query.order_by(DECISIONS.c.id.desc()).limit(limit))][::-1]
+
+    # -------------------------------------------------------------------------------------------- outcomes
+
+    def settle(self, seller: str, outcomes: Mapping[int, Mapping[str, Any]]) -> int:
+        """Keep what came of decisions, by number, all or none; returns how many are new.
+
+        Raises:
+            KeyError: a number that no decision of the seller has.
+            Conflict: an outcome that is kept already and says something else.
+        """
+        at = _now()
+        with self.engine.begin() as connection:
+            query = select(DECISIONS.c.id, OUTCOMES.c.outcome).select_from(
+                DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
+            )
+            query = query.where(DECISIONS.c.seller == seller, DECISIONS.c.id.in_(list(outcomes)))
+            kept = {row.id: row.outcome for row in connection.execute(query)}
+            fresh = []
+            for number, outcome in outcomes.items():
+                said = json.dumps(outcome, ensure_ascii=False, sort_keys=True)
+                if kept[number] is None:
+                    fresh.append({"decision": number, "at": at, "outcome": said})
+                elif kept[number] != said:
+                    raise Conflict(f"decision {number}: has an outcome already, which says something else")
+            if fresh:
+                connection.execute(insert(OUTCOMES), fresh)
+        return len(fresh)
+
+    def _read(self, query: Select[Any]) -> list[dict[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _of(query: Select[Any], seller: str | None) -> Select[Any]:
+    return query if seller is None else query.where(DECISIONS.c.seller == seller)
+
+
+def _answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"decision": row["id"], "seller": row["seller"], "at": row["at"], **json.loads(row["answer"])}
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    outcome = row["outcome"]
+    return _answer(row) | {
+        "run": row["run"], "request": row["request"], "state": json.loads(row["state"]),
+        "outcome": None if outcome is None else json.loads(outcome),
+    }  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _as_a_log(connection: Any, _: Any) -> None:
+    """SQLite's settings: readers beside a writer; a commit outlives the process, however it ends, and takes 10 microseconds.
+
+    One that outlives a power failure as well waits for the disk, 4 ms where this was measured: a database server does
+    that better.
+    """
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        f"busy_timeout = {1000 * PATIENCE}",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _shown(url: str) -> str:
+    """Without what only SQLAlchemy reads, and without a password."""
+    return (
+        url.removeprefix("sqlite:///")
+        if "@" not in url
+        else url.partition("://")[0] + "://..." + url.rpartition("@")[2]
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

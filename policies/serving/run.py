@@ -1,0 +1,123 @@
+"""`bazaar serve`: sellers of runs behind HTTP."""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import os
+import socket
+
+from market.errors import UserError
+from policies.common.interrupt import careful
+from policies.common.torch_tools import one_torch_thread
+from policies.config.command import ordered_by
+from policies.config.orders import ServeOrder
+from policies.deployment.run import railed_decider
+from policies.evaluation.run_sellers import run_sellers
+from policies.serving.desk import Desk
+from policies.storage.run_folder import learning_seats
+
+TOKEN = "BAZAAR_TOKEN"
+FILE = "decisions.db"
+BACKLOG = 2048
+
+
+@ordered_by(ServeOrder)
+def serve(order: ServeOrder) -> None:
+    """Carry out `bazaar serve`: answer until Ctrl-C.
+
+    Raises :class:`UserError` for runs whose sellers cannot be served beside each other, a port that is taken, an address
+    that others reach without a token, and a database that is no decision log.
+    """
+    try:
+        import uvicorn
+
+        from policies.serving.app import application
+        from policies.serving.log import DecisionLog
+    except ImportError as error:
+        raise UserError(f"{error.name} is missing: pip install 'bazaar-market[serve]'") from None
+    one_torch_thread()
+    token = _token(order)
+    if token is None and not _only_here(order.host):
+        raise UserError(
+            f"--host {order.host}: others can reach it: --token FILE, or the environment's {TOKEN}, must say what requests bear"
+        )
+    with _listening(order.host, order.port) as listening:
+        log = DecisionLog(_url(order))
+        desks = _desks(order)
+        for desk in desks.values():
+            desk.warm()
+        address = _address(order.host, listening.getsockname()[1])
+        order.console.print(_greeting(order, desks, address), highlight=False)
+        config = uvicorn.Config(
+            application(desks, log, token), log_level="warning", access_log=False, server_header=False, backlog=BACKLOG
+        )
+        gc.collect()
+        gc.freeze()  # what is there stays: searching it for garbage would hold up a request for a tenth of a second
+        with careful():
+            uvicorn.Server(config).run(sockets=[listening])
+        log.close()
+
+
+def _desks(order: ServeOrder) -> dict[str, Desk]:
+    """Every seller that learned, by name."""
+    desks: dict[str, Desk] = {}
+    for folder in order.runs:
+        run = run_sellers(folder, order.checkpoint)
+        for seat in learning_seats(run.config):
+            name = run.spec.names[seat]
+            if name in desks:
+                other = desks[name].decider.run.folder
+                raise UserError(
+                    f"{folder}: its seller {name} has the name of one of {other}: serve one of them at another port"
+                )
+            desks[name] = Desk(railed_decider(run, seat, order.rails), order.mode)
+    return desks
+
+
+def _greeting(order: ServeOrder, desks: dict[str, Desk], address: str) -> str:
+    what = "" if order.mode == "live" else ", in shadow: the fixed rule answers"
+    return f"Serving {', '.join(desks)}{what}: {address} (Ctrl-C ends it)"
+
+
+def _url(order: ServeOrder) -> str:
+    if order.db is None:
+        return f"sqlite:///{order.runs[0] / FILE}"
+    return order.db if "://" in order.db else f"sqlite:///{order.db}"
+
+
+def _token(order: ServeOrder) -> str | None:
+    """What requests must bear; None where anybody may ask."""
+    if order.token is None:
+        return os.environ.get(TOKEN) or None
+    try:
+        found = order.token.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--token {order.token}: cannot be read ({error})") from None
+    if not found or not found.isascii():
+        raise UserError(f"--token {order.token}: its first line must be the token, of plain characters")
+    return found
+
+
+def _only_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; raises :class:`UserError` where none can."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror or error}); --port chooses another"
+        ) from None
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
