@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from policies.sellers.rules.compose import register_rule as register_rule
     from policies.sellers.rules.level_search import build
     from policies.serving.run import serve as serve
+    from policies.serving.shadow import shadow as shadow
     from policies.studies.bench.run import bench as bench
     from policies.studies.calvano.run import reproduce as reproduce
     from policies.studies.deviate.run import deviate as deviate
@@ -55,6 +56,7 @@ _PLACES = {
     "decide": "policies.deployment.run:decide",
     "export": "policies.deployment.export:export",
     "serve": "policies.serving.run:serve",
+    "shadow": "policies.serving.shadow:shadow",
     "theory": "policies.studies.theory.run:theory",
     "tune": "policies.studies.tuning.run:tune",
     "record": "policies.sales.record:record",

@@ -133,6 +133,18 @@ def _(order: orders.ServeOrder) -> None:
     for path, name in ((order.rails, "--rails"), (order.token, "--token")):
         if path is not None and not path.is_file():
             raise UserError(f"{name} {path}: no such file")
+    from policies.serving.access import token_of
+
+    token_of(order)
+
+
+@check.register
+def _(order: orders.ShadowOrder) -> None:
+    _refuse_files(order.output)
+    if "://" not in order.db and not Path(order.db).is_file():
+        raise UserError(f"{order.db}: no such file")
+    if order.rails is not None and not order.rails.is_file():
+        raise UserError(f"--rails {order.rails}: no such file")
 
 
 def _refuse_seller(run: Path, seller: str | None) -> None:

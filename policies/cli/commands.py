@@ -47,6 +47,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "decide": (Form(orders.DecideOrder, "decide"),),
     "export": (Form(orders.ExportOrder, "export"),),
     "serve": (Form(orders.ServeOrder, "serve"),),
+    "shadow": (Form(orders.ShadowOrder, "shadow"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
     "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),

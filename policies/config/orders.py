@@ -313,6 +313,23 @@ class ServeOrder(Order):
 
 
 @frozen(kw_only=True)
+class ShadowOrder(Order):
+    """How a policy that was served in shadow differs from the rule that was answered, and what that is worth."""
+
+    db: Annotated[str, Argument("log of `bazaar serve --mode shadow`", "FILE|URL")] = field(kw_only=False)
+    seller: Annotated[str | None, Option("whose decisions (default: everybody's)")] = None
+    rails: Annotated[File, Option("what decisions were kept within (default: the run's rails)", "FILE")] = field(
+        default=None, converter=file
+    )
+    periods: Annotated[Count, Option("how far states are played on, to see what the difference is worth")] = 30
+    episodes: Annotated[AtLeastZero, Option("episodes of that for each of 64 states (0: none)")] = 64
+    seed: SeedOfCustomers = 0
+    output: Annotated[File, Option("write figures as JSON, or as CSV (.csv)", "FILE", short="-o")] = field(
+        default=None, converter=file
+    )
+
+
+@frozen(kw_only=True)
 class TheoryOrder(Order):
     """Equilibrium prices, elasticities and exact optima of a market.
 

@@ -6,8 +6,6 @@ writer. What takes longer, :meth:`Desk.outlook`, has a thread of its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from market.errors import UserError
 from policies.serving import inference
+from policies.serving.bodies import asked, parsed
 from policies.serving.desk import Desk
 from policies.serving.guard import Guard
 from policies.serving.log import Conflict, DecisionLog
@@ -182,29 +181,6 @@ def _about(app: FastAPI, shop: Shop) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return HTMLResponse(rendered("serving.html", version=app.version))
-
-
-def asked(seller: str, body: bytes, key: str | None) -> Asked:
-    """Who a request is: its key, and what all of it says."""
-    return Asked(key or None, hashlib.sha256(seller.encode() + b"\n" + body).hexdigest())
-
-
-def parsed(body: bytes) -> Any:
-    """A body's JSON.
-
-    Raises :class:`UserError` for what is none, for numbers that are none, and for text that cannot be written.
-    """
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number")
-
-    try:
-        data = json.loads(body, parse_constant=refuse)
-        if b"\\ud" in body.lower():
-            json.dumps(data, ensure_ascii=False).encode()  # half of a pair is no text
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"body: is no JSON ({error})") from None
-    return data
 
 
 # ------------------------------------------------------------------------------------------------ what is refused

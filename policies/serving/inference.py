@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from market.errors import UserError
 from market.spec.loading import suggestion
 from policies.deployment.onnx_file import DECISIONS
+from policies.serving.bodies import asked, parsed
 from policies.serving.desk import Desk
 from policies.serving.log import Request as Asked
 
@@ -23,7 +24,6 @@ Decide = Callable[[str, Any, Asked], list[dict[str, Any]]]
 
 def add(app: FastAPI, desks: Mapping[str, Desk], decide: Decide) -> None:
     """The protocol's paths."""
-    from policies.serving.app import asked, parsed
 
     def desk(seller: str) -> Desk:
         if seller not in desks:

@@ -7,7 +7,7 @@ whoever repeats it and however often.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -33,6 +34,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from market.errors import UserError
 
 VERSION = 1  # of the tables
+PAGE = 1000  # decisions
 PATIENCE = 10  # seconds that one process waits for another's write
 
 TABLES = MetaData()
@@ -61,6 +63,11 @@ OUTCOMES = Table(
 )
 
 
+def url_of(db: str) -> str:
+    """The SQLAlchemy URL of a file, or of what is a URL already."""
+    return db if "://" in db else f"sqlite:///{db}"
+
+
 class Conflict(Exception):
     """What was asked contradicts what the log holds."""
 
@@ -74,22 +81,31 @@ class Request:
 
 
 class DecisionLog:
-    """Opens the log at an SQLAlchemy URL, making its tables where there are none.
+    """Opens the log at an SQLAlchemy URL, making its tables where there are none; with ``new`` False there must be some.
 
-    Raises :class:`UserError` for a database that cannot be opened, is damaged, or holds another version's tables.
+    Raises :class:`UserError` for a database that cannot be opened, is damaged, holds another version's tables, or none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, new: bool = True) -> None:
         self.url = url
         try:
             self.engine: Engine = create_engine(url)
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _as_a_log)
-            self._prepare()
         except (SQLAlchemyError, ImportError) as error:
-            raise UserError(f"--db {_shown(url)}: cannot be opened as a decision log ({_reason(error)})") from None
+            raise self._unusable(error) from None
+        try:
+            self._prepare(new)
+        except (SQLAlchemyError, UserError) as error:
+            self.close()
+            raise error if isinstance(error, UserError) else self._unusable(error) from None
 
-    def _prepare(self) -> None:
+    def _unusable(self, error: Exception) -> UserError:
+        return UserError(f"--db {_shown(self.url)}: cannot be opened as a decision log ({_reason(error)})")
+
+    def _prepare(self, new: bool) -> None:
+        if not new and not inspect(self.engine).has_table(ABOUT.name):
+            raise UserError(f"{_shown(self.url)}: is no decision log")
         TABLES.create_all(self.engine)
         with self.engine.begin() as connection:
             found = connection.execute(select(ABOUT.c.version)).scalars().all()
@@ -144,6 +160,13 @@ class DecisionLog:
         joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
         query = select(DECISIONS, OUTCOMES.c.outcome).select_from(joined).where(DECISIONS.c.id > after)
         return [_entry(row) for row in self._read(_of(query, seller).order_by(DECISIONS.c.id).limit(limit))]
+
+    def all(self, seller: str | None = None) -> Iterator[dict[str, Any]]:
+        """Every decision, in order, a page in memory at a time."""
+        after = 0
+        while page := self.decisions(seller, after, PAGE):
+            yield from page
+            after = page[-1]["decision"]
 
     def latest(self, seller: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """The newest decisions, in order."""

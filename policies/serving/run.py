@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
-import os
 import socket
 
 from market.errors import UserError
@@ -14,10 +12,10 @@ from policies.config.command import ordered_by
 from policies.config.orders import ServeOrder
 from policies.deployment.run import railed_decider
 from policies.evaluation.run_sellers import run_sellers
+from policies.serving.access import token_of
 from policies.serving.desk import Desk
 from policies.storage.run_folder import learning_seats
 
-TOKEN = "BAZAAR_TOKEN"
 FILE = "decisions.db"
 BACKLOG = 2048
 
@@ -33,17 +31,13 @@ def serve(order: ServeOrder) -> None:
         import uvicorn
 
         from policies.serving.app import application
-        from policies.serving.log import DecisionLog
+        from policies.serving.log import DecisionLog, url_of
     except ImportError as error:
         raise UserError(f"{error.name} is missing: pip install 'bazaar-market[serve]'") from None
     one_torch_thread()
-    token = _token(order)
-    if token is None and not _only_here(order.host):
-        raise UserError(
-            f"--host {order.host}: others can reach it: --token FILE, or the environment's {TOKEN}, must say what requests bear"
-        )
+    token = token_of(order)
     with _listening(order.host, order.port) as listening:
-        log = DecisionLog(_url(order))
+        log = DecisionLog(url_of(order.db or str(order.runs[0] / FILE)))
         desks = _desks(order)
         for desk in desks.values():
             desk.warm()
@@ -78,34 +72,6 @@ def _desks(order: ServeOrder) -> dict[str, Desk]:
 def _greeting(order: ServeOrder, desks: dict[str, Desk], address: str) -> str:
     what = "" if order.mode == "live" else ", in shadow: the fixed rule answers"
     return f"Serving {', '.join(desks)}{what}: {address} (Ctrl-C ends it)"
-
-
-def _url(order: ServeOrder) -> str:
-    if order.db is None:
-        return f"sqlite:///{order.runs[0] / FILE}"
-    return order.db if "://" in order.db else f"sqlite:///{order.db}"
-
-
-def _token(order: ServeOrder) -> str | None:
-    """What requests must bear; None where anybody may ask."""
-    if order.token is None:
-        return os.environ.get(TOKEN) or None
-    try:
-        found = order.token.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--token {order.token}: cannot be read ({error})") from None
-    if not found or not found.isascii():
-        raise UserError(f"--token {order.token}: its first line must be the token, of plain characters")
-    return found
-
-
-def _only_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listening(host: str, port: int) -> socket.socket:

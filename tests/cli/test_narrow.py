@@ -17,6 +17,7 @@ from rich.console import Console
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.commands import COMMANDS
 from policies.cli.main import main
+from policies.serving.log import DecisionLog, Request, url_of
 from policies.views.table import Cell, Cells, Row, Table
 from tests.helpers.calibrated import sales_file
 from tests.helpers.forecasts import two_sellers
@@ -36,6 +37,7 @@ TOLD = {
     "exploit run --seller left --episodes 8 --budget 4000": {"profit a day", "to the present policy", "in %"},
     "deviate run --seller left --to nash --episodes 8": {"price of left", "gained so far"},
     "decide run states.csv --seller left": {"price", "order", "profit a day", "the decision's advantage"},
+    "shadow shadow.db --episodes 2": {"price", "order"},
     "theory orange_juice": {"price", "share", "margin", "profit a week", "price of tropicana"},
     "sales wide.csv -o tidied.csv": {"rows"},
     "calibrate sales.csv -o market.yaml": {"own elasticity", "price", "share", "margin"},
@@ -44,8 +46,16 @@ TOLD = {
     "configs": {"configuration", "story"},
     "bench --only batch --seconds 0.01": {"median", "wanted"},
 }
-NO_TABLES = {"report", "record", "board", "export"}
-NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast"}
+NO_TABLES = {"report", "record", "board", "export", "serve"}
+NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast", "shadow": "fastapi"}
+
+
+def in_shadow(db: Path, run: Path) -> None:
+    log = DecisionLog(url_of(str(db)))
+    state = {"on_hand": 20, "price": 1.8, "sold": 5, "rivals": {"right": {"price": 1.8}}}
+    shadow = {"price": 1.9, "order": 1e6, "by": "policy"}
+    log.add("left", str(run), Request(None, "0"), [state] * 2, [{"price": 1.8, "order": 9.0, "shadow": shadow}] * 2)
+    log.close()
 
 
 @pytest.fixture(name="place")
@@ -55,6 +65,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sales_file(tmp_path, ("ann", "bob"), ("all",))
     names = "on_hand,price,sold,lost,rivals.right.price,rivals.right.in_stock"
     (tmp_path / "states.csv").write_text(f"{names}\n20,1.8,5,0,1.8,true\n", encoding="utf-8")
+    in_shadow(tmp_path / "shadow.db", tmp_path / "run")
     (tmp_path / "wide.csv").write_text((tmp_path / "two.csv").read_text().replace(",", ";"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))

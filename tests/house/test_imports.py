@@ -25,7 +25,7 @@ ROOMS = [  # each may import what stands above it
     *("policies.common", "policies.views", "policies.config", "policies.networks", "policies.sellers"),
     *("policies.storage", "policies.evaluation", "policies.games", "policies.explain", "policies.learners"),
     *("policies.selfplay", "policies.training", "policies.studies", "policies.sales", "policies.report"),
-    "policies.deployment",
+    *("policies.deployment", "policies.serving"),
     "policies.cli",
 ]
 WITHOUT_TIANSHOU = [
@@ -36,7 +36,7 @@ WITHOUT_TIANSHOU = [
     "policies.explain",
 ]
 WITHOUT_TIANSHOU += [
-    f"policies.{name}" for name in ("views", "common", "storage", "report", "deployment", "studies.deviate")
+    f"policies.{name}" for name in ("views", "common", "storage", "report", "deployment", "serving", "studies.deviate")
 ]
 WITHOUT_TIANSHOU += [f"policies.studies.{name}" for name in ("tournament", "theory", "calvano.strategies")]
 LEARNING = {"torch", "tianshou", "tensorboard", "policies"}
