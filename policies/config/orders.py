@@ -296,7 +296,9 @@ class ServeOrder(Order):
     the environment's BAZAAR_TOKEN says, if it says anything.
     """
 
-    runs: Annotated[Paths, Argument("folders of runs", "RUN")] = field(converter=paths, kw_only=False)
+    runs: Annotated[Paths, Argument("folders of runs, or what `bazaar export` made", "RUN|FOLDER")] = field(
+        converter=paths, kw_only=False
+    )
     host: Annotated[str, Option("address that it listens at")] = "127.0.0.1"
     port: Annotated[AnyPort, Option("where it listens; 0: wherever it can")] = 8000
     db: Annotated[str | None, Option("log of decisions (default: in the first run)", "FILE|URL")] = None

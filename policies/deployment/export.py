@@ -16,8 +16,10 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ExportOrder
 from policies.deployment.run import decider_of
+from policies.storage.run_folder import ABOUT, config_text
 
 if TYPE_CHECKING:
+    from policies.deployment.decider import Decider
     from policies.deployment.onnx_file import Checked
 
 CARD = "README.md"
@@ -69,7 +71,7 @@ def export(order: ExportOrder) -> ExportResult:
         found = checked(content, graph, decider)
         contract = contract_of(decider, graph, content, found, order.checkpoint)
         texts = {CONTRACT: json.dumps(contract, indent=2, ensure_ascii=False) + "\n", CARD: card(decider, contract)}
-        _write(order.output, {GRAPH: content} | texts)
+        _write(order.output, {GRAPH: content} | texts | run_files(decider, order.checkpoint))
     close = f" ({found.close_calls} too close to call left out)" if found.close_calls else ""
     order.console.print(
         f"{found.decisions:,} decisions in random states beside the seller's own{close}: the largest relative difference is "
@@ -79,11 +81,26 @@ def export(order: ExportOrder) -> ExportResult:
     return ExportResult(order.output, contract, found)
 
 
+def run_files(decider: Decider, checkpoint: str) -> dict[str, bytes | str]:
+    """What makes a run of the folder, without its training: the seller is asked, served and judged from there as well."""
+    run, name = decider.run, decider.spec.names[decider.seat]
+    config = run.config.model_copy(update={"rails": {name: decider.rails}})
+    kept = {
+        f"checkpoints/{one}.best.pt": run.folder / f"checkpoints/{one}.{checkpoint}.pt" for one in decider.spec.names
+    }
+    kept |= {f"checkpoints/{path.name}": path for path in run.folder.glob("checkpoints/*.rival.pt")}
+    kept |= {one: run.folder / one for one in (ABOUT, "evaluation.json")}
+    return {"config.yaml": config_text(config)} | {
+        one: path.read_bytes() for one, path in kept.items() if path.is_file()
+    }
+
+
 def _write(folder: Path, files: dict[str, bytes | str]) -> None:
     """All of the folder, or nothing."""
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
     try:
         for name, content in files.items():
+            (aside / name).parent.mkdir(exist_ok=True)
             write_file(aside / name, content)
         aside.chmod(0o755)
         aside.rename(folder)

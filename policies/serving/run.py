@@ -6,6 +6,7 @@ import gc
 import socket
 
 from market.errors import UserError
+from policies.common.files import read_json
 from policies.common.interrupt import careful
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
@@ -38,7 +39,7 @@ def serve(order: ServeOrder) -> None:
     token = token_of(order)
     with _listening(order.host, order.port) as listening:
         log = DecisionLog(url_of(order.db or str(order.runs[0] / FILE)))
-        desks = _desks(order)
+        desks = desks_of(order)
         for desk in desks.values():
             desk.warm()
         address = _address(order.host, listening.getsockname()[1])
@@ -53,13 +54,16 @@ def serve(order: ServeOrder) -> None:
         log.close()
 
 
-def _desks(order: ServeOrder) -> dict[str, Desk]:
-    """Every seller that learned, by name."""
+def desks_of(order: ServeOrder) -> dict[str, Desk]:
+    """Every seller that learned, by name; of an exported folder the one that it is of."""
     desks: dict[str, Desk] = {}
     for folder in order.runs:
         run = run_sellers(folder, order.checkpoint)
+        exported = read_json(folder / "contract.json", dict).get("seller")
         for seat in learning_seats(run.config):
             name = run.spec.names[seat]
+            if exported not in (None, name):
+                continue
             if name in desks:
                 other = desks[name].decider.run.folder
                 raise UserError(

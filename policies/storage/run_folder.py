@@ -117,7 +117,12 @@ def saved_rival(config: RunConfig, seat: int, folder: Path | None = None) -> Sav
 
 def write_config(path: Path, config: RunConfig) -> None:
     """Write a configuration that :func:`policies.config.run.read_config` reads back."""
-    write_file(path, yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True))
+    write_file(path, config_text(config))
+
+
+def config_text(config: RunConfig) -> str:
+    """A configuration as its file has it."""
+    return yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
 
 
 def versions() -> dict[str, str]:

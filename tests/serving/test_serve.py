@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from market.errors import UserError
-from policies import serve
+from policies import export, serve
+from policies.config.orders import ServeOrder
+from policies.serving.run import desks_of
 from tests.serving.conftest import STATE
 
 CLIENTS = 4
@@ -152,6 +154,12 @@ def test_a_token_that_is_none(a_run: Path, tmp_path: Path) -> None:
 def test_two_sellers_of_one_name(a_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its seller left has the name of one of"):
         serve([a_run, a_run], port=0, db=str(tmp_path / "x.db"))
+
+
+def test_of_an_exported_folder_its_seller_is_served(a_run: Path, tmp_path: Path) -> None:
+    export(a_run, seller="right", output=tmp_path / "right")
+    order = ServeOrder([tmp_path / "right"])
+    assert list(desks_of(order)) == ["right"] and list(desks_of(ServeOrder([a_run]))) == ["left", "right"]
 
 
 def test_a_database_that_is_no_log(a_run: Path, tmp_path: Path) -> None:
