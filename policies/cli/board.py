@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from market.errors import UserError
+from policies.common.console import waits
 from policies.common.interrupt import careful
 from policies.config.command import ordered_by
 from policies.config.orders import BoardOrder
@@ -20,6 +21,7 @@ def carry_out(order: BoardOrder) -> None:
         raise UserError(f"{runs}: there is no such folder; bazaar train makes it")
     if not any(runs.rglob("events.out.tfevents.*")):
         raise UserError(f"{runs}: holds no run yet; bazaar train configs/duopoly.yaml makes one")
+    waits(order.console)
     print(f"TensorBoard on {runs}: http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", host, "--port", str(port)]
     process = subprocess.Popen([*command, "--reload_multifile", "true"])

@@ -24,13 +24,14 @@ GROWS = 0.01  # of the time since the command began: a day's work is told of a t
 class Terminal(Console):
     """A console whose reader may go (as with `| head`), which ends the command as its own output would.
 
-    ``heard``: when it last printed. ``doing``: what goes on since ``since``, in words: a line that ends in dots says so.
+    ``waiting``: for others, who may come or not: silence needs no word. ``heard``: when it last printed. ``doing``: what goes on since ``since``, in words: a line that ends in dots says so.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.heard = self.since = time.monotonic()
         self.doing = "starting"
+        self.waiting = False
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich does it."""
@@ -50,6 +51,12 @@ class Terminal(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def waits(console: Console) -> None:
+    """From here on the command waits for others."""
+    if isinstance(console, Terminal):
+        console.waiting = True
 
 
 class _Undisturbed(Terminal):
@@ -103,7 +110,7 @@ def never_silent(console: Terminal) -> Iterator[None]:
     def watch() -> None:
         while not ended.wait(PAUSE / 16):
             now = time.monotonic()
-            if now - console.heard >= max(PAUSE, GROWS * (now - begun)):
+            if not console.waiting and now - console.heard >= max(PAUSE, GROWS * (now - begun)):
                 try:
                     spent = f" ... {now - console.since:.0f} s"
                     console.aside(_end(console.doing or "at work", console.width - len(spent)) + spent, "dim")

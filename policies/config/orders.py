@@ -320,6 +320,9 @@ class ShadowOrder(Order):
 
     db: Annotated[str, Argument("log of `bazaar serve --mode shadow`", "FILE|URL")] = field(kw_only=False)
     seller: Annotated[str | None, Option("whose decisions (default: everybody's)")] = None
+    run: Annotated[File, Option("where the run is (default: where it was)", "RUN")] = field(
+        default=None, converter=file
+    )
     rails: Annotated[File, Option("what decisions were kept within (default: the run's rails)", "FILE")] = field(
         default=None, converter=file
     )

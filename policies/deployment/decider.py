@@ -124,7 +124,7 @@ class Decider:
         if failed.any() and self.rails.fallback is None:
             k = int(failed.argmax())
             raise UserError(
-                f"{given.labels[last[k]] or f'state {k + 1}'}: {reasons[k]}; rails.fallback names rules that decide then"
+                f"state {given.labels[last[k]] or k + 1}: {reasons[k]}; rails.fallback names rules that decide then"
             )
         wanted = (np.where(failed, rule[0], price), np.where(failed, rule[1], order))
         now = states.at(last)
@@ -155,6 +155,7 @@ class Decider:
             for row in np.flatnonzero(np.isnan(values[:, column])):
                 if math.isnan(field.missing):
                     values[row, column] = self.met.example(field)
+                    assumed[row].append(f"{field.name} {field.said(self.met.example(field))} (usual)")
                     if int(row) in decision_of_last:
                         lacking[decision_of_last[int(row)]].append(field.name)
                 else:

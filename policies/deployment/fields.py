@@ -18,6 +18,7 @@ from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.explain.states import RolloutStates
 
+ROUNDED = 1e-5  # of a value: what writing it in six digits may move
 NEEDED = math.nan  # there is nothing that could be taken
 LABEL, COST, PERIOD, LOCATION = "id", "unit_cost", "period", "location"
 
@@ -167,4 +168,5 @@ class Met:
         low, _, high = self.ranges[field.name]
         width = np.inf if field.flag else max(high - low, field.reach, 1e-9)
         off = np.nan_to_num(np.maximum(np.maximum(low - values, values - high), 0.0))
+        off = np.where(off <= ROUNDED * max(abs(low), abs(high)), 0.0, off)
         return np.where(off > 0, np.maximum(off / width, 1e-9), 0.0)

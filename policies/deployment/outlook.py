@@ -44,16 +44,18 @@ def outlook(
 ) -> Outlook:
     """What decision ``k`` is expected to earn; its first period is played as decided, rails and all.
 
-    Profit counts stock gained or lost at unit cost, as evaluation does with a salvage of 1. Fewer periods where the
-    episode ends before.
+    Profit counts stock gained or lost at unit cost, as evaluation does with a salvage of 1; at the cost that the state gives.
+    Fewer periods where the episode ends before.
     """
     spec, seat = decider.spec, decider.seat
     now = decided.states.at(slice(k, k + 1))
     periods = min(periods, spec.horizon - int(now.period[0]))
     start = _around(decider, now, np.random.default_rng(seed).integers(len(decider.rollout.states), size=episodes))
-    rules_of_same = f"constant(price={float(now.price[0, seat])!r})"
+    seller, cost = spec.sellers[seat], float(decided.cost[k])
+    rules_of_same = f"constant(price={float(np.clip(now.price[0, seat], *seller.prices))!r})"
     if spec.stocked:
-        rules_of_same += f"+base_stock(level={float(now.position(seat)[0] + now.sold[0, seat])!r})"
+        again = np.clip(now.position(seat)[0] + now.sold[0, seat], 0.0, seller.order_up_to[1])
+        rules_of_same += f"+base_stock(level={float(again)!r})"
     same = decider.fixed(rules_of_same, SAME)
     mine = {name: np.repeat(array[k : k + 1], episodes, axis=0) for name, array in decided.memory[0].items()}
     rules = {name: np.repeat(array[k : k + 1], episodes, axis=0) for name, array in decided.memory[1].items()}
@@ -64,7 +66,7 @@ def outlook(
     }
     found = {}
     for name, player in players.items():
-        found[name] = _played(decider, player, start, periods, seed)
+        found[name] = _played(decider, player, start, periods, seed, cost)
         tick(name, episodes)
     own, *_ = found.values()
     gaps = {name: _interval(own - values) for name, values in found.items() if values is not own}
@@ -101,9 +103,14 @@ def _around(decider: Decider, now: RolloutStates, rows: Ints) -> _Start:
 
 
 def _played(
-    decider: Decider, player: tuple[Seller, Memory, tuple[float, float] | None], start: _Start, periods: int, seed: int
+    decider: Decider,
+    player: tuple[Seller, Memory, tuple[float, float] | None],
+    start: _Start,
+    periods: int,
+    seed: int,
+    cost: float,
 ) -> Floats:
-    """Profit a period (E,) of the seat, money."""
+    """Profit a period (E,) of the seat, money, where a unit costs it ``cost``."""
     spec, seat, episodes = decider.spec, decider.seat, len(start.states)
     seller, memory, first = player
     sellers = [seller if k == seat else one for k, one in enumerate(decider.run.sellers)]
@@ -111,7 +118,7 @@ def _played(
     batch = MarketBatch(spec, episodes, seed)
     batch.reset()
     put(batch, start.states)
-    cost, earned = spec.sellers[seat].unit_cost, np.zeros(episodes)
+    dearer, earned = cost - spec.sellers[seat].unit_cost, np.zeros(episodes)
     opening = start.states.position(seat) if spec.stocked else 0.0
     price, order = np.empty((episodes, len(sellers))), np.empty((episodes, len(sellers)))
     for period in range(periods):
@@ -121,6 +128,7 @@ def _played(
                 price[:, k], order[:, k] = first
                 continue
             price[:, k], order[:, k], memories[k] = one.act(look(batch, k, observation), memories[k])
-        earned += batch.step(price, order)["profit"][:, seat]
+        ledger = batch.step(price, order)
+        earned += ledger["profit"][:, seat] - dearer * ledger["ordered"][:, seat]
     left = batch.state.on_hand[:, seat] + batch.on_order[:, seat] if spec.stocked else 0.0
     return np.asarray((earned + cost * (left - opening)) / periods, np.float64)

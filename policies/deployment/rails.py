@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.state import Floats
 from policies.config.rails import Rails
@@ -56,10 +57,18 @@ def within_price(rails: Rails, railed: Railed, last: Floats, rivals: Floats | No
         keep("price", np.full_like(last, rails.price[0]), np.full_like(last, rails.price[1]))
     if rails.endings:
         railed.move("endings", "price", _ending(railed.price, low, high, rails.endings))
+        for k in np.flatnonzero(~_ends(railed.price, rails.endings)):
+            railed.bound[k].append(f"endings: no such price from {low[k]:.4g} to {high[k]:.4g}")
     if rails.margin is not None:
         floor = cost * (1 + rails.margin)
         above = _ending_from(floor, rails.endings) if rails.endings else floor
         railed.move("margin", "price", np.where(railed.price < floor - SAME, above, railed.price))
+
+
+def _ends(price: Floats, endings: tuple[float, ...]) -> NDArray[np.bool_]:
+    """Which prices (D,) have such an ending."""
+    off = (price[:, None] - np.asarray(endings) + 0.5) % 1 - 0.5
+    return np.asarray((np.abs(off) <= SAME * np.maximum(price, 1.0)[:, None]).any(1))
 
 
 def _ending(price: Floats, low: Floats, high: Floats, endings: tuple[float, ...]) -> Floats:

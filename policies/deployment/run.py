@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from market.errors import UserError
-from market.spec.loading import parse_model, read_yaml
-from policies.common.files import refuse_unwritable, write_csv, write_file, write_json
+from market.spec.loading import parse_model, read_yaml, suggestion
+from policies.common.files import read_json, refuse_unwritable, write_csv, write_file, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
@@ -111,14 +111,22 @@ def decider_of(order: DecideOrder | ExportOrder) -> Decider:
 
 def railed_decider(run: RunSellers, seat: int, rails: Path | None) -> Decider:
     """A run's seller within the rails of a file, or of its configuration."""
+    within = _rails(rails, run, seat)
     with place(str(rails or run.folder / "config.yaml")):
-        return Decider(run, seat, _rails(rails, run, seat))
+        return Decider(run, seat, within)
+
+
+def exported_seller(folder: Path) -> str | None:
+    """Whose folder it is, where `bazaar export` made it."""
+    seller = read_json(folder / "contract.json", dict).get("seller")
+    return seller if isinstance(seller, str) else None
 
 
 def _seat(run: RunSellers, seller: str | None) -> int:
     """Whose decisions are asked for: the one that learned, where only one did."""
     learned = [run.spec.names[seat] for seat in learning_seats(run.config)]
     refuse_other_sellers(seller, run.folder, learned)
+    seller = seller or exported_seller(run.folder)
     if seller is None and len(learned) > 1:
         raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say whose decision it is")
     return run.spec.names.index(seller or learned[0])
@@ -131,4 +139,9 @@ def _rails(path: Path | None, run: RunSellers, seat: int) -> Rails:
         return run.config.rails.get(name, Rails())
     data: Mapping[str, Any] = read_yaml(path)
     data = data.get("rails", data)
-    return parse_model(Rails, data.get(name, data) if isinstance(data, dict) else data, str(path))
+    if isinstance(data, dict) and (by_seller := [key for key, one in data.items() if isinstance(one, dict)]):
+        for key in by_seller:
+            if key not in run.spec.names:
+                raise UserError(f"{path}: {key}: no seller has this name{suggestion(key, run.spec.names)}")
+        data = data.get(name, {})
+    return parse_model(Rails, data, str(path))

@@ -22,6 +22,7 @@ from policies.deployment.fields import COST, LABEL, LOCATION, Field
 
 TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 TRUE, FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+STATE = "state"  # what a mistake is told with where there is no file
 HISTORY = "history"  # earlier states of the one that is decided, the oldest first
 
 
@@ -104,7 +105,11 @@ def _rows_of_a_table(path: Path, reader: Callable[[Path], pd.DataFrame]) -> Iter
 def _entries(data: Any, where: str, spec: MarketSpec, seat: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every state, what happened before it first, with its place; fields under their full names."""
     for k, entry in enumerate(data if isinstance(data, list) else [data]):
-        place, label = (f"{where}: {k}", str(k + 1)) if isinstance(data, list) else (where, "")
+        place, label = (
+            (f"{where} {k + 1}" if where == STATE else f"{where}: state {k + 1}", str(k + 1))
+            if isinstance(data, list)
+            else (where, "")
+        )
         if not isinstance(entry, dict):
             raise UserError(f"{place}: must be a mapping of fields to values")
         earlier = entry.get(HISTORY) or []

@@ -65,7 +65,11 @@ def outlook_table(decider: Decider, found: Outlook) -> Table:
         rows.append(Row(cells, "" if gap else "judged"))
     text = (
         f"{found.episodes} episodes from this state on, the same customers for every row; 95 % intervals (± half their width). "
-        f"Stock is counted at unit cost. {SAME}: last {period}'s price, and what was sold is ordered again."
+        + (
+            f"Stock is counted at unit cost. {SAME}: last {period}'s price, and what was sold is ordered again."
+            if decider.spec.stocked
+            else f"{SAME}: last {period}'s price."
+        )
     )
     return Table(f"The next {found.periods} {period}s", columns, rows, [Note(text, "note")], least=3)
 

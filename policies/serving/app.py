@@ -7,12 +7,13 @@ writer. What takes longer, :meth:`Desk.outlook`, has a thread of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -21,7 +22,7 @@ from starlette.exceptions import HTTPException
 
 from market.errors import UserError
 from policies.serving import inference
-from policies.serving.bodies import asked, parsed
+from policies.serving.bodies import Key, asked, parsed
 from policies.serving.desk import Desk
 from policies.serving.guard import Guard
 from policies.serving.log import Conflict, DecisionLog
@@ -32,16 +33,7 @@ from policies.storage.run_folder import versions
 from policies.views.page import rendered
 
 LOG = logging.getLogger("bazaar")
-LONGEST_KEY = 200
 MOST_SHOWN = 1000
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        max_length=LONGEST_KEY,
-        description="any text of your own: a request that is sent again with it is answered as before, and decided once",
-    ),
-]
 
 
 @dataclass
@@ -62,7 +54,7 @@ class Shop:
     def decide(self, seller: str, data: Any, asked: Asked) -> tuple[list[dict[str, Any]], bool]:
         """Answers in the log, and whether they were there before."""
         desk = self.desk(seller)
-        before = self.log.repeated(seller, asked)
+        before = self.log.repeated(seller, desk.run, asked)
         if before is not None:
             return before, True
         answers = desk.answers(data)
@@ -74,7 +66,14 @@ class Shop:
 def application(desks: Mapping[str, Desk], log: DecisionLog, token: str | None = None) -> Any:
     """The ASGI application that serves these sellers; requests bear the ``token``, where there is one."""
     shop = Shop(desks, log)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        log.close()
+
     app = FastAPI(
+        lifespan=life,
         title="Bazaar", version=versions()["bazaar-market"], redoc_url=None,
         description="Prices and orders by trained sellers, within their rails. Every decision is in the log before it is answered.",
         responses=REFUSALS,
@@ -93,9 +92,8 @@ def _sellers(app: FastAPI, shop: Shop) -> None:
     @app.post("/v1/sellers/{seller:path}/decide", response_model=Decisions, openapi_extra=BODIES["decide"])
     async def decide(seller: str, request: Request, key: Key = None) -> Response:
         """What the seller posts and orders now, in one state or in each of a list."""
-        body = await request.body()
-        data = parsed(body)
-        found, again = shop.decide(seller, data, asked(seller, body, key))
+        data = parsed(await request.body())
+        found, again = shop.decide(seller, data, asked(data, key))
         headers = {"Idempotent-Replay": "true"} if again else None
         return JSONResponse({"decisions": found}, headers=headers)
 
@@ -107,12 +105,12 @@ def _sellers(app: FastAPI, shop: Shop) -> None:
         entries = data if isinstance(data, list) else [data]
         found: dict[int, dict[str, Any]] = {}
         for k, entry in enumerate(entries):
-            place = f"outcome: {k}" if isinstance(data, list) else "outcome"
+            place = f"outcome {k + 1}" if isinstance(data, list) else "outcome"
             number, outcome = desk.outcome(entry, place)
             if found.setdefault(number, outcome) != outcome:
                 raise UserError(f"{place}: decision: {number} stands here twice, with different outcomes")
         try:
-            new = shop.log.settle(seller, found)
+            new = shop.log.settle(seller, desk.run, found)
         except KeyError as error:
             raise HTTPException(404, f"decision {error.args[0]}: {seller} made none of this number") from None
         shop.metrics.outcomes.labels(seller).inc(new)
@@ -153,9 +151,10 @@ def _sellers(app: FastAPI, shop: Shop) -> None:
         latest: bool = False,
     ) -> Response:
         """The log, a page at a time: decisions above the number ``after``, or the ``latest``; with their outcomes."""
+        run = None if seller is None else shop.desk(seller).run
         if latest:
-            return JSONResponse({"decisions": shop.log.latest(seller, limit), "next": None})
-        found = shop.log.decisions(seller, after, limit)
+            return JSONResponse({"decisions": shop.log.latest(seller, run, limit), "next": None})
+        found = shop.log.decisions(seller, run, after, limit)
         return JSONResponse({"decisions": found, "next": found[-1]["decision"] if len(found) == limit else None})
 
 

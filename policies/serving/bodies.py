@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Header
 
 from market.errors import UserError
 from policies.serving.log import Request
 
+LONGEST_KEY = 200
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=LONGEST_KEY,
+        description="any text of your own: a request that is sent again with it is answered as before, and decided once",
+    ),
+]
 
-def asked(seller: str, body: bytes, key: str | None) -> Request:
-    """Who a request is: its key, and a hash of all it says."""
-    return Request(key or None, hashlib.sha256(seller.encode() + b"\n" + body).hexdigest())
+
+def asked(data: Any, key: str | None) -> Request:
+    """Who a request is: its key, and a hash of all it says, in whatever order its fields stand."""
+    said = json.dumps(data, sort_keys=True).encode()
+    return Request(key or None, hashlib.sha256(said).hexdigest())
 
 
 def parsed(body: bytes) -> Any:

@@ -15,12 +15,17 @@ from market.spec.loading import suggestion
 from policies.deployment.contract import described
 from policies.deployment.decider import Decided, Decider
 from policies.deployment.outlook import outlook
-from policies.deployment.states import told_states
+from policies.deployment.states import STATE, told_states
 from policies.deployment.template import example_state
 from policies.evaluation.statistics import Interval
 
 Mode = Literal["live", "shadow"]
 MOST_STATES = 10_000  # in one request
+OUTPUTS = {
+    "price": "money per unit",
+    "order": "units",
+    "level": "units on hand and on order once it has been placed",
+}
 OUTCOME = ("price", "sold", "lost", "ordered")
 
 
@@ -47,7 +52,9 @@ class Desk:
     @cached_property
     def contract(self) -> dict[str, Any]:
         """What it is, what it must be told and what it answers."""
-        return described(self.decider) | {"mode": self.mode, "rule": self.decider.rule.label}
+        found = described(self.decider)
+        outputs = [{"name": name, "unit": unit} for name, unit in OUTPUTS.items()]
+        return found | {"outputs": outputs, "mode": self.mode, "rule": self.decider.rule.label}
 
     @cached_property
     def example(self) -> dict[str, Any]:
@@ -70,7 +77,7 @@ class Desk:
     def decided(self, data: Any) -> Decided:
         """Decisions in full."""
         decider = self.decider
-        return decider.decide(told_states(data, "state", decider.spec, decider.seat, decider.fields, decider.remembers))
+        return decider.decide(told_states(data, STATE, decider.spec, decider.seat, decider.fields, decider.remembers))
 
     def _in_shadow(self, decided: Decided, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rule's decisions, within the same rails, with what the policy would have done."""

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from market.errors import UserError
 from market.spec.loading import suggestion
 from policies.deployment.onnx_file import DECISIONS
-from policies.serving.bodies import asked, parsed
+from policies.serving.bodies import Key, asked, parsed
 from policies.serving.desk import Desk
 from policies.serving.log import Request as Asked
 
@@ -42,18 +42,19 @@ def add(app: FastAPI, desks: Mapping[str, Desk], decide: Decide) -> None:
         return JSONResponse({"name": seller, "ready": True})
 
     @app.post("/v2/models/{seller:path}/infer", openapi_extra=BODY)
-    async def infer(seller: str, request: Request) -> Response:
-        """Decisions in as many states as the inputs have rows, within the rails."""
-        body = await request.body()
-        data, one = parsed(body), desk(seller)
+    async def infer(seller: str, request: Request, key: Key = None) -> Response:
+        """Decisions in as many states as the inputs have rows, within the rails; ``parameters.decisions`` has their numbers."""
+        data, one = parsed(await request.body()), desk(seller)
         states = states_of(data, one)
-        key, wanted = data.get("id"), _wanted(data.get("outputs"))
-        found = decide(seller, states, asked(seller, body, str(key) if key else None))
+        wanted = _wanted(data.get("outputs"))
+        found = decide(seller, states, asked(data, key))
         outputs = [
             {"name": name, "datatype": "FP64", "shape": [len(found)], "data": [row[ANSWERS[name]] for row in found]}
             for name in wanted
         ]
-        return JSONResponse({"model_name": seller, **({"id": key} if key else {}), "outputs": outputs})
+        parameters = {"decisions": [row["decision"] for row in found]}
+        same = {"id": data["id"]} if data.get("id") else {}
+        return JSONResponse({"model_name": seller, **same, "parameters": parameters, "outputs": outputs})
 
     @app.get("/v2/models/{seller:path}")
     async def model(seller: str) -> Response:

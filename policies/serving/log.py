@@ -29,16 +29,18 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from market.errors import UserError
 
 VERSION = 1  # of the tables
+SEVERAL = 20  # attempts at what another process is doing at the same time ...
+AT_ONCE = ("exists", "unique", "locked", "duplicate")  # ... of which databases say this
 PAGE = 1000  # decisions
 PATIENCE = 10  # seconds that one process waits for another's write
 
 TABLES = MetaData()
-ABOUT = Table("bazaar_log", TABLES, Column("version", Integer, nullable=False))
+ABOUT = Table("bazaar_log", TABLES, Column("version", Integer, primary_key=True, autoincrement=False))
 DECISIONS = Table(
     "decisions",
     TABLES,
@@ -51,7 +53,7 @@ DECISIONS = Table(
     Column("digest", String(64), nullable=False),  # of the request, to tell a repeated one from another of the same key
     Column("state", Text, nullable=False),
     Column("answer", Text, nullable=False),
-    UniqueConstraint("seller", "request", "position"),
+    UniqueConstraint("run", "seller", "request", "position"),
     sqlite_autoincrement=True,
 )
 OUTCOMES = Table(
@@ -106,6 +108,14 @@ class DecisionLog:
     def _prepare(self, new: bool) -> None:
         if not new and not inspect(self.engine).has_table(ABOUT.name):
             raise UserError(f"{_shown(self.url)}: is no decision log")
+        for left in reversed(range(SEVERAL)):
+            try:
+                return self._make()
+            except (OperationalError, ProgrammingError, IntegrityError) as error:
+                if not left or not any(word in _reason(error).lower() for word in AT_ONCE):
+                    raise
+
+    def _make(self) -> None:
         TABLES.create_all(self.engine)
         with self.engine.begin() as connection:
             found = connection.execute(select(ABOUT.c.version)).scalars().all()
@@ -121,14 +131,14 @@ class DecisionLog:
 
     # -------------------------------------------------------------------------------------------- decisions
 
-    def repeated(self, seller: str, request: Request) -> list[dict[str, Any]] | None:
+    def repeated(self, seller: str, run: str, request: Request) -> list[dict[str, Any]] | None:
         """What was answered to this request before; None where it is new.
 
         Raises :class:`Conflict` for another request of the same key.
         """
         if request.key is None:
             return None
-        query = select(DECISIONS).where(DECISIONS.c.seller == seller, DECISIONS.c.request == request.key)
+        query = _of(select(DECISIONS), seller, run).where(DECISIONS.c.request == request.key)
         rows = self._read(query.order_by(DECISIONS.c.position))
         if rows and rows[0]["digest"] != request.digest:
             raise Conflict(f"Idempotency-Key {request.key}: another request for {seller} had this key")
@@ -149,34 +159,36 @@ class DecisionLog:
                 made = insert(DECISIONS).returning(DECISIONS.c.id, sort_by_parameter_order=True)
                 numbers = connection.execute(made, rows).scalars().all()
         except IntegrityError:
-            found = self.repeated(seller, request)
+            found = self.repeated(seller, run, request)
             if found is None:
                 raise
             return found
         return [_answer(row | {"id": number}) for row, number in zip(rows, numbers, strict=True)]
 
-    def decisions(self, seller: str | None = None, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+    def decisions(
+        self, seller: str | None = None, run: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[dict[str, Any]]:
         """Decisions numbered above ``after``, in order, with the states they were made in and what came of them."""
         joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
         query = select(DECISIONS, OUTCOMES.c.outcome).select_from(joined).where(DECISIONS.c.id > after)
-        return [_entry(row) for row in self._read(_of(query, seller).order_by(DECISIONS.c.id).limit(limit))]
+        return [_entry(row) for row in self._read(_of(query, seller, run).order_by(DECISIONS.c.id).limit(limit))]
 
     def all(self, seller: str | None = None) -> Iterator[dict[str, Any]]:
         """Every decision, in order, a page in memory at a time."""
         after = 0
-        while page := self.decisions(seller, after, PAGE):
+        while page := self.decisions(seller, after=after, limit=PAGE):
             yield from page
             after = page[-1]["decision"]
 
-    def latest(self, seller: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    def latest(self, seller: str | None = None, run: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """The newest decisions, in order."""
         joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
-        query = _of(select(DECISIONS, OUTCOMES.c.outcome).select_from(joined), seller)
+        query = _of(select(DECISIONS, OUTCOMES.c.outcome).select_from(joined), seller, run)
         return [_entry(row) for row in self._read(query.order_by(DECISIONS.c.id.desc()).limit(limit))][::-1]
 
     # -------------------------------------------------------------------------------------------- outcomes
 
-    def settle(self, seller: str, outcomes: Mapping[int, Mapping[str, Any]]) -> int:
+    def settle(self, seller: str, run: str, outcomes: Mapping[int, Mapping[str, Any]]) -> int:
         """Keep what came of decisions, by number, all or none; returns how many are new.
 
         Raises:
@@ -188,7 +200,7 @@ class DecisionLog:
             query = select(DECISIONS.c.id, OUTCOMES.c.outcome).select_from(
                 DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
             )
-            query = query.where(DECISIONS.c.seller == seller, DECISIONS.c.id.in_(list(outcomes)))
+            query = _of(query, seller, run).where(DECISIONS.c.id.in_(list(outcomes)))
             kept = {row.id: row.outcome for row in connection.execute(query)}
             fresh = []
             for number, outcome in outcomes.items():
@@ -206,8 +218,9 @@ class DecisionLog:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _of(query: Select[Any], seller: str | None) -> Select[Any]:
-    return query if seller is None else query.where(DECISIONS.c.seller == seller)
+def _of(query: Select[Any], seller: str | None, run: str | None) -> Select[Any]:
+    query = query if seller is None else query.where(DECISIONS.c.seller == seller)
+    return query if run is None else query.where(DECISIONS.c.run == run)
 
 
 def _answer(row: Mapping[str, Any]) -> dict[str, Any]:

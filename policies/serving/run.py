@@ -6,12 +6,12 @@ import gc
 import socket
 
 from market.errors import UserError
-from policies.common.files import read_json
+from policies.common.console import waits
 from policies.common.interrupt import careful
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ServeOrder
-from policies.deployment.run import railed_decider
+from policies.deployment.run import exported_seller, railed_decider
 from policies.evaluation.run_sellers import run_sellers
 from policies.serving.access import token_of
 from policies.serving.desk import Desk
@@ -44,6 +44,7 @@ def serve(order: ServeOrder) -> None:
             desk.warm()
         address = _address(order.host, listening.getsockname()[1])
         order.console.print(_greeting(order, desks, address), highlight=False)
+        waits(order.console)
         config = uvicorn.Config(
             application(desks, log, token), log_level="warning", access_log=False, server_header=False, backlog=BACKLOG
         )
@@ -51,7 +52,6 @@ def serve(order: ServeOrder) -> None:
         gc.freeze()  # what is there stays: searching it for garbage would hold up a request for a tenth of a second
         with careful():
             uvicorn.Server(config).run(sockets=[listening])
-        log.close()
 
 
 def desks_of(order: ServeOrder) -> dict[str, Desk]:
@@ -59,7 +59,7 @@ def desks_of(order: ServeOrder) -> dict[str, Desk]:
     desks: dict[str, Desk] = {}
     for folder in order.runs:
         run = run_sellers(folder, order.checkpoint)
-        exported = read_json(folder / "contract.json", dict).get("seller")
+        exported = exported_seller(folder)
         for seat in learning_seats(run.config):
             name = run.spec.names[seat]
             if exported not in (None, name):

@@ -22,6 +22,7 @@ from policies.deployment.run import railed_decider
 from policies.evaluation.run_sellers import run_sellers
 from policies.evaluation.statistics import Interval, half_width
 from policies.serving.desk import Desk
+from policies.storage.run_folder import open_run
 from policies.views.table import Cell, Column, Note, Row, Table
 
 SAME_PRICE = 0.01  # as a share of the rule's: prices that customers hardly tell apart
@@ -37,6 +38,7 @@ class Shadow:
     """
 
     seller: str
+    run: str
     rule: str
     period: str
     price: Floats
@@ -71,7 +73,7 @@ class ShadowResult(Records):
 
 def _row(one: Shadow) -> dict[str, Any]:
     prices, orders = one.alike
-    row: dict[str, Any] = {"seller": one.seller, "rule": one.rule, "decisions": one.price.shape[1]}
+    row: dict[str, Any] = {"seller": one.seller, "run": one.run, "rule": one.rule, "decisions": one.price.shape[1]}
     row |= {"same_price": prices, "same_order": orders, "fallbacks": one.fallbacks}
     row |= one.gap("price").figures("price_gap") | one.gap("order").figures("order_gap")
     if one.advantage is not None:
@@ -92,19 +94,19 @@ def shadow(order: ShadowOrder) -> ShadowResult:
     refuse_unwritable(order.output)
     one_torch_thread()
     log = DecisionLog(url_of(order.db), new=False)
-    by_seller: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    by_seller: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for entry in log.all(order.seller):
         if "shadow" in entry:
-            by_seller.setdefault((entry["seller"], entry["run"]), []).append(entry)
+            by_seller.setdefault((entry["seller"], entry["run"], rule_of(entry)), []).append(entry)
     log.close()
     if not by_seller:
         of = f" of {order.seller}" if order.seller else ""
         raise UserError(f"{order.db}: holds no decision{of} in shadow: bazaar serve RUN --mode shadow logs them")
     found = []
-    for (seller, run), entries in by_seller.items():
+    for (seller, run, rule), entries in by_seller.items():
         count = min(STATES, len(entries)) if order.episodes else 0
         with progress(order.console, f"playing on as {seller}", max(count, 1)) as tick:
-            found.append(_of(order, seller, Path(run), entries, count, tick))
+            found.append(_of(order, seller, order.run or Path(run), rule, entries, count, tick))
         _table(found[-1]).print(order.console)
     result = ShadowResult(tuple(found))
     if order.output is not None:
@@ -114,10 +116,19 @@ def shadow(order: ShadowOrder) -> ShadowResult:
 
 
 def _of(
-    order: ShadowOrder, seller: str, folder: Path, entries: Sequence[Mapping[str, Any]], count: int, tick: Tick
+    order: ShadowOrder,
+    seller: str,
+    folder: Path,
+    rule: str,
+    entries: Sequence[Mapping[str, Any]],
+    count: int,
+    tick: Tick,
 ) -> Shadow:
-    run = run_sellers(folder)
-    desk = Desk(railed_decider(run, run.spec.names.index(seller), order.rails), "shadow")
+    config = open_run(folder)
+    if seller not in config.market.names:
+        raise UserError(f"{folder}: has no seller {seller}")
+    desk = Desk(railed_decider(run_sellers(folder), config.market.names.index(seller), order.rails), "shadow")
+    desk.decider.rule = desk.decider.fixed(rule, f"the rule of {seller} in {order.db}")
     gaps = []
     for k in np.linspace(0, len(entries) - 1, count).astype(int).tolist():
         decided = desk.decided(entries[k]["state"])
@@ -131,7 +142,12 @@ def _of(
     failed = sum(one["shadow"]["by"] != "policy" for one in entries)
     advantage = _mean(np.array(gaps)) if gaps else None
     played = (count, order.periods)
-    return Shadow(seller, desk.decider.rule.label, run.spec.period, price, amount, failed, advantage, played)
+    return Shadow(seller, folder.name, rule, config.market.period, price, amount, failed, advantage, played)
+
+
+def rule_of(entry: Mapping[str, Any]) -> str:
+    """The rule that answered."""
+    return str(entry["by"]).removeprefix("rule (").rpartition(")")[0]
 
 
 def _mean(values: Floats) -> Interval:
@@ -160,7 +176,7 @@ def _table(one: Shadow) -> Table:
     if one.fallbacks:
         notes.append(Note(f"In {one.fallbacks:,} of them the policy could not decide and the rule stood in.", "fails"))
     notes.append(_worth(one))
-    title = f"{one.seller}: {one.price.shape[1]:,} decisions in shadow, answered by {one.rule}"
+    title = f"{one.seller} of {one.run}: {one.price.shape[1]:,} decisions in shadow, answered by {one.rule}"
     return Table(title, columns, rows, notes, least=3)
 
 

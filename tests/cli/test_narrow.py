@@ -54,7 +54,13 @@ def in_shadow(db: Path, run: Path) -> None:
     log = DecisionLog(url_of(str(db)))
     state = {"on_hand": 20, "price": 1.8, "sold": 5, "rivals": {"right": {"price": 1.8}}}
     shadow = {"price": 1.9, "order": 1e6, "by": "policy"}
-    log.add("left", str(run), Request(None, "0"), [state] * 2, [{"price": 1.8, "order": 9.0, "shadow": shadow}] * 2)
+    log.add(
+        "left",
+        str(run),
+        Request(None, "0"),
+        [state] * 2,
+        [{"price": 1.8, "order": 9.0, "by": "rule (nash): shadow", "shadow": shadow}] * 2,
+    )
     log.close()
 
 

@@ -21,6 +21,7 @@ from policies.config.rails import Rails
 from policies.deployment.decider import POLICY, Decider
 from policies.deployment.fields import Met
 from policies.deployment.outlook import SAME, outlook
+from policies.deployment.run import railed_decider
 from policies.deployment.states import Given
 from policies.evaluation.run_sellers import run_sellers
 from policies.networks.architecture import build
@@ -207,3 +208,45 @@ def test_wrong_words_are_refused(a_run: Path, tmp_path: Path) -> None:
         decide(a_run, tmp_path / "state.yaml")
     with pytest.raises(UserError, match="arguments are required: STATE"):
         decide(a_run, seller="left")
+
+
+def test_a_file_of_rails_is_of_one_seller_or_by_seller(a_run: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "rails.yaml", run_sellers(a_run)
+    file.write_text("rails:\n  left: {price: [1.2, 1.3], endings: [.25]}")
+    assert railed_decider(run, 0, file).rails == Rails(price=(1.2, 1.3), endings=(0.25,))
+    assert railed_decider(run, 1, file).rails == Rails()  # named by nobody
+    file.write_text("multiple: 6")
+    assert railed_decider(run, 1, file).rails == Rails(multiple=6)
+    for text, message in (
+        ("lefd: {multiple: 6}", "lefd: no seller has this name"),
+        ("multple: 6", "yaml.multple: unknown key"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=message) as told:
+            railed_decider(run, 0, file)
+        assert str(told.value).count("rails.yaml") == 1
+
+
+def test_what_a_decision_is_worth_counts_the_cost_that_is_given(decider: Decider) -> None:
+    """A unit that costs 2 in place of 1: less by what was ordered, and stock worth as much more."""
+    given = given_by(decider, slice(0, 1))
+    usual = outlook(decider, decider.decide(given), 0, 20, 64)
+    dear = outlook(decider, decider.decide(replace(given, cost=np.array([2.0]))), 0, 20, 64)
+    sold = [(usual.profit[name].value - dear.profit[name].value) for name in usual.profit]
+    assert all(3 < units < 12 for units in sold)  # units sold a period: what was ordered less what stock has gained
+
+
+def test_a_state_outside_the_seats_ranges_is_played_on(decider: Decider) -> None:
+    given = given_by(decider, slice(0, 1))
+    values = given.values.copy()
+    for name, value in (("price", 9.0), ("sold", 1e6)):
+        values[0, [field.name for field in decider.fields].index(name)] = value
+    found = outlook(decider, decider.decide(replace(given, values=values)), 0, 3, 8)
+    assert all(np.isfinite(one.value) for one in found.profit.values())
+
+
+def test_an_example_is_within_what_was_met_as_it_is_written(decider: Decider) -> None:
+    met = Met({"x": (1 / 3, 2 / 3, 2 / 3)})
+    field = replace(decider.fields[0], name="x", flag=False, reach=1e-3)
+    assert met.beyond(field, np.array([0.333333, 0.666667])).tolist() == [0, 0]
+    assert (met.beyond(field, np.array([0.3333, 0.6668])) > 0).all()

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from policies.config.learners import A2COptions, DDPGOptions, DQNOptions
+from policies.config.rails import Rails
 from policies.config.rivals import TrainedRival
 from policies.config.run import RunConfig
 from policies.config.search_space import Dimension
@@ -40,6 +41,7 @@ def tables() -> str:
     """All tables, as they stand in the file."""
     parts = [*_mappings("", RunConfig), _learners()]
     parts.append(_table("seats.SELLER", _purpose(TrainedRival), HEAD, _rows(TrainedRival)))
+    parts.append(_table("rails.SELLER", _purpose(Rails), HEAD, _rows(Rails)))
     parts += [_table(f"selfplay: {name}", _purpose(model), HEAD, _rows(model)) for name, model in MODES.items()]
     parts.append(_table("tune.PATH", _purpose(Dimension), HEAD, _rows(Dimension)))
     parts.append(_rules("Pricing rules", PRICING))

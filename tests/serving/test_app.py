@@ -57,7 +57,7 @@ def test_answers_are_the_deciders_and_stand_in_the_log(http: TestClient, decider
 def test_a_request_with_a_key_is_decided_once(http: TestClient, log: DecisionLog) -> None:
     headers = {"Idempotency-Key": "monday"}
     first = http.post(DECIDE, json=STATE, headers=headers)
-    again = http.post(DECIDE, json=STATE, headers=headers)
+    again = http.post(DECIDE, json=dict(reversed(STATE.items())), headers=headers)  # the same, said in another order
     assert first.json() == again.json() and len(log.decisions()) == 1
     assert again.headers["Idempotent-Replay"] == "true" and "Idempotent-Replay" not in first.headers
     other = http.post(DECIDE, json=STATE | {"on_hand": 3}, headers=headers)
@@ -104,6 +104,7 @@ def test_the_log_is_read_by_pages(http: TestClient) -> None:
     latest = http.get("/v1/decisions", params={"latest": True, "limit": 2}).json()["decisions"]
     assert [row["id"] for row in latest] == ["3", "4"]
     assert http.get("/v1/decisions", params={"seller": "right"}).json() == {"decisions": [], "next": None}
+    assert "seller 'middle': not served here" in refused(http.get("/v1/decisions?seller=middle"), 404)
     assert "limit" in refused(http.get("/v1/decisions?limit=0"), 422)
 
 
@@ -119,7 +120,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "an unknown field": ('{"onhand": 1}', "state: onhand: unknown field (did you mean on_hand?)"),
     "an unknown rival": ('{"rivals": {"rite": {"price": 1}}}', "state: rivals.rite.price: unknown field"),
     "no mapping": ("7", "state: must be a mapping"),
-    "the second of two": ('[{"on_hand": 1}, {"sold": "x"}]', "state: 1: sold: must be a number"),
+    "the second of two": ('[{"on_hand": 1}, {"sold": "x"}]', "state 2: sold: must be a number"),
     "no state": ("[]", "state: holds no state"),
     "half a letter": ('{"id": "\\ud800"}', "body: is no JSON"),
     "depth": ("[" * 100_000, "body: is no JSON"),
@@ -137,7 +138,12 @@ def test_a_wrong_state_is_told_and_not_decided(http: TestClient, log: DecisionLo
 
 def test_where_the_policy_cannot_decide_the_rule_does_and_without_one_nobody(http: TestClient) -> None:
     there = http.post(DECIDE, json={"on_hand": 3}).json()["decisions"][0]
-    assert there["by"].startswith("rule (nash+base_stock): price, sold") and there["assumed"]
+    assert there["by"].startswith("rule (nash+base_stock): price, sold")
+    assert [one.partition(" ")[0] for one in there["assumed"] if one.endswith("(usual)")] == [
+        "price",
+        "sold",
+        "rivals.right.price",
+    ]
     told = refused(http.post("/v1/sellers/right/decide", json={"on_hand": 3}), 422)
     assert "not given; rails.fallback names rules" in told
     assert figures(http)["bazaar_fallbacks_total", "left"] == 1
@@ -151,8 +157,8 @@ OUTCOME_MISTAKES: dict[str, tuple[Any, str]] = {
     "a field": ({"decision": 1, "sold": 2, "los": 1}, "outcome: los: unknown field (did you mean lost?)"),
     "a rival": ({"decision": 1, "sold": 2, "rivals": {"left": {}}}, "outcome: rivals.left: no rival has this name"),
     "of a rival": ({"decision": 1, "sold": 2, "rivals": {"right": {"x": 1}}}, "rivals.right: must be a mapping"),
-    "the second": ([{"decision": 1, "sold": 2}, 7], "outcome: 1: must be a mapping"),
-    "twice": ([{"decision": 1, "sold": 2}, {"decision": 1, "sold": 3}], "outcome: 1: decision: 1 stands here twice"),
+    "the second": ([{"decision": 1, "sold": 2}, 7], "outcome 2: must be a mapping"),
+    "twice": ([{"decision": 1, "sold": 2}, {"decision": 1, "sold": 3}], "outcome 2: decision: 1 stands here twice"),
 }
 
 
@@ -286,8 +292,14 @@ def test_the_inference_protocol_answers_the_same(http: TestClient, log: Decision
         for name, key in (("new_price", "price"), ("level", "level"), ("order", "order"))
     }
     assert len(log.decisions()) == 4
+    assert answer["parameters"]["decisions"] == [row["decision"] for row in log.decisions()[2:]]
     only = http.post("/v2/models/left/infer", json={"inputs": tensors(flat), "outputs": [{"name": "order"}]}).json()
     assert [one["name"] for one in only["outputs"]] == ["order"] and only["outputs"][0]["shape"] == [2]
+    once, twice = (
+        http.post("/v2/models/left/infer", json={"inputs": tensors(flat)}, headers={"Idempotency-Key": "k"})
+        for _ in range(2)
+    )
+    assert once.json() == twice.json()
     about = http.get("/v2/models/left").json()
     assert [one["name"] for one in about["inputs"]] == list(flat[0])
     assert [one["name"] for one in about["outputs"]] == list(found)

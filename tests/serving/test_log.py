@@ -14,6 +14,7 @@ from sqlalchemy import text
 from market.errors import UserError
 from policies.serving.log import TABLES, Conflict, DecisionLog, Request
 
+RUN = "runs/x"
 NOTHING = Request(None, "0")
 
 
@@ -28,7 +29,7 @@ def _log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DecisionLog
 
 def added(log: DecisionLog, *prices: float, seller: str = "left", request: Request = NOTHING) -> list[dict[str, Any]]:
     states = [{"id": str(price)} for price in prices]
-    return log.add(seller, "runs/x", request, states, [{"price": price, "by": "日本茶"} for price in prices])
+    return log.add(seller, RUN, request, states, [{"price": price, "by": "日本茶"} for price in prices])
 
 
 def test_decisions_are_read_as_they_were_made(log: DecisionLog) -> None:
@@ -46,14 +47,14 @@ def test_decisions_are_read_as_they_were_made(log: DecisionLog) -> None:
 
 def test_a_key_is_carried_out_once(log: DecisionLog) -> None:
     request = Request("a key", "digest")
-    assert log.repeated("left", request) is None
+    assert log.repeated("left", RUN, request) is None
     made = added(log, 1.0, 2.0, request=request)
-    assert log.repeated("left", request) == made
+    assert log.repeated("left", RUN, request) == made
     assert added(log, 8.0, 9.0, request=request) == made  # whoever comes second is told what the first was
     assert len(log.decisions()) == 2
-    assert log.repeated("right", request) is None
+    assert log.repeated("right", RUN, request) is None and log.repeated("left", "runs/y", request) is None
     with pytest.raises(Conflict, match="a key: another request for left"):
-        log.repeated("left", Request("a key", "other"))
+        log.repeated("left", RUN, Request("a key", "other"))
     with pytest.raises(Conflict):
         added(log, 1.0, request=Request("a key", "other"))
 
@@ -71,15 +72,15 @@ def test_of_requests_at_once_with_one_key_one_is_carried_out(log: DecisionLog) -
 
 def test_outcomes_are_kept_once_and_stand_beside_their_decisions(log: DecisionLog) -> None:
     first, second = (one["decision"] for one in added(log, 1.0, 2.0))
-    assert log.settle("left", {first: {"sold": 3.0}}) == 1
-    assert log.settle("left", {first: {"sold": 3.0}, second: {"sold": 4.0, "lost": 1.0}}) == 1
+    assert log.settle("left", RUN, {first: {"sold": 3.0}}) == 1
+    assert log.settle("left", RUN, {first: {"sold": 3.0}, second: {"sold": 4.0, "lost": 1.0}}) == 1
     assert [row["outcome"] for row in log.decisions()] == [{"sold": 3.0}, {"sold": 4.0, "lost": 1.0}]
     with pytest.raises(Conflict, match=f"decision {first}: has an outcome already"):
-        log.settle("left", {first: {"sold": 5.0}})
+        log.settle("left", RUN, {first: {"sold": 5.0}})
     third = added(log, 3.0)[0]["decision"]
-    for seller, number in (("right", first), ("left", 10_000)):
+    for seller, run, number in (("right", RUN, first), ("left", "runs/y", first), ("left", RUN, 10_000)):
         with pytest.raises(KeyError, match=str(number)):
-            log.settle(seller, {number: {"sold": 3.0}} | ({third: {"sold": 1.0}} if seller == "left" else {}))
+            log.settle(seller, run, {number: {"sold": 3.0}} | ({third: {"sold": 1.0}} if number > first else {}))
     assert log.decisions()[2]["outcome"] is None  # all or none
 
 
@@ -88,6 +89,17 @@ def test_a_log_is_gone_on_with(log: DecisionLog) -> None:
     again = DecisionLog(str(log.engine.url))
     assert [row["price"] for row in again.decisions()] == [1.0]
     again.close()
+
+
+def test_several_make_one_log_at_once(tmp_path: Path) -> None:
+    for k in range(5):
+        url = f"sqlite:///{tmp_path / f'{k}.db'}"
+        with ThreadPoolExecutor(6) as pool:
+            logs = list(pool.map(lambda _, url=url: DecisionLog(url), range(6)))
+        added(logs[0], 1.0)
+        assert all(len(log.decisions()) == 1 for log in logs)
+        for log in logs:
+            log.close()
 
 
 def test_of_another_version_is_refused(log: DecisionLog) -> None:

@@ -20,18 +20,16 @@ from policies.serving.desk import Desk
 from policies.serving.log import DecisionLog, Request
 from tests.serving.conftest import STATE
 
+RULE = "nash+base_stock"
+
 
 def logged(folder: Path, run: Path, pairs: list[tuple[float, float, float, float]]) -> Path:
     """A log of decisions with these prices and orders of rule and policy."""
     log = DecisionLog(f"sqlite:///{folder / 'x.db'}")
-    answers = [
-        {
-            "price": p,
-            "order": q,
-            "shadow": {"price": other, "order": units, "by": "policy" if units else "rule (x): why"},
-        }
-        for p, other, q, units in pairs
-    ]
+    answers = []
+    for price, other, order, units in pairs:
+        shadow = {"price": other, "order": units, "by": "policy" if units else "rule (x): why"}
+        answers.append({"price": price, "order": order, "by": f"rule ({RULE}): shadow", "shadow": shadow})
     if pairs:
         log.add("left", str(run), Request(None, "0"), [STATE] * len(pairs), answers)
     log.add(
@@ -48,6 +46,7 @@ def test_agreement_and_differences_are_counted(a_run: Path, tmp_path: Path) -> N
     assert (row["seller"], row["decisions"], row["same_price"], row["same_order"]) == ("left", 4, 0.5, 0.25)
     assert row["price_gap"] == pytest.approx(np.mean([0.019, 0.021, -0.01, -1.0]))
     assert row["order_gap"] == pytest.approx(np.mean([0, -5, 3, 1])) and row["fallbacks"] == 1
+    assert (row["rule"], row["run"]) == (RULE, a_run.name)
     assert "advantage" not in row and (tmp_path / "x.json").is_file()
     said = " ".join(out.getvalue().split())
     assert "same price, to a hundredth, in 50% of decisions; the same order in 25%" in said
@@ -92,5 +91,7 @@ def test_what_holds_nothing_in_shadow_is_refused(a_run: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match=r"empty\.db: is no decision log"):
         shadow(str(tmp_path / "empty.db"))
     (tmp_path / "other").mkdir()
+    moved = str(logged(tmp_path / "other", tmp_path / "gone", [(1.0, 1.0, 1, 1)]))
     with pytest.raises(UserError, match="gone: is not a run's folder"):
-        shadow(str(logged(tmp_path / "other", tmp_path / "gone", [(1.0, 1.0, 1, 1)])))
+        shadow(moved)
+    assert shadow(moved, run=a_run, episodes=0).records()[0]["decisions"] == 1
