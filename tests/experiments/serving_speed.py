@@ -50,7 +50,7 @@ def _measured(asked: Any, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         "-m",
         "bazaar_start",
         "serve",
-        str(asked.run),
+        str(asked.run.resolve()),
         "--port",
         "0",
         "--db",
