@@ -153,9 +153,10 @@ def _on_the_grid(
     rows = days.isin(off)
     if len(off) > FEW_OFF * len(known) or moved.isin(known).any() or moved.duplicated().any():
         fitting = next(day for day in known if phase[day] == usual)
+        added = "; --period week adds up what lies in one" if step < 7 else ""
         found.refuse(
             f"{named(kind, lines[rows])}: dates must lie a whole number of steps apart; the commonest step here is {step} "
-            f"days, on which {fitting.date()} lies and {off[0].date()} does not"
+            f"days, on which {fitting.date()} lies and {off[0].date()} does not{added}"
         )
     shown = ", ".join(f"{day.date()} is {moved[day].date()}" for day in off[:3])
     found.did(f"dates beside the others' steps of {step} days moved to the nearest: {shown}", int(rows.sum()))

@@ -258,6 +258,10 @@ def test_periods_ahead_of_month_ends_are_month_ends(tmp_path: Path) -> None:
             ["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-23"],
             r"line 5: dates must lie a whole number of steps apart; the commonest step here is 7 days, on which .*-23 does not",
         ),
+        (
+            [f"2024-01-{day:02}" for day in (1, 3, 5, 8, 10, 12)],
+            r"lines 5, 6, 7: dates must .* is 2 days, .*-08 does not; --period week adds up what lies in one",
+        ),
         ([1577836800, 1578441600], r"lines 2, 3: periods run from 1577836800 to 1578441600, but only 2 of them occur"),
     ],
 )
