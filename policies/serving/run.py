@@ -27,6 +27,12 @@ def serve(order: ServeOrder) -> None:
 
     Raises :class:`UserError` for runs whose sellers cannot be served beside each other, a port that is taken, an address
     that others reach without a token, and a database that is no decision log.
+
+    Example::
+
+        from policies import serve
+
+        serve("runs/first", port=8001)  # until Ctrl-C
     """
     try:
         import uvicorn

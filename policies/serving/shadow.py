@@ -86,6 +86,13 @@ def shadow(order: ShadowOrder) -> ShadowResult:
     """Carry out `bazaar shadow`: print how policy and rule differ, and what the difference is worth.
 
     Raises :class:`UserError` for a log without decisions in shadow, and for a run that is no longer where it was.
+
+    Example::
+
+        from policies import shadow
+
+        found = shadow("runs/first/decisions.db", episodes=8)
+        print(found.to_frame()[["seller", "same_price", "price_gap", "advantage"]])
     """
     try:
         from policies.serving.log import DecisionLog, url_of

@@ -17,10 +17,10 @@ from rich.console import Console
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.commands import COMMANDS
 from policies.cli.main import main
-from policies.serving.log import DecisionLog, Request, url_of
 from policies.views.table import Cell, Cells, Row, Table
 from tests.helpers.calibrated import sales_file
 from tests.helpers.forecasts import two_sellers
+from tests.helpers.shadowed import in_shadow
 from tests.helpers.small_run import SMALL, small_run
 
 WIDTH = 80
@@ -48,20 +48,6 @@ TOLD = {
 }
 NO_TABLES = {"report", "record", "board", "export", "serve"}
 NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast", "shadow": "fastapi"}
-
-
-def in_shadow(db: Path, run: Path) -> None:
-    log = DecisionLog(url_of(str(db)))
-    state = {"on_hand": 20, "price": 1.8, "sold": 5, "rivals": {"right": {"price": 1.8}}}
-    shadow = {"price": 1.9, "order": 1e6, "by": "policy"}
-    log.add(
-        "left",
-        str(run),
-        Request(None, "0"),
-        [state] * 2,
-        [{"price": 1.8, "order": 9.0, "by": "rule (nash): shadow", "shadow": shadow}] * 2,
-    )
-    log.close()
 
 
 @pytest.fixture(name="place")

@@ -105,8 +105,9 @@ def test_every_package_that_is_imported_is_declared() -> None:
     """Under the names that are imported; what a declared one cannot be without is not declared again."""
     names = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
     names |= {"python_calamine": "python-calamine", "charset_normalizer": "charset-normalizer"}
+    names["prometheus_client"] = "prometheus-client"
     brought = {"tensorboard": {"google"}, "tianshou": {"sensai"}, "matplotlib": {"mpl_toolkits"}}
-    brought["jinja2"] = {"markupsafe"}
+    brought |= {"jinja2": {"markupsafe"}, "fastapi": {"starlette"}}
     wanted = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
     declared = {re.split(r"[<>=\[ ]", one)[0] for one in wanted}
     declared |= {name for one, more in brought.items() if one in declared for name in more}

@@ -31,6 +31,7 @@ from policies.sellers.rules import compose
 from policies.sellers.rules.base import Rule, Seat
 from policies.sellers.rules.pricing import PRICING, PricingRule
 from policies.sellers.rules.replenishment import REPLENISHMENT, ReplenishmentRule, order_up_to
+from tests.helpers.shadowed import in_shadow
 from tests.helpers.small_run import SMALL, small_run
 
 ROOT = Path(__file__).parents[2]
@@ -132,13 +133,16 @@ def run_example(name: str, folder: Path) -> str:
 
 
 AFTER = {"resume_seeds": "train_seeds"}
-ALONE = [name for name in policies.__all__ if name not in ("Run", "train", *AFTER.values())]
+UNTIL_STOPPED = "serve"
+ALONE = [name for name in policies.__all__ if name not in ("Run", "train", UNTIL_STOPPED, *AFTER.values())]
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_the_example_of_a_function_runs(name: str, scratch: Path) -> None:
     if name in ("calibrate", "forecast"):
         pytest.importorskip({"calibrate": "pyblp", "forecast": "statsforecast"}[name])
+    if name == "shadow":
+        in_shadow(scratch / "runs" / "first" / "decisions.db", scratch / "runs" / "first")
     if name in AFTER:
         assert run_example(AFTER[name], scratch)
     assert run_example(name, scratch)
