@@ -24,7 +24,8 @@ GROWS = 0.01  # of the time since the command began: a day's work is told of a t
 class Terminal(Console):
     """A console whose reader may go (as with `| head`), which ends the command as its own output would.
 
-    ``waiting``: for others, who may come or not: silence needs no word. ``heard``: when it last printed. ``doing``: what goes on since ``since``, in words: a line that ends in dots says so.
+    ``heard``: when it last printed. ``doing``: what goes on since ``since``, in words: a line that ends in dots says so.
+    ``waiting``: for others, who may come or not, so that silence needs no word.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -15,7 +15,7 @@ from market.simulation.batch import MarketBatch
 from market.state import Floats, Ints
 from policies.common.progress import Tick, unseen
 from policies.deployment.decider import Decided, Decider
-from policies.evaluation.statistics import Interval, half_width
+from policies.evaluation.statistics import Interval, mean_interval
 from policies.explain.states import RolloutStates, put
 from policies.sellers.protocol import Memory, Seller, look
 
@@ -69,13 +69,8 @@ def outlook(
         found[name] = _played(decider, player, start, periods, seed, cost)
         tick(name, episodes)
     own, *_ = found.values()
-    gaps = {name: _interval(own - values) for name, values in found.items() if values is not own}
-    return Outlook(periods, episodes, {name: _interval(values) for name, values in found.items()}, gaps)
-
-
-def _interval(values: Floats) -> Interval:
-    mean, half = float(values.mean()), half_width(values)
-    return Interval(mean, mean - half, mean + half)
+    gaps = {name: mean_interval(own - values) for name, values in found.items() if values is not own}
+    return Outlook(periods, episodes, {name: mean_interval(values) for name, values in found.items()}, gaps)
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,10 @@ def _given(
         for name in row:
             if name not in known:
                 raise UserError(f"{place}: {name}: unknown field{suggestion(name, known)}")
-    values = np.array([[_number(row.get(field.name), field, place) for field in fields] for place, row in rows])
+    values = np.array([[_cell(row.get(field.name), field, place) for field in fields] for place, row in rows])
     labels = [_text(row.get(LABEL)) for _, row in rows]
     decision = _decisions(labels if joined else [], len(rows), [place for place, _ in rows])
-    cost = np.array([_number(row.get(COST), Field(COST, "", ("", 0, 0)), place) for place, row in rows])
+    cost = np.array([number(row.get(COST), f"{place}: {COST}") for place, row in rows])
     location = np.array([_location(row.get(LOCATION), spec, place) for place, row in rows], np.int64)
     return Given(labels, values.reshape(len(rows), len(fields)), cost, location, decision)
 
@@ -146,7 +146,7 @@ def _on_order(value: Any, lead_time: int, place: str) -> dict[str, float]:
         if name not in sums:
             most = f"from 1 to {lead_time - 1}" if lead_time > 1 else "nothing: what was ordered last is there by now"
             raise UserError(f"{at}.arrives_in: must be {most} (the market's lead time is {lead_time})")
-        sums[name] += _number(one["units"], Field("units", "", ("", 0, 0)), at)
+        sums[name] += number(one["units"], f"{at}: units")
     return sums
 
 
@@ -163,26 +163,35 @@ def _by_seller(key: str, value: Any, place: str) -> dict[str, Any]:
     return found
 
 
-def _number(value: Any, field: Field, place: str) -> float:
-    """A cell as a number; NaN where it is empty."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+def _cell(value: Any, field: Field, place: str) -> float:
+    """A field's cell as a number; NaN where it is empty."""
+    if not field.flag or _empty(value):
+        return number(value, f"{place}: {field.name}", field.least)
+    word = str(value).strip().lower()
+    if word not in (*TRUE, *FALSE):
+        raise UserError(f"{place}: {field.name}: must be true or false, got {value!r}")
+    return float(word in TRUE)
+
+
+def number(value: Any, place: str, least: float = 0.0) -> float:
+    """What was given as a number; NaN where nothing was. Raises :class:`UserError` with its ``place`` for anything else."""
+    if _empty(value):
         return math.nan
-    if field.flag:
-        word = str(value).strip().lower()
-        if word not in (*TRUE, *FALSE):
-            raise UserError(f"{place}: {field.name}: must be true or false, got {value!r}")
-        return float(word in TRUE)
     try:
-        number = float(value) if not isinstance(value, bool) else math.nan
+        found = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or number < field.least:
-        raise UserError(f"{place}: {field.name}: must be a number of at least {field.least:g}, got {value!r}")
-    return number
+        found = math.nan
+    if not math.isfinite(found) or found < least:
+        raise UserError(f"{place}: must be a number of at least {least:g}, got {value!r}")
+    return found
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _text(value: Any) -> str:
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+    return "" if _empty(value) else str(value)
 
 
 def _location(value: Any, spec: MarketSpec, place: str) -> int:

@@ -1,7 +1,7 @@
 """The HTTP interface of served sellers: decisions, outcomes, the log, health and figures.
 
-Everything is decided in one thread, one request after another: a decision takes about a millisecond, and the log has one
-writer. What takes longer, :meth:`Desk.outlook`, has a thread of its own.
+Everything is decided in one thread, one request after another: the log has one writer, and a decider is asked by one. What
+takes longer, playing on from a decision (:meth:`Desk.outlook`), has a thread of its own.
 """
 
 from __future__ import annotations
@@ -79,16 +79,17 @@ def application(desks: Mapping[str, Desk], log: DecisionLog, token: str | None =
         responses=REFUSALS,
     )  # fmt: skip
     _refusals(app)
+    _decisions(app, shop)
     _sellers(app, shop)
     _about(app, shop)
-    inference.add(app, shop.desks, lambda seller, data, asked: shop.decide(seller, data, asked)[0])
+    inference.add(app, shop.desk, lambda seller, data, asked: shop.decide(seller, data, asked)[0])
     return Counted(Guard(app, token), shop.metrics)
 
 
 # ------------------------------------------------------------------------------------------------ what is asked
 
 
-def _sellers(app: FastAPI, shop: Shop) -> None:
+def _decisions(app: FastAPI, shop: Shop) -> None:
     @app.post("/v1/sellers/{seller:path}/decide", response_model=Decisions, openapi_extra=BODIES["decide"])
     async def decide(seller: str, request: Request, key: Key = None) -> Response:
         """What the seller posts and orders now, in one state or in each of a list."""
@@ -125,13 +126,18 @@ def _sellers(app: FastAPI, shop: Shop) -> None:
     ) -> Response:
         """What deciding in this state is worth, played on in the run's market: the policy, the rule, and as last period."""
         desk, data = shop.desk(seller), parsed(await request.body())
+        if isinstance(data, list):
+            raise UserError("state: one at a time")
+        decided = desk.decided(data)
 
         def looked() -> dict[str, Any]:
             with shop.looking:
-                return desk.outlook(data, periods, episodes)
+                return desk.outlook(decided, periods, episodes)
 
         return JSONResponse(await run_in_threadpool(looked))
 
+
+def _sellers(app: FastAPI, shop: Shop) -> None:
     @app.get("/v1/sellers")
     async def sellers() -> Response:
         """Who is served."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
-
-import numpy as np
 
 from market.errors import UserError
 from market.spec.loading import suggestion
 from policies.deployment.contract import described
 from policies.deployment.decider import Decided, Decider
 from policies.deployment.outlook import outlook
-from policies.deployment.states import STATE, told_states
+from policies.deployment.states import STATE, number, told_states
 from policies.deployment.template import example_state
 from policies.evaluation.statistics import Interval
 
@@ -91,14 +89,12 @@ class Desk:
             found[k] = answer
         return found
 
-    def outlook(self, data: Any, periods: int, episodes: int) -> dict[str, Any]:
-        """What deciding in one state is expected to earn: profit a period by who decides, and the policy's advantage.
+    def outlook(self, decided: Decided, periods: int, episodes: int) -> dict[str, Any]:
+        """What a decision is expected to earn: profit a period by who decides, and the policy's advantage.
 
-        Raises :class:`UserError` as :meth:`answers` does.
+        It plays in markets of its own: decisions may be made beside it, in another thread.
         """
-        if isinstance(data, list):
-            raise UserError("state: one at a time")
-        found = outlook(self.decider, self.decided(data), 0, periods, episodes)
+        found = outlook(self.decider, decided, 0, periods, episodes)
         profit = {name: _interval(one) for name, one in found.profit.items()}
         gaps = {name: _interval(one) for name, one in found.gaps.items()}
         return {"periods": found.periods, "episodes": found.episodes, "profit": profit, "advantage": gaps}
@@ -124,9 +120,9 @@ class Desk:
         for name in entry:
             if name not in known:
                 raise UserError(f"{place}: {name}: unknown field{suggestion(name, known)}")
-        if "sold" not in entry:
+        found: dict[str, Any] = _amounts(entry, OUTCOME, f"{place}: ")
+        if "sold" not in found:
             raise UserError(f"{place}: sold: is required: the units sold")
-        found: dict[str, Any] = {name: _amount(entry[name], f"{place}: {name}") for name in OUTCOME if name in entry}
         if "rivals" in entry:
             found["rivals"] = self._rivals(entry["rivals"], f"{place}: rivals")
         return number, found
@@ -141,18 +137,14 @@ class Desk:
                 raise UserError(f"{place}.{name}: no rival has this name{suggestion(name, rivals)}")
             if not isinstance(own, Mapping) or not set(own) <= {"price", "sold"}:
                 raise UserError(f"{place}.{name}: must be a mapping with price and sold")
-            found[name] = {key: _amount(value, f"{place}.{name}.{key}") for key, value in own.items()}
+            found[name] = _amounts(own, ("price", "sold"), f"{place}.{name}.")
         return found
 
 
-def _amount(value: Any, place: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (np.isfinite(number) and number >= 0):
-        raise UserError(f"{place}: must be a number of at least 0, got {value!r}")
-    return number
+def _amounts(given: Mapping[str, Any], names: Sequence[str], place: str) -> dict[str, float]:
+    """What is told of some amounts; a null tells nothing."""
+    found = {name: number(given[name], place + name) for name in names if name in given}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def _interval(one: Interval) -> dict[str, float]:

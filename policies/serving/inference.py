@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 
 from market.errors import UserError
 from market.spec.loading import suggestion
@@ -22,13 +21,8 @@ TYPES = ("FP64", "FP32", "INT64", "INT32", "BOOL")
 Decide = Callable[[str, Any, Asked], list[dict[str, Any]]]
 
 
-def add(app: FastAPI, desks: Mapping[str, Desk], decide: Decide) -> None:
-    """The protocol's paths."""
-
-    def desk(seller: str) -> Desk:
-        if seller not in desks:
-            raise HTTPException(404, f"model {seller!r}: not served here; there are {', '.join(desks)}")
-        return desks[seller]
+def add(app: FastAPI, desk: Callable[[str], Desk], decide: Decide) -> None:
+    """The protocol's paths; ``desk`` finds a seller's, or raises what becomes a 404."""
 
     @app.get("/v2")
     async def server() -> Response:
@@ -120,9 +114,7 @@ def _told(value: Any, contract: Mapping[str, Any], desk: Desk) -> Any:
     locations = [one.name for one in desk.decider.spec.locations]
     if contract["name"] == "location" and isinstance(value, int | float) and value in range(len(locations)):
         return locations[int(value)]
-    if contract["range"] == [0, 1] and value in (0, 1):
-        return bool(value)
-    return value
+    return bool(value) if contract["unit"].startswith("true or false") and value in (0, 1) else value
 
 
 _TENSOR = {

@@ -65,6 +65,9 @@ OUTCOMES = Table(
 )
 
 
+SETTLED = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
+
+
 def url_of(db: str) -> str:
     """The SQLAlchemy URL of a file, or of what is a URL already."""
     return db if "://" in db else f"sqlite:///{db}"
@@ -103,7 +106,7 @@ class DecisionLog:
             raise error if isinstance(error, UserError) else self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> UserError:
-        return UserError(f"--db {_shown(self.url)}: cannot be opened as a decision log ({_reason(error)})")
+        return UserError(f"{_shown(self.url)}: cannot be opened as a decision log ({_reason(error)})")
 
     def _prepare(self, new: bool) -> None:
         if not new and not inspect(self.engine).has_table(ABOUT.name):
@@ -123,7 +126,7 @@ class DecisionLog:
                 connection.execute(insert(ABOUT).values(version=VERSION))
             elif found != [VERSION]:
                 said = ", ".join(map(str, found))
-                raise UserError(f"--db {_shown(self.url)}: is a log of version {said}, this Bazaar writes {VERSION}")
+                raise UserError(f"{_shown(self.url)}: is a log of version {said}, this Bazaar writes {VERSION}")
 
     def close(self) -> None:
         """Let go of the database."""
@@ -169,8 +172,7 @@ class DecisionLog:
         self, seller: str | None = None, run: str | None = None, after: int = 0, limit: int = 100
     ) -> list[dict[str, Any]]:
         """Decisions numbered above ``after``, in order, with the states they were made in and what came of them."""
-        joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
-        query = select(DECISIONS, OUTCOMES.c.outcome).select_from(joined).where(DECISIONS.c.id > after)
+        query = select(DECISIONS, OUTCOMES.c.outcome).select_from(SETTLED).where(DECISIONS.c.id > after)
         return [_entry(row) for row in self._read(_of(query, seller, run).order_by(DECISIONS.c.id).limit(limit))]
 
     def all(self, seller: str | None = None) -> Iterator[dict[str, Any]]:
@@ -182,8 +184,7 @@ class DecisionLog:
 
     def latest(self, seller: str | None = None, run: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """The newest decisions, in order."""
-        joined = DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
-        query = _of(select(DECISIONS, OUTCOMES.c.outcome).select_from(joined), seller, run)
+        query = _of(select(DECISIONS, OUTCOMES.c.outcome).select_from(SETTLED), seller, run)
         return [_entry(row) for row in self._read(query.order_by(DECISIONS.c.id.desc()).limit(limit))][::-1]
 
     # -------------------------------------------------------------------------------------------- outcomes
@@ -197,9 +198,7 @@ class DecisionLog:
         """
         at = _now()
         with self.engine.begin() as connection:
-            query = select(DECISIONS.c.id, OUTCOMES.c.outcome).select_from(
-                DECISIONS.outerjoin(OUTCOMES, OUTCOMES.c.decision == DECISIONS.c.id)
-            )
+            query = select(DECISIONS.c.id, OUTCOMES.c.outcome).select_from(SETTLED)
             query = _of(query, seller, run).where(DECISIONS.c.id.in_(list(outcomes)))
             kept = {row.id: row.outcome for row in connection.execute(query)}
             fresh = []
@@ -240,10 +239,10 @@ def _now() -> str:
 
 
 def _as_a_log(connection: Any, _: Any) -> None:
-    """SQLite's settings: readers beside a writer; a commit outlives the process, however it ends, and takes 10 microseconds.
+    """SQLite's settings: readers beside a writer; a commit outlives the process, however it ends.
 
-    One that outlives a power failure as well waits for the disk, 4 ms where this was measured: a database server does
-    that better.
+    One that outlives a power failure as well (``synchronous = FULL``) waits for the disk, longer than all else of an answer
+    takes: a database server does that better.
     """
     cursor = connection.cursor()
     for pragma in (

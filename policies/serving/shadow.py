@@ -20,7 +20,7 @@ from policies.config.orders import ShadowOrder
 from policies.deployment.outlook import outlook
 from policies.deployment.run import railed_decider
 from policies.evaluation.run_sellers import run_sellers
-from policies.evaluation.statistics import Interval, half_width
+from policies.evaluation.statistics import Interval, mean_interval
 from policies.serving.desk import Desk
 from policies.storage.run_folder import open_run
 from policies.views.table import Cell, Column, Note, Row, Table
@@ -57,7 +57,7 @@ class Shadow:
     def gap(self, what: str) -> Interval:
         """The policy's price or order less the rule's, mean over decisions."""
         rule, policy = getattr(self, what)
-        return _mean(policy - rule)
+        return mean_interval(policy - rule)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _of(
         for name in ("price", "order")
     )
     failed = sum(one["shadow"]["by"] != "policy" for one in entries)
-    advantage = _mean(np.array(gaps)) if gaps else None
+    advantage = mean_interval(np.array(gaps)) if gaps else None
     played = (count, order.periods)
     return Shadow(seller, folder.name, rule, config.market.period, price, amount, failed, advantage, played)
 
@@ -155,11 +155,6 @@ def _of(
 def rule_of(entry: Mapping[str, Any]) -> str:
     """The rule that answered."""
     return str(entry["by"]).removeprefix("rule (").rpartition(")")[0]
-
-
-def _mean(values: Floats) -> Interval:
-    mean, half = float(values.mean()), half_width(values)
-    return Interval(mean, mean - half, mean + half)
 
 
 def _table(one: Shadow) -> Table:

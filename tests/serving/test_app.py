@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -233,6 +234,7 @@ def test_figures_count_what_happened(http: TestClient, decider: Decider) -> None
     assert found["bazaar_request_seconds_count", "/v1/sellers/{seller}/decide"] == 2
     assert found["bazaar_inputs_outside_total", "price", "left"] >= 1
     rails = [rail.partition(":")[0] for one in answers for rail in one["bound"]]
+    assert rails
     for rail in set(rails):
         assert found["bazaar_rails_bound_total", rail, "left"] == rails.count(rail)
 
@@ -252,6 +254,20 @@ def test_in_shadow_the_rule_is_answered_and_the_policy_kept_beside(
         assert one["price"] == np.clip(was["rule_price"], 1.5, 1.9)  # within the same rails
         assert one["order"] == 5 * np.floor(was["rule_order"] / 5 + 0.5)
         assert one["level"] == state["on_hand"] + one["order"]
+
+
+def test_all_deciding_is_done_in_one_thread(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of an outlook, which plays on in another: a decider's market is put into one state after another."""
+    real, threads = Decider.decide, list[int]()
+
+    def noted(self: Decider, given: Any) -> Any:
+        threads.append(threading.get_ident())
+        return real(self, given)
+
+    monkeypatch.setattr(Decider, "decide", noted)
+    for path in (DECIDE, "/v1/sellers/left/outlook?periods=2&episodes=4", DECIDE):
+        assert http.post(path, json=STATE).status_code == 200
+    assert len(threads) == 3 and len(set(threads)) == 1
 
 
 def test_what_a_decision_is_worth_is_paired(http: TestClient) -> None:

@@ -112,12 +112,12 @@ def test_of_another_version_is_refused(log: DecisionLog) -> None:
 def test_what_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "x.db"
     file.write_bytes(b"no database at all, " * 400)
-    with pytest.raises(UserError, match=r"--db .*x\.db: cannot be opened as a decision log \(file is not a database"):
+    with pytest.raises(UserError, match=r"x\.db: cannot be opened as a decision log \(file is not a database"):
         DecisionLog(f"sqlite:///{file}")
     assert file.read_bytes() == b"no database at all, " * 400
     with pytest.raises(UserError, match="unable to open database file"):
         DecisionLog(f"sqlite:///{tmp_path / 'nosuch' / 'x.db'}")
-    with pytest.raises(UserError, match=r"--db mysql:.*cannot be opened"):
+    with pytest.raises(UserError, match=r"mysql:.*cannot be opened"):
         DecisionLog("mysql://me:secret@host/db")
     with pytest.raises(UserError) as told:
         DecisionLog("postgresql+psycopg://me:secret@127.0.0.1:1/db")
