@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from policies.studies.tuning.run import tune as tune
     from policies.training.resume import resume as resume
     from policies.training.train import train as train
+    from policies.updating.run import update as update
 
     rollout, build_rule = play, build
 
@@ -57,6 +58,7 @@ _PLACES = {
     "export": "policies.deployment.export:export",
     "serve": "policies.serving.run:serve",
     "shadow": "policies.serving.shadow:shadow",
+    "update": "policies.updating.run:update",
     "theory": "policies.studies.theory.run:theory",
     "tune": "policies.studies.tuning.run:tune",
     "record": "policies.sales.record:record",

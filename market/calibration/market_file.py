@@ -24,7 +24,7 @@ from market.demand.equilibrium import SMALL, prices_in_range
 from market.demand.logit import Logit, profits
 from market.errors import UserError
 from market.salesfile.files import PROMOTION
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, Origin
 
 BUDGET = 3_000_000  # seller-periods a seller
 WIDE = 118
@@ -46,7 +46,7 @@ def configuration(found: Calibration, read: Mapping[str, Any] | None = None, dra
         horizon=len(sales.labels) if options.replay else int(np.clip(len(sales.labels), 52, 104)),
         made_to_order=options.inventory == "make_to_order", window=options.lead_time + 1,
         sellers=[_seller(found, at, name) for name in found.sellers], latest=latest(len(sales.labels)),
-        drawn=draw_markets(found) if drawn is None else drawn, tape=_tape(found, read or {}),
+        drawn=draw_markets(found) if drawn is None else drawn, tape=_tape(found, read or {}), origin=_flow(origin_of(found).model_dump(mode="json", exclude_defaults=True)),
         budget=BUDGET * len(found.sellers),
     )  # fmt: skip
     text = str(write(scales={}))
@@ -123,7 +123,19 @@ def _tape(found: Calibration, read: Mapping[str, Any]) -> str:
     kept = {ours: theirs for ours, theirs in columns if ours == event or not ours.startswith(PROMOTION)}
     tape: dict[str, Any] = {"file": str(found.sales.path.resolve()), "sha256": found.sales.sha256}
     tape |= {key: value for key, value in {**read, "columns": kept}.items() if value}
-    return yaml.safe_dump(tape, default_flow_style=True, width=10_000).strip()
+    return _flow(tape)
+
+
+def origin_of(found: Calibration) -> Origin:
+    """What the market says of the file that it was estimated from."""
+    sales = found.sales
+    ends = {"first": sales.labels[0], "last": sales.labels[-1]}
+    return Origin(file=sales.path.name, sha256=sales.sha256, instruments=found.options.instruments, **ends)
+
+
+def _flow(data: Mapping[str, Any]) -> str:
+    """As a line of YAML."""
+    return yaml.safe_dump(dict(data), default_flow_style=True, width=10_000).strip()
 
 
 def _seller(found: Calibration, at: MarketAt, name: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from market.spec.models import MarketSpec
 from market.state import NOT_OFFERED, Floats, Ints, Script
 
 ROWS = 12_000  # parallel markets, shared by the file's markets
-MOST_DRAWS = 2_000
+FEWEST_DRAWS, MOST_DRAWS = 50, 2_000
 BLOCK, FOLDS, LAST = 3, 5, 0.2
 
 
@@ -54,8 +54,8 @@ def market_of(fit: Fit, prices: tuple[float, float], rate: float, horizon: int) 
     )
 
 
-def simulate(fit: Fit, table: pd.DataFrame, seed: int) -> Simulated:
-    """Draw the units of every row of a design's table, at its prices, promotions, season and market size.
+def simulate(fit: Fit, table: pd.DataFrame, seed: int, most: int = MOST_DRAWS) -> Simulated:
+    """Draw the units of every row of a design's table, ``most`` times, at its prices, promotions, season and market size.
 
     Periods that lie apart in the file follow one another here, which matters only as far as shocks last.
     """
@@ -73,7 +73,7 @@ def simulate(fit: Fit, table: pd.DataFrame, seed: int) -> Simulated:
     spec = market_of(fit, prices, rate, shape[1])
     events, usual = np.zeros((shape[0], 0, shape[2]), np.int8), np.zeros((shape[0], 0))
     script = Script(np.full(shape[1], rate), size / rate, offset, events, tastes(spec, shape[0]), usual)
-    sold, place = _play(spec, script, price, seed)
+    sold, place = _play(spec, script, price, seed, most)
     return Simulated(table, _by_place(sold, place, at))
 
 
@@ -84,10 +84,10 @@ def _cells(table: pd.DataFrame, sellers: list[str]) -> tuple[Ints, ...]:
     return tuple(np.asarray(axis, np.int64) for axis in (markets, periods, seats))
 
 
-def _play(spec: MarketSpec, script: Script, price: Floats, seed: int) -> tuple[Floats, Ints]:
+def _play(spec: MarketSpec, script: Script, price: Floats, seed: int, most: int) -> tuple[Floats, Ints]:
     """Units sold (R, T, N) of R rows, and the place (R,) that each row plays."""
     places, horizon, count = price.shape
-    rows = int(np.clip(ROWS // places, 50, MOST_DRAWS)) * places
+    rows = int(np.clip(ROWS // places, min(FEWEST_DRAWS, most), most)) * places
     batch = MarketBatch(spec, rows, seed, [script])
     batch.reset()
     sold, nothing = np.empty((rows, horizon, count), np.float32), np.zeros((rows, count))

@@ -176,6 +176,16 @@ class TapeOptions(Model):
         return hash((self.file, *chosen, self.periods, self.sha256))
 
 
+class Origin(Model):
+    """The sales file that a market was estimated from; its first period is the first of the market's season."""
+
+    file: str = Field(min_length=1, description="its name")
+    sha256: str = Field(pattern=SHA256, description="of the whole file")
+    first: Label = Field(description="its first period")
+    last: Label = Field(description="its last period: what was sold later is new to the market")
+    instruments: tuple[str, ...] = Field((), description="instruments of the price")
+
+
 class DemandShock(Model):
     """``xi``: shocks to utility, AR(1), a part ``common`` to all sellers beside each seller's own ``xi``."""
 
@@ -350,6 +360,7 @@ class MarketSpec(Model):
     )
     draws: tuple[Draw, ...] = Field((), description="markets that the estimate leaves open, each as likely")
     tape: TapeOptions | None = Field(None, description="a sales file that drives the market; null: none")
+    estimated_from: Origin | None = Field(None, description="where bazaar calibrate had it from; null: written by hand")
     demand_shock: DemandShock = Field(DemandShock(), description="unseen shocks to utility, AR(1)")
     events: Events | None = Field(None, description="exogenous promotions; null: none")
     reference_price: ReferencePrice | None = Field(

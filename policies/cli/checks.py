@@ -147,6 +147,16 @@ def _(order: orders.ShadowOrder) -> None:
         raise UserError(f"--rails {order.rails}: no such file")
 
 
+@check.register
+def _(order: orders.UpdateOrder) -> None:
+    _refuse_files(order.json)
+    _refuse_seller(order.run, order.seller)
+    if order.sales is not None and not order.sales.exists():
+        raise UserError(f"--sales {order.sales}: no such file")
+    if order.db is not None and "://" not in order.db and not Path(order.db).is_file():
+        raise UserError(f"--db {order.db}: no such file")
+
+
 def _refuse_seller(run: Path, seller: str | None) -> None:
     """Raise for a seller that did not learn in a run."""
     from policies.storage.run_folder import learning_seats, open_run, refuse_other_sellers

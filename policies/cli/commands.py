@@ -48,6 +48,7 @@ COMMANDS = {  # the words of `bazaar train` say which of its forms is meant
     "export": (Form(orders.ExportOrder, "export"),),
     "serve": (Form(orders.ServeOrder, "serve"),),
     "shadow": (Form(orders.ShadowOrder, "shadow"),),
+    "update": (Form(orders.UpdateOrder, "update"),),
     "theory": (Form(orders.TheoryOrder, "theory"),),
     "sales": (Form(orders.TidySalesOrder, "tidy_sales"),),
     "calibrate": (Form(orders.CalibrateOrder, "calibrate"),),

@@ -82,6 +82,11 @@ class LearnerOptions(_Options):
         le=64,
         description="observations that the networks see, of the last periods; before an episode's first, its first",
     )
+    begin_from: str | None = Field(
+        None,
+        min_length=1,
+        description="a saved seller (checkpoints/NAME.best.pt of a run) whose network it begins with; null: a new one",
+    )
     report_every: PositiveInt = Field(16, description="updates between two reports of learn()")
 
     @model_validator(mode="before")

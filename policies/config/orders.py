@@ -396,6 +396,11 @@ def accepted(given: Words) -> Words:
     return _of((*DOUBTS, OVERWRITE), given)
 
 
+def doubts(given: Words) -> Words:
+    """Names of doubts about an estimate, as :func:`instruments`."""
+    return _of(DOUBTS, given)
+
+
 def _of(known: tuple[str, ...], given: Words) -> Words:
     names = tuple(part.strip() for word in given for part in word.split(","))
     if any(name not in known for name in names) or len(set(names)) < len(names):
@@ -571,6 +576,45 @@ class RecordOrder(Order):
     seed: Annotated[AtLeastZero, Option("seed of the first market")] = 0
     changes: Changes = field(default=(), converter=words)
     force: Force = False
+
+
+@frozen(kw_only=True)
+class UpdateOrder(ReadingOrder):
+    """Let a run's seller learn from what has been sold since it was trained; it is replaced only where that is better.
+
+    ``sales`` or ``db``: where that stands; ``rollback`` True: neither, the seller before comes back into force. ``hold_out``
+    None: a quarter of the new periods. ``budget`` None: a quarter of the run's.
+    """
+
+    run: RunPath = field(converter=path, kw_only=False)
+    sales: Annotated[File, Option("sales to date: CSV, workbook or Parquet, as bazaar calibrate takes it", "SALES")] = (
+        field(default=None, converter=file)
+    )
+    db: Annotated[str | None, Option("log of `bazaar serve`: its decisions with their outcomes", "FILE|URL")] = None
+    seller: Annotated[str | None, Option("who (default: the one that learned)")] = None
+    hold_out: Annotated[Count | None, Option("newest periods held out (default: a quarter of the new ones)", "N")] = (
+        None
+    )
+    rivals: Annotated[
+        Literal["current", "recorded"], Option("who the others are: the run's, or what they posted on record")
+    ] = "current"
+    budget: Annotated[Count | None, Option("seller-periods to learn for (default: a quarter of the run's)", "N")] = None
+    seed: Annotated[AtLeastZero, Option("seed of learning and of the customers")] = 0
+    device: Device = "auto"
+    rollback: Annotated[bool, Option("bring the seller before back into force, and nothing else")] = False
+    force: Annotated[
+        Words, Constraint(doubts), Option(f"accept doubts of the estimate: {', '.join(DOUBTS)}", "NAME,...")
+    ] = field(default=(), converter=words)
+    json: Json = field(default=None, converter=file)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        given = [
+            name for name, one in (("--sales", self.sales), ("--db", self.db), ("--rollback", self.rollback)) if one
+        ]
+        if len(given) != 1:
+            said = " and ".join(given) or "none"
+            raise UserError(f"one of --sales, --db and --rollback says what to do; {said} given")
 
 
 # ------------------------------------------------------------------------------------------------ around it

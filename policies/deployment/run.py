@@ -9,7 +9,8 @@ from typing import Any
 
 from market.errors import UserError
 from market.spec.loading import parse_model, read_yaml, suggestion
-from policies.common.files import read_json, refuse_unwritable, write_csv, write_file, write_json
+from market.spec.models import MarketSpec
+from policies.common.files import refuse_unwritable, write_csv, write_file, write_json
 from policies.common.progress import progress
 from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
@@ -21,10 +22,11 @@ from policies.deployment.outlook import Outlook, outlook
 from policies.deployment.states import read_states
 from policies.deployment.template import template
 from policies.deployment.view import many_table, one_table, outlook_table
-from policies.evaluation.run_sellers import RunSellers, run_sellers
+from policies.evaluation.run_sellers import run_sellers
 from policies.explain.decision_tree import sentence_for
 from policies.sellers.rules.base import place
-from policies.storage.run_folder import learning_seats, refuse_other_sellers
+from policies.storage.lineage import in_force
+from policies.storage.run_folder import open_run, seller_asked
 
 LOOKED_AHEAD = 4  # decisions at most that are simulated onward
 
@@ -104,44 +106,28 @@ def decide(order: DecideOrder) -> DecideResult | None:
 
 
 def decider_of(order: DecideOrder | ExportOrder) -> Decider:
-    """The seller that is asked for, within its rails."""
-    run = run_sellers(order.run, order.checkpoint)
-    return railed_decider(run, _seat(run, order.seller), order.rails)
+    """The seller that is asked for, the one of it that is in force, within its rails."""
+    return decider_in_force(order.run, seller_asked(order.run, order.seller), order.rails, order.checkpoint)
 
 
-def railed_decider(run: RunSellers, seat: int, rails: Path | None) -> Decider:
-    """A run's seller within the rails of a file, or of its configuration."""
-    within = _rails(rails, run, seat)
-    with place(str(rails or run.folder / "config.yaml")):
+def decider_in_force(folder: Path, seller: str, rails: Path | None, checkpoint: str = "best") -> Decider:
+    """A run's seller, or the later one that `bazaar update` put in its place, within the rails of a file or of the run."""
+    run = run_sellers(in_force(folder, seller), checkpoint)
+    seat = run.spec.names.index(seller)
+    within = _rails(rails, open_run(folder).rails.get(seller, Rails()), run.spec, seller)
+    with place(str(rails or folder / "config.yaml")):
         return Decider(run, seat, within)
 
 
-def exported_seller(folder: Path) -> str | None:
-    """Whose folder it is, where `bazaar export` made it."""
-    seller = read_json(folder / "contract.json", dict).get("seller")
-    return seller if isinstance(seller, str) else None
-
-
-def _seat(run: RunSellers, seller: str | None) -> int:
-    """Whose decisions are asked for: the one that learned, where only one did."""
-    learned = [run.spec.names[seat] for seat in learning_seats(run.config)]
-    refuse_other_sellers(seller, run.folder, learned)
-    seller = seller or exported_seller(run.folder)
-    if seller is None and len(learned) > 1:
-        raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say whose decision it is")
-    return run.spec.names.index(seller or learned[0])
-
-
-def _rails(path: Path | None, run: RunSellers, seat: int) -> Rails:
-    """Of a file, or of the run's configuration for that seller; none where neither has any."""
-    name = run.spec.names[seat]
+def _rails(path: Path | None, usual: Rails, spec: MarketSpec, name: str) -> Rails:
+    """Of a file, or the run's own."""
     if path is None:
-        return run.config.rails.get(name, Rails())
+        return usual
     data: Mapping[str, Any] = read_yaml(path)
     data = data.get("rails", data)
     if isinstance(data, dict) and (by_seller := [key for key, one in data.items() if isinstance(one, dict)]):
         for key in by_seller:
-            if key not in run.spec.names:
-                raise UserError(f"{path}: {key}: no seller has this name{suggestion(key, run.spec.names)}")
+            if key not in spec.names:
+                raise UserError(f"{path}: {key}: no seller has this name{suggestion(key, spec.names)}")
         data = data.get(name, {})
     return parse_model(Rails, data, str(path))

@@ -16,7 +16,8 @@ Dimensions: M rows, A components of a box action, B rows of a batch, L periods o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from tianshou.algorithm.modelfree.a2c import A2C
 from tianshou.algorithm.modelfree.reinforce import ProbabilisticActorPolicy
 from tianshou.utils.torch_utils import policy_within_training_step
-from torch import Tensor
+from torch import Tensor, nn
 
 from market.state import Floats, Observation
 from policies.learners.base import Learner
@@ -143,6 +144,12 @@ class A2CLearner(Learner):
             return np.asarray(
                 network.sample(shown, self.policy.rng) if explore else network.greedy(shown).cpu().numpy()
             )
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """As every learner's; a Gaussian head tries things out as ``initial_sd`` says: at the end of a run it hardly did."""
+        super().begin_with(weights)
+        if (log_sd := getattr(self.network, "log_sd", None)) is not None:
+            nn.init.constant_(log_sd, math.log(self.options.initial_sd))
 
     def in_units(self, quantity: Floats) -> Floats:
         """Rounded up with the probability of the fraction, so that the mean is the quantity.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -237,6 +238,12 @@ class Learner(ABC):
         # Tianshou's load_state_dict pops the optimisers from what it is given, and torch's keep what they are given
         self.algorithm.load_state_dict(copy.deepcopy(state))
         self._groups = [(group, lr) for group, (_, lr) in zip(self._param_groups(), self._groups, strict=True)]
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with a saved network's weights in place of random ones; what values them, a critic, has still to learn."""
+        self.network.load_state_dict(weights)
+        for pair in getattr(getattr(self.algorithm, "_lagged_networks", None), "_lagged_network_pairs", ()):
+            pair.target.load_state_dict(pair.source.state_dict())
 
     def take_over(self, other: Learner) -> None:
         """Begin with the weights, optimisers and running scales of a learner built alike; the memory stays its own."""

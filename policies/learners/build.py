@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from market.errors import UserError
 from market.simulation.decisions import Decisions
+from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
+from market.spec.models import MarketSpec
 from policies.config.learners import KINDS, LearnerOptions
 from policies.config.run import RunConfig
+from policies.sellers.rules.base import place
 from policies.sellers.rules.compose import parse_rules
 from policies.sellers.rules.pricing import PRICING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from policies.learners.base import Learner
 
 # Raised where the same options come to learn otherwise: runs begun before are not gone on with.
@@ -62,7 +67,6 @@ def make_learner(
 
     Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
-    from market.simulation.observation import feature_list
     from policies.learners.registry import build_learner
     from policies.learners.seat_theory import usual_observation
 
@@ -70,8 +74,8 @@ def make_learner(
     assert name is not None
     options, own, where = seat_options(config, seat, name, player)
     if options.reward == "minus_best_rival" and len(config.market.sellers) == 1:
-        place = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
-        raise UserError(f"{place}.reward: minus_best_rival needs a rival, and this market has one seller")
+        key = f"seats.{config.market.names[seat]}" if "reward" in own else f"learners.{name}"
+        raise UserError(f"{key}.reward: minus_best_rival needs a rival, and this market has one seller")
     decisions = Decisions(config.market, seat, encoding_of(config, seat, name))
     _refuse_large_grid(config, seat, decisions)
     _refuse_large_network(options.hidden, _outputs(decisions, options.learned_quantiles), where)
@@ -91,7 +95,27 @@ def make_learner(
         )
     except (ValueError, RuntimeError, MemoryError) as error:  # torch's lack of memory is a RuntimeError
         raise UserError(f"{where}: {error}") from None
+    if options.begin_from is not None:
+        with place(f"{where}.begin_from"):
+            learner.begin_with(_begun(options.begin_from, learner, decisions, config.market, seat))
     return learner, decisions
+
+
+def _begun(file: str, learner: Learner, decisions: Decisions, spec: MarketSpec, seat: int) -> dict[str, Tensor]:
+    """The weights of a saved seller that sees, and decides, what the learner does."""
+    from policies.sellers.checkpoint import load_seller
+
+    saved = load_seller(file)
+    own, here = saved.market.sellers[saved.seat], spec.sellers[seat]
+    alike = {
+        "network": (saved.architecture, learner.architecture),
+        "what it sees": tuple([one.name for one in feature_list(market)] for market in (saved.market, spec)),
+        "decisions": (saved.encoding, decisions.encoding),
+    }
+    alike |= {key: (getattr(own, key), getattr(here, key)) for key in ("prices", "order_up_to", "grid", "center")}
+    if other := [name for name, (one, another) in alike.items() if one != another]:
+        raise UserError(f"{file}: is a seller of another kind: {', '.join(other)} are not those of this seat")
+    return saved.weights
 
 
 def seat_options(config: RunConfig, seat: int, name: str, player: Any) -> tuple[LearnerOptions, dict[str, Any], str]:
@@ -113,6 +137,8 @@ def what_is_learned(config: RunConfig) -> dict[str, Any]:
         player = config.player(seat)
         if learner := learner_name(player, f"seats.{name}"):
             options = seat_options(config, seat, learner, player)[0].model_dump(mode="json")
+            if options["begin_from"] is None:
+                del options["begin_from"]  # as runs of versions without it have it
             seats[name] = {"learner": learner, "decides": encoding_of(config, seat, learner), **options}
     return {"recipe": RECIPE, "selfplay": config.selfplay.model_dump(mode="json"), "seats": seats}
 

@@ -51,7 +51,7 @@ def tidy_sales(order: TidySalesOrder) -> TidySales:
     query = (order.raw[0], order.query) if order.query is not None else None
     with phases(order.console, f"reading {', '.join(order.raw)}") as say:
         sales = read_sales(paths, reading_options(order), query, say)
-    write_csv(order.output, _rows(sales), "\n")
+    write_csv(order.output, tidy_rows(sales), "\n")
     if sales.steps:
         steps_table(sales).print(order.console)
     _about(sales).print(order.console)
@@ -59,7 +59,8 @@ def tidy_sales(order: TidySalesOrder) -> TidySales:
     return TidySales(order.output)
 
 
-def _rows(sales: Sales) -> Iterator[dict[str, Any]]:
+def tidy_rows(sales: Sales) -> Iterator[dict[str, Any]]:
+    """A row a period, market and seller, under Bazaar's names."""
     names = [
         name
         for name in sales.rows.columns

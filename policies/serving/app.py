@@ -6,10 +6,12 @@ takes longer, playing on from a decision (:meth:`Desk.outlook`), has a thread of
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
@@ -29,19 +31,25 @@ from policies.serving.log import Conflict, DecisionLog
 from policies.serving.log import Request as Asked
 from policies.serving.metrics import Counted, Metrics
 from policies.serving.schemas import BODIES, REFUSALS, Decisions, Outlook, Page, Settled
+from policies.storage.lineage import stamp
 from policies.storage.run_folder import versions
 from policies.views.page import rendered
 
 LOG = logging.getLogger("bazaar")
 MOST_SHOWN = 1000
+GLANCE = 1.0  # seconds between two looks at which sellers are in force
 
 
 @dataclass
 class Shop:
-    """What a server has: its sellers by name, the log, its counters."""
+    """What a server has: its sellers by name, the log, its counters.
 
-    desks: Mapping[str, Desk]
+    ``renew``: makes the desk of a run's seller that is in force now; None: whoever is there stays.
+    """
+
+    desks: dict[str, Desk]
     log: DecisionLog
+    renew: Callable[[Path, str], Desk] | None = None
     metrics: Metrics = field(default_factory=Metrics)
     looking: Lock = field(default_factory=Lock)
 
@@ -50,6 +58,22 @@ class Shop:
         if seller not in self.desks:
             raise HTTPException(404, f"seller {seller!r}: not served here; there are {', '.join(self.desks)}")
         return self.desks[seller]
+
+    async def watch(self) -> None:
+        """Put sellers that have come into force in the place of those before; requests are answered meanwhile."""
+        if self.renew is None:
+            return
+        known = {name: stamp(desk.home) for name, desk in self.desks.items()}
+        while True:
+            await asyncio.sleep(GLANCE)
+            for name, desk in list(self.desks.items()):
+                if (now := stamp(desk.home)) == known[name]:
+                    continue
+                known[name] = now
+                try:
+                    self.desks[name] = await run_in_threadpool(self.renew, desk.home, name)
+                except Exception as error:  # noqa: BLE001  # whatever it is, requests go on being answered
+                    LOG.error(f"{name} stays as it is: {error}")
 
     def decide(self, seller: str, data: Any, asked: Asked) -> tuple[list[dict[str, Any]], bool]:
         """Answers in the log, and whether they were there before."""
@@ -63,13 +87,23 @@ class Shop:
         return found, False
 
 
-def application(desks: Mapping[str, Desk], log: DecisionLog, token: str | None = None) -> Any:
-    """The ASGI application that serves these sellers; requests bear the ``token``, where there is one."""
-    shop = Shop(desks, log)
+def application(
+    desks: Mapping[str, Desk],
+    log: DecisionLog,
+    token: str | None = None,
+    renew: Callable[[Path, str], Desk] | None = None,
+) -> Any:
+    """The ASGI application that serves these sellers; requests bear the ``token``, where there is one.
+
+    ``renew``: as :class:`Shop` has it.
+    """
+    shop = Shop(dict(desks), log, renew)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(shop.watch())
         yield
+        watching.cancel()
         log.close()
 
     app = FastAPI(

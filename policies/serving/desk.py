@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from market.errors import UserError
@@ -31,10 +32,12 @@ OUTCOME = ("price", "sold", "lost", "ordered")
 class Desk:
     """Where decisions of one seller are asked for.
 
-    ``mode``: ``live``, what is answered is the policy's; ``shadow``, the rule's, and the policy's stands beside it.
+    ``home``: the run's folder, which the decider's may be a later one of. ``mode``: ``live``, what is answered is the policy's;
+    ``shadow``, the rule's, and the policy's stands beside it.
     """
 
     decider: Decider
+    home: Path
     mode: Mode = "live"
 
     @property
@@ -44,8 +47,13 @@ class Desk:
 
     @cached_property
     def run(self) -> str:
-        """The folder of its run."""
-        return str(self.decider.run.folder.resolve())
+        """The folder of its run, which stays the same whichever seller of it is in force."""
+        return str(self.home.resolve())
+
+    @property
+    def version(self) -> str:
+        """The name of the folder of the seller that decides: the run's, or that of an update."""
+        return self.decider.run.folder.resolve().name
 
     @cached_property
     def contract(self) -> dict[str, Any]:
@@ -69,7 +77,7 @@ class Desk:
         if isinstance(data, list) and len(data) > MOST_STATES:
             raise UserError(f"state: at most {MOST_STATES:,} in one request, got {len(data):,}")
         decided = self.decided(data)
-        found = [decided.answer(k) for k in range(len(decided.labels))]
+        found = [decided.answer(k) | {"version": self.version} for k in range(len(decided.labels))]
         return found if self.mode == "live" else self._in_shadow(decided, found)
 
     def decided(self, data: Any) -> Decided:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
+from functools import partial
+from pathlib import Path
 
 from market.errors import UserError
 from policies.common.console import waits
@@ -11,11 +13,10 @@ from policies.common.interrupt import careful
 from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ServeOrder
-from policies.deployment.run import exported_seller, railed_decider
-from policies.evaluation.run_sellers import run_sellers
+from policies.deployment.run import decider_in_force
 from policies.serving.access import token_of
 from policies.serving.desk import Desk
-from policies.storage.run_folder import learning_seats
+from policies.storage.run_folder import exported_seller, learning_seats, open_run
 
 FILE = "decisions.db"
 BACKLOG = 2048
@@ -46,13 +47,15 @@ def serve(order: ServeOrder) -> None:
     with _listening(order.host, order.port) as listening:
         log = DecisionLog(url_of(order.db or str(order.runs[0] / FILE)))
         desks = desks_of(order)
-        for desk in desks.values():
-            desk.warm()
         address = _address(order.host, listening.getsockname()[1])
         order.console.print(_greeting(order, desks, address), highlight=False)
         waits(order.console)
         config = uvicorn.Config(
-            application(desks, log, token), log_level="warning", access_log=False, server_header=False, backlog=BACKLOG
+            application(desks, log, token, partial(desk_of, order)),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
         )
         gc.collect()
         gc.freeze()  # what is there stays: searching it for garbage would hold up a request for a tenth of a second
@@ -64,19 +67,24 @@ def desks_of(order: ServeOrder) -> dict[str, Desk]:
     """Every seller that learned, by name; of an exported folder the one that it is of."""
     desks: dict[str, Desk] = {}
     for folder in order.runs:
-        run = run_sellers(folder, order.checkpoint)
-        exported = exported_seller(folder)
-        for seat in learning_seats(run.config):
-            name = run.spec.names[seat]
+        config, exported = open_run(folder), exported_seller(folder)
+        for seat in learning_seats(config):
+            name = config.market.names[seat]
             if exported not in (None, name):
                 continue
             if name in desks:
-                other = desks[name].decider.run.folder
                 raise UserError(
-                    f"{folder}: its seller {name} has the name of one of {other}: serve one of them at another port"
+                    f"{folder}: its seller {name} has the name of one of {desks[name].home}: serve one of them at another port"
                 )
-            desks[name] = Desk(railed_decider(run, seat, order.rails), order.mode)
+            desks[name] = desk_of(order, folder, name)
     return desks
+
+
+def desk_of(order: ServeOrder, folder: Path, seller: str) -> Desk:
+    """Of the seller of a run that is in force, ready to be asked."""
+    desk = Desk(decider_in_force(folder, seller, order.rails, order.checkpoint), folder, order.mode)
+    desk.warm()
+    return desk
 
 
 def _greeting(order: ServeOrder, desks: dict[str, Desk], address: str) -> str:

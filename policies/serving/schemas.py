@@ -35,6 +35,7 @@ class Decision(_Said):
     bound: list[str]
     outside: list[str]
     assumed: list[str]
+    version: str
 
 
 class Decisions(BaseModel):

@@ -18,8 +18,7 @@ from policies.common.torch_tools import one_torch_thread
 from policies.config.command import ordered_by
 from policies.config.orders import ShadowOrder
 from policies.deployment.outlook import outlook
-from policies.deployment.run import railed_decider
-from policies.evaluation.run_sellers import run_sellers
+from policies.deployment.run import decider_in_force
 from policies.evaluation.statistics import Interval, mean_interval
 from policies.serving.desk import Desk
 from policies.storage.run_folder import open_run
@@ -134,7 +133,7 @@ def _of(
     config = open_run(folder)
     if seller not in config.market.names:
         raise UserError(f"{folder}: has no seller {seller}")
-    desk = Desk(railed_decider(run_sellers(folder), config.market.names.index(seller), order.rails), "shadow")
+    desk = Desk(decider_in_force(folder, seller, order.rails), folder, "shadow")
     desk.decider.rule = desk.decider.fixed(rule, f"the rule of {seller} in {order.db}")
     gaps = []
     for k in np.linspace(0, len(entries) - 1, count).astype(int).tolist():

@@ -200,6 +200,26 @@ def refuse_other_sellers(seller: str | None, folder: Path, sellers: Iterable[str
         raise UserError(f"--seller {seller}: the run's trained sellers are {', '.join(known)} ({folder})")
 
 
+def exported_seller(folder: Path) -> str | None:
+    """Whose folder it is, where `bazaar export` made it."""
+    seller = read_json(folder / "contract.json", dict).get("seller")
+    return seller if isinstance(seller, str) else None
+
+
+def seller_asked(folder: Path, seller: str | None) -> str:
+    """Who is meant of a run: the ``seller`` asked for, or the only one that learned.
+
+    Raises :class:`UserError` for one that did not learn in it, and where several did and none is named.
+    """
+    config = open_run(folder)
+    learned = [config.market.names[seat] for seat in learning_seats(config)]
+    refuse_other_sellers(seller, folder, learned)
+    seller = seller or exported_seller(folder)
+    if seller is None and len(learned) != 1:
+        raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say whose decision it is")
+    return seller or learned[0]
+
+
 def saved_sellers(folder: Path, which: str = "best") -> dict[str, SavedSeller]:
     """The run's learners by name, at their best or latest evaluation.
 

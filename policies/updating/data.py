@@ -1,0 +1,108 @@
+"""What has been sold since a seller was trained: a sales file, or the log of the server that it decided for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from market.errors import UserError
+from market.salesfile.table import ONLY, Sales, read_sales
+from market.spec.models import MarketSpec
+from policies.common.files import write_csv
+from policies.config.orders import UpdateOrder
+from policies.sales.reading import reading_options, steps_table
+from policies.sales.tidy import tidy_rows
+
+
+@dataclass(frozen=True)
+class NewData:
+    """Sales in a file of the update's own, ``sales.path``; ``phase``: of its first period in the calendar, None: by the file.
+
+    ``source``, ``sha256``: what they were read from; the latter None of a log.
+    """
+
+    sales: Sales
+    source: str
+    sha256: str | None
+    phase: int | None = None
+
+
+def new_data(order: UpdateOrder, spec: MarketSpec, seller: str, file: Path) -> NewData:
+    """Read what the order names, and write it to ``file`` as sales that every other command reads.
+
+    Raises :class:`UserError` for what cannot be read, and for a log that does not tell what all sellers sold.
+    """
+    file.parent.mkdir(exist_ok=True)
+    if order.db is not None:
+        rows, phase = logged_sales(order.db, order.run, seller, spec)
+        write_csv(file, rows, "\n")
+        return NewData(read_sales(file), order.db, None, phase)
+    assert order.sales is not None
+    sales = read_sales(order.sales, reading_options(order))
+    if sales.steps:
+        steps_table(sales).print(order.console)
+    write_csv(file, tidy_rows(sales), "\n")
+    return NewData(read_sales(file), str(order.sales), sales.sha256)
+
+
+def logged_sales(db: str, run: Path, seller: str, spec: MarketSpec) -> tuple[list[dict[str, Any]], int | None]:
+    """Rows of a sales file from the decisions of a seller whose outcomes were told; and the first period's number.
+
+    Units are what was wanted: sold, and lost where that was told. A decision's period is its state's, where states say it and
+    it goes up; else decisions of a place are one period after the other, and the number is None.
+    """
+    entries = [one for one in _decisions(db, seller) if one["run"] == str(run.resolve())]
+    settled = [one for one in entries if one["outcome"] is not None]
+    if not settled:
+        raise UserError(
+            f"{db}: holds no outcome of a decision of {seller} in {run}: POST /v1/sellers/{seller}/outcomes tells them"
+        )
+    period, told = _periods(entries)
+    rows = [row for one in settled for row in _rows(db, one, period[one["decision"]], seller, spec)]
+    return rows, min(row["period"] for row in rows) if told else None
+
+
+def _decisions(db: str, seller: str) -> list[dict[str, Any]]:
+    try:
+        from policies.serving.log import DecisionLog, url_of
+    except ImportError as error:
+        raise UserError(f"{error.name} is missing: pip install 'bazaar-market[serve]'") from None
+    log = DecisionLog(url_of(db), new=False)
+    try:
+        return list(log.all(seller))
+    finally:
+        log.close()
+
+
+def _periods(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[int, int], bool]:
+    """By decision its period, and whether states told it."""
+    counted, told, places = dict[int, int](), dict[int, int](), dict[str, list[int]]()
+    for one in entries:
+        number, own = one["decision"], places.setdefault(_place(one), [])
+        counted[number] = len(own)
+        own.append(number)
+        if isinstance(period := one["state"].get("period"), int):
+            told[number] = period
+    all_told = len(told) == len(counted)
+    rises = all_told and all(told[a] < told[b] for own in places.values() for a, b in pairwise(own))
+    return (told, True) if rises else (counted, False)
+
+
+def _place(one: Mapping[str, Any]) -> str:
+    return str(one["state"].get("location", ONLY))
+
+
+def _rows(db: str, one: Mapping[str, Any], period: int, seller: str, spec: MarketSpec) -> Iterable[dict[str, Any]]:
+    outcome = one["outcome"]
+    own = {"price": outcome.get("price", one["price"]), "sold": outcome["sold"] + outcome.get("lost", 0.0)}
+    for name in spec.names:
+        did = own if name == seller else outcome.get("rivals", {}).get(name, {})
+        if missing := [key for key in ("price", "sold") if key not in did]:
+            raise UserError(
+                f"{db}: decision {one['decision']}: rivals.{name}.{missing[0]} was not told with its outcome, and a market is "
+                "estimated from what all of its sellers sold"
+            )
+        yield {"period": period, "market": _place(one), "seller": name, "price": did["price"], "units": did["sold"]}
