@@ -32,13 +32,13 @@ OUTCOME = ("price", "sold", "lost", "ordered")
 class Desk:
     """Where decisions of one seller are asked for.
 
-    ``home``: the run's folder, which the decider's may be a later one of. ``mode``: ``live``, what is answered is the policy's;
-    ``shadow``, the rule's, and the policy's stands beside it.
+    ``mode``: ``live``, what is answered is the policy's; ``shadow``, the rule's, and the policy's stands beside it. ``folder``: the
+    run's folder, where the decider's is a later one of it; None: the decider's.
     """
 
     decider: Decider
-    home: Path
     mode: Mode = "live"
+    folder: Path | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +49,11 @@ class Desk:
     def run(self) -> str:
         """The folder of its run, which stays the same whichever seller of it is in force."""
         return str(self.home.resolve())
+
+    @property
+    def home(self) -> Path:
+        """The run's folder."""
+        return self.folder or self.decider.run.folder
 
     @property
     def version(self) -> str:

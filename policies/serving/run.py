@@ -82,7 +82,7 @@ def desks_of(order: ServeOrder) -> dict[str, Desk]:
 
 def desk_of(order: ServeOrder, folder: Path, seller: str) -> Desk:
     """Of the seller of a run that is in force, ready to be asked."""
-    desk = Desk(decider_in_force(folder, seller, order.rails, order.checkpoint), folder, order.mode)
+    desk = Desk(decider_in_force(folder, seller, order.rails, order.checkpoint), order.mode, folder)
     desk.warm()
     return desk
 

@@ -133,7 +133,7 @@ def _of(
     config = open_run(folder)
     if seller not in config.market.names:
         raise UserError(f"{folder}: has no seller {seller}")
-    desk = Desk(decider_in_force(folder, seller, order.rails), folder, "shadow")
+    desk = Desk(decider_in_force(folder, seller, order.rails), "shadow", folder)
     desk.decider.rule = desk.decider.fixed(rule, f"the rule of {seller} in {order.db}")
     gaps = []
     for k in np.linspace(0, len(entries) - 1, count).astype(int).tolist():

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from market.calibration.newer import NewerSales, NewestFit, Refit, newer_sales, newest_fit, refit, refitted
+from market.calibration.newer.market import refitted
+from market.calibration.newer.newest import NewestFit, newest_fit
+from market.calibration.newer.periods import NewerSales, newer_sales
+from market.calibration.newer.refit import Refit, refit
 from market.spec.models import MarketSpec
 from policies.common.files import refuse_unwritable, timestamp, write_json
 from policies.common.progress import phases, progress

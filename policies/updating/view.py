@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from market.calibration.newer import LEVEL, NewerSales, NewestFit, Refit
+from market.calibration.newer.newest import LEVEL, NewestFit
+from market.calibration.newer.periods import NewerSales
+from market.calibration.newer.refit import Refit
 from market.spec.models import MarketSpec
 from policies.updating.judging import Judged
 from policies.views.table import Cell, Cells, Column, Note, Row, Table

@@ -21,7 +21,7 @@ from policies.config.rails import Rails
 from policies.deployment.decider import POLICY, Decider
 from policies.deployment.fields import Met
 from policies.deployment.outlook import SAME, outlook
-from policies.deployment.run import railed_decider
+from policies.deployment.run import decider_in_force
 from policies.deployment.states import Given
 from policies.evaluation.run_sellers import run_sellers
 from policies.networks.architecture import build
@@ -211,19 +211,19 @@ def test_wrong_words_are_refused(a_run: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_of_rails_is_of_one_seller_or_by_seller(a_run: Path, tmp_path: Path) -> None:
-    file, run = tmp_path / "rails.yaml", run_sellers(a_run)
+    file = tmp_path / "rails.yaml"
     file.write_text("rails:\n  left: {price: [1.2, 1.3], endings: [.25]}")
-    assert railed_decider(run, 0, file).rails == Rails(price=(1.2, 1.3), endings=(0.25,))
-    assert railed_decider(run, 1, file).rails == Rails()  # named by nobody
+    assert decider_in_force(a_run, "left", file).rails == Rails(price=(1.2, 1.3), endings=(0.25,))
+    assert decider_in_force(a_run, "right", file).rails == Rails()  # named by nobody
     file.write_text("multiple: 6")
-    assert railed_decider(run, 1, file).rails == Rails(multiple=6)
+    assert decider_in_force(a_run, "right", file).rails == Rails(multiple=6)
     for text, message in (
         ("lefd: {multiple: 6}", "lefd: no seller has this name"),
         ("multple: 6", "yaml.multple: unknown key"),
     ):
         file.write_text(text)
         with pytest.raises(UserError, match=message) as told:
-            railed_decider(run, 0, file)
+            decider_in_force(a_run, "left", file)
         assert str(told.value).count("rails.yaml") == 1
 
 

@@ -77,7 +77,7 @@ def sales_in_memory(frame: pd.DataFrame) -> Sales:
     """The table as if it had been read from a file."""
     rows = frame.assign(period=frame["period"] - 1, line=range(2, len(frame) + 2), units=frame["units"].astype(float))
     rows = rows.sort_values(["market", "period", "seller"], kind="stable").reset_index(drop=True)
-    return Sales(rows, [str(t) for t in sorted(frame["period"].unique())], None, "period", Path("x.csv"), "0")
+    return Sales(rows, [str(t) for t in sorted(frame["period"].unique())], None, "period", Path("x.csv"), "0" * 64)
 
 
 def lay_out(table: pd.DataFrame, values: pd.Series[float], sellers: list[str]) -> Floats:

@@ -25,7 +25,7 @@ ROOMS = [  # each may import what stands above it
     *("policies.common", "policies.views", "policies.config", "policies.networks", "policies.sellers"),
     *("policies.storage", "policies.evaluation", "policies.games", "policies.explain", "policies.learners"),
     *("policies.selfplay", "policies.training", "policies.studies", "policies.sales", "policies.report"),
-    *("policies.deployment", "policies.serving"),
+    *("policies.deployment", "policies.serving", "policies.updating"),
     "policies.cli",
 ]
 WITHOUT_TIANSHOU = [

@@ -1,0 +1,117 @@
+"""Which periods of a sales file are new to a market, and which of them are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from market.demand.script import calendar
+from market.errors import UserError
+from market.salesfile.table import Sales
+from market.spec.models import MarketSpec
+
+FEWEST, HELD = 12, 4  # new periods, and the newest of them held out, at least
+SHARE = 0.25  # of the new periods that are held out
+
+
+@dataclass(frozen=True)
+class NewerSales:
+    """A sales file beside a market.
+
+    ``phase``: the place of the file's first period in the market's calendar. ``new``: the first period, by number, that the
+    market was not estimated from; ``held``: the first that is held out.
+    """
+
+    sales: Sales
+    phase: int
+    new: int
+    held: int
+
+    @property
+    def periods(self) -> int:
+        """Of the file."""
+        return len(self.sales.labels)
+
+    def part(self, first: int, end: int) -> Sales:
+        """The sales of periods ``first`` to before ``end``."""
+        sales = self.sales
+        rows = sales.rows[(sales.rows["period"] >= first) & (sales.rows["period"] < end)]
+        dates = None if sales.dates is None else sales.dates[first:end]
+        rows = rows.assign(period=rows["period"] - first).reset_index(drop=True)
+        return replace(sales, rows=rows, labels=sales.labels[first:end], dates=dates)
+
+    def said(self, first: int, end: int) -> str:
+        """Such periods in words."""
+        return f"{self.sales.labels[first]} to {self.sales.labels[end - 1]}"
+
+
+def newer_sales(spec: MarketSpec, sales: Sales, hold_out: int | None = None, phase: int | None = None) -> NewerSales:
+    """What is new in a file to a market: all periods after those that it was estimated from; of a market written by hand, all.
+
+    Args:
+        hold_out: how many of the newest are held out; None: a quarter of the new ones.
+        phase: the place of the file's first period in the calendar; None: as the market's ``estimated_from`` tells, else 0.
+
+    Raises :class:`UserError` for other sellers or places than the market's, and for too few new periods.
+    """
+    _refuse_others(spec, sales)
+    origin, labels = spec.estimated_from, sales.labels
+    new, begins = 0, 0
+    if origin is not None:
+        if origin.last in labels:
+            new = labels.index(origin.last) + 1
+        elif sales.dates is not None:
+            new = int((sales.dates <= pd.Timestamp(origin.last)).sum()) if _is_date(origin.last) else 0
+        begins = _since(origin.first, sales)
+    count = len(labels) - new
+    held = hold_out if hold_out is not None else max(round(SHARE * count), HELD)
+    if count < FEWEST or held >= count - 1:
+        after = f" after {origin.last}, up to which the market was estimated" if new and origin is not None else ""
+        raise UserError(
+            f"{sales.path}: holds {count} {sales.step}s{after}, of which {held} would be held out: {FEWEST} are needed at least"
+        )
+    return NewerSales(sales, begins if phase is None else phase, new, len(labels) - held)
+
+
+def _refuse_others(spec: MarketSpec, sales: Sales) -> None:
+    if (there := set(sales.sellers)) != set(spec.names):
+        missing, more = (
+            [*filter(lambda name: name not in other, one)]
+            for one, other in ((spec.names, there), (sorted(there), spec.names))
+        )
+        said = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(more)} besides"
+        raise UserError(f"{sales.path}: {said}: the market's sellers are {', '.join(spec.names)}")
+    known = [place.name for place in spec.locations]
+    if known and (odd := [name for name in sales.markets if name not in known]):
+        raise UserError(f"{sales.path}: market {odd[0]} is none of the market's locations, {', '.join(known)}")
+
+
+def _is_date(label: str) -> bool:
+    try:
+        return not pd.isna(pd.Timestamp(label))
+    except ValueError:
+        return False
+
+
+def _since(first: str, sales: Sales) -> int:
+    """Periods from the label ``first`` to the file's first one."""
+    if first in sales.labels:
+        return -sales.labels.index(first)
+    if sales.dates is None or not _is_date(first):
+        return 0
+    here, there = sales.dates[0], pd.Timestamp(first)
+    if sales.step == "month":
+        return int((here.year - there.year) * 12 + here.month - there.month)
+    return int((here - there).days // (7 if sales.step == "week" else 1))
+
+
+def usual_sizes(spec: MarketSpec, newer: NewerSales) -> pd.Series[float]:
+    """What all customers of each row's place and period could buy, units: the file's, or the market's."""
+    rows = newer.sales.rows
+    if newer.sales.has("market_size"):
+        return rows["market_size"].astype("float64")
+    factor = np.asarray(calendar(spec, rows["period"].to_numpy() + newer.phase), np.float64)
+    place = rows["market"].map({one.name: one.size for one in spec.locations}).fillna(1.0)
+    return place.astype("float64") * factor * spec.customers.rate * spec.customers.basket
