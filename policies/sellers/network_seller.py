@@ -39,11 +39,13 @@ class ObservationAdapter:
     def between(cls, learned: MarketSpec, its_seat: int, here: MarketSpec, seat: int) -> Self:
         """From what ``seat`` of ``here`` shows to what ``its_seat`` of ``learned`` showed.
 
-        A stock of 30 is shown as 1.5 under a top level of 20; to a policy that learned under 40 it is 0.75.
+        A stock of 30 is shown as 1.5 under a top level of 20; to a policy that learned under 40 it is 0.75. Rivals are matched by
+        their names where both markets have the same, else by their distance from the seat.
         """
         wanted, shown = feature_list(learned), feature_list(here)
-        at = {feature.name: k for k, feature in enumerate(shown)}
-        column = np.array([at.get(feature.name, -1) for feature in wanted], np.int64)
+        by_name = set(learned.names) == set(here.names) and learned.names[its_seat] == here.names[seat]
+        at = {_of_whom(feature, here, seat, by_name): k for k, feature in enumerate(shown)}
+        column = np.array([at.get(_of_whom(feature, learned, its_seat, by_name), -1) for feature in wanted], np.int64)
         ours, theirs = _units(learned, its_seat), _units(here, seat)
         scale, shift = np.zeros(len(wanted)), np.zeros(len(wanted))
         for k, feature in enumerate(wanted):
@@ -60,6 +62,13 @@ class ObservationAdapter:
         """Observations (M, F) as the policy knows them, (M, G)."""
         seen: NDArray[np.float32] = observation[:, self.column] * self.scale + self.shift
         return np.clip(seen, self.low, self.high)
+
+
+def _of_whom(feature: Feature, spec: MarketSpec, seat: int, by_name: bool) -> tuple[str, str]:
+    """What a feature is of, and whose: a seller's name, or how far from the seat."""
+    whose = f"rival_{feature.offset}" if feature.offset else "own"
+    who = spec.names[(seat + feature.offset) % len(spec.names)] if by_name else whose
+    return feature.name.replace(whose, "", 1), who
 
 
 def neutral(feature: Feature, here: MarketSpec) -> float:

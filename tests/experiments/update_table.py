@@ -43,15 +43,15 @@ OWN, EPISODES = "house", 2048
 WEEKS, SINCE = 100, 60
 SHIFT = 1.3
 RULES = "nash+base_stock"
-RECORDED = {"house": [2.4, 3.6], "brand": [2.8, 4.2], "import": [2.2, 3.3]}  # prices while sales were recorded
+RECORDED = {"brand": [2.8, 4.2], "house": [2.4, 3.6], "import": [2.2, 3.3]}  # prices while sales were recorded
 
 
 def market(sensitivity: float, **changes: Any) -> dict[str, Any]:
     """A market of three, plain data."""
     own = {"order_up_to": [0, 3000], "holding_cost": 0.04, "stockout_cost": 0.5, "stock": 600, "xi": 0.2}
     sellers = [
-        {"name": "house", "quality": 4.0, "unit_cost": 2.0, "prices": [2.0, 6.0], "lead_time": 1, **own},
         {"name": "brand", "quality": 5.0, "unit_cost": 2.4, "prices": [2.0, 7.0], "lead_time": 1, **own},
+        {"name": "house", "quality": 4.0, "unit_cost": 2.0, "prices": [2.0, 6.0], "lead_time": 1, **own},
         {"name": "import", "quality": 3.6, "unit_cost": 1.8, "prices": [1.5, 6.0], "lead_time": 2, **own},
     ]
     shocks = {"persistence": 0.4, "common": 0.15}
@@ -82,13 +82,13 @@ def sales(folder: Path, seed: int) -> tuple[Path, Path]:
 
 def judged(truth: dict[str, Any], sellers: dict[str, SavedSeller]) -> list[Result]:
     """Sellers, then all fixed competitors, in a market that they do not know, among rules that do."""
-    config = RunConfig(market=MarketSpec.parse(truth))
+    config, seat = RunConfig(market=MarketSpec.parse(truth)), 1
     spec, line_ups = config.market, LineUps(config, 0)
     line_up = line_ups.chosen(None)[0]
-    rivals = [line_ups.fixed(line_up, seat) for seat in range(len(spec.sellers))]
-    here = {name: one.sit(spec, 0, adapt=True) for name, one in sellers.items()}
-    rules = {one.label: line_ups.fixed(one, 0) for one in line_ups.competitors()}
-    return compare(spec, 0, here | rules, list(here), rivals, Evaluation(), 0, EPISODES)
+    rivals = [line_ups.fixed(line_up, k) for k in range(len(spec.sellers))]
+    here = {name: one.sit(spec, seat, adapt=True) for name, one in sellers.items()}
+    rules = {one.label: line_ups.fixed(one, seat) for one in line_ups.competitors()}
+    return compare(spec, seat, here | rules, list(here), rivals, Evaluation(), 0, EPISODES)
 
 
 def measure(case: Case) -> dict[str, Any]:

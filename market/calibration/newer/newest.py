@@ -64,7 +64,10 @@ def newest_fit(spec: MarketSpec, newer: NewerSales) -> NewestFit:
     price = table["f"] - table.groupby("seller")["f"].transform("mean")
     x = np.column_stack([by_seller, price.to_numpy(np.float64)])
     p, z = scored((real - mean) @ x, (units - mean) @ x)
-    sold, expected = (dict(zip(spec.names, (values @ by_seller).tolist(), strict=True)) for values in (real, mean))
+    basket = spec.customers.basket
+    sold, expected = (
+        dict(zip(spec.names, (values @ by_seller * basket).tolist(), strict=True)) for values in (real, mean)
+    )
     return NewestFit(p, sold, expected, dict(zip(spec.names, z[:-1].tolist(), strict=True)), float(z[-1]))
 
 
