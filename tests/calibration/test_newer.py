@@ -244,6 +244,14 @@ def test_more_sales_than_customers_say_that_there_are_more(tmp_path: Path) -> No
     sales = sold(tmp_path, truth, 8)
     sales = Sales(**_without_size(sales))
     found = refit(small, newer_sales(small, sales))
-    assert found.resized and [one.name for one in found.changes] == ["price sensitivity"]
+    assert found.resized and found.changes == found.moved == [] and "no parameter can be compared" in found.remarks[0]
     totals = sales.rows.groupby("period")["units"].sum()
     assert refitted(small, found).customers.rate == pytest.approx(1.5 * totals[:60].max())
+
+
+def test_too_few_new_periods_are_estimated_from_with_all_others(tmp_path: Path) -> None:
+    sales = sold(tmp_path, known(), 4)
+    origin = {"file": "x.csv", "sha256": "0" * 64, "first": "0", "last": "49"}
+    found = refit(known(), newer_sales(known(estimated_from=origin), sales, hold_out=10))
+    assert found.changes == [] and found.first == 0 and len(found.found.sales.labels) == 70
+    assert found.remarks == ("20 new periods are too few to be estimated from alone (26 are needed)",)

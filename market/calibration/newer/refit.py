@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from market.calibration.calibrate import Calibration, calibrate
+from market.calibration.checks import FEWEST_PERIODS
 from market.calibration.market_file import season_cycle
 from market.calibration.moment import market_at
 from market.calibration.newer.newest import LEVEL
@@ -71,19 +72,25 @@ def refit(
 ) -> Refit:
     """Estimate the market anew, the newest periods left out: from all periods, or, where parameters moved, from the new ones.
 
-    Price form, nest, reference price, season and instruments are those of the market, its customers too unless more was sold
-    than they could buy. Old and new periods together would be of neither market where parameters moved.
+    Old and new periods together would be of neither market where parameters moved. Nothing is known to have moved where the new
+    periods are too few to be estimated from alone. Price form, nest, reference price, season and instruments are those of the
+    market, its customers too unless more was sold than they could buy: then a rule makes them larger (as `bazaar calibrate`
+    does), and utilities, which count from who buys nothing, cannot be compared.
 
     Raises :class:`UserError` for whatever calibrating refuses.
     """
     say("estimating from the new periods")
     remarks: list[str] = []
     fixed = _sized(spec, newer, remarks)
+    resized, alone = bool(remarks), newer.held - newer.new
+    if newer.new and alone < FEWEST_PERIODS:
+        remarks.append(f"{alone} new periods are too few to be estimated from alone ({FEWEST_PERIODS} are needed)")
+        say("estimating from all periods")
+        return Refit(newer, [], *_estimated(spec, fixed, 0, force), 0, resized, tuple(remarks))
     recent, drawn = _estimated(spec, fixed, newer.new, force)
-    resized = bool(remarks)
-    changes = _changes(spec, newer, recent, drawn, comparable=not resized)
+    changes = [] if resized else _changes(spec, newer, recent, drawn)
     one = Refit(newer, changes, recent, drawn, newer.new, resized, tuple(remarks))
-    if not newer.new:
+    if not newer.new or resized:
         return one
     if not one.moved:
         say("estimating from all periods")
@@ -96,13 +103,15 @@ def refit(
 def _sized(spec: MarketSpec, newer: NewerSales, remarks: list[str]) -> NewerSales:
     """The file with the market's customers as its market sizes; as it is where it has its own, or more was sold."""
     sales = newer.sales
+    if sales.has("market_size"):
+        return newer
     size = usual_sizes(spec, newer)
     total = sales.rows.groupby(["market", "period"])["units"].transform("sum")
     if (total >= size).any():
         remarks.append(
-            "more was sold than the market's customers could buy: their number is estimated anew, and levels are not compared"
+            "more was sold than the market's customers could buy: their number is a rule's now, and no parameter can be compared"
         )
-        return replace(newer, sales=replace(sales, rows=sales.rows.drop(columns="market_size", errors="ignore")))
+        return newer
     return replace(newer, sales=replace(sales, rows=sales.rows.assign(market_size=size)))
 
 
@@ -117,7 +126,7 @@ def _estimated(spec: MarketSpec, newer: NewerSales, first: int, force: tuple[str
     return found, draw_markets(found)
 
 
-def _changes(spec: MarketSpec, newer: NewerSales, found: Calibration, drawn: Drawn, comparable: bool) -> list[Change]:
+def _changes(spec: MarketSpec, newer: NewerSales, found: Calibration, drawn: Drawn) -> list[Change]:
     one, before = found.fit.fitted, spec.draws
     changes = [
         Change("price sensitivity", _known(spec.price_sensitivity, [d.price_sensitivity for d in before]), one.alpha)
@@ -126,7 +135,7 @@ def _changes(spec: MarketSpec, newer: NewerSales, found: Calibration, drawn: Dra
         changes.append(Change("nest", _known(spec.nest, [d.nest for d in before]), one.rho))
     if one.weight is not None and spec.reference_price is not None:
         changes.append(Change("reference price", _known(spec.reference_price.weight, []), one.weight))
-    return [*changes, *_levels(spec, newer, found, drawn)] if comparable else changes
+    return [*changes, *_levels(spec, newer, found, drawn)]
 
 
 def _levels(spec: MarketSpec, newer: NewerSales, found: Calibration, drawn: Drawn) -> Iterator[Change]:
