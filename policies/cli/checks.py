@@ -155,6 +155,11 @@ def _(order: orders.UpdateOrder) -> None:
         raise UserError(f"--sales {order.sales}: no such file")
     if order.db is not None and "://" not in order.db and not Path(order.db).is_file():
         raise UserError(f"--db {order.db}: no such file")
+    if order.rollback:
+        from policies.storage.lineage import refuse_own
+        from policies.storage.run_folder import seller_asked
+
+        refuse_own(order.run, seller_asked(order.run, order.seller))
 
 
 def _refuse_seller(run: Path, seller: str | None) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from market.errors import UserError
 from market.simulation.decisions import Decisions
-from market.simulation.observation import feature_list
 from market.spec.loading import parse_model
 from market.spec.models import MarketSpec
 from policies.config.learners import KINDS, LearnerOptions
@@ -67,6 +66,7 @@ def make_learner(
 
     Raises :class:`UserError` with the key's path when options or the seat's decisions do not suit the learner.
     """
+    from market.simulation.observation import feature_list
     from policies.learners.registry import build_learner
     from policies.learners.seat_theory import usual_observation
 
@@ -103,6 +103,7 @@ def make_learner(
 
 def _begun(file: str, learner: Learner, decisions: Decisions, spec: MarketSpec, seat: int) -> dict[str, Tensor]:
     """The weights of a saved seller that sees, and decides, what the learner does."""
+    from market.simulation.observation import feature_list  # brings numba
     from policies.sellers.checkpoint import load_seller
 
     saved = load_seller(file)

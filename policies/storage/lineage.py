@@ -94,17 +94,28 @@ def roll_back(folder: Path, seller: str, at: str) -> Path:
 
     Raises :class:`UserError` where the run's own seller is in force.
     """
-    known = read_lineage(folder)
-    name = known.current.get(seller)
-    promoted = next((one for one in reversed(known.updates) if one.name == name and one.verdict == "promoted"), None)
-    if name is None or promoted is None:
-        raise UserError(f"{folder}: {seller} is the run's own seller: there is nothing to roll back")
+    known, promoted = read_lineage(folder), _promoted(folder, seller)
     current = {one: at for one, at in known.current.items() if one != seller}
     if promoted.parent is not None:
         current[seller] = promoted.parent
-    back = Entry(seller=seller, name=promoted.parent, parent=name, at=at, verdict="rolled back")
+    back = Entry(seller=seller, name=promoted.parent, parent=promoted.name, at=at, verdict="rolled back")
     _write(folder, current, (*known.updates, back))
     return in_force(folder, seller)
+
+
+def refuse_own(folder: Path, seller: str) -> None:
+    """Raise :class:`UserError` where the run's own seller is in force, which nobody comes before."""
+    _promoted(folder, seller)
+
+
+def _promoted(folder: Path, seller: str) -> Entry:
+    """The update that brought the seller into force."""
+    known = read_lineage(folder)
+    name = known.current.get(seller)
+    found = next((one for one in reversed(known.updates) if one.name == name and one.verdict == "promoted"), None)
+    if name is None or found is None:
+        raise UserError(f"{folder}: {seller} is the run's own seller: there is nothing to roll back")
+    return found
 
 
 def _write(folder: Path, current: dict[str, str], updates: tuple[Entry, ...]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from market.errors import UserError
@@ -19,33 +20,35 @@ from policies.sales.tidy import tidy_rows
 
 @dataclass(frozen=True)
 class NewData:
-    """Sales in a file of the update's own, ``sales.path``; ``phase``: of its first period in the calendar, None: by the file.
-
-    ``source``, ``sha256``: what they were read from; the latter None of a log.
-    """
+    """``phase``: of the first period in the calendar, None: by the file. ``source``: what the sales were read from."""
 
     sales: Sales
     source: str
-    sha256: str | None
     phase: int | None = None
 
+    def write(self, file: Path) -> None:
+        """Keep them as a sales file that every other command reads."""
+        write_csv(file, tidy_rows(self.sales), "\n")
 
-def new_data(order: UpdateOrder, spec: MarketSpec, seller: str, file: Path) -> NewData:
-    """Read what the order names, and write it to ``file`` as sales that every other command reads.
+
+def new_data(order: UpdateOrder, spec: MarketSpec, seller: str) -> NewData:
+    """Read what the order names.
 
     Raises :class:`UserError` for what cannot be read, and for a log that does not tell what all sellers sold.
     """
-    file.parent.mkdir(exist_ok=True)
-    if order.db is not None:
-        rows, phase = logged_sales(order.db, order.run, seller, spec)
+    if order.sales is not None:
+        sales = read_sales(order.sales, reading_options(order))
+        if sales.steps:
+            steps_table(sales).print(order.console)
+        return NewData(sales, str(order.sales))
+    assert order.db is not None
+    rows, phase = logged_sales(order.db, order.run, seller, spec)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "log.csv"
         write_csv(file, rows, "\n")
-        return NewData(read_sales(file), order.db, None, phase)
-    assert order.sales is not None
-    sales = read_sales(order.sales, reading_options(order))
-    if sales.steps:
-        steps_table(sales).print(order.console)
-    write_csv(file, tidy_rows(sales), "\n")
-    return NewData(read_sales(file), str(order.sales), sales.sha256)
+        sales = read_sales(file)
+    source = order.db.rpartition("@")[2]  # without a password
+    return NewData(replace(sales, path=Path(source)), source, phase)
 
 
 def logged_sales(db: str, run: Path, seller: str, spec: MarketSpec) -> tuple[list[dict[str, Any]], int | None]:

@@ -10,6 +10,7 @@ from market.calibration.newer.market import refitted
 from market.calibration.newer.newest import NewestFit, newest_fit
 from market.calibration.newer.periods import NewerSales, newer_sales
 from market.calibration.newer.refit import Refit, refit
+from market.demand.history import pinned
 from market.spec.models import MarketSpec
 from policies.common.files import refuse_unwritable, timestamp, write_json
 from policies.common.progress import phases, progress
@@ -97,7 +98,7 @@ def _rolled_back(order: UpdateOrder, seller: str) -> UpdateResult:
 def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
     base, name = lineage.in_force(order.run, seller), lineage.next_name(order.run, seller)
     spec = open_run(base).market
-    data = new_data(order, spec, seller, order.run / lineage.UPDATES / f"{name}.csv")
+    data = new_data(order, spec, seller)
     newer = newer_sales(spec, data.sales, order.hold_out, data.phase)
     with phases(order.console, f"updating {seller}") as say:
         say("looking at the newest periods")
@@ -123,7 +124,7 @@ def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
 
 def _told(data: NewData, newer: NewerSales) -> dict[str, Any]:
     labels = data.sales.labels
-    facts = {"source": data.source, "sha256": data.sha256 or data.sales.sha256, "sales": data.sales.path.name}
+    facts = {"source": data.source, "sha256": data.sales.sha256}
     facts |= {
         "first": labels[0],
         "last": labels[-1],
@@ -148,9 +149,11 @@ def _learned_on(
 ) -> tuple[Judged, ...]:
     """Train the challenger in the market as it is now, and compare it with the champion there and on record."""
     champion = saved_sellers(base)[seller]
-    file, held, periods = data.sales.path.resolve(), anew.newer.held, anew.newer.periods
+    file, held, periods = (order.run / lineage.UPDATES / f"{name}.csv").resolve(), anew.newer.held, anew.newer.periods
+    data.write(file)
     market = refitted(open_run(base).market, anew)
-    config = learning_on(order, champion, base, replayed(market, file, held) if order.rivals == "recorded" else market)
+    among = pinned(replayed(market, file, held)) if order.rivals == "recorded" else market
+    config = learning_on(order, champion, base, among)
     asked = TrainOrder(
         config=base / "config.yaml", seed=order.seed, device=order.device, name=name, runs=order.run / lineage.UPDATES,
         command=order.command,

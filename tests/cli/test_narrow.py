@@ -17,6 +17,7 @@ from rich.console import Console
 import policies.training.loop  # noqa: F401  # so that no pictures are drawn
 from policies.cli.commands import COMMANDS
 from policies.cli.main import main
+from policies.sales.record import record
 from policies.views.table import Cell, Cells, Row, Table
 from tests.helpers.calibrated import sales_file
 from tests.helpers.forecasts import two_sellers
@@ -38,6 +39,7 @@ TOLD = {
     "deviate run --seller left --to nash --episodes 8": {"price of left", "gained so far"},
     "decide run states.csv --seller left": {"price", "order", "profit a day", "the decision's advantage"},
     "shadow shadow.db --episodes 2": {"price", "order"},
+    "update run --sales since.csv --seller left --budget 4000": {"sold", "by the market", "difference"},
     "theory orange_juice": {"price", "share", "margin", "profit a week", "price of tropicana"},
     "sales wide.csv -o tidied.csv": {"rows"},
     "calibrate sales.csv -o market.yaml": {"own elasticity", "price", "share", "margin"},
@@ -47,7 +49,7 @@ TOLD = {
     "bench --only batch --seconds 0.01": {"median", "wanted"},
 }
 NO_TABLES = {"report", "record", "board", "export", "serve"}
-NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast", "shadow": "fastapi"}
+NEEDS = {"calibrate": "pyblp", "forecast": "statsforecast", "shadow": "fastapi", "update": "pyblp"}
 
 
 @pytest.fixture(name="place")
@@ -58,6 +60,8 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = "on_hand,price,sold,lost,rivals.right.price,rivals.right.in_stock"
     (tmp_path / "states.csv").write_text(f"{names}\n20,1.8,5,0,1.8,true\n", encoding="utf-8")
     in_shadow(tmp_path / "shadow.db", tmp_path / "run")
+    dearer = {"changes": "market.price_sensitivity=4", "rules": "random+base_stock(level=ample)", "markets": 1}
+    record("duopoly", output=tmp_path / "since.csv", **dearer)
     (tmp_path / "wide.csv").write_text((tmp_path / "two.csv").read_text().replace(",", ";"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", str(WIDTH))

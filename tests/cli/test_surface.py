@@ -132,6 +132,7 @@ def run_example(name: str, folder: Path) -> str:
     return printed.getvalue()
 
 
+NEEDS = {"calibrate": "pyblp", "update": "pyblp", "forecast": "statsforecast"}
 AFTER = {"resume_seeds": "train_seeds"}
 UNTIL_STOPPED = "serve"
 ALONE = [name for name in policies.__all__ if name not in ("Run", "train", UNTIL_STOPPED, *AFTER.values())]
@@ -139,8 +140,8 @@ ALONE = [name for name in policies.__all__ if name not in ("Run", "train", UNTIL
 
 @pytest.mark.parametrize("name", ALONE)
 def test_the_example_of_a_function_runs(name: str, scratch: Path) -> None:
-    if name in ("calibrate", "forecast"):
-        pytest.importorskip({"calibrate": "pyblp", "forecast": "statsforecast"}[name])
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     if name == "shadow":
         in_shadow(scratch / "runs" / "first" / "decisions.db", scratch / "runs" / "first")
     if name in AFTER:

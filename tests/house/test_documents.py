@@ -47,6 +47,7 @@ LESS = {
     "exploit": ["--budget", "4000", "--episodes", "16"],
     "deviate": ["--episodes", "16"],
     "decide": ["--episodes", "16"],
+    "update": ["--budget", "4000"],
     "report": ["--episodes", "16"],
     "tournament": ["--episodes", "16", "--processes", "1"],
     "reproduce": ["--sessions", "2", "--seeds", "0", "--beta", "1e-3"],

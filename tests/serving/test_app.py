@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from market.errors import UserError
 from policies.deployment.decider import Decider
 from policies.deployment.states import told_states
-from policies.serving import guard
+from policies.serving import app, guard
 from policies.serving.app import application
 from policies.serving.desk import Desk
 from policies.serving.log import TABLES, DecisionLog
@@ -254,6 +256,23 @@ def test_in_shadow_the_rule_is_answered_and_the_policy_kept_beside(
         assert one["price"] == np.clip(was["rule_price"], 1.5, 1.9)  # within the same rails
         assert one["order"] == 5 * np.floor(was["rule_order"] / 5 + 0.5)
         assert one["level"] == state["on_hand"] + one["order"]
+
+
+def test_a_seller_that_cannot_be_had_leaves_the_one_there_in_place(
+    desks: dict[str, Desk], log: DecisionLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried, stamps = threading.Event(), iter(range(10**9))
+
+    def renew(folder: Path, seller: str) -> Desk:
+        tried.set()
+        raise UserError("lineage.json: is damaged")
+
+    monkeypatch.setattr(app, "GLANCE", 0.001)
+    monkeypatch.setattr(app, "stamp", lambda folder: next(stamps))  # always another
+    with TestClient(application(desks, log, renew=renew)) as http:
+        assert tried.wait(60)
+        assert http.post(DECIDE, json=STATE).json()["decisions"][0]["version"] == desks["left"].version
+    assert "left stays as it is: lineage.json: is damaged" in caplog.text
 
 
 def test_all_deciding_is_done_in_one_thread(http: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -23,6 +24,8 @@ from market.errors import UserError
 from policies import export, serve
 from policies.config.orders import ServeOrder
 from policies.serving.run import desks_of
+from policies.storage import lineage
+from policies.storage.lineage import Entry
 from tests.serving.conftest import STATE
 
 CLIENTS = 4
@@ -110,6 +113,34 @@ def test_killed_at_any_moment_it_loses_nothing_and_has_nothing_twice(a_run: Path
 @pytest.mark.slow
 def test_killed_at_20_moments_it_loses_nothing(a_run: Path, tmp_path: Path) -> None:
     nothing_is_lost(a_run, tmp_path, random.Random(0).sample(range(1, 200), 20))
+
+
+def test_a_promoted_seller_takes_over_and_no_request_is_dropped(a_run: Path, tmp_path: Path) -> None:
+    """Clients ask without a pause while one seller and then the other comes into force; whoever decided, it is one log."""
+    run = tmp_path / "run"
+    shutil.copytree(a_run, run)
+    shutil.copytree(a_run, run / "updates" / "left-1")
+    entry = Entry(seller="left", name="left-1", at="now", verdict="promoted")
+    with served(run, "--db", str(tmp_path / "x.db")) as (_, port), asking(port) as connection:
+        first = post(connection, "first")
+        assert first["version"] == "run"
+        lineage.add(run, entry)
+        versions = until(connection, "left-1")
+        assert set(versions) <= {"run", "left-1"} and versions == sorted(versions, reverse=True)  # one after the other
+        assert post(connection, "first") == first  # a key is answered as it was
+        connection.request("POST", "/v1/sellers/left/outcomes", json.dumps({"decision": first["decision"], "sold": 3}))
+        assert json.loads(connection.getresponse().read()) == {"outcomes": 1, "new": 1}
+        lineage.roll_back(run, "left", "now")
+        until(connection, "run")
+    assert asked(tmp_path / "x.db", "SELECT DISTINCT run FROM decisions") == [(str(run),)]
+
+
+def until(connection: http.client.HTTPConnection, version: str) -> list[str]:
+    """The versions that answer, each request as soon as the last is answered, up to the first of this one."""
+    found = list[str]()
+    while not found or found[-1] != version:
+        found.append(post(connection, f"{version} {len(found)}")["version"])
+    return found
 
 
 def test_it_ends_with_ctrl_c_and_answers_with_a_token(a_run: Path, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_a_second_update_goes_on_from_the_first_and_both_are_taken_back(
     updated(run, sales / "dearer.csv")
     found, _ = updated(run, sales / "same.csv")
     assert found.folder.name == "left-2" and read_lineage(run).updates[1].parent == "left-1"
+    assert (run / "updates" / "left-2.csv").is_file() and not (run / "updates" / "left-3.csv").exists()
     assert str(open_run(found.folder).player(0)["begin_from"]).endswith("updates/left-1/checkpoints/left.best.pt")
     assert open_run(found.folder).training.budget == 6000
     for folder in (run / "updates" / "left-1", run):
@@ -201,6 +202,7 @@ def test_what_cannot_be_learned_from_leaves_all_as_it_was(run: Path, sales: Path
     with pytest.raises(UserError, match=r"few.csv: has no outcome|cannot be opened as a decision log"):
         update(run, db=str(tmp_path / "few.csv"), seller="left")
     assert in_force(run, "left") == run and read_lineage(run).updates == ()
+    assert [path.name for path in (run / "updates").iterdir()] == ["lock"]
 
 
 # ------------------------------------------------------------------------------------------------ from a log
