@@ -7,7 +7,7 @@ stock in units, time in periods (a day or a week: ``period`` names it).
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -176,6 +176,17 @@ class TapeOptions(Model):
         return hash((self.file, *chosen, self.periods, self.sha256))
 
 
+def day_of(label: object) -> date | None:
+    """The day that a label names, of a month its first; None where it is no date. "2024-03": the first of March."""
+    if isinstance(label, date):
+        return label.date() if isinstance(label, datetime) else label
+    text = str(label)
+    try:
+        return date.fromisoformat(f"{text}-01" if len(text) == len("2024-03") else text)
+    except ValueError:
+        return None
+
+
 class Origin(Model):
     """The sales file that a market was estimated from; its first period is the first of the market's season."""
 
@@ -184,6 +195,18 @@ class Origin(Model):
     first: Label = Field(description="its first period")
     last: Label = Field(description="its last period: what was sold later is new to the market")
     instruments: tuple[str, ...] = Field((), description="instruments of the price")
+
+    def period_of(self, day: date, step: str) -> int | None:
+        """The number of the period in which a day lies, 0 the file's first; None where its periods are no dates.
+
+        First 2024-01-01: 2024-01-20 is week 2, day 19 and month 0.
+        """
+        begins = day_of(self.first)
+        if begins is None or step not in ("day", "week", "month"):
+            return None
+        if step == "month":
+            return (day.year - begins.year) * 12 + day.month - begins.month
+        return (day - begins).days // (7 if step == "week" else 1)
 
 
 class DemandShock(Model):

@@ -20,7 +20,7 @@ from policies.explain.states import RolloutStates
 
 ROUNDED = 1e-5  # of a value: what writing it in six digits may move
 NEEDED = math.nan  # there is nothing that could be taken
-LABEL, COST, PERIOD, LOCATION = "id", "unit_cost", "period", "location"
+LABEL, COST, PERIOD, DATE, LOCATION = "id", "unit_cost", "period", "date", "location"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from market.errors import UserError
 from market.spec.loading import read_data, suggestion
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, day_of
 from market.state import Floats, Ints
-from policies.deployment.fields import COST, LABEL, LOCATION, Field
+from policies.deployment.fields import COST, DATE, LABEL, LOCATION, PERIOD, Field
 
 TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 TRUE, FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
@@ -76,6 +76,8 @@ def _given(
     """Rows with their places; ``alike``: they have the same columns."""
     if not rows:
         raise UserError(f"{where}: holds no state")
+    if any(field.name == PERIOD for field in fields):
+        rows = [(place, dated(row, spec, f"{place}: ")) for place, row in rows]
     known = [LABEL, COST, *([LOCATION] if len(spec.locations) > 1 else []), *(field.name for field in fields)]
     for place, row in rows[:1] if alike else rows:
         for name in row:
@@ -87,6 +89,29 @@ def _given(
     cost = np.array([number(row.get(COST), f"{place}: {COST}") for place, row in rows])
     location = np.array([_location(row.get(LOCATION), spec, place) for place, row in rows], np.int64)
     return Given(labels, values.reshape(len(rows), len(fields)), cost, location, decision)
+
+
+def dated(row: Mapping[str, Any], spec: MarketSpec, place: str) -> Mapping[str, Any]:
+    """A state that tells its ``date`` with the period in which that lies in its place; others as they are.
+
+    Raises :class:`UserError` for what is no date, for one beside a period, and where the market does not know days.
+    """
+    if _empty(row.get(DATE)):
+        return {key: value for key, value in row.items() if key != DATE} if DATE in row else row
+    rest = {key: value for key, value in row.items() if key != DATE}
+    if not _empty(rest.get(PERIOD)):
+        raise UserError(f"{place}{DATE}: is given beside {PERIOD}: one of them says when")
+    day, origin = day_of(row[DATE]), spec.estimated_from
+    if day is None:
+        raise UserError(f"{place}{DATE}: must be a date such as 2024-05-06, got {str(row[DATE])!r}")
+    found = None if origin is None else origin.period_of(day, spec.period)
+    if found is None or origin is None:
+        raise UserError(f"{place}{DATE}: the market does not say on which day its calendar begins: give {PERIOD}")
+    if found < 0:
+        raise UserError(
+            f"{place}{DATE}: must be {origin.first} or later, where the market's calendar begins, got {day}"
+        )
+    return rest | {PERIOD: found}
 
 
 def _rows_of_a_table(path: Path, reader: Callable[[Path], pd.DataFrame]) -> Iterator[tuple[str, Mapping[str, Any]]]:

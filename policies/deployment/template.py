@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from market.spec.models import day_of
 from policies.deployment.decider import Decider
-from policies.deployment.fields import COST, LABEL, LOCATION, Field
+from policies.deployment.fields import COST, DATE, LABEL, LOCATION, PERIOD, Field
 
 
 def template(decider: Decider, path: Path) -> str:
@@ -77,7 +78,10 @@ def _group(decider: Decider, group: str, fields: Sequence[Field]) -> list[str]:
 
 
 def _line(decider: Decider, field: Field, key: str) -> str:
-    return f"{key}: {_example(decider, field)}  # {field.unit}; {_met(decider, field)}"
+    origin, dated = decider.spec.estimated_from, ""
+    if field.name == PERIOD and origin is not None and day_of(origin.last) is not None:
+        dated = f", or {DATE}: a day such as {origin.last}"
+    return f"{key}: {_example(decider, field)}  # {field.unit}{dated}; {_met(decider, field)}"
 
 
 def _met(decider: Decider, field: Field) -> str:

@@ -14,6 +14,8 @@ from market.salesfile.table import ONLY, Sales, read_sales
 from market.spec.models import MarketSpec
 from policies.common.files import write_csv
 from policies.config.orders import UpdateOrder
+from policies.deployment.fields import PERIOD
+from policies.deployment.states import dated
 from policies.sales.reading import reading_options, steps_table
 from policies.sales.tidy import tidy_rows
 
@@ -63,7 +65,7 @@ def logged_sales(db: str, run: Path, seller: str, spec: MarketSpec) -> tuple[lis
         raise UserError(
             f"{db}: holds no outcome of a decision of {seller} in {run}: POST /v1/sellers/{seller}/outcomes tells them"
         )
-    period, told = _periods(entries)
+    period, told = _periods(entries, spec)
     rows = [row for one in settled for row in _rows(db, one, period[one["decision"]], seller, spec)]
     return rows, min(row["period"] for row in rows) if told else None
 
@@ -80,14 +82,14 @@ def _decisions(db: str, seller: str) -> list[dict[str, Any]]:
         log.close()
 
 
-def _periods(entries: Iterable[Mapping[str, Any]]) -> tuple[dict[int, int], bool]:
+def _periods(entries: Iterable[Mapping[str, Any]], spec: MarketSpec) -> tuple[dict[int, int], bool]:
     """By decision its period, and whether states told it."""
     counted, told, places = dict[int, int](), dict[int, int](), dict[str, list[int]]()
     for one in entries:
         number, own = one["decision"], places.setdefault(_place(one), [])
         counted[number] = len(own)
         own.append(number)
-        if isinstance(period := one["state"].get("period"), int):
+        if isinstance(period := dated(one["state"], spec, "").get(PERIOD), int):
             told[number] = period
     all_told = len(told) == len(counted)
     rises = all_told and all(told[a] < told[b] for own in places.values() for a, b in pairwise(own))

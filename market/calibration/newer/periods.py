@@ -10,7 +10,7 @@ import pandas as pd
 from market.demand.script import calendar
 from market.errors import UserError
 from market.salesfile.table import Sales
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, Origin, day_of
 
 FEWEST, HELD = 12, 4  # new periods, and the newest of them held out, at least
 SHARE = 0.25  # of the new periods that are held out
@@ -62,9 +62,9 @@ def newer_sales(spec: MarketSpec, sales: Sales, hold_out: int | None = None, pha
     if origin is not None:
         if origin.last in labels:
             new = labels.index(origin.last) + 1
-        elif sales.dates is not None:
-            new = int((sales.dates <= pd.Timestamp(origin.last)).sum()) if _is_date(origin.last) else 0
-        begins = _since(origin.first, sales)
+        elif sales.dates is not None and (last := day_of(origin.last)) is not None:
+            new = int((sales.dates <= pd.Timestamp(last)).sum())
+        begins = _since(origin, sales)
     count = len(labels) - new
     held = hold_out if hold_out is not None else max(round(SHARE * count), HELD)
     if count < FEWEST or held >= count - 1:
@@ -88,23 +88,12 @@ def _refuse_others(spec: MarketSpec, sales: Sales) -> None:
         raise UserError(f"{sales.path}: market {odd[0]} is none of the market's locations, {', '.join(known)}")
 
 
-def _is_date(label: str) -> bool:
-    try:
-        return not pd.isna(pd.Timestamp(label))
-    except ValueError:
-        return False
-
-
-def _since(first: str, sales: Sales) -> int:
-    """Periods from the label ``first`` to the file's first one."""
-    if first in sales.labels:
-        return -sales.labels.index(first)
-    if sales.dates is None or not _is_date(first):
-        return 0
-    here, there = sales.dates[0], pd.Timestamp(first)
-    if sales.step == "month":
-        return int((here.year - there.year) * 12 + here.month - there.month)
-    return int((here - there).days // (7 if sales.step == "week" else 1))
+def _since(origin: Origin, sales: Sales) -> int:
+    """Periods from the first that the market was estimated from to the file's first one."""
+    if origin.first in sales.labels:
+        return -sales.labels.index(origin.first)
+    found = None if sales.dates is None else origin.period_of(sales.dates[0].date(), sales.step)
+    return 0 if found is None else found
 
 
 def usual_sizes(spec: MarketSpec, newer: NewerSales) -> pd.Series[float]:
