@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from market.spec.models import MarketSpec, SellerSpec, TapeOptions
+from market.state import Floats
 from policies.common.progress import Tick
-from policies.evaluation.compare import Result, compare, gap_interval
+from policies.common.seeding import row_seed
+from policies.evaluation.compare import compare, gap_interval
 from policies.evaluation.line_ups import LineUps
 from policies.evaluation.run_sellers import RunSellers
-from policies.evaluation.statistics import Interval
+from policies.evaluation.statistics import Interval, mean_interval
 from policies.sellers.checkpoint import SavedSeller
 from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play
 from policies.sellers.rules.compose import parse_rules
 
 EPISODES, REPLAYS = 2048, 512
@@ -21,24 +24,20 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 @dataclass(frozen=True)
 class Judged:
-    """One comparison: profit a period of both, and the challenger's advantage, paired."""
+    """One comparison: profit a period of both, money, and the challenger's advantage, paired."""
 
     where: str
-    champion: Result
-    challenger: Result
-
-    @property
-    def gap(self) -> Interval:
-        """Challenger less champion, money a period."""
-        return gap_interval(self.challenger, self.champion)
+    champion: float
+    challenger: float
+    gap: Interval
 
 
 def in_the_market(champion: SavedSeller, challenger: SavedSeller, run: RunSellers, seed: int, tick: Tick) -> Judged:
-    """Both among the rivals that the challenger learned among, in the market that it learned in."""
+    """Both among the rivals that the challenger learned among, in the market that it learned in; episodes are the sample."""
     spec, seat = run.spec.certain, challenger.seat
     both = _both(champion, challenger, spec)
-    found = compare(spec, seat, both, list(both), run.sellers, run.config.evaluation, seed, EPISODES, tick)
-    return Judged("the market as it is now", *found)
+    old, new = compare(spec, seat, both, list(both), run.sellers, run.config.evaluation, seed, EPISODES, tick)
+    return Judged("the market as it is now", old.mean, new.mean, gap_interval(new, old))
 
 
 def on_record(
@@ -51,13 +50,31 @@ def on_record(
     seed: int,
     tick: Tick,
 ) -> Judged:
-    """Both in the periods from ``held`` on of a sales file: its customers, its shocks, its rivals' prices."""
-    spec = replayed(run.spec, file, periods)
-    seat, settings = challenger.seat, run.config.evaluation.model_copy(update={"warm_up": held})
-    rivals: list[Seller] = recorded_rivals(run, spec)
-    both = _both(champion, challenger, spec)
-    found = compare(spec, seat, both, list(both), rivals, settings, seed, REPLAYS, tick)
-    return Judged(f"the newest {periods - held} {spec.period}s on record", *found)
+    """Both in the periods from ``held`` on of a sales file: its customers, its shocks, its rivals' prices.
+
+    They happened once: however many customers are drawn, the periods are the sample, as if each were by itself.
+    """
+    spec, seat, profits = replayed(run.spec, file, periods), challenger.seat, dict[str, Floats]()
+    rivals = recorded_rivals(run, spec)
+    for name, seller in _both(champion, challenger, spec).items():
+        tick(name, 0)
+        players = [seller if k == seat else rival for k, rival in enumerate(rivals)]
+        profits[name] = earned(spec, players, seat, row_seed(seed, "evaluate"))[held:]
+        tick(name, REPLAYS)
+    old, new = profits[CHAMPION], profits[CHALLENGER]
+    where = f"the newest {len(old)} {spec.period}s on record"
+    return Judged(where, float(old.mean()), float(new.mean()), mean_interval(new - old))
+
+
+def earned(spec: MarketSpec, players: list[Seller], seat: int, seed: int) -> Floats:
+    """A seat's profit of each period (T,), money, mean over customers; what is in stock counts at its cost until it is sold.
+
+    Orders of 10 units at 2, sold 4 at 3: 12 - 20 + 2 (10 - 4) = 4.
+    """
+    ledger = play(spec, players, markets=REPLAYS, seed=seed, fields=("profit", "purchase_cost", "sold"))
+    own = {name: ledger[name][:, :, seat].astype(float) for name in ledger.dtype.names or ()}
+    kept = own["purchase_cost"] - spec.sellers[seat].unit_cost * own["sold"]
+    return (own["profit"] + kept).mean(axis=1)
 
 
 def _both(champion: SavedSeller, challenger: SavedSeller, spec: MarketSpec) -> dict[str, Seller]:

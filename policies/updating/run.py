@@ -59,7 +59,7 @@ class UpdateResult(Records):
         about: dict[str, Any] = {"seller": self.seller, "verdict": self.verdict, "folder": str(self.folder)}
         about |= {"p_newest": self.newest.p} if self.newest else {}
         rows = [
-            about | {"where": one.where, "champion": one.champion.mean, "challenger": one.challenger.mean} | one.gap.figures("difference")
+            about | {"where": one.where, "champion": one.champion, "challenger": one.challenger} | one.gap.figures("difference")
             for one in self.judged
         ]  # fmt: skip
         return rows or [about]

@@ -58,17 +58,17 @@ def changes_table(spec: MarketSpec, found: Refit) -> Table:
 def judged_table(spec: MarketSpec, seller: str, found: Sequence[Judged], verdict: str) -> Table:
     """Champion and challenger wherever they were compared."""
     columns = [Column(""), Column("champion", "{:,.2f}"), Column("challenger", "{:,.2f}")]
-    columns += [Column("difference", "{:+.4g}", important=True), Column("%", "{:+.2f}")]
-    rows: list[list[Cells]] = []
-    for one in found:
-        gap, base = one.gap, one.champion.base
-        share = None if base is None else 100 * gap.value / base
-        rows.append([one.where, one.champion.mean, one.challenger.mean, Cell(gap.value, gap.half), share])
-    notes = [Note(verdict), Note("On the same customers, with 95 % intervals of the paired difference.", "note")]
-    return Table(
-        f"{seller}: profit a {spec.period}, the seller in force and the one that learned on",
-        columns,
-        rows,
-        notes,
-        least=3,
-    )
+    columns += [Column("difference", "{:+.4g}", important=True), Column("%", "{:+.1f}")]
+    rows: list[list[Cells]] = [
+        [one.where, one.champion, one.challenger, Cell(one.gap.value, one.gap.half), _share(one)] for one in found
+    ]
+    notes = [Note(verdict)]
+    of = "over episodes" + (", on record over the periods, which happened once" if len(found) > 1 else "")
+    notes.append(Note(f"On the same customers, with 95 % intervals of the paired difference {of}.", "note"))
+    title = f"{seller}: profit a {spec.period}, the seller in force and the one that learned on"
+    return Table(title, columns, rows, notes, least=3)
+
+
+def _share(one: Judged) -> float | None:
+    """The difference in per cent; None beside a loss."""
+    return 100 * one.gap.value / one.champion if one.champion > 0 else None

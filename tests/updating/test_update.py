@@ -13,17 +13,20 @@ import pytest
 from rich.console import Console
 
 from market.errors import UserError
+from market.spec.models import MarketSpec
 from market.state import Floats
 from policies.config.orders import UpdateOrder
 from policies.deployment.run import decide
-from policies.evaluation.compare import Result
 from policies.evaluation.run_sellers import run_sellers
+from policies.evaluation.statistics import mean_interval
 from policies.sellers.checkpoint import load_seller
+from policies.sellers.protocol import Seller
+from policies.sellers.rollout import play
 from policies.storage.lineage import in_force, read_lineage
 from policies.storage.run_folder import open_run
 from policies.updating import run as updating
 from policies.updating.data import logged_sales
-from policies.updating.judging import Judged, better, replayed
+from policies.updating.judging import Judged, better, earned, recorded_rivals, replayed
 from policies.updating.run import UpdateResult, update
 
 LITTLE: dict[str, Any] = {"seller": "left", "budget": 6000, "device": "cpu"}
@@ -45,8 +48,7 @@ def promoting(monkeypatch: pytest.MonkeyPatch, yes: bool = True) -> None:
 
 
 def judged(gap: Floats) -> Judged:
-    champion = Result("champion", True, np.full(len(gap), 10.0))
-    return Judged("there", champion, Result("challenger", True, champion.profit + gap))
+    return Judged("there", 10.0, 10.0 + float(gap.mean()), mean_interval(gap))
 
 
 AHEAD, BEHIND, LEVEL = (shift + 0.01 * np.arange(-8.0, 9.0) for shift in (1.0, -1.0, 0.0))
@@ -88,7 +90,9 @@ def test_a_shift_is_found_learned_and_judged(run: Path, sales: Path, monkeypatch
     assert "Moved beyond their standard errors: price sensitivity" in said and "they do not fit the market" in said
     assert found.folder == run / "updates" / "left-1" == in_force(run, "left") and in_force(run, "right") == run
     market, record = found.judged
-    assert (market.where, len(market.champion.profit)) == ("the market as it is now", 2048)
+    assert market.where == "the market as it is now" and market.gap.value == pytest.approx(
+        market.challenger - market.champion
+    )
     assert "newest 25 days on record" in record.where and "Promoted: as the test has it." in said
     config = open_run(found.folder)
     assert config.market.price_sensitivity == pytest.approx(3.0, abs=0.5) and config.training.budget == 6000
@@ -176,6 +180,24 @@ def test_a_replay_holds_the_prices_on_record(run: Path) -> None:
     sellers = tuple(one.model_copy(update={"prices_on_file": (0.5, 2.0)}) for one in spec.sellers)
     found = replayed(spec.model_copy(update={"sellers": sellers}), run / "x.csv", 9)
     assert [one.prices for one in found.sellers] == [(0.5, 3.0)] * 2 and found.horizon == 9
+
+
+def test_the_record_is_judged_over_its_periods_as_they_are_replayed(run: Path, sales: Path) -> None:
+    """Worked out by hand for a seller that posts what it posted: it earns its margin on what was sold, but for counting."""
+    spec = replayed(open_run(run).market, sales / "same.csv", 100)
+    rivals = recorded_rivals(run_sellers(run), spec)
+    found, rows = earned(spec, rivals, 0, 7), pd.read_csv(sales / "same.csv").query("seller == 'left'")
+    own = spec.sellers[0]
+    margin = ((rows["price"] - own.unit_cost) * rows["units"]).to_numpy()
+    assert found.shape == (100,)
+    costs = margin - found  # holding, orders, stockouts: what is left
+    assert costs.mean() == pytest.approx(_costs(spec, rivals), abs=0.02 * margin.mean())
+    assert np.corrcoef(found, margin)[0, 1] > 0.99
+
+
+def _costs(spec: MarketSpec, rivals: list[Seller]) -> float:
+    ledger = play(spec, rivals, markets=64, seed=1)
+    return float(sum(ledger[name][:, :, 0].mean() for name in ("holding_cost", "order_cost", "stockout_cost")))
 
 
 @pytest.mark.parametrize(
