@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from market.spec.models import MarketSpec, SellerSpec, TapeOptions
 from market.state import Floats
 from policies.common.progress import Tick
@@ -74,7 +76,7 @@ def earned(spec: MarketSpec, players: list[Seller], seat: int, seed: int) -> Flo
     ledger = play(spec, players, markets=REPLAYS, seed=seed, fields=("profit", "purchase_cost", "sold"))
     own = {name: ledger[name][:, :, seat].astype(float) for name in ledger.dtype.names or ()}
     kept = own["purchase_cost"] - spec.sellers[seat].unit_cost * own["sold"]
-    return (own["profit"] + kept).mean(axis=1)
+    return np.asarray((own["profit"] + kept).mean(axis=1))
 
 
 def _both(champion: SavedSeller, challenger: SavedSeller, spec: MarketSpec) -> dict[str, Seller]:
