@@ -107,10 +107,10 @@ def recorded_rivals(run: RunSellers, spec: MarketSpec) -> list[Seller]:
     return [line_ups.fixed(history, seat) for seat in range(len(spec.sellers))]
 
 
-def better(market: Judged, record: Judged | None) -> tuple[bool, str]:
+def better(market: Judged, record: Judged) -> tuple[bool, str]:
     """Whether the challenger is to take over, and why: ahead in the market beyond chance, and not behind on record."""
     if market.gap.sign <= 0:
         return False, "it is not told to be better in the market as it is now"
-    if record is not None and record.gap.sign < 0:
+    if record.gap.sign < 0:
         return False, "it is better in the market as it is now, and worse in the newest periods on record"
-    return True, "it is better in the market as it is now" + (", and not worse on record" if record is not None else "")
+    return True, "it is better in the market as it is now, and not worse on record"

@@ -113,7 +113,7 @@ def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
         lineage.add(order.run, lineage.Entry(**about, verdict="nothing to learn"))
         return UpdateResult(seller, "nothing to learn", base, newest, anew)
     judged = _learned_on(order, seller, base, name, anew, data)
-    promoted, why = better(judged[0], judged[1] if len(judged) > 1 else None)
+    promoted, why = better(*judged)
     said = f"{'Promoted' if promoted else 'Kept as it was'}: {why}."
     judged_table(spec, seller, judged, said).print(order.console)
     about["found"] |= {"compared": [{"where": one.where} | one.gap.figures("difference") for one in judged], "why": why}
@@ -146,13 +146,14 @@ def _found(newest: NewestFit, anew: Refit) -> dict[str, Any]:
 
 def _learned_on(
     order: UpdateOrder, seller: str, base: Path, name: str, anew: Refit, data: NewData
-) -> tuple[Judged, ...]:
+) -> tuple[Judged, Judged]:
     """Train the challenger in the market as it is now, and compare it with the champion there and on record."""
     champion = saved_sellers(base)[seller]
     file, held, periods = (order.run / lineage.UPDATES / f"{name}.csv").resolve(), anew.newer.held, anew.newer.periods
     data.write(file)
-    market = refitted(open_run(base).market, anew)
-    among = pinned(replayed(market, file, held)) if order.rivals == "recorded" else market
+    before = open_run(base).market
+    market, on_tape = refitted(before, anew), order.rivals == "recorded" or before.tape is not None
+    among = pinned(replayed(market, file, held)) if on_tape else market
     config = learning_on(order, champion, base, among)
     asked = TrainOrder(
         config=base / "config.yaml", seed=order.seed, device=order.device, name=name, runs=order.run / lineage.UPDATES,
@@ -162,8 +163,6 @@ def _learned_on(
     run, challenger = run_sellers(folder), saved_sellers(folder)[seller]
     with progress(order.console, "comparing with the seller in force", 2 * (EPISODES + REPLAYS)) as tick:
         found = in_the_market(champion, challenger, run, order.seed, tick)
-        if market.outside == float("-inf"):
-            return (found,)
         return found, on_record(champion, challenger, run, file, held, periods, order.seed, tick)
 
 

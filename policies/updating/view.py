@@ -63,7 +63,7 @@ def judged_table(spec: MarketSpec, seller: str, found: Sequence[Judged], verdict
         [one.where, one.champion, one.challenger, Cell(one.gap.value, one.gap.half), _share(one)] for one in found
     ]
     notes = [Note(verdict)]
-    of = "over episodes" + (", on record over the periods, which happened once" if len(found) > 1 else "")
+    of = "over episodes, on record over the periods, which happened once"
     notes.append(Note(f"On the same customers, with 95 % intervals of the paired difference {of}.", "note"))
     title = f"{seller}: profit a {spec.period}, the seller in force and the one that learned on"
     return Table(title, columns, rows, notes, least=3)

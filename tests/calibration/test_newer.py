@@ -74,6 +74,7 @@ def test_the_calendar_begins_where_the_markets_file_began() -> None:
     ("spec", "count", "message"),
     [
         (of("2024-01-01", "2024-05-06"), 30, "holds 11 weeks after 2024-05-06, up to which the market was estimated"),
+        (known(outside="none"), 30, "market.outside: none: where everyone buys"),
         (known(), 11, "holds 11 weeks, of which 4 would be held out: 12 are needed"),
         (
             known(sellers=known_market()["sellers"][:2], events={"effect": 0.6, "mean_length": 2.0}),
@@ -255,3 +256,8 @@ def test_too_few_new_periods_are_estimated_from_with_all_others(tmp_path: Path) 
     found = refit(known(), newer_sales(known(estimated_from=origin), sales, hold_out=10))
     assert found.changes == [] and found.first == 0 and len(found.found.sales.labels) == 70
     assert found.remarks == ("20 new periods are too few to be estimated from alone (26 are needed)",)
+
+
+def test_a_history_that_was_replayed_goes_with_its_market(tmp_path: Path) -> None:
+    spec = known(tape={"file": str(tmp_path / "old.csv")})
+    assert refitted(spec, refit(spec, newer_sales(spec, sold(tmp_path, known(), 4)))).tape is None

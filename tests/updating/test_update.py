@@ -57,14 +57,14 @@ AHEAD, BEHIND, LEVEL = (shift + 0.01 * np.arange(-8.0, 9.0) for shift in (1.0, -
 @pytest.mark.parametrize(
     ("market", "record", "promoted"),
     [
-        (AHEAD, AHEAD, True), (AHEAD, LEVEL, True), (AHEAD, None, True), (AHEAD, BEHIND, False),
-        (LEVEL, AHEAD, False), (BEHIND, AHEAD, False), (BEHIND, None, False),
+        (AHEAD, AHEAD, True), (AHEAD, LEVEL, True), (AHEAD, BEHIND, False),
+        (LEVEL, AHEAD, False), (BEHIND, AHEAD, False),
     ],
 )  # fmt: skip
 def test_only_who_is_better_in_the_market_and_not_worse_on_record_takes_over(
-    market: Floats, record: Floats | None, promoted: bool
+    market: Floats, record: Floats, promoted: bool
 ) -> None:
-    found, why = better(judged(market), None if record is None else judged(record))
+    found, why = better(judged(market), judged(record))
     assert found is promoted and why
 
 

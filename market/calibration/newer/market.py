@@ -17,7 +17,7 @@ from market.spec.models import MarketSpec
 def refitted(spec: MarketSpec, one: Refit) -> MarketSpec:
     """The market with the new estimate's demand; ranges, costs that the file does not tell, and what sellers see stay.
 
-    What the market lacks (a season, promotions) is not added: a seller that learned without could not see it.
+    A history that it replayed was that of the old sales, and goes. What the market lacks (a season, promotions) is not added: a seller that learned without could not see it.
     """
     found, at, newer = one.found, market_at(one.found), one.newer
     fitted, shocks = found.fit.fitted, found.fit.shocks
@@ -28,7 +28,7 @@ def refitted(spec: MarketSpec, one: Refit) -> MarketSpec:
     else:
         taken = season_in(spec, newer, one.first, newer.held, ())
     seats = [found.sellers.index(name) for name in spec.names]
-    data: dict[str, Any] = spec.dump() | {
+    data: dict[str, Any] = spec.model_copy(update={"tape": None}).dump() | {
         "price_sensitivity": fitted.alpha.value, "nest": fitted.nest, "outside": 0.0, "season": season,
         "demand_shock": {"persistence": shocks.persistence, "common": shocks.common},
         "draws": [_draw(draw, seats) for draw in one.drawn.markets],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,8 +55,12 @@ def newer_sales(spec: MarketSpec, sales: Sales, hold_out: int | None = None, pha
         hold_out: how many of the newest are held out; None: a quarter of the new ones.
         phase: the place of the file's first period in the calendar; None: as the market's ``estimated_from`` tells, else 0.
 
-    Raises :class:`UserError` for other sellers or places than the market's, and for too few new periods.
+    Raises :class:`UserError` for other sellers or places than the market's, for too few new periods, and where everyone buys.
     """
+    if spec.outside == -math.inf:
+        raise UserError(
+            "market.outside: none: where everyone buys, sales do not tell utilities, and nothing can be estimated"
+        )
     _refuse_others(spec, sales)
     origin, labels = spec.estimated_from, sales.labels
     new, begins = 0, 0
