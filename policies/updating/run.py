@@ -37,7 +37,7 @@ SHARE = 4  # a run's budget is so many times an update's
 EVALUATIONS = 5  # on the way, one of the champion as it is among them
 TRIED = {"epsilon": 0.2, "initial_sd": 0.15}  # at the start: who knows something tries less than who knows nothing
 LOCK = "updates"
-NOTHING = "Nothing to learn: the newest periods fit the market, and no parameter of it moved."
+NOTHING = "Nothing to learn: the newest periods fit the market"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
     about: dict[str, Any] = {"seller": seller, "parent": None if base == order.run else base.name, "at": timestamp()}
     about |= {"data": _told(data, newer), "found": _found(newest, anew)}
     if newest.holds and not anew.moved:
-        order.console.print(NOTHING, highlight=False)
+        order.console.print(NOTHING + (", and no parameter of it moved." if anew.changes else "."), highlight=False)
         lineage.add(order.run, lineage.Entry(**about, verdict="nothing to learn"))
         return UpdateResult(seller, "nothing to learn", base, newest, anew)
     judged = _learned_on(order, seller, base, name, anew, data)

@@ -51,7 +51,7 @@ def changes_table(spec: MarketSpec, found: Refit) -> Table:
         notes.append(Note(f"{said} (|z| above {found.far:.2f}: 5 % for all {len(found.changes)} together.)"))
     notes += [Note(f"{text[0].upper()}{text[1:]}.", "note") for text in found.remarks]
     newer = found.newer
-    title = f"The market, and {newer.held - newer.new} new {spec.period}s alone, {newer.said(newer.new, newer.held)}"
+    title = f"The market, and {newer.held - newer.new} new {spec.period}s, {newer.said(newer.new, newer.held)}"
     return Table(title, columns, rows, notes, least=3)
 
 
