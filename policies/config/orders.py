@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from attrs import field, frozen
+from attrs import fields as attrs_fields
 
 from market.calibration.options import DOUBTS, INSTRUMENTS
 from market.errors import UserError
@@ -615,6 +616,9 @@ class UpdateOrder(ReadingOrder):
         if len(given) != 1:
             said = " and ".join(given) or "none"
             raise UserError(f"one of --sales, --db and --rollback says what to do; {said} given")
+        usual = {one.name: one.default for one in attrs_fields(ReadingOrder) if one.name not in ("console", "command")}
+        if self.sales is None and (odd := [name for name, one in usual.items() if getattr(self, name) != one]):
+            raise UserError(f"--{odd[0].replace('_', '-')}: is about a sales file: it goes with --sales")
 
 
 # ------------------------------------------------------------------------------------------------ around it

@@ -172,6 +172,8 @@ class Decider:
             somewhere = ((values < low) | (values > high)).any(axis=0)
         for column in np.flatnonzero(somewhere).tolist():
             field = self.fields[column]
+            if field.name == PERIOD and cycle_of(self.spec) is not None:
+                continue  # all of a calendar that repeats was met
             beyond = self.met.beyond(field, values[:, column])
             least, _, most = self.met.ranges[field.name]
             for k in np.flatnonzero(beyond > 0):

@@ -33,11 +33,15 @@ LOOKED_AHEAD = 4  # decisions at most that are simulated onward
 
 @dataclass(frozen=True)
 class DecideResult(Records):
-    """Decisions, and what those that were looked at further are expected to earn."""
+    """Decisions, and what those that were looked at further are expected to earn.
+
+    ``version``: the name of the folder of the seller that decided, the run's or an update's.
+    """
 
     seller: str
     decided: Decided
     outlooks: tuple[Outlook, ...] = ()
+    version: str = ""
 
     def records(self) -> list[dict[str, Any]]:
         """A row a decision."""
@@ -45,7 +49,7 @@ class DecideResult(Records):
 
     def _row(self, k: int) -> dict[str, Any]:
         answer = self.decided.answer(k)
-        row: dict[str, Any] = {"id": answer["id"], "seller": self.seller, **answer}
+        row: dict[str, Any] = {"id": answer["id"], "seller": self.seller, "version": self.version, **answer}
         row |= {name: "; ".join(answer[name]) for name in ("bound", "outside", "assumed")}
         if k < len(self.outlooks):
             found = self.outlooks[k]
@@ -98,7 +102,7 @@ def decide(order: DecideOrder) -> DecideResult | None:
             with progress(order.console, "playing on from here", 3 * order.episodes) as tick:
                 outlooks.append(outlook(decider, decided, k, order.periods, order.episodes, order.seed, tick))
             outlook_table(decider, outlooks[-1]).print(order.console)
-    found = DecideResult(run.spec.names[seat], decided, tuple(outlooks))
+    found = DecideResult(run.spec.names[seat], decided, tuple(outlooks), run.folder.resolve().name)
     if order.output is not None:
         (write_csv if order.output.suffix.lower() == ".csv" else write_json)(order.output, found.records())
         order.console.print(f"Written: {order.output}", highlight=False)

@@ -76,8 +76,8 @@ def _given(
     """Rows with their places; ``alike``: they have the same columns."""
     if not rows:
         raise UserError(f"{where}: holds no state")
-    if any(field.name == PERIOD for field in fields):
-        rows = [(place, dated(row, spec, f"{place}: ")) for place, row in rows]
+    when = any(field.name == PERIOD for field in fields)
+    rows = [(place, dated(row, spec, f"{place}: ") if when else _undated(row)) for place, row in rows]
     known = [LABEL, COST, *([LOCATION] if len(spec.locations) > 1 else []), *(field.name for field in fields)]
     for place, row in rows[:1] if alike else rows:
         for name in row:
@@ -91,13 +91,18 @@ def _given(
     return Given(labels, values.reshape(len(rows), len(fields)), cost, location, decision)
 
 
+def _undated(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without the date, which says nothing where the market has no calendar."""
+    return {key: value for key, value in row.items() if key != DATE} if DATE in row else row
+
+
 def dated(row: Mapping[str, Any], spec: MarketSpec, place: str) -> Mapping[str, Any]:
     """A state that tells its ``date`` with the period in which that lies in its place; others as they are.
 
     Raises :class:`UserError` for what is no date, for one beside a period, and where the market does not know days.
     """
     if _empty(row.get(DATE)):
-        return {key: value for key, value in row.items() if key != DATE} if DATE in row else row
+        return _undated(row)
     rest = {key: value for key, value in row.items() if key != DATE}
     if not _empty(rest.get(PERIOD)):
         raise UserError(f"{place}{DATE}: is given beside {PERIOD}: one of them says when")

@@ -64,16 +64,20 @@ class Shop:
         if self.renew is None:
             return
         known = {name: stamp(desk.home) for name, desk in self.desks.items()}
+        refused: dict[str, Any] = {}
         while True:
             await asyncio.sleep(GLANCE)
             for name, desk in list(self.desks.items()):
                 if (now := stamp(desk.home)) == known[name]:
                     continue
-                known[name] = now
                 try:
                     self.desks[name] = await run_in_threadpool(self.renew, desk.home, name)
+                    LOG.warning(f"{name}: the seller in force is that of {self.desks[name].version}")
+                    known[name] = now
                 except Exception as error:  # noqa: BLE001  # whatever it is, requests go on being answered
-                    LOG.error(f"{name} stays as it is: {error}")
+                    if refused.get(name) != now:  # it is tried again, and said once
+                        LOG.error(f"{name} stays as it is: {error}")
+                    refused[name] = now
 
     def decide(self, seller: str, data: Any, asked: Asked) -> tuple[list[dict[str, Any]], bool]:
         """Answers in the log, and whether they were there before."""
@@ -175,7 +179,13 @@ def _sellers(app: FastAPI, shop: Shop) -> None:
     @app.get("/v1/sellers")
     async def sellers() -> Response:
         """Who is served."""
-        return JSONResponse({"sellers": [{"seller": name, "mode": one.mode} for name, one in shop.desks.items()]})
+        return JSONResponse(
+            {
+                "sellers": [
+                    {"seller": name, "mode": one.mode, "version": one.version} for name, one in shop.desks.items()
+                ]
+            }
+        )
 
     @app.get("/v1/sellers/{seller:path}")
     async def contract(seller: str) -> Response:

@@ -47,7 +47,9 @@ def read_lineage(folder: Path) -> Lineage:
     except FileNotFoundError:
         return Lineage()
     except (OSError, UnicodeDecodeError, ValidationError):
-        raise UserError(f"{path}: is damaged: it does not say which seller is in force") from None
+        raise UserError(
+            f"{path}: is damaged: it does not say which seller is in force; put it back, or remove it: the run's own sellers are in force then"
+        ) from None
 
 
 def in_force(folder: Path, seller: str) -> Path:

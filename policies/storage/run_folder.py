@@ -216,7 +216,7 @@ def seller_asked(folder: Path, seller: str | None) -> str:
     refuse_other_sellers(seller, folder, learned)
     seller = seller or exported_seller(folder)
     if seller is None and len(learned) != 1:
-        raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say whose decision it is")
+        raise UserError(f"--seller: the run's trained sellers are {', '.join(learned)}: say who is meant")
     return seller or learned[0]
 
 

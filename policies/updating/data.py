@@ -56,17 +56,18 @@ def new_data(order: UpdateOrder, spec: MarketSpec, seller: str) -> NewData:
 def logged_sales(db: str, run: Path, seller: str, spec: MarketSpec) -> tuple[list[dict[str, Any]], int | None]:
     """Rows of a sales file from the decisions of a seller whose outcomes were told; and the first period's number.
 
-    Units are what was wanted: sold, and lost where that was told. A decision's period is its state's, where states say it and
+    Outcomes that do not tell what all rivals asked and sold are left out. Units are what was wanted: sold, and lost where that was told. A decision's period is its state's, where states say it and
     it goes up; else decisions of a place are one period after the other, and the number is None.
     """
     entries = [one for one in _decisions(db, seller) if one["run"] == str(run.resolve())]
-    settled = [one for one in entries if one["outcome"] is not None]
+    settled = [one for one in entries if _is_whole(one["outcome"], seller, spec)]
     if not settled:
         raise UserError(
-            f"{db}: holds no outcome of a decision of {seller} in {run}: POST /v1/sellers/{seller}/outcomes tells them"
+            f"{db}: holds no outcome of a decision of {seller} in {run} that tells price and sold of all rivals: "
+            f"POST /v1/sellers/{seller}/outcomes tells them"
         )
     period, told = _periods(entries, spec)
-    rows = [row for one in settled for row in _rows(db, one, period[one["decision"]], seller, spec)]
+    rows = [row for one in settled for row in _rows(one, period[one["decision"]], seller, spec)]
     return rows, min(row["period"] for row in rows) if told else None
 
 
@@ -100,14 +101,16 @@ def _place(one: Mapping[str, Any]) -> str:
     return str(one["state"].get("location", ONLY))
 
 
-def _rows(db: str, one: Mapping[str, Any], period: int, seller: str, spec: MarketSpec) -> Iterable[dict[str, Any]]:
+def _is_whole(outcome: Mapping[str, Any] | None, seller: str, spec: MarketSpec) -> bool:
+    """Whether it tells what a market is estimated from: what all of its sellers asked and sold."""
+    rivals = {} if outcome is None else outcome.get("rivals", {})
+    told = all({"price", "sold"} <= set(rivals.get(name, {})) for name in spec.names if name != seller)
+    return outcome is not None and told
+
+
+def _rows(one: Mapping[str, Any], period: int, seller: str, spec: MarketSpec) -> Iterable[dict[str, Any]]:
     outcome = one["outcome"]
     own = {"price": outcome.get("price", one["price"]), "sold": outcome["sold"] + outcome.get("lost", 0.0)}
     for name in spec.names:
-        did = own if name == seller else outcome.get("rivals", {}).get(name, {})
-        if missing := [key for key in ("price", "sold") if key not in did]:
-            raise UserError(
-                f"{db}: decision {one['decision']}: rivals.{name}.{missing[0]} was not told with its outcome, and a market is "
-                "estimated from what all of its sellers sold"
-            )
+        did = own if name == seller else outcome["rivals"][name]
         yield {"period": period, "market": _place(one), "seller": name, "price": did["price"], "units": did["sold"]}

@@ -109,6 +109,8 @@ def recorded_rivals(run: RunSellers, spec: MarketSpec) -> list[Seller]:
 
 def better(market: Judged, record: Judged) -> tuple[bool, str]:
     """Whether the challenger is to take over, and why: ahead in the market beyond chance, and not behind on record."""
+    if market.gap.low == market.gap.high == record.gap.value == 0:
+        return False, "learning found nothing better than where it began (--budget: how long it learns)"
     if market.gap.sign <= 0:
         return False, "it is not told to be better in the market as it is now"
     if record.gap.sign < 0:

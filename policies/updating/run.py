@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from market.calibration.newer.periods import NewerSales, newer_sales
 from market.calibration.newer.refit import Refit, refit
 from market.demand.history import pinned
 from market.spec.models import MarketSpec
-from policies.common.files import refuse_unwritable, timestamp, write_json
+from policies.common.files import read_json, refuse_unwritable, timestamp, write_json
 from policies.common.progress import phases, progress
 from policies.common.results import Records
 from policies.common.torch_tools import one_torch_thread
@@ -116,10 +117,24 @@ def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
     promoted, why = better(*judged)
     said = f"{'Promoted' if promoted else 'Kept as it was'}: {why}."
     judged_table(spec, seller, judged, said).print(order.console)
+    order.console.print(_onward(order, seller, name, promoted), highlight=False, markup=False)
     about["found"] |= {"compared": [{"where": one.where} | one.gap.figures("difference") for one in judged], "why": why}
     verdict: lineage.Verdict = "promoted" if promoted else "kept"
     lineage.add(order.run, lineage.Entry(**about, name=name, verdict=verdict))
     return UpdateResult(seller, verdict, lineage.in_force(order.run, seller), newest, anew, judged)
+
+
+def _onward(order: UpdateOrder, seller: str, name: str, promoted: bool) -> str:
+    """How good the challenger is beside rules, what is in force, and how to take that back."""
+    rows = read_json(order.run / lineage.UPDATES / name / "evaluation.json", list)
+    own = next((row for row in rows if row.get("judged") and row.get("seat") == seller and row.get("best_fixed")), None)
+    beside = (
+        f"The challenger beside the best fixed rule, {own['best_fixed']}: {own['difference']:+.4g} a period.\n"
+        if own
+        else ""
+    )
+    back = f"bazaar update {shlex.quote(str(order.run))} --seller {shlex.quote(seller)} --rollback takes it back."
+    return beside + (f"In force now: {name}; {back}" if promoted else f"In force as before: {seller} as it was.")
 
 
 def _told(data: NewData, newer: NewerSales) -> dict[str, Any]:

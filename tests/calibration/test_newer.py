@@ -73,9 +73,13 @@ def test_the_calendar_begins_where_the_markets_file_began() -> None:
 @pytest.mark.parametrize(
     ("spec", "count", "message"),
     [
-        (of("2024-01-01", "2024-05-06"), 30, "holds 11 weeks after 2024-05-06, up to which the market was estimated"),
+        (
+            of("2024-01-01", "2024-05-06"),
+            30,
+            "holds 11 weeks after 2024-05-06, up to which the market was estimated: 12 are needed",
+        ),
         (known(outside="none"), 30, "market.outside: none: where everyone buys"),
-        (known(), 11, "holds 11 weeks, of which 4 would be held out: 12 are needed"),
+        (known(), 11, "holds 11 weeks: 12 are needed at least, and more than the 4 held out"),
         (
             known(sellers=known_market()["sellers"][:2], events={"effect": 0.6, "mean_length": 2.0}),
             30,
@@ -261,3 +265,15 @@ def test_too_few_new_periods_are_estimated_from_with_all_others(tmp_path: Path) 
 def test_a_history_that_was_replayed_goes_with_its_market(tmp_path: Path) -> None:
     spec = known(tape={"file": str(tmp_path / "old.csv")})
     assert refitted(spec, refit(spec, newer_sales(spec, sold(tmp_path, known(), 4)))).tape is None
+
+
+@pytest.mark.parametrize(("first", "end"), [(6, 24), (24, 30)])
+def test_a_seller_that_has_left_makes_another_market(first: int, end: int) -> None:
+    sales = weeks(30)
+    rows = sales.rows[(sales.rows["seller"] != "bee") | (sales.rows["period"] < first) | (sales.rows["period"] >= end)]
+    with pytest.raises(
+        UserError, match=f"bee: no row from {sales.labels[first]} to {sales.labels[end - 1]}: a seller that has left"
+    ):
+        newer_sales(
+            of("2024-01-01", "2024-02-05"), Sales(rows, sales.labels, sales.dates, "week", sales.path, "1" * 64)
+        )

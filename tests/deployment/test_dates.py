@@ -41,6 +41,11 @@ def test_a_date_is_the_number_of_its_period() -> None:
     assert told(STATE_OF | {"date": None, "period": 3}, spec()).values[0, 0] == 3
 
 
+def test_where_there_is_no_calendar_a_date_says_nothing() -> None:
+    one, other = told(STATE_OF | {"date": "2024-01-08"}, spec(season=[])), told(STATE_OF, spec(season=[]))
+    assert one.values[0, :3].tolist() == other.values[0, :3].tolist()
+
+
 @pytest.mark.parametrize(
     ("step", "first", "day", "period"),
     [
@@ -72,7 +77,6 @@ def test_what_is_no_date_has_no_day() -> None:
             spec(estimated_from=None),
             "does not say on which day its calendar begins: give period",
         ),
-        ({"date": "2024-01-08"}, spec(season=[]), "state: date: unknown field"),  # no calendar, so nobody asks when
     ],
 )
 def test_a_date_that_says_nothing_is_refused(state: dict[str, Any], market: MarketSpec, message: str) -> None:

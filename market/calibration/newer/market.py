@@ -11,7 +11,7 @@ from market.calibration.market_file import season_cycle
 from market.calibration.moment import NEVER, MarketAt, market_at
 from market.calibration.newer.refit import Refit, season_in
 from market.calibration.uncertainty import MarketDraw
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, day_of
 
 
 def refitted(spec: MarketSpec, one: Refit) -> MarketSpec:
@@ -56,6 +56,8 @@ def _draw(draw: MarketDraw, seats: Sequence[int]) -> dict[str, Any]:
 def _origin(spec: MarketSpec, one: Refit) -> dict[str, Any]:
     """Its first period is where the calendar begins; the periods held out are new to it."""
     sales, before = one.newer.sales, spec.estimated_from
+    if before is not None and sales.dates is None and day_of(before.last) is not None:
+        return before.model_dump()  # numbers of decisions say nothing of days
     first = before.first if before is not None and one.newer.phase else sales.labels[0]
     known = {"file": sales.path.name, "sha256": sales.sha256, "first": first, "last": sales.labels[one.newer.held - 1]}
     return known | {"instruments": list(before.instruments if before is not None else ())}

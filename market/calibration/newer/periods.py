@@ -71,13 +71,21 @@ def newer_sales(spec: MarketSpec, sales: Sales, hold_out: int | None = None, pha
             new = int((sales.dates <= pd.Timestamp(last)).sum())
         begins = _since(origin, sales)
     count = len(labels) - new
+    step = sales.step if " " not in sales.step else "period"
     held = hold_out if hold_out is not None else max(round(SHARE * count), HELD)
     if count < FEWEST or held >= count - 1:
         after = f" after {origin.last}, up to which the market was estimated" if new and origin is not None else ""
         raise UserError(
-            f"{sales.path}: holds {count} {sales.step}s{after}, of which {held} would be held out: {FEWEST} are needed at least"
+            f"{sales.path}: holds {count} {step}s{after}: {FEWEST} are needed at least, and more than the {held} held out"
         )
-    return NewerSales(sales, begins if phase is None else phase, new, len(labels) - held)
+    found = NewerSales(sales, begins if phase is None else phase, new, len(labels) - held)
+    for first, end in ((new, found.held), (found.held, len(labels))):
+        if gone := [name for name in spec.names if name not in found.part(first, end).sellers]:
+            raise UserError(
+                f"{sales.path}: {', '.join(gone)}: no row from {found.said(first, end)}: a seller that has left, or is not told of, "
+                "makes another market: bazaar calibrate begins that"
+            )
+    return found
 
 
 def _refuse_others(spec: MarketSpec, sales: Sales) -> None:
