@@ -55,7 +55,7 @@ def market_of(fit: Fit, prices: tuple[float, float], rate: float, horizon: int) 
 
 
 def simulate(fit: Fit, table: pd.DataFrame, seed: int, most: int = MOST_DRAWS) -> Simulated:
-    """Draw the units of every row of a design's table, ``most`` times, at its prices, promotions, season and market size.
+    """Draw the units of every row of a design's table, up to ``most`` times, at its prices, promotions, season and market size.
 
     Periods that lie apart in the file follow one another here, which matters only as far as shocks last.
     """

@@ -156,10 +156,10 @@ def _(order: orders.UpdateOrder) -> None:
     if order.db is not None and "://" not in order.db and not Path(order.db).is_file():
         raise UserError(f"--db {order.db}: no such file")
     if order.rollback:
-        from policies.storage.lineage import refuse_own
+        from policies.storage.lineage import promoted_by
         from policies.storage.run_folder import seller_asked
 
-        refuse_own(order.run, seller_asked(order.run, order.seller))
+        promoted_by(order.run, seller_asked(order.run, order.seller))
 
 
 def _refuse_seller(run: Path, seller: str | None) -> None:

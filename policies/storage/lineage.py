@@ -96,7 +96,7 @@ def roll_back(folder: Path, seller: str, at: str) -> Path:
 
     Raises :class:`UserError` where the run's own seller is in force.
     """
-    known, promoted = read_lineage(folder), _promoted(folder, seller)
+    known, promoted = read_lineage(folder), promoted_by(folder, seller)
     current = {one: at for one, at in known.current.items() if one != seller}
     if promoted.parent is not None:
         current[seller] = promoted.parent
@@ -105,13 +105,8 @@ def roll_back(folder: Path, seller: str, at: str) -> Path:
     return in_force(folder, seller)
 
 
-def refuse_own(folder: Path, seller: str) -> None:
-    """Raise :class:`UserError` where the run's own seller is in force, which nobody comes before."""
-    _promoted(folder, seller)
-
-
-def _promoted(folder: Path, seller: str) -> Entry:
-    """The update that brought the seller into force."""
+def promoted_by(folder: Path, seller: str) -> Entry:
+    """The update that brought the seller into force; raises :class:`UserError` for the run's own, which nobody comes before."""
     known = read_lineage(folder)
     name = known.current.get(seller)
     found = next((one for one in reversed(known.updates) if one.name == name and one.verdict == "promoted"), None)

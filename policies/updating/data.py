@@ -11,11 +11,10 @@ from typing import Any
 
 from market.errors import UserError
 from market.salesfile.table import ONLY, Sales, read_sales
-from market.spec.models import MarketSpec
+from market.spec.models import MarketSpec, day_of
 from policies.common.files import write_csv
 from policies.config.orders import UpdateOrder
-from policies.deployment.fields import PERIOD
-from policies.deployment.states import dated
+from policies.deployment.fields import DATE, PERIOD
 from policies.sales.reading import reading_options, steps_table
 from policies.sales.tidy import tidy_rows
 
@@ -90,11 +89,19 @@ def _periods(entries: Iterable[Mapping[str, Any]], spec: MarketSpec) -> tuple[di
         number, own = one["decision"], places.setdefault(_place(one), [])
         counted[number] = len(own)
         own.append(number)
-        if isinstance(period := dated(one["state"], spec, "").get(PERIOD), int):
+        if (period := _told(one["state"], spec)) is not None:
             told[number] = period
     all_told = len(told) == len(counted)
     rises = all_told and all(told[a] < told[b] for own in places.values() for a, b in pairwise(own))
     return (told, True) if rises else (counted, False)
+
+
+def _told(state: Mapping[str, Any], spec: MarketSpec) -> int | None:
+    """The period that a state tells, as such or by its date."""
+    if isinstance(period := state.get(PERIOD), int):
+        return period
+    day, origin = day_of(state.get(DATE)), spec.estimated_from
+    return None if day is None or origin is None else origin.period_of(day, spec.period)
 
 
 def _place(one: Mapping[str, Any]) -> str:

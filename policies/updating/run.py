@@ -117,10 +117,10 @@ def _updated(order: UpdateOrder, seller: str) -> UpdateResult:
     promoted, why = better(*judged)
     said = f"{'Promoted' if promoted else 'Kept as it was'}: {why}."
     judged_table(spec, seller, judged, said).print(order.console)
-    order.console.print(_onward(order, seller, name, promoted), highlight=False, markup=False)
     about["found"] |= {"compared": [{"where": one.where} | one.gap.figures("difference") for one in judged], "why": why}
     verdict: lineage.Verdict = "promoted" if promoted else "kept"
     lineage.add(order.run, lineage.Entry(**about, name=name, verdict=verdict))
+    order.console.print(_onward(order, seller, name, promoted), highlight=False, markup=False)
     return UpdateResult(seller, verdict, lineage.in_force(order.run, seller), newest, anew, judged)
 
 

@@ -19,7 +19,7 @@ from market.errors import UserError
 from policies import decide
 from policies.config.rails import Rails
 from policies.deployment.decider import POLICY, Decider
-from policies.deployment.fields import Met
+from policies.deployment.fields import PERIOD, Field, Met
 from policies.deployment.outlook import SAME, outlook
 from policies.deployment.run import decider_in_force
 from policies.deployment.states import Given
@@ -250,3 +250,15 @@ def test_an_example_is_within_what_was_met_as_it_is_written(decider: Decider) ->
     field = replace(decider.fields[0], name="x", flag=False, reach=1e-3)
     assert met.beyond(field, np.array([0.333333, 0.666667])).tolist() == [0, 0]
     assert (met.beyond(field, np.array([0.3333, 0.6668])) > 0).all()
+
+
+def test_a_period_of_a_calendar_that_repeats_is_never_outside(
+    decider: Decider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    period = Field(PERIOD, "days since the calendar's first", ("period", 0, 0))
+    monkeypatch.setattr(decider, "fields", [period])
+    monkeypatch.setattr(decider, "met", Met({PERIOD: (10.0, 50.0, 99.0)}))
+    for season, outside in (((0.1, -0.1), []), ((), ["period 160 (met 10 to 99)"])):
+        monkeypatch.setattr(decider, "spec", decider.spec.model_copy(update={"season": season}))
+        monkeypatch.setattr("policies.deployment.decider.cycle_of", lambda spec: len(spec.season) or None)
+        assert decider._outside(np.array([[160.0]]))[0] == [outside]

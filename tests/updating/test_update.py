@@ -287,3 +287,11 @@ def test_what_a_log_does_not_tell_is_asked_for(run: Path, tmp_path: Path) -> Non
         UserError, match="holds no outcome of a decision of left .* that tells price and sold of all rivals"
     ):
         logged_sales(db, run, "left", spec)
+    (two,) = log.add(
+        "left", home, Request(None, "1"), [STATE | {"date": "2024-01-17"}], [{"price": 2.1, "by": "policy"}]
+    )
+    log.settle("left", home, {two["decision"]: {"sold": 4.0, "rivals": {"right": {"price": 1.7, "sold": 6.0}}}})
+    rows, phase = logged_sales(db, run, "left", spec)  # what is told in half is left out
+    assert [(row["period"], row["seller"], row["units"]) for row in rows] == [(1, "left", 4.0), (1, "right", 6.0)]
+    assert phase is None  # not all states tell when
+    log.close()
